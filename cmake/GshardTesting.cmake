@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+# The kinds of tests that test/CMakeLists.txt lists.
+include_guard()
+include(GshardLaunch)
+
+set(GSHARD_TEST_MAX_RANKS 8 CACHE STRING "Tests on more ranks than this are left out")
+
+find_package(doctest REQUIRED)
+
+add_library(gshard_test_main OBJECT "${CMAKE_CURRENT_SOURCE_DIR}/support/mpi_main.cpp")
+target_include_directories(gshard_test_main PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}/support")
+target_link_libraries(gshard_test_main PUBLIC gshard::gshard doctest::doctest PRIVATE gshard_warnings)
+
+function(gshard_add_test_executable name sources libraries)
+  add_executable(test_${name} ${sources})
+  target_link_libraries(test_${name} PRIVATE gshard_test_main gshard_warnings ${libraries})
+endfunction()
+
+# gshard_add_mpi_test(<name> SOURCES <file>... [RANKS <n>...] [LIBRARIES <target>...])
+#
+# One program of doctest cases, run on 1, 2, 3, 4, 6 and 8 ranks unless RANKS says otherwise, as <name>.np1, <name>.np2, ...
+function(gshard_add_mpi_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;RANKS;LIBRARIES")
+  if(NOT arg_RANKS)
+    set(arg_RANKS 1 2 3 4 6 8)
+  endif()
+  gshard_add_test_executable(${name} "${arg_SOURCES}" "${arg_LIBRARIES}")
+  foreach(ranks IN LISTS arg_RANKS)
+    if(ranks GREATER GSHARD_TEST_MAX_RANKS)
+      continue()
+    endif()
+    # One rank alone has threads, so that parallel kernels meet them in the tests.
+    set(threads 1)
+    if(ranks EQUAL 1)
+      set(threads 2)
+    endif()
+    gshard_launch_command(command TARGET test_${name} RANKS ${ranks} THREADS ${threads})
+    add_test(NAME ${name}.np${ranks} COMMAND ${command})
+    set_tests_properties(${name}.np${ranks} PROPERTIES TIMEOUT 120 PROCESSORS 2 LABELS mpi)
+    if(ranks EQUAL 1)
+      set_tests_properties(${name}.np${ranks} PROPERTIES PROCESSORS 1)
+    endif()
+  endforeach()
+endfunction()
+
+# gshard_add_test(<name> SOURCES <file>... [LIBRARIES <target>...])
+#
+# The same for what needs one process only: no launcher.
+function(gshard_add_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBRARIES")
+  gshard_add_test_executable(${name} "${arg_SOURCES}" "${arg_LIBRARIES}")
+  gshard_launch_environment(environment 2)
+  add_test(NAME ${name} COMMAND test_${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 120 ENVIRONMENT "${environment}" LABELS serial)
+endfunction()
+
+# gshard_add_static_test(<name> SOURCES <file>...)
+#
+# Files of static_asserts: the test passes when they compile, so it is the build that runs it.
+function(gshard_add_static_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES")
+  add_library(static_${name} OBJECT ${arg_SOURCES})
+  target_link_libraries(static_${name} PRIVATE gshard::gshard gshard_warnings)
+endfunction()
+
+# gshard_add_program_test(<name> TARGET <executable> RANKS <n> [ARGUMENTS <argument>...] [EXPECT <regex>] [FAILS])
+#
+# A program as its user starts it. EXPECT: what it has to print; FAILS: its exit code must not be 0. Both may be asked for together.
+function(gshard_add_program_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "FAILS" "TARGET;RANKS;EXPECT" "ARGUMENTS")
+  gshard_launch_command(command TARGET ${arg_TARGET} RANKS ${arg_RANKS} ARGUMENTS ${arg_ARGUMENTS})
+  add_test(NAME ${name} COMMAND "${CMAKE_COMMAND}" "-DEXPECT=${arg_EXPECT}" -DFAILS=${arg_FAILS}
+    -P "${PROJECT_SOURCE_DIR}/cmake/RunProgram.cmake" -- ${command})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 120 PROCESSORS 2 LABELS program)
+endfunction()

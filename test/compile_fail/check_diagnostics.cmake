@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmake -DCASE=<source file> -DDIAGNOSTICS=<what the compiler said> -P check_diagnostics.cmake
+cmake_minimum_required(VERSION 3.25)
+
+file(READ "${DIAGNOSTICS}" text)
+if(text MATCHES "^COMPILED: ")
+  message(FATAL_ERROR "The mistake compiles.")
+endif()
+string(REGEX REPLACE "[ \t\r\n]+" " " flat "${text}")
+
+file(STRINGS "${CASE}" expectations REGEX "^// expect-error: ")
+if(NOT expectations)
+  message(FATAL_ERROR "${CASE} has no line '// expect-error: ...'.")
+endif()
+foreach(expectation IN LISTS expectations)
+  string(REGEX REPLACE "^// expect-error: " "" expression "${expectation}")
+  if(NOT flat MATCHES "${expression}")
+    message("${text}")
+    message(FATAL_ERROR "The compiler does not say: ${expression}")
+  endif()
+endforeach()

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// A ninth label: no tensor has more than max_rank = 8 dimensions.
+// expect-error: (array subscript|out of bound|read of dereferenced|cannot refer to element 8)
+#include <gshard/core/static_vector.hpp>
+
+#ifdef GSHARD_EXPECT_ERROR
+constexpr gshard::Labels labels{'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'};
+#else
+constexpr gshard::Labels labels{'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'};
+#endif
+
+static_assert(labels.size() == 8);
