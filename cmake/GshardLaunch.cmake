@@ -39,7 +39,7 @@ function(gshard_launch_environment variable threads)
   if(NOT threads)
     set(threads 1)
   endif()
-  set(environment OMP_NUM_THREADS=${threads} OMP_PROC_BIND=false)
+  set(environment OMP_NUM_THREADS=${threads} OMP_PROC_BIND=false KOKKOS_DISABLE_WARNINGS=1)
   if(GSHARD_MPI_VENDOR STREQUAL "Open MPI")
     # Containers run as root; waiting ranks leave the core to those that work; no search for networks.
     list(APPEND environment

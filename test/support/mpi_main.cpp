@@ -96,7 +96,7 @@ class RankListener : public doctest::IReporter {
  private:
   /// A rank that left a case early may have left the others inside a collective for ever.
   void wait_for_others(MPI_Request& request) {
-    auto const patience = std::chrono::steady_clock::now() + std::chrono::seconds(15);
+    auto const patience = std::chrono::steady_clock::now() + std::chrono::seconds(5);
     int arrived = 0;
     while (arrived == 0) {
       MPI_Test(&request, &arrived, MPI_STATUS_IGNORE);
