@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <vector>
+
+#include <gshard/comm/all_to_all.hpp>
+#include <gshard/comm/message.hpp>
+
+namespace gshard::comm {
+
+/// Gives every rank of `group` the concatenation of what all of them send: `counts[r]` elements from rank r, the same counts on every rank.
+/// Receives all but its own part.
+template <class T>
+void all_gather(Group const& group, T const* send, T* receive, std::vector<std::int64_t> const& counts, std::int64_t limit = largest_count) {
+  detail::check_counts("all_gather", group, counts);
+  Kokkos::Profiling::ScopedRegion const region("gshard::all_gather");
+  std::int64_t const own = counts[static_cast<std::size_t>(group.rank)];
+  if (detail::total(counts) <= limit) {
+    detail::Counts const narrow(counts);
+    MPI_Allgatherv(detail::valid(send), static_cast<int>(own), detail::type_of<T>(), detail::valid(receive), narrow.counts.data(),
+                   narrow.offsets.data(), detail::type_of<T>(), group.communicator);
+    return;
+  }
+  Parts same_for_all;
+  same_for_all.counts.assign(counts.size(), own);
+  same_for_all.offsets.assign(counts.size(), 0);
+  all_to_all(group, send, same_for_all, receive, Parts(counts), detail::total(counts), limit);
+}
+
+}  // namespace gshard::comm

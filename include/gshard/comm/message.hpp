@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <climits>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include <mpi.h>
+#include <Kokkos_Core.hpp>
+#include <Kokkos_Profiling_ScopedRegion.hpp>
+
+#include <gshard/core/error.hpp>
+#include <gshard/mesh/mesh.hpp>
+
+namespace gshard::comm {
+
+/// The most elements that one MPI call is given; longer messages go in several. Calls take another limit for tests.
+inline constexpr std::int64_t largest_count = INT_MAX;
+
+/// How reductions combine elements.
+enum class Reduction { sum, maximum, minimum };
+
+namespace detail {
+
+template <class T>
+MPI_Datatype type_of() {
+  if constexpr (std::is_same_v<T, float>) return MPI_FLOAT;
+  else if constexpr (std::is_same_v<T, double>) return MPI_DOUBLE;
+  else if constexpr (std::is_same_v<T, std::int32_t>) return MPI_INT32_T;
+  else if constexpr (std::is_same_v<T, std::int64_t>) return MPI_INT64_T;
+  else if constexpr (std::is_same_v<T, std::uint32_t>) return MPI_UINT32_T;
+  else if constexpr (std::is_same_v<T, std::uint64_t>) return MPI_UINT64_T;
+  else if constexpr (std::is_same_v<T, std::int8_t>) return MPI_INT8_T;
+  else if constexpr (std::is_same_v<T, std::uint8_t>) return MPI_UINT8_T;
+  else static_assert(sizeof(T) == 0, "gshard: MPI has no datatype for this element type; use float, double or an integer type");
+}
+
+inline MPI_Op operation_of(Reduction reduction) {
+  switch (reduction) {
+    case Reduction::maximum: return MPI_MAX;
+    case Reduction::minimum: return MPI_MIN;
+    default: return MPI_SUM;
+  }
+}
+
+/// Some MPI libraries refuse null buffers even with a count of 0.
+template <class T>
+T* valid(T* pointer) {
+  static std::remove_const_t<T> nothing{};
+  return pointer != nullptr ? pointer : &nothing;
+}
+
+/// The counts as MPI wants them, and the sums before each.
+struct Counts {
+  std::vector<int> counts;
+  std::vector<int> offsets;
+
+  explicit Counts(std::vector<std::int64_t> const& wide) {
+    std::int64_t sum = 0;
+    for (std::int64_t count : wide) {
+      counts.push_back(static_cast<int>(count));
+      offsets.push_back(static_cast<int>(sum));
+      sum += count;
+    }
+  }
+};
+
+inline std::int64_t total(std::vector<std::int64_t> const& counts) {
+  std::int64_t sum = 0;
+  for (std::int64_t count : counts) sum += count;
+  return sum;
+}
+
+inline void check_counts(char const* operation, Group const& group, std::vector<std::int64_t> const& counts) {
+  if (static_cast<int>(counts.size()) != group.size)
+    throw CommunicationError(gshard::detail::text(operation, ": got ", counts.size(), " counts for a group of ", group.size, " ranks (rank ",
+                                                  group.rank, " of the group)"));
+  for (std::size_t i = 0; i < counts.size(); ++i)
+    if (counts[i] < 0)
+      throw CommunicationError(gshard::detail::text(operation, ": count ", counts[i], " for rank ", i, " of the group is negative"));
+}
+
+/// Starts the messages of one direction between two ranks: as many as the limit demands, in order.
+template <class Start>
+void in_pieces(std::int64_t count, std::int64_t limit, Start const& start) {
+  for (std::int64_t done = 0; done < count; done += limit) start(done, static_cast<int>(std::min(limit, count - done)));
+}
+
+/// The tag of messages of gshard; each group has communicators of its own, so one is enough.
+inline constexpr int message_tag = 1;
+
+}  // namespace detail
+}  // namespace gshard::comm

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include <gshard/comm/message.hpp>
+
+namespace gshard::comm {
+
+/// No partner: nothing is sent, or nothing received.
+inline constexpr int nobody = -1;
+
+/// Sends `send_count` elements to rank `destination` of `group` and receives `receive_count` from rank `source`; either can be `nobody`.
+/// The pairs form a partial permutation: who sends to whom is agreed by all (paper 2.1, CollectivePermute).
+template <class T>
+void permute(Group const& group, T const* send, std::int64_t send_count, int destination, T* receive, std::int64_t receive_count, int source,
+             std::int64_t limit = largest_count) {
+  for (int partner : {destination, source})
+    if (partner < nobody || partner >= group.size)
+      throw CommunicationError(gshard::detail::text("permute: partner ", partner, " is not a rank of a group of ", group.size));
+  Kokkos::Profiling::ScopedRegion const region("gshard::permute");
+  std::vector<MPI_Request> requests;
+  if (source != nobody)
+    detail::in_pieces(receive_count, limit, [&](std::int64_t done, int piece) {
+      MPI_Irecv(receive + done, piece, detail::type_of<T>(), source, detail::message_tag, group.communicator, &requests.emplace_back());
+    });
+  if (destination != nobody)
+    detail::in_pieces(send_count, limit, [&](std::int64_t done, int piece) {
+      MPI_Isend(send + done, piece, detail::type_of<T>(), destination, detail::message_tag, group.communicator, &requests.emplace_back());
+    });
+  MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE);
+}
+
+}  // namespace gshard::comm

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include <gshard/comm/message.hpp>
+
+namespace gshard::comm {
+
+/// Sums what the ranks of `group` send and leaves part r of the sum, `counts[r]` elements, on rank r; the same counts on every rank.
+/// `send` holds the parts one after the other. Moves (p - 1) / p of the buffer per rank in a ring.
+template <class T>
+void reduce_scatter(Group const& group, T const* send, T* receive, std::vector<std::int64_t> const& counts,
+                    std::int64_t limit = largest_count) {
+  detail::check_counts("reduce_scatter", group, counts);
+  Kokkos::Profiling::ScopedRegion const region("gshard::reduce_scatter");
+  if (detail::total(counts) <= limit) {
+    detail::Counts const narrow(counts);
+    MPI_Reduce_scatter(detail::valid(send), detail::valid(receive), narrow.counts.data(), detail::type_of<T>(), MPI_SUM, group.communicator);
+    return;
+  }
+  T const* part = send;
+  for (int root = 0; root < group.size; ++root) {
+    std::int64_t const count = counts[static_cast<std::size_t>(root)];
+    detail::in_pieces(count, limit, [&](std::int64_t done, int piece) {
+      T* target = group.rank == root ? receive + done : nullptr;
+      MPI_Reduce(part + done, target, piece, detail::type_of<T>(), MPI_SUM, root, group.communicator);
+    });
+    part += count;
+  }
+}
+
+}  // namespace gshard::comm

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <typeindex>
+#include <utility>
+#include <vector>
+
+#include <Kokkos_Core.hpp>
+
+namespace gshard {
+
+/// Storage of tensors, kept for reuse: a block that is given back serves the next request of about its size, so a training step
+/// whose shapes repeat allocates nothing after its first run. One pool per Runtime; to be used from one host thread.
+class MemoryPool {
+ public:
+  /// At least `bytes` bytes, uninitialised, in `MemorySpace`; they return to the pool when the last owner is gone.
+  template <class MemorySpace>
+  std::shared_ptr<void> allocate(std::size_t bytes) {
+    if (bytes == 0) return nullptr;
+    auto shelf = shelf_of<MemorySpace>();
+    std::size_t const size = rounded(bytes);
+    auto& free_blocks = shelf->free_blocks[size];
+    void* block = nullptr;
+    if (free_blocks.empty()) {
+      block = Kokkos::kokkos_malloc<MemorySpace>("gshard::MemoryPool", size);
+      shelf->bytes_reserved += size;
+      shelf->allocations += 1;
+    } else {
+      block = free_blocks.back();
+      free_blocks.pop_back();
+    }
+    return {block, [shelf, size](void* released) { shelf->free_blocks[size].push_back(released); }};
+  }
+
+  /// Bytes that this pool has taken from `MemorySpace` so far: what is in use and what waits for reuse.
+  template <class MemorySpace>
+  std::size_t bytes_reserved() {
+    return shelf_of<MemorySpace>()->bytes_reserved;
+  }
+
+  /// How often this pool has asked `MemorySpace` for memory: constant over steady training steps.
+  template <class MemorySpace>
+  std::int64_t allocations() {
+    return shelf_of<MemorySpace>()->allocations;
+  }
+
+  /// The size class of a request: the next multiple of an eighth of its power of two, so at most one eighth is wasted.
+  static constexpr std::size_t rounded(std::size_t bytes) {
+    std::size_t const unit = std::bit_floor(bytes < 512 ? std::size_t{512} : bytes) / 8;
+    return (bytes + unit - 1) / unit * unit;
+  }
+
+ private:
+  template <class MemorySpace>
+  struct Shelf {
+    std::map<std::size_t, std::vector<void*>> free_blocks;
+    std::size_t bytes_reserved = 0;
+    std::int64_t allocations = 0;
+
+    ~Shelf() {
+      for (auto const& [size, blocks] : free_blocks)
+        for (void* block : blocks) Kokkos::kokkos_free<MemorySpace>(block);
+    }
+  };
+
+  template <class MemorySpace>
+  std::shared_ptr<Shelf<MemorySpace>> shelf_of() {
+    auto& shelf = shelves_[std::type_index(typeid(MemorySpace))];
+    if (!shelf) shelf = std::make_shared<Shelf<MemorySpace>>();
+    return std::static_pointer_cast<Shelf<MemorySpace>>(shelf);
+  }
+
+  std::map<std::type_index, std::shared_ptr<void>> shelves_;
+};
+
+/// Temporary memory of one operation, given back to the pool when the object ends.
+template <class MemorySpace>
+class Scratch {
+ public:
+  explicit Scratch(MemoryPool& pool) : pool_(&pool) {}
+
+  /// Room for `count` elements, uninitialised, valid as long as this object.
+  template <class T>
+  T* get(std::int64_t count) {
+    held_.push_back(pool_->allocate<MemorySpace>(static_cast<std::size_t>(count) * sizeof(T)));
+    return static_cast<T*>(held_.back().get());
+  }
+
+ private:
+  MemoryPool* pool_;
+  std::vector<std::shared_ptr<void>> held_;
+};
+
+}  // namespace gshard

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+#include <mpi.h>
+#include <Kokkos_Core.hpp>
+
+#include <gshard/core/memory_pool.hpp>
+
+namespace gshard {
+
+/// MPI and Kokkos, brought up and down together, and the storage that tensors share. Not copyable; one per program.
+class Runtime {
+ public:
+  /// Starts what is not running yet; removes the options of MPI and Kokkos from the command line.
+  Runtime(int& argc, char**& argv) {
+    int running = 0;
+    MPI_Initialized(&running);
+    if (running == 0) {
+      int provided = 0;
+      MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+      owns_mpi_ = true;
+    }
+    if (!Kokkos::is_initialized()) {
+      Kokkos::initialize(argc, argv);
+      owns_kokkos_ = true;
+    }
+    open(MPI_COMM_WORLD);
+  }
+
+  /// Works on the ranks of `communicator`, which is duplicated. MPI and Kokkos are up already, and stay up.
+  explicit Runtime(MPI_Comm communicator) { open(communicator); }
+
+  Runtime(Runtime const&) = delete;
+  Runtime& operator=(Runtime const&) = delete;
+
+  ~Runtime() {
+    memory_.reset();
+    MPI_Comm_free(&communicator_);
+    MPI_Comm_free(&failure_communicator_);
+    if (owns_kokkos_) Kokkos::finalize();
+    if (owns_mpi_) MPI_Finalize();
+  }
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  bool is_root() const { return rank_ == 0; }
+  MPI_Comm communicator() const { return communicator_; }
+  std::shared_ptr<MemoryPool> const& memory() const { return memory_; }
+
+  /// Reports a failure and ends the job; to be called by the rank that failed. Where all ranks fail alike within two seconds, as they do when
+  /// an error is found from facts that all share, the message appears once and the call returns 1. Otherwise each failed rank prints
+  /// its message and the whole job is aborted: no rank is left waiting for this one.
+  int fail(std::string_view message) {
+    MPI_Request everyone_failed;
+    MPI_Ibarrier(failure_communicator_, &everyone_failed);
+    auto const patience = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    int arrived = 0;
+    while (arrived == 0 && std::chrono::steady_clock::now() < patience) {
+      MPI_Test(&everyone_failed, &arrived, MPI_STATUS_IGNORE);
+      if (arrived == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    if (arrived == 0) {
+      print_failure(message);
+      MPI_Abort(MPI_COMM_WORLD, 1);
+    }
+    std::uint64_t first = std::hash<std::string_view>{}(message);
+    std::uint64_t const own = first;
+    MPI_Bcast(&first, 1, MPI_UINT64_T, 0, failure_communicator_);
+    if (is_root() || own != first) print_failure(message);
+    return 1;
+  }
+
+ private:
+  void open(MPI_Comm communicator) {
+    MPI_Comm_dup(communicator, &communicator_);
+    MPI_Comm_dup(communicator, &failure_communicator_);
+    MPI_Comm_rank(communicator_, &rank_);
+    MPI_Comm_size(communicator_, &size_);
+  }
+
+  void print_failure(std::string_view message) const {
+    std::fflush(stdout);
+    std::fprintf(stderr, "gshard: error on rank %d of %d: %.*s\n", rank_, size_, static_cast<int>(message.size()), message.data());
+    std::fflush(stderr);
+  }
+
+  bool owns_mpi_ = false;
+  bool owns_kokkos_ = false;
+  int rank_ = 0;
+  int size_ = 1;
+  MPI_Comm communicator_ = MPI_COMM_NULL;
+  MPI_Comm failure_communicator_ = MPI_COMM_NULL;
+  std::shared_ptr<MemoryPool> memory_ = std::make_shared<MemoryPool>();
+};
+
+/// Runs `program(Runtime&)` between the start and the end of MPI and Kokkos and returns the exit code for main: what the program
+/// returns, or 0, or 1 after an exception, whose text is printed. An exception on one rank ends the whole job.
+template <class Program>
+int run(int argc, char** argv, Program&& program) {
+  Runtime runtime(argc, argv);
+  try {
+    if constexpr (std::is_void_v<std::invoke_result_t<Program&, Runtime&>>) {
+      program(runtime);
+      return 0;
+    } else {
+      return program(runtime);
+    }
+  } catch (std::exception const& exception) {
+    return runtime.fail(exception.what());
+  } catch (...) {
+    return runtime.fail("an exception that is not a std::exception");
+  }
+}
+
+}  // namespace gshard

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <string_view>
+
+#include <gshard/core/fixed_string.hpp>
+#include <gshard/core/static_vector.hpp>
+
+namespace gshard {
+
+/// The size of an axis that is only known when the program starts.
+inline constexpr int dynamic_size = 0;
+
+/// A named axis of a mesh: `Axis<"data">` is given its size when the program starts, `Axis<"expert", 8>` has it in its type.
+template <FixedString Name, int Size = dynamic_size>
+struct Axis {
+  static_assert(Size >= 0, "gshard: the size of a mesh axis is positive, or left out to be given at run time");
+  static constexpr std::string_view name = Name.view();
+  static constexpr int size = Size;
+};
+
+/// The largest number of axes of a mesh.
+inline constexpr int max_axes = 8;
+
+/// A set of axes of one mesh, by their positions in the mesh.
+struct AxisSet {
+  std::uint32_t bits = 0;
+
+  constexpr AxisSet() = default;
+  explicit constexpr AxisSet(std::uint32_t mask) : bits(mask) {}
+  static constexpr AxisSet of(int axis) { return AxisSet{std::uint32_t{1} << axis}; }
+
+  constexpr bool empty() const { return bits == 0; }
+  constexpr int size() const { return std::popcount(bits); }
+  constexpr bool contains(int axis) const { return ((bits >> axis) & 1U) != 0; }
+  constexpr bool contains(AxisSet other) const { return (other.bits & ~bits) == 0; }
+
+  friend constexpr bool operator==(AxisSet, AxisSet) = default;
+  friend constexpr AxisSet operator|(AxisSet left, AxisSet right) { return AxisSet{left.bits | right.bits}; }
+  friend constexpr AxisSet operator&(AxisSet left, AxisSet right) { return AxisSet{left.bits & right.bits}; }
+  friend constexpr AxisSet operator-(AxisSet left, AxisSet right) { return AxisSet{left.bits & ~right.bits}; }
+  constexpr AxisSet& operator|=(AxisSet other) { return *this = *this | other; }
+};
+
+/// Axes in an order, major first: what splits one dimension of a tensor.
+using AxisList = StaticVector<int, max_axes>;
+
+constexpr AxisSet set_of(AxisList const& axes) {
+  AxisSet result;
+  for (int axis : axes) result |= AxisSet::of(axis);
+  return result;
+}
+
+}  // namespace gshard

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <exception>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <mpi.h>
+
+#include <gshard/core/error.hpp>
+#include <gshard/core/runtime.hpp>
+#include <gshard/mesh/axis.hpp>
+
+namespace gshard {
+
+/// The ranks that differ only in their coordinates along some axes, in row-major order of these coordinates.
+struct Group {
+  MPI_Comm communicator = MPI_COMM_NULL;
+  int rank = 0;
+  int size = 1;
+};
+
+namespace detail {
+
+/// What a mesh knows at run time, whatever its type. Shared by all copies of the mesh.
+class MeshState {
+ public:
+  MeshState(Runtime& runtime, std::vector<std::string> names, std::vector<int> sizes)
+      : names_(std::move(names)), sizes_(std::move(sizes)), rank_(runtime.rank()), ranks_(runtime.size()), memory_(runtime.memory()) {
+    check_sizes();
+    coordinates_ = coordinates_of(rank_);
+    groups_.resize(std::size_t{1} << sizes_.size());
+    for (std::size_t mask = 1; mask < groups_.size(); ++mask) open_group(runtime.communicator(), AxisSet{static_cast<std::uint32_t>(mask)});
+    groups_[0].communicator = MPI_COMM_SELF;
+  }
+
+  MeshState(MeshState const&) = delete;
+  MeshState& operator=(MeshState const&) = delete;
+
+  ~MeshState() {
+    // Freeing is collective: while an exception unwinds this rank alone, the others are not here to take part.
+    if (std::uncaught_exceptions() > 0) return;
+    for (std::size_t mask = 1; mask < groups_.size(); ++mask) MPI_Comm_free(&groups_[mask].communicator);
+  }
+
+  int axis_count() const { return static_cast<int>(sizes_.size()); }
+  int size(int axis) const { return sizes_[static_cast<std::size_t>(axis)]; }
+  std::string const& name(int axis) const { return names_[static_cast<std::size_t>(axis)]; }
+  int coordinate(int axis) const { return coordinates_[static_cast<std::size_t>(axis)]; }
+  std::vector<int> const& coordinates() const { return coordinates_; }
+  int rank() const { return rank_; }
+  int ranks() const { return ranks_; }
+  Group const& group(AxisSet axes) const { return groups_[axes.bits]; }
+  MemoryPool& memory() const { return *memory_; }
+
+  /// The number of ranks that differ in the coordinates of `axes` only.
+  int size(AxisSet axes) const {
+    int result = 1;
+    for (int axis = 0; axis < axis_count(); ++axis)
+      if (axes.contains(axis)) result *= size(axis);
+    return result;
+  }
+
+  /// The coordinates of a rank of the mesh; the last axis runs fastest.
+  std::vector<int> coordinates_of(int rank) const {
+    std::vector<int> result(sizes_.size());
+    for (std::size_t axis = sizes_.size(); axis-- > 0;) {
+      result[axis] = rank % sizes_[axis];
+      rank /= sizes_[axis];
+    }
+    return result;
+  }
+
+  /// The coordinates of the member `index` of this rank's group along `axes`.
+  std::vector<int> member_coordinates(AxisSet axes, int index) const {
+    std::vector<int> result = coordinates_;
+    for (int axis = axis_count() - 1; axis >= 0; --axis) {
+      if (!axes.contains(axis)) continue;
+      result[static_cast<std::size_t>(axis)] = index % size(axis);
+      index /= size(axis);
+    }
+    return result;
+  }
+
+  /// The mesh as "data=2, expert=4".
+  std::string text() const {
+    std::string result;
+    for (int axis = 0; axis < axis_count(); ++axis) result += (axis == 0 ? "" : ", ") + name(axis) + "=" + std::to_string(size(axis));
+    return result;
+  }
+
+ private:
+  void check_sizes() const {
+    std::int64_t product = 1;
+    for (int axis = 0; axis < axis_count(); ++axis) {
+      if (size(axis) < 1) throw MeshError(text() + ": axis '" + name(axis) + "' has size " + std::to_string(size(axis)) + "; give at least 1");
+      product *= size(axis);
+    }
+    if (product != ranks_)
+      throw MeshError("mesh (" + text() + ") needs " + std::to_string(product) + " ranks, but the job has " + std::to_string(ranks_) +
+                      "; start it with mpirun -n " + std::to_string(product) + ", or choose sizes whose product is " +
+                      std::to_string(ranks_));
+  }
+
+  void open_group(MPI_Comm all, AxisSet axes) {
+    int color = 0;
+    int key = 0;
+    for (int axis = 0; axis < axis_count(); ++axis) {
+      if (axes.contains(axis))
+        key = key * size(axis) + coordinate(axis);
+      else
+        color = color * size(axis) + coordinate(axis);
+    }
+    Group& group = groups_[axes.bits];
+    MPI_Comm_split(all, color, key, &group.communicator);
+    group.rank = key;
+    group.size = size(axes);
+  }
+
+  std::vector<std::string> names_;
+  std::vector<int> sizes_;
+  int rank_;
+  int ranks_;
+  std::vector<int> coordinates_;
+  std::vector<Group> groups_;
+  std::shared_ptr<MemoryPool> memory_;
+};
+
+}  // namespace detail
+
+/// The ranks of a job, arranged along named axes in row-major order: the last axis runs fastest. Copies are handles of one mesh; tensors
+/// that meet in an operation live on one mesh.
+template <class... Axes>
+class Mesh {
+ public:
+  static constexpr int axis_count = sizeof...(Axes);
+  static_assert(axis_count <= max_axes, "gshard: a mesh has at most 8 axes");
+
+  /// The position of the axis of this name, or -1.
+  static constexpr int find(std::string_view name) {
+    std::array<std::string_view, axis_count> const names{Axes::name...};
+    for (int axis = 0; axis < axis_count; ++axis)
+      if (names[static_cast<std::size_t>(axis)] == name) return axis;
+    return -1;
+  }
+
+  static constexpr std::string_view name(int axis) {
+    return std::array<std::string_view, axis_count>{Axes::name...}[static_cast<std::size_t>(axis)];
+  }
+
+  /// The size of an axis where the type fixes it, else `dynamic_size`.
+  static constexpr int static_size(int axis) { return std::array<int, axis_count>{Axes::size...}[static_cast<std::size_t>(axis)]; }
+
+  Mesh() = default;
+
+  /// A mesh over all ranks of `runtime` with the given sizes, in the order of the axes. Collective: creates one communicator per set of axes.
+  /// Throws MeshError, on every rank, where the product is not the number of ranks or a size contradicts the type.
+  Mesh(Runtime& runtime, std::array<int, axis_count> const& sizes)
+      : state_(std::make_shared<detail::MeshState>(runtime, std::vector<std::string>{std::string(Axes::name)...}, checked(sizes))) {}
+
+  /// A mesh whose sizes are all fixed by its type.
+  explicit Mesh(Runtime& runtime)
+    requires((Axes::size != dynamic_size) && ...)
+      : Mesh(runtime, std::array<int, axis_count>{Axes::size...}) {}
+
+  int rank() const { return state_->rank(); }
+  int ranks() const { return state_->ranks(); }
+  int size(int axis) const { return state_->size(axis); }
+  int coordinate(int axis) const { return state_->coordinate(axis); }
+
+  /// The size of the axis `Name`, as in `grid.size<"expert">()`.
+  template <FixedString Name>
+  int size() const {
+    return size(known<Name>());
+  }
+
+  /// This rank's coordinate along the axis `Name`.
+  template <FixedString Name>
+  int coordinate() const {
+    return coordinate(known<Name>());
+  }
+
+  /// The ranks that differ from this one along the axes `Names` only.
+  template <FixedString... Names>
+  Group const& group() const {
+    return state_->group((AxisSet::of(known<Names>()) | ... | AxisSet{}));
+  }
+
+  /// The mesh as "data=2, expert=4".
+  std::string text() const { return state_->text(); }
+
+  MemoryPool& memory() const { return state_->memory(); }
+  detail::MeshState const& state() const { return *state_; }
+
+  friend bool operator==(Mesh const& left, Mesh const& right) { return left.state_ == right.state_; }
+
+ private:
+  template <FixedString Name>
+  static constexpr int known() {
+    static_assert(find(Name.view()) >= 0, "gshard: this mesh has no axis of that name; compare with the axes in the type of the mesh");
+    return find(Name.view());
+  }
+
+  static std::vector<int> checked(std::array<int, axis_count> const& sizes) {
+    for (int axis = 0; axis < axis_count; ++axis) {
+      int const fixed = static_size(axis);
+      int const given = sizes[static_cast<std::size_t>(axis)];
+      if (fixed != dynamic_size && given != fixed)
+        throw MeshError("mesh axis '" + std::string(name(axis)) + "' has the fixed size " + std::to_string(fixed) + ", not " +
+                        std::to_string(given));
+    }
+    return {sizes.begin(), sizes.end()};
+  }
+
+  std::shared_ptr<detail::MeshState> state_;
+};
+
+}  // namespace gshard

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <ostream>
+#include <vector>
+
+#include <Kokkos_Core.hpp>
+
+#include <gshard/reshard/reshard.hpp>
+#include <gshard/tensor/describe.hpp>
+
+namespace gshard {
+
+/// All elements in row-major order, on every rank: for tests, logs and small results. Replicates the tensor.
+template <AnyTensor Tensor>
+std::vector<typename Tensor::value_type> to_vector(Tensor const& tensor) {
+  auto const whole = replicate(tensor);
+  std::vector<typename Tensor::value_type> elements(static_cast<std::size_t>(whole.size()));
+  if (elements.empty()) return elements;
+  Kokkos::View<typename Tensor::value_type*, Kokkos::LayoutRight, Kokkos::HostSpace> const host(elements.data(), elements.size());
+  Kokkos::deep_copy(host, whole.flat());
+  return elements;
+}
+
+/// Writes the description and all elements on rank 0, one row of the last dimension a line. Replicates the tensor.
+template <AnyTensor Tensor>
+void print(std::ostream& stream, Tensor const& tensor) {
+  auto const elements = to_vector(tensor);
+  if (tensor.mesh().rank() != 0) return;
+  stream << describe(tensor) << '\n';
+  std::size_t const row = Tensor::rank == 0 ? 1 : static_cast<std::size_t>(tensor.extent(Tensor::rank - 1));
+  for (std::size_t i = 0; i < elements.size(); ++i) stream << elements[i] << ((i + 1) % row == 0 ? '\n' : ' ');
+}
+
+}  // namespace gshard

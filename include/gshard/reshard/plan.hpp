@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gshard/core/static_vector.hpp>
+#include <gshard/mesh/axis.hpp>
+#include <gshard/tensor/layout.hpp>
+
+namespace gshard {
+
+/// How elements get from one layout to another. `slice` and `zero_fill` are local.
+enum class Movement { slice, zero_fill, all_gather, all_reduce, reduce_scatter, all_to_all, permute, exchange };
+
+constexpr bool is_local(Movement movement) { return movement == Movement::slice || movement == Movement::zero_fill; }
+
+constexpr char const* text_of(Movement movement) {
+  switch (movement) {
+    case Movement::slice: return "slice";
+    case Movement::zero_fill: return "zero-fill";
+    case Movement::all_gather: return "all-gather";
+    case Movement::all_reduce: return "all-reduce";
+    case Movement::reduce_scatter: return "reduce-scatter";
+    case Movement::all_to_all: return "all-to-all";
+    case Movement::permute: return "permute";
+    default: return "exchange";
+  }
+}
+
+/// How many collectives of each kind; `exchange` is a general all-to-all of block intersections.
+struct CollectiveCounts {
+  int all_gather = 0;
+  int all_reduce = 0;
+  int reduce_scatter = 0;
+  int all_to_all = 0;
+  int permute = 0;
+  int exchange = 0;
+
+  constexpr int total() const { return all_gather + all_reduce + reduce_scatter + all_to_all + permute + exchange; }
+
+  constexpr void add(Movement movement) {
+    switch (movement) {
+      case Movement::all_gather: ++all_gather; break;
+      case Movement::all_reduce: ++all_reduce; break;
+      case Movement::reduce_scatter: ++reduce_scatter; break;
+      case Movement::all_to_all: ++all_to_all; break;
+      case Movement::permute: ++permute; break;
+      case Movement::exchange: ++exchange; break;
+      default: break;
+    }
+  }
+};
+
+/// One movement over the groups along `axes`, and the layout it leaves.
+struct ReshardStep {
+  Movement movement = Movement::slice;
+  AxisSet axes;
+  Layout layout;
+};
+
+/// The movements that lead from one layout to another: at most one reduction of each kind, one slice, one exchange, one zero-fill.
+struct ReshardPlan : CollectiveCounts {
+  StaticVector<ReshardStep, 6> steps;
+
+  /// Whether nothing is sent.
+  constexpr bool is_free() const { return total() == 0; }
+
+  constexpr void add_step(Movement movement, AxisSet axes, Layout const& layout) {
+    steps.push_back({movement, axes, layout});
+    add(movement);
+  }
+};
+
+/// The sizes of a mesh's axes where its type fixes them, else 0.
+using StaticSizes = StaticVector<int, max_axes>;
+
+template <class Mesh>
+constexpr StaticSizes static_sizes_of() {
+  StaticSizes sizes;
+  for (int axis = 0; axis < Mesh::axis_count; ++axis) sizes.push_back(Mesh::static_size(axis));
+  return sizes;
+}
+
+namespace detail {
+
+constexpr bool starts_with(AxisList const& list, AxisList const& prefix) {
+  if (prefix.size() > list.size()) return false;
+  for (int i = 0; i < prefix.size(); ++i)
+    if (list[i] != prefix[i]) return false;
+  return true;
+}
+
+/// The axes of `list` behind its first `count`.
+constexpr AxisList rest_of(AxisList const& list, int count) {
+  AxisList result;
+  for (int i = count; i < list.size(); ++i) result.push_back(list[i]);
+  return result;
+}
+
+constexpr AxisList without(AxisList const& list, AxisSet axes) {
+  AxisList result;
+  for (int axis : list)
+    if (!axes.contains(axis)) result.push_back(axis);
+  return result;
+}
+
+/// `from` with the axes of `added` that `to` lists appended to the same dimensions.
+constexpr Layout with_appended(Layout from, Layout const& to, AxisSet added) {
+  for (int dimension = 0; dimension < from.rank(); ++dimension)
+    for (int axis : to.dimensions[dimension])
+      if (added.contains(axis)) from.dimensions[dimension].push_back(axis);
+  return from;
+}
+
+/// The axes whose coordinates decide who holds what differently before and after: those behind the common prefix of each dimension's lists.
+constexpr AxisSet moved_axes(Layout const& from, Layout const& to) {
+  AxisSet moved;
+  for (int dimension = 0; dimension < from.rank(); ++dimension) {
+    AxisList const& before = from.dimensions[dimension];
+    AxisList const& after = to.dimensions[dimension];
+    int common = 0;
+    while (common < before.size() && common < after.size() && before[common] == after[common]) ++common;
+    moved |= set_of(rest_of(before, common));
+  }
+  return moved;
+}
+
+constexpr bool only_gathers(Layout const& from, Layout const& to) {
+  for (int dimension = 0; dimension < from.rank(); ++dimension)
+    if (!starts_with(from.dimensions[dimension], to.dimensions[dimension])) return false;
+  return true;
+}
+
+/// Whether the last axes of one dimension become the last axes of another, and nothing else changes.
+constexpr bool is_all_to_all(Layout const& from, Layout const& to) {
+  AxisList lost;
+  AxisList won;
+  int losers = 0;
+  int winners = 0;
+  for (int dimension = 0; dimension < from.rank(); ++dimension) {
+    AxisList const& before = from.dimensions[dimension];
+    AxisList const& after = to.dimensions[dimension];
+    if (before == after) continue;
+    if (starts_with(before, after)) {
+      lost = rest_of(before, after.size());
+      ++losers;
+    } else if (starts_with(after, before)) {
+      won = rest_of(after, before.size());
+      ++winners;
+    } else {
+      return false;
+    }
+  }
+  return losers == 1 && winners == 1 && lost == won;
+}
+
+/// Whether each dimension keeps its axes in an order of equal sizes, so that whole blocks change hands.
+constexpr bool is_permute(Layout const& from, Layout const& to, StaticSizes const& sizes) {
+  for (int dimension = 0; dimension < from.rank(); ++dimension) {
+    AxisList const& before = from.dimensions[dimension];
+    AxisList const& after = to.dimensions[dimension];
+    if (set_of(before) != set_of(after)) return false;
+    for (int i = 0; i < before.size(); ++i)
+      if (before[i] != after[i] && (sizes[before[i]] == 0 || sizes[before[i]] != sizes[after[i]])) return false;
+  }
+  return true;
+}
+
+/// Between layouts with the same partial axes.
+constexpr void plan_movement(ReshardPlan& plan, Layout from, Layout const& to, StaticSizes const& sizes) {
+  if (from == to) return;
+  AxisSet const fresh = to.split() - from.split();
+  Layout const sliced = with_appended(from, to, fresh);
+  bool const gathers = only_gathers(sliced, to);
+  bool const known = sliced == to || gathers || is_all_to_all(sliced, to) || is_permute(sliced, to, sizes);
+  if (known && sliced != from) {
+    plan.add_step(Movement::slice, fresh, sliced);
+    from = sliced;
+  }
+  if (from == to) return;
+  Movement const movement = !known                    ? Movement::exchange
+                            : gathers                 ? Movement::all_gather
+                            : is_all_to_all(from, to) ? Movement::all_to_all
+                                                      : Movement::permute;
+  plan.add_step(movement, moved_axes(from, to), to);
+}
+
+}  // namespace detail
+
+/// The movements from layout `from` to layout `to` of one tensor. Unreduced sums are reduced first, by a reduce-scatter where `to` splits a dimension
+/// over their axes and an all-reduce elsewhere; then blocks move, by one collective where the pair is a known one and else by one
+/// exchange of block intersections, in which each element reaches each rank that needs it once; becoming partial is local.
+constexpr ReshardPlan plan_reshard(Layout const& from, Layout const& to, StaticSizes const& sizes) {
+  ReshardPlan plan;
+  Layout current = from;
+  AxisSet const reduced = from.partial - to.partial;
+  AxisSet const scattered = reduced & to.split();
+  // A slice that `to` keeps makes the reductions smaller.
+  AxisSet const fresh = to.split() - from.split() - scattered;
+  Layout const sliced = detail::with_appended(from, to, fresh);
+  if (!reduced.empty() && !fresh.empty() && detail::only_gathers(to, sliced)) {
+    plan.add_step(Movement::slice, fresh, sliced);
+    plan.steps.back().layout.partial = from.partial;
+    current = sliced;
+  }
+  if (!scattered.empty()) {
+    current = detail::with_appended(current, to, scattered);
+    current.partial = current.partial - scattered;
+    plan.add_step(Movement::reduce_scatter, scattered, current);
+  }
+  if (AxisSet const whole = reduced - scattered; !whole.empty()) {
+    current.partial = current.partial - whole;
+    plan.add_step(Movement::all_reduce, whole, current);
+  }
+  AxisSet const spread = to.partial - from.partial;
+  Layout before_spread = to;
+  before_spread.partial = to.partial - spread;
+  for (int dimension = 0; dimension < to.rank(); ++dimension) {
+    AxisList const& axes = current.dimensions[dimension];
+    AxisList const& target = to.dimensions[dimension];
+    bool const kept = detail::starts_with(axes, target) && spread.contains(set_of(detail::rest_of(axes, target.size())));
+    if (kept) before_spread.dimensions[dimension] = axes;
+  }
+  detail::plan_movement(plan, current, before_spread, sizes);
+  if (!spread.empty()) plan.add_step(Movement::zero_fill, spread, to);
+  return plan;
+}
+
+}  // namespace gshard

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <Kokkos_Core.hpp>
+
+#include <gshard/tensor/sharded_tensor.hpp>
+
+namespace gshard {
+
+/// The global position of an element, one index per dimension.
+template <int Rank>
+using GlobalIndex = Kokkos::Array<std::int64_t, static_cast<std::size_t>(Rank)>;
+
+namespace detail {
+
+template <class T, int Rank, class Function>
+struct FillKernel {
+  T* data;
+  Extents offsets;
+  Extents extents;
+  Function function;
+
+  KOKKOS_FUNCTION void operator()(std::int64_t position) const {
+    GlobalIndex<Rank> index{};
+    std::int64_t rest = position;
+    for (int dimension = Rank - 1; dimension >= 0; --dimension) {
+      index[static_cast<std::size_t>(dimension)] = offsets[dimension] + rest % extents[dimension];
+      rest /= extents[dimension];
+    }
+    data[position] = static_cast<T>(function(index));
+  }
+};
+
+}  // namespace detail
+
+/// Sets each element to `function(index)` of its global index, so the values do not depend on the mesh. `function` is called in a kernel: any callable
+/// on the host, a function object with a device `operator()` elsewhere. No communication.
+template <AnyTensor Tensor, class Function>
+void fill(Tensor const& tensor, Function const& function) {
+  using Kernel = detail::FillKernel<typename Tensor::value_type, Tensor::rank, Function>;
+  Kokkos::RangePolicy<typename Tensor::execution_space, Kokkos::IndexType<std::int64_t>> const policy(0, tensor.local_size());
+  Kokkos::parallel_for("gshard::fill", policy, Kernel{tensor.data(), tensor.block().offsets, tensor.block().extents, function});
+}
+
+}  // namespace gshard

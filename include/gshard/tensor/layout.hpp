@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <utility>
+
+#include <gshard/core/static_vector.hpp>
+#include <gshard/mesh/mesh.hpp>
+#include <gshard/tensor/shard_range.hpp>
+#include <gshard/tensor/spec.hpp>
+
+namespace gshard {
+
+/// A spec on a mesh in numbers: the axes that split each dimension, and those over which the tensor is an unreduced sum. What plans compute with.
+struct Layout {
+  StaticVector<AxisList, max_rank> dimensions;
+  AxisSet partial;
+
+  constexpr int rank() const { return dimensions.size(); }
+
+  /// All axes that split some dimension.
+  constexpr AxisSet split() const {
+    AxisSet result;
+    for (AxisList const& axes : dimensions) result |= set_of(axes);
+    return result;
+  }
+
+  /// The dimension that `axis` splits, or -1.
+  constexpr int dimension_of(int axis) const {
+    for (int dimension = 0; dimension < rank(); ++dimension)
+      if (dimensions[dimension].contains(axis)) return dimension;
+    return -1;
+  }
+
+  constexpr bool replicated() const { return split().empty() && partial.empty(); }
+
+  friend constexpr bool operator==(Layout const&, Layout const&) = default;
+};
+
+namespace error {
+
+/// Carries the letters of a name into a compiler's message.
+template <char... Letters>
+struct Name {};
+
+template <class... Facts>
+inline constexpr bool always_false = false;
+
+template <class AxisName, class Mesh>
+struct SpecNamesUnknownAxis {
+  static_assert(always_false<AxisName>,
+                "gshard: the spec names an axis that the mesh does not have; use one of the axes in the mesh's type, or add it there");
+};
+
+template <class AxisName, class Mesh>
+struct SpecUsesAxisTwice {
+  static_assert(always_false<AxisName>,
+                "gshard: a mesh axis can split one dimension, or be partial, but not both or twice; remove one of its uses from the spec");
+};
+
+}  // namespace error
+
+namespace detail {
+
+struct SpecFault {
+  enum Kind { none, unknown_axis, axis_twice } kind = none;
+  AxisNames name{"", false};
+};
+
+/// The layout of a spec, as far as it is well formed, and the first fault.
+template <class Mesh, class Spec>
+constexpr std::pair<Layout, SpecFault> examine_spec() {
+  std::pair<Layout, SpecFault> result;
+  auto& [layout, fault] = result;
+  AxisSet used;
+  auto add = [&](AxisNames const& names, AxisList& list) {
+    for (int i = 0; i < names.count(); ++i) {
+      int const axis = Mesh::find(names[i]);
+      if (fault.kind == SpecFault::none && axis < 0) fault = {SpecFault::unknown_axis, AxisNames{names[i], false}};
+      if (axis < 0) continue;
+      if (fault.kind == SpecFault::none && used.contains(axis)) fault = {SpecFault::axis_twice, AxisNames{names[i], false}};
+      used |= AxisSet::of(axis);
+      list.push_back(axis);
+    }
+  };
+  for (int dimension = 0; dimension < Spec::rank; ++dimension) {
+    AxisList list;
+    add(Spec::dimension(dimension), list);
+    layout.dimensions.push_back(list);
+  }
+  AxisList partial;
+  add(Spec::partial_axes(), partial);
+  layout.partial = set_of(partial);
+  return result;
+}
+
+template <AxisNames Names, std::size_t... Positions>
+constexpr auto name_of(std::index_sequence<Positions...>) {
+  return error::Name<Names.text[Positions]...>{};
+}
+
+/// The text of `Names` as a pack of characters, which every compiler prints.
+template <AxisNames Names>
+using NameOf = decltype(name_of<Names>(std::make_index_sequence<Names.view().size()>{}));
+
+template <class Mesh, class Spec>
+consteval Layout layout_of() {
+  static_assert(Spec::rank <= max_rank, "gshard: a tensor has at most 8 dimensions, as Kokkos::View");
+  constexpr auto examined = examine_spec<Mesh, Spec>();
+  constexpr SpecFault fault = examined.second;
+  if constexpr (fault.kind == SpecFault::unknown_axis) (void)sizeof(error::SpecNamesUnknownAxis<NameOf<fault.name>, Mesh>);
+  if constexpr (fault.kind == SpecFault::axis_twice) (void)sizeof(error::SpecUsesAxisTwice<NameOf<fault.name>, Mesh>);
+  return examined.first;
+}
+
+template <class Mesh>
+constexpr AxisNames names_of(AxisList const& axes) {
+  AxisNamesBuilder builder;
+  for (int axis : axes) builder.add(Mesh::name(axis));
+  return {builder.view(), false};
+}
+
+template <class Mesh>
+constexpr AxisNames names_of(AxisSet axes) {
+  AxisNamesBuilder builder;
+  for (int axis = 0; axis < Mesh::axis_count; ++axis)
+    if (axes.contains(axis)) builder.add(Mesh::name(axis));
+  return partial_names(AxisNames{builder.view(), false});
+}
+
+template <class Mesh, Layout Value, class Positions>
+struct SpecOfLayout;
+
+template <class Mesh, Layout Value, std::size_t... Dimensions>
+struct SpecOfLayout<Mesh, Value, std::index_sequence<Dimensions...>> {
+  static consteval auto make() {
+    if constexpr (Value.partial.empty())
+      return Spec<names_of<Mesh>(Value.dimensions[static_cast<int>(Dimensions)])...>{};
+    else
+      return Spec<names_of<Mesh>(Value.dimensions[static_cast<int>(Dimensions)])..., names_of<Mesh>(Value.partial)>{};
+  }
+  using type = decltype(make());
+};
+
+}  // namespace detail
+
+/// The layout of `Spec` on `Mesh`. Does not compile where the spec names an axis twice or one that the mesh lacks.
+template <class Mesh, class Spec>
+inline constexpr Layout layout_of = detail::layout_of<Mesh, Spec>();
+
+/// The spec whose layout on `Mesh` is `Value`.
+template <class Mesh, Layout Value>
+using spec_of = typename detail::SpecOfLayout<Mesh, Value, std::make_index_sequence<static_cast<std::size_t>(Value.rank())>>::type;
+
+namespace detail {
+
+/// A box of global indices: what one rank holds of a tensor.
+struct Block {
+  Extents offsets;
+  Extents extents;
+  friend constexpr bool operator==(Block const&, Block const&) = default;
+};
+
+/// The indices of a dimension that the rank at `coordinates` holds: axes nest in the order listed, each cutting what the one before it left.
+template <class Coordinates>
+constexpr Range dimension_range(std::int64_t extent, AxisList const& axes, MeshState const& mesh, Coordinates const& coordinates) {
+  Range range{0, extent};
+  for (int axis : axes) {
+    Range const part = shard_range(range.size(), mesh.size(axis), coordinates[static_cast<std::size_t>(axis)]);
+    range = {range.begin + part.begin, range.begin + part.end};
+  }
+  return range;
+}
+
+/// The block of a tensor of these global extents that the rank at `coordinates` holds.
+template <class Coordinates>
+constexpr Block block_of(Layout const& layout, Extents const& extents, MeshState const& mesh, Coordinates const& coordinates) {
+  Block block;
+  for (int dimension = 0; dimension < layout.rank(); ++dimension) {
+    Range const range = dimension_range(extents[dimension], layout.dimensions[dimension], mesh, coordinates);
+    block.offsets.push_back(range.begin);
+    block.extents.push_back(range.size());
+  }
+  return block;
+}
+
+/// The common box of two blocks; its size is 0 where they do not meet.
+constexpr Block intersection(Block const& left, Block const& right) {
+  Block result;
+  for (int d = 0; d < left.extents.size(); ++d) {
+    Range const range = gshard::intersection({left.offsets[d], left.offsets[d] + left.extents[d]},
+                                             {right.offsets[d], right.offsets[d] + right.extents[d]});
+    result.offsets.push_back(range.begin);
+    result.extents.push_back(range.size());
+  }
+  return result;
+}
+
+/// A layout as "[data,expert | _ | _ | partial expert]".
+template <class Mesh>
+std::string text_of(Layout const& layout) {
+  std::string result = "[";
+  for (int dimension = 0; dimension < layout.rank(); ++dimension) {
+    AxisNames const names = names_of<Mesh>(layout.dimensions[dimension]);
+    result += (dimension == 0 ? "" : " | ") + (names.empty() ? std::string("_") : std::string(names.view()));
+  }
+  if (!layout.partial.empty()) result += (layout.rank() == 0 ? "partial " : " | partial ") + std::string(names_of<Mesh>(layout.partial).view());
+  return result + "]";
+}
+
+}  // namespace detail
+}  // namespace gshard

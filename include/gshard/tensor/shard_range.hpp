@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include <gshard/core/static_vector.hpp>
+
+namespace gshard {
+
+/// The indices [begin, end) of one dimension.
+struct Range {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+
+  constexpr std::int64_t size() const { return end - begin; }
+  friend constexpr bool operator==(Range const&, Range const&) = default;
+};
+
+/// The common part of two ranges; empty where there is none.
+constexpr Range intersection(Range left, Range right) {
+  std::int64_t const begin = std::max(left.begin, right.begin);
+  return {begin, std::max(begin, std::min(left.end, right.end))};
+}
+
+/// Part `index` of `extent` indices cut into `parts`: blocks of ceil(extent / parts), the last ones shorter or empty (paper 3.3.3).
+/// The only source of block boundaries in gshard.
+constexpr Range shard_range(std::int64_t extent, std::int64_t parts, std::int64_t index) {
+  std::int64_t const block = (extent + parts - 1) / parts;
+  return {std::min(extent, index * block), std::min(extent, (index + 1) * block)};
+}
+
+}  // namespace gshard

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <Kokkos_Core.hpp>
+
+#include <gshard/core/error.hpp>
+#include <gshard/tensor/layout.hpp>
+
+namespace gshard {
+
+namespace error {
+
+template <int Given, int Wanted>
+struct TensorExtentsCount {
+  static_assert(always_false<std::integral_constant<int, Given>>,
+                "gshard: the number of extents is not the number of dimensions of the spec; give one extent for each entry of Spec<...>");
+};
+
+}  // namespace error
+
+namespace detail {
+
+template <class T, int Rank>
+struct ViewData {
+  using type = typename ViewData<T, Rank - 1>::type*;
+};
+template <class T>
+struct ViewData<T, 0> {
+  using type = T;
+};
+
+/// A Kokkos view on memory that somebody else owns.
+template <class T, int Rank, class MemorySpace>
+using LocalView = Kokkos::View<typename ViewData<T, Rank>::type, Kokkos::LayoutRight, MemorySpace>;
+
+template <class T, int Rank, class MemorySpace>
+LocalView<T, Rank, MemorySpace> local_view(T* data, Extents const& extents) {
+  return [&]<std::size_t... Dimensions>(std::index_sequence<Dimensions...>) {
+    return LocalView<T, Rank, MemorySpace>(data, static_cast<std::size_t>(extents[static_cast<int>(Dimensions)])...);
+  }(std::make_index_sequence<static_cast<std::size_t>(Rank)>{});
+}
+
+}  // namespace detail
+
+/// Asks for a tensor whose elements are not set.
+struct Uninitialized {};
+inline constexpr Uninitialized uninitialized{};
+
+/// A tensor spread over the ranks of a mesh as `Spec` says. A handle: copies share the elements; `copy` (expr/) makes new ones.
+/// `local()` is this rank's block, packed, LayoutRight, without padding; blocks can be empty. Constructing allocates from the runtime's
+/// pool and communicates nothing.
+template <class Mesh, class Spec, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+class ShardedTensor {
+ public:
+  using mesh_type = Mesh;
+  using spec_type = Spec;
+  using value_type = T;
+  using memory_space = MemorySpace;
+  using execution_space = typename MemorySpace::execution_space;
+  using view_type = detail::LocalView<T, Spec::rank, MemorySpace>;
+
+  static constexpr int rank = Spec::rank;
+  static constexpr Layout layout = layout_of<Mesh, Spec>;
+
+  /// No tensor: only to be assigned to.
+  ShardedTensor() = default;
+
+  /// A tensor of zeros with these global extents, as in `ShardedTensor<Grid, Spec<"data", _>> x(grid, {rows, columns})`. Throws ExtentError
+  /// where an extent is negative.
+  template <std::size_t Count>
+  ShardedTensor(Mesh const& mesh, std::int64_t const (&extents)[Count], std::string_view name = {})
+      : ShardedTensor(uninitialized, mesh, counted(extents), name) {
+    set_to_zero();
+  }
+
+  ShardedTensor(Mesh const& mesh, Extents const& extents, std::string_view name = {})
+      : ShardedTensor(uninitialized, mesh, extents, name) {
+    set_to_zero();
+  }
+
+  /// A scalar, 0.
+  explicit ShardedTensor(Mesh const& mesh)
+    requires(Spec::rank == 0)
+      : ShardedTensor(mesh, Extents{}) {}
+
+  ShardedTensor(Uninitialized, Mesh const& mesh, Extents const& extents, std::string_view name = {})
+      : mesh_(mesh), name_(name), extents_(checked(extents, name)) {
+    block_ = detail::block_of(layout, extents_, mesh.state(), mesh.state().coordinates());
+    storage_ = mesh.memory().template allocate<MemorySpace>(static_cast<std::size_t>(local_size()) * sizeof(T));
+  }
+
+  /// A tensor of the same mesh and other layout or extents that shares this one's storage; the local blocks have equal sizes.
+  template <class OtherSpec>
+  ShardedTensor<Mesh, OtherSpec, T, MemorySpace> reinterpreted(Extents const& extents) const {
+    return {storage_, mesh_, extents, name_};
+  }
+
+  Mesh const& mesh() const { return mesh_; }
+  bool is_set() const { return extents_.size() == rank && (rank == 0 ? storage_ != nullptr : block_.extents.size() == rank); }
+
+  /// Global extents.
+  Extents const& extents() const { return extents_; }
+  std::int64_t extent(int dimension) const { return extents_[dimension]; }
+  std::int64_t size() const { return product(extents_); }
+
+  /// This rank's block.
+  Extents const& local_extents() const { return block_.extents; }
+  std::int64_t local_extent(int dimension) const { return block_.extents[dimension]; }
+  std::int64_t local_size() const { return product(block_.extents); }
+
+  /// The global indices of `dimension` that this rank holds.
+  Range range(int dimension) const {
+    return {block_.offsets[dimension], block_.offsets[dimension] + block_.extents[dimension]};
+  }
+  detail::Block const& block() const { return block_; }
+
+  /// This rank's block as a plain Kokkos view, valid as long as some handle of this tensor.
+  view_type local() const { return detail::local_view<T, rank, MemorySpace>(data(), block_.extents); }
+
+  /// The block's elements in a row.
+  detail::LocalView<T, 1, MemorySpace> flat() const { return detail::local_view<T, 1, MemorySpace>(data(), {local_size()}); }
+  T* data() const { return static_cast<T*>(storage_.get()); }
+
+  /// Whether no other handle shares the elements.
+  bool is_sole_owner() const { return storage_.use_count() == 1; }
+
+  std::string const& name() const { return name_; }
+
+ private:
+  template <class, class, class, class>
+  friend class ShardedTensor;
+
+  ShardedTensor(std::shared_ptr<void> storage, Mesh const& mesh, Extents const& extents, std::string_view name)
+      : mesh_(mesh), name_(name), extents_(checked(extents, name)), storage_(std::move(storage)) {
+    block_ = detail::block_of(layout, extents_, mesh.state(), mesh.state().coordinates());
+  }
+
+  template <std::size_t Count>
+  static Extents counted(std::int64_t const (&extents)[Count]) {
+    if constexpr (static_cast<int>(Count) != rank) (void)sizeof(error::TensorExtentsCount<static_cast<int>(Count), rank>);
+    Extents result;
+    for (std::int64_t extent : extents) result.push_back(extent);
+    return result;
+  }
+
+  static Extents const& checked(Extents const& extents, std::string_view name) {
+    if (extents.size() != rank)
+      throw ExtentError(detail::text("tensor '", name, "' with spec ", detail::text_of<Mesh>(layout), " has ", rank, " dimensions, but got extents ",
+                                     detail::text_of(extents)));
+    for (int dimension = 0; dimension < rank; ++dimension)
+      if (extents[dimension] < 0)
+        throw ExtentError(detail::text("tensor '", name, "' of extents ", detail::text_of(extents), ": dimension ", dimension,
+                                       " is negative; give 0 or more"));
+    return extents;
+  }
+
+  void set_to_zero() {
+    if (local_size() > 0) Kokkos::deep_copy(flat(), T{});
+  }
+
+  Mesh mesh_;
+  std::string name_;
+  Extents extents_;
+  detail::Block block_;
+  std::shared_ptr<void> storage_;
+};
+
+namespace detail {
+
+template <class Type>
+inline constexpr bool is_sharded_tensor = false;
+template <class Mesh, class Spec, class T, class MemorySpace>
+inline constexpr bool is_sharded_tensor<ShardedTensor<Mesh, Spec, T, MemorySpace>> = true;
+
+}  // namespace detail
+
+/// A ShardedTensor of any kind.
+template <class Type>
+concept AnyTensor = detail::is_sharded_tensor<std::remove_cvref_t<Type>>;
+
+/// The tensor type that differs from `Tensor` in its spec only.
+template <AnyTensor Tensor, class Spec>
+using with_spec = ShardedTensor<typename Tensor::mesh_type, Spec, typename Tensor::value_type, typename Tensor::memory_space>;
+
+/// The tensor type that differs from `Tensor` in its layout only.
+template <AnyTensor Tensor, Layout Value>
+using with_layout = with_spec<Tensor, spec_of<typename Tensor::mesh_type, Value>>;
+
+}  // namespace gshard

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+#include <utility>
+
+namespace gshard {
+
+/// The names of the mesh axes that split one dimension, major first: "data", or "data,expert", or none (`_`).
+/// Made from a string literal inside `Spec<...>`; blanks are dropped.
+struct AxisNames {
+  static constexpr int capacity = 48;
+  char text[capacity]{};
+  bool is_partial = false;
+
+  template <std::size_t Size>
+  consteval AxisNames(char const (&literal)[Size]) {
+    static_assert(Size <= capacity, "gshard: the axis names of one dimension have at most 47 characters");
+    int length = 0;
+    for (std::size_t i = 0; i + 1 < Size; ++i)
+      if (literal[i] != ' ') text[length++] = literal[i];
+  }
+
+  constexpr AxisNames(std::string_view names, bool partial) : is_partial(partial) {
+    for (std::size_t i = 0; i < names.size(); ++i) text[i] = names[i];
+  }
+
+  constexpr std::string_view view() const { return {text}; }
+  constexpr bool empty() const { return text[0] == '\0'; }
+
+  /// How many names are listed.
+  constexpr int count() const {
+    if (empty()) return 0;
+    int commas = 0;
+    for (char character : view()) commas += character == ',' ? 1 : 0;
+    return commas + 1;
+  }
+
+  /// The name at position `index`.
+  constexpr std::string_view operator[](int index) const {
+    int begin = 0;
+    for (; index > 0; --index)
+      while (text[begin++] != ',') {
+      }
+    int end = begin;
+    while (text[end] != ',' && text[end] != '\0') ++end;
+    return {text + begin, static_cast<std::size_t>(end - begin)};
+  }
+
+  friend constexpr bool operator==(AxisNames const&, AxisNames const&) = default;
+};
+
+namespace detail {
+
+/// A list of names being put together.
+struct AxisNamesBuilder {
+  char text[AxisNames::capacity]{};
+  std::size_t length = 0;
+
+  constexpr void add(std::string_view name) {
+    if (length > 0) text[length++] = ',';
+    for (char character : name) text[length++] = character;
+  }
+  constexpr std::string_view view() const { return {text, length}; }
+};
+
+/// Partial axes form a set: their names in alphabetical order, so that one set is one type.
+constexpr AxisNames partial_names(AxisNames const& names) {
+  AxisNamesBuilder sorted;
+  std::string_view last;
+  for (int i = 0; i < names.count(); ++i) {
+    std::string_view next;
+    for (int j = 0; j < names.count(); ++j)
+      if (names[j] > last && (next.empty() || names[j] < next)) next = names[j];
+    if (next.empty()) break;
+    sorted.add(next);
+    last = next;
+  }
+  return {sorted.view(), true};
+}
+
+}  // namespace detail
+
+/// A dimension that no axis splits.
+inline constexpr AxisNames _{""};
+
+/// An entry of a spec that is no dimension: the tensor is the sum of what the ranks along these axes hold, as in
+/// `Spec<"data", _, partial("expert")>`.
+consteval AxisNames partial(AxisNames const& names) { return detail::partial_names(names); }
+
+/// Which mesh axes split each dimension, in the order of the dimensions; `partial("axis")` last, where the tensor is an unreduced sum.
+template <AxisNames... Entries>
+struct Spec {
+  static constexpr int partial_entries = (0 + ... + (Entries.is_partial ? 1 : 0));
+  static_assert(partial_entries <= 1, "gshard: a spec has one partial(...) entry; list its axes in one string, partial(\"data,expert\")");
+
+  /// The number of dimensions.
+  static constexpr int rank = static_cast<int>(sizeof...(Entries)) - partial_entries;
+
+  /// The axes of dimension `dimension`.
+  static constexpr AxisNames dimension(int dimension) {
+    AxisNames const entries[]{Entries..., AxisNames{""}};
+    for (AxisNames const& entry : entries)
+      if (!entry.is_partial && dimension-- == 0) return entry;
+    return AxisNames{""};
+  }
+
+  /// The axes over which the tensor is an unreduced sum.
+  static constexpr AxisNames partial_axes() {
+    AxisNames result{"", true};
+    for (AxisNames const& entry : {Entries..., AxisNames{""}})
+      if (entry.is_partial) result = entry;
+    return result;
+  }
+};
+
+}  // namespace gshard
