@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A ninth label: no tensor has more than max_rank = 8 dimensions.
-// expect-error: (array subscript|out of bound|read of dereferenced|cannot refer to element 8)
+// expect-error: (array subscript|out of bound|dereferenced one-past-the-end)
 #include <gshard/core/static_vector.hpp>
 
 #ifdef GSHARD_EXPECT_ERROR
