@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <Kokkos_Core.hpp>
+
+#include <gshard/core/static_vector.hpp>
+#include <gshard/einsum/local/direct.hpp>
+#include <gshard/einsum/local/gemm.hpp>
+#include <gshard/einsum/local/local_tensor.hpp>
+#include <gshard/einsum/local/lowering.hpp>
+#include <gshard/einsum/local/units.hpp>
+#include <gshard/tensor/copy_block.hpp>
+
+namespace gshard::detail {
+
+/// A permute between a tensor and its packed temporary: the strides of both, for copy_strided.
+struct Permutation {
+  Extents extents;
+  Extents given;
+  Extents packed;
+
+  constexpr Permutation(Lowering const& lowering, int operand) {
+    for (int i = 0; i < lowering.given.size(); ++i) {
+      Unit const& unit = lowering.given[i];
+      if (!unit.in(operand)) continue;
+      extents.push_back(unit.extent);
+      given.push_back(unit.strides[operand]);
+      packed.push_back(lowering.packed[i].strides[operand]);
+    }
+  }
+
+  /// The elements of the temporary: what only c holds is not in it.
+  constexpr std::int64_t packed_size() const {
+    std::int64_t size = 1;
+    for (int i = 0; i < extents.size(); ++i)
+      if (packed[i] != 0) size *= extents[i];
+    return size;
+  }
+};
+
+/// The operand as the matrix products want it: as it is, or permuted into scratch memory.
+template <class MemorySpace, class T, class Scratch>
+T const* arranged(Lowering const& lowering, int operand, T const* data, Scratch& scratch) {
+  if (!lowering.permuted[operand]) return data;
+  Permutation const permutation(lowering, operand);
+  T* const copy = scratch.template get<T>(permutation.packed_size());
+  copy_strided<T, MemorySpace>(copy, permutation.packed, data, permutation.given, permutation.extents);
+  return copy;
+}
+
+/// The matrix products of a lowering, once for each step of the summing loops; where the rows of c are not contiguous but its columns are, as
+/// C^T = B^T A^T.
+template <class MemorySpace, class T>
+void multiply(Lowering const& lowering, T const* a, T const* b, T* c, bool accumulate) {
+  int const m = lowering.m;
+  int const n = lowering.n;
+  int const k = lowering.k;
+  bool const swap = n >= 0 && lowering.stride(n, operand_c) != 1;
+  GemmBatch<T> batch;
+  batch.m = lowering.extent(swap ? n : m);
+  batch.n = lowering.extent(swap ? m : n);
+  batch.k = lowering.extent(k);
+  batch.a_row = swap ? lowering.stride(n, operand_b) : lowering.stride(m, operand_a);
+  batch.a_column = lowering.stride(k, swap ? operand_b : operand_a);
+  batch.b_row = lowering.stride(k, swap ? operand_a : operand_b);
+  batch.b_column = swap ? lowering.stride(m, operand_a) : lowering.stride(n, operand_b);
+  batch.c_row = lowering.stride(swap ? n : m, operand_c);
+  LoopNest<3> loops;
+  LoopNest<3> sums;
+  for (int i = 0; i < lowering.units.size(); ++i) {
+    if (!lowering.is_loop(i)) continue;
+    Unit const& unit = lowering.units[i];
+    LoopNest<3>& nest = unit.in(operand_c) ? loops : sums;
+    nest.push_inner(unit.extent, {unit.strides[operand_c], unit.strides[swap ? operand_b : operand_a], unit.strides[swap ? operand_a : operand_b]});
+  }
+  loops = coalesce(loops);
+  for (int i = 0; i < loops.rank; ++i)
+    batch.batch.push_inner(loops.extents[i], {loops.strides[i][1], loops.strides[i][2], loops.strides[i][0]});
+  std::int64_t const steps = sums.count();
+  LoopCursor<3> cursor(sums, 0);
+  for (std::int64_t step = 0; step < steps; ++step, cursor.advance(sums)) {
+    batch.a = (swap ? b : a) + cursor.offsets[1];
+    batch.b = (swap ? a : b) + cursor.offsets[2];
+    batch.c = c;
+    batch.accumulate = accumulate || step > 0;
+    LocalGemm<MemorySpace, T>::run(batch);
+  }
+}
+
+/// Carries out a lowering.
+template <class MemorySpace, class T, class Scratch>
+void execute(Lowering const& lowering, T const* a, T const* b, T* c, bool accumulate, Scratch& scratch) {
+  if (lowering.direct) return contract_directly<MemorySpace, true>(lowering.given, a, b, c, accumulate, scratch);
+  T const* const from_a = arranged<MemorySpace>(lowering, operand_a, a, scratch);
+  T const* const from_b = arranged<MemorySpace>(lowering, operand_b, b, scratch);
+  if (!lowering.permuted[operand_c]) return multiply<MemorySpace>(lowering, from_a, from_b, c, accumulate);
+  Permutation const permutation(lowering, operand_c);
+  T* const result = scratch.template get<T>(permutation.packed_size());
+  multiply<MemorySpace>(lowering, from_a, from_b, result, false);
+  if (accumulate)
+    add_strided<T, MemorySpace>(c, permutation.given, result, permutation.packed, permutation.extents);
+  else
+    copy_strided<T, MemorySpace>(c, permutation.given, result, permutation.packed, permutation.extents);
+}
+
+/// Handles a contraction without a single multiplication: an empty result is left alone, an empty sum is zero. Returns whether it was one.
+template <class MemorySpace, class T>
+bool contract_nothing(bool empty_operands, LocalTensor<T> const& c, bool accumulate) {
+  std::int64_t const size = product(c.extents);
+  if (size != 0 && !empty_operands) return false;
+  if (size != 0 && !accumulate) {
+    using Flat = Kokkos::View<T*, MemorySpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
+    Kokkos::deep_copy(typename MemorySpace::execution_space(), Flat(c.data, static_cast<std::size_t>(size)), T(0));
+  }
+  return true;
+}
+
+/// c = or += a, summed over the letters that c lacks: a transpose, a sum, a diagonal, a repetition of c's own letters, or all of them.
+/// No letter may occur twice in c. Temporaries come from `scratch.get<T>(count)`, memory that stays valid until the call (on a device: the
+/// work it leaves in the stream) ends.
+template <class MemorySpace, class T, class Scratch>
+void contract(LocalTensor<T const> a, LocalTensor<T> c, bool accumulate, Scratch& scratch) {
+  if (contract_nothing<MemorySpace>(product(a.extents) == 0, c, accumulate)) return;
+  Units const units = fuse(units_of(labelled_strides(a.labels, a.extents), {}, labelled_strides(c.labels, c.extents)));
+  Extents extents;
+  Extents from;
+  Extents to;
+  for (Unit const& unit : units) {
+    if (!unit.in(operand_c)) return contract_directly<MemorySpace, false>(units, a.data, static_cast<T const*>(nullptr), c.data, accumulate, scratch);
+    extents.push_back(unit.extent);
+    from.push_back(unit.strides[operand_a]);
+    to.push_back(unit.strides[operand_c]);
+  }
+  if (accumulate)
+    add_strided<T, MemorySpace>(c.data, to, a.data, from, extents);
+  else
+    copy_strided<T, MemorySpace>(c.data, to, a.data, from, extents);
+}
+
+/// The operand without the letters that neither the other one nor c holds: they are summed into scratch memory first.
+template <class MemorySpace, class T, class Scratch>
+LocalTensor<T const> summed(LocalTensor<T const> tensor, Labels const& other, Labels const& c, Scratch& scratch) {
+  LocalTensor<T> result{nullptr, {}, {}};
+  bool complete = true;
+  for (int i = 0; i < tensor.labels.size(); ++i) {
+    char const letter = tensor.labels[i];
+    bool const kept = other.contains(letter) || c.contains(letter);
+    complete = complete && kept;
+    if (!kept || result.labels.contains(letter)) continue;
+    result.labels.push_back(letter);
+    result.extents.push_back(tensor.extents[i]);
+  }
+  if (complete) return tensor;
+  result.data = scratch.template get<T>(product(result.extents));
+  contract<MemorySpace>(tensor, result, false, scratch);
+  return {result.data, result.labels, result.extents};
+}
+
+/// c = or += a * b, summed over the letters that c lacks, for packed row-major blocks: letters of both operands and c are batches, those of
+/// both operands alone are contracted, those of one operand alone are summed, a letter twice in one operand is its diagonal, and one that only
+/// c holds is repeated. No letter may occur twice in c. Equal letters have equal extents: the caller checks. With accumulate == false c is not
+/// read. Temporaries as in the one-operand form.
+template <class MemorySpace, class T, class Scratch>
+void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<T> c, bool accumulate, Scratch& scratch) {
+  if (contract_nothing<MemorySpace>(product(a.extents) == 0 || product(b.extents) == 0, c, accumulate)) return;
+  a = summed<MemorySpace>(a, b.labels, c.labels, scratch);
+  b = summed<MemorySpace>(b, a.labels, c.labels, scratch);
+  Units const units =
+      units_of(labelled_strides(a.labels, a.extents), labelled_strides(b.labels, b.extents), labelled_strides(c.labels, c.extents));
+  if constexpr (LocalGemm<MemorySpace, T>::available)
+    execute<MemorySpace>(lower(units, true), a.data, b.data, c.data, accumulate, scratch);
+  else
+    contract_directly<MemorySpace, true>(fuse(units), a.data, b.data, c.data, accumulate, scratch);
+}
+
+}  // namespace gshard::detail

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <gshard/core/static_vector.hpp>
+#include <gshard/einsum/local/local_tensor.hpp>
+#include <gshard/einsum/local/units.hpp>
+
+namespace gshard::detail {
+
+/// How one contraction c = a * b is carried out. Everything that is not a matrix dimension is a loop around the matrix products.
+struct Lowering {
+  Units given;          ///< the tensors as they are
+  Units packed;         ///< the same units, with the packed strides of the temporaries where a tensor is permuted
+  Units units;          ///< `packed`, fused: what the matrix products and the loops run over
+  int m = -1;           ///< the unit of the rows, or -1 for one row
+  int n = -1;           ///< of the columns
+  int k = -1;           ///< of the sum
+  bool permuted[3]{};   ///< which of a, b, c goes through a temporary
+  bool direct = false;  ///< one plain kernel over `given` costs less than matrix products
+  double cost = 0;      ///< in multiplications of a large matrix product
+
+  constexpr bool copies() const { return permuted[operand_a] || permuted[operand_b] || permuted[operand_c]; }
+  constexpr std::int64_t extent(int unit) const { return unit < 0 ? 1 : units[unit].extent; }
+  constexpr std::int64_t stride(int unit, int operand) const { return unit < 0 ? 0 : units[unit].strides[operand]; }
+  constexpr bool is_loop(int unit) const { return unit != m && unit != n && unit != k; }
+  constexpr Labels letters(int unit) const { return unit < 0 ? Labels{} : units[unit].letters; }
+};
+
+/// Whether BLAS takes a matrix with these two units (-1: one row or column) of one tensor as it is: either is contiguous, and the other
+/// steps over it.
+constexpr bool is_matrix(Lowering const& lowering, int first, int second, int operand) {
+  if (first < 0 || second < 0) return true;
+  std::int64_t const first_stride = lowering.stride(first, operand);
+  std::int64_t const second_stride = lowering.stride(second, operand);
+  return (second_stride == 1 && first_stride >= lowering.extent(second)) || (first_stride == 1 && second_stride >= lowering.extent(first));
+}
+
+constexpr bool is_matrix_product(Lowering const& lowering) {
+  return is_matrix(lowering, lowering.m, lowering.k, operand_a) && is_matrix(lowering, lowering.k, lowering.n, operand_b) &&
+         is_matrix(lowering, lowering.m, lowering.n, operand_c);
+}
+
+/// Costs in units of one multiplication of a large matrix product, measured on one x86-64 core with OpenBLAS: what matters is their ratio.
+struct Cost {
+  static constexpr double call = 12000;      ///< one library call
+  static constexpr double touch = 6;         ///< an element packed, read or written by a matrix product
+  static constexpr double permute = 64;      ///< an element moved to or from a temporary
+  static constexpr double vector = 16;       ///< a multiplication in the direct kernel's contiguous inner loop
+  static constexpr double scalar = 64;       ///< in its strided inner loop
+  static constexpr double vector_start = 400;
+};
+
+constexpr double matrix_product_cost(Lowering const& lowering) {
+  double const m = static_cast<double>(lowering.extent(lowering.m));
+  double const n = static_cast<double>(lowering.extent(lowering.n));
+  double const k = static_cast<double>(lowering.extent(lowering.k));
+  double const calls = static_cast<double>(iterations(lowering.units)) / (m * n * k);
+  return calls * (Cost::call + m * n * k + Cost::touch * (m * n + m * k + n * k));
+}
+
+constexpr double direct_cost(Units const& units) {
+  double const total = static_cast<double>(iterations(units));
+  double best = total * Cost::scalar;
+  for (Unit const& unit : units) {
+    std::int64_t const a = unit.strides[operand_a];
+    std::int64_t const b = unit.strides[operand_b];
+    std::int64_t const c = unit.strides[operand_c];
+    bool const contiguous = (a == 0 || a == 1) && (b == 0 || b == 1) && (c == 1 || (c == 0 && a == b));
+    double const cost = total * Cost::vector + total / static_cast<double>(unit.extent) * Cost::vector_start;
+    if (contiguous && cost < best) best = cost;
+  }
+  return best;
+}
+
+/// Appends the units of one kind, outermost first as the tensor `order` walks them.
+constexpr void append_sorted(StaticVector<int, 3 * max_rank>& list, Units const& units, UnitKind kind, int order) {
+  int const begin = list.size();
+  for (int i = 0; i < units.size(); ++i) {
+    if (units[i].kind() != kind) continue;
+    list.push_back(i);
+    for (int j = list.size() - 1; j > begin && units[list[j - 1]].strides[order] < units[list[j]].strides[order]; --j) {
+      int const swapped = list[j];
+      list[j] = list[j - 1];
+      list[j - 1] = swapped;
+    }
+  }
+}
+
+/// The units with every permuted tensor laid out anew: batch outermost, then the two matrix dimensions, each in the order of a tensor
+/// that stays as it is.
+constexpr Units repack(Units units, bool const (&permuted)[3]) {
+  Units const given = units;
+  int const row_order = !permuted[operand_c] ? operand_c : operand_a;
+  int const column_order = !permuted[operand_c] ? operand_c : operand_b;
+  int const contracted_order = !permuted[operand_b] ? operand_b : operand_a;
+  int const batch_order = !permuted[operand_c] ? operand_c : !permuted[operand_a] ? operand_a : operand_b;
+  UnitKind const inner[3][2] = {{UnitKind::row, UnitKind::contracted}, {UnitKind::contracted, UnitKind::column}, {UnitKind::row, UnitKind::column}};
+  for (int t = 0; t < 3; ++t) {
+    if (!permuted[t]) continue;
+    StaticVector<int, 3 * max_rank> order;
+    append_sorted(order, given, UnitKind::batch, batch_order);
+    for (UnitKind kind : inner[t])
+      append_sorted(order, given, kind, kind == UnitKind::row ? row_order : kind == UnitKind::column ? column_order : contracted_order);
+    std::int64_t stride = 1;
+    for (Unit& unit : units) unit.strides[t] = 0;
+    for (int i = order.size() - 1; i >= 0; --i) {
+      Unit const& unit = given[order[i]];
+      // What a letter that only c holds repeats is computed once.
+      if (!unit.in(t) || (!unit.in(operand_a) && !unit.in(operand_b))) continue;
+      units[order[i]].strides[t] = stride;
+      stride *= unit.extent;
+    }
+  }
+  return units;
+}
+
+/// The elements that a permuted tensor holds.
+constexpr double moved_elements(Units const& given, int operand) {
+  double result = 1;
+  for (Unit const& unit : given)
+    if (unit.in(operand)) result *= static_cast<double>(unit.extent);
+  return result;
+}
+
+/// The best choice of rows, columns and sum for the tensors as `candidate` has them, if it beats `best`.
+constexpr void choose_units(Lowering candidate, double copy_cost, bool& found, Lowering& best) {
+  Units const& units = candidate.units;
+  for (int m = -1; m < units.size(); ++m) {
+    if (m >= 0 && units[m].kind() != UnitKind::row) continue;
+    for (int n = -1; n < units.size(); ++n) {
+      if (n >= 0 && units[n].kind() != UnitKind::column) continue;
+      for (int k = -1; k < units.size(); ++k) {
+        if (k >= 0 && (units[k].kind() != UnitKind::contracted || !units[k].in(operand_a) || !units[k].in(operand_b))) continue;
+        candidate.m = m;
+        candidate.n = n;
+        candidate.k = k;
+        if (!is_matrix_product(candidate)) continue;
+        candidate.cost = copy_cost + matrix_product_cost(candidate);
+        if (found && candidate.cost >= best.cost) continue;
+        best = candidate;
+        found = true;
+      }
+    }
+  }
+}
+
+/// The cheapest way to carry out the contraction of these (unfused) units with matrix products: every set of tensors is tried as permuted,
+/// and every unit of the right kind as rows, columns and sum. `allow_direct` also weighs the plain kernel.
+constexpr Lowering lower(Units const& unfused, bool allow_direct) {
+  Units const given = fuse(unfused);
+  Lowering best;
+  bool found = false;
+  for (int set = 0; set < 8; ++set) {
+    Lowering candidate;
+    candidate.given = given;
+    double copy_cost = 0;
+    for (int t = 0; t < 3; ++t) {
+      candidate.permuted[t] = (set >> t & 1) != 0;
+      if (candidate.permuted[t]) copy_cost += Cost::permute * moved_elements(given, t);
+    }
+    if (found && copy_cost >= best.cost) continue;
+    candidate.packed = repack(given, candidate.permuted);
+    candidate.units = fuse(candidate.packed);
+    choose_units(candidate, copy_cost, found, best);
+  }
+  double const direct = direct_cost(given);
+  if (allow_direct && direct < best.cost) {
+    best = {};
+    best.given = best.packed = best.units = given;
+    best.direct = true;
+    best.cost = direct;
+  }
+  return best;
+}
+
+/// Whether the contraction is (batched) matrix products of the tensors as they lie in memory: with rows where any letter is one, columns
+/// likewise, and a sum.
+constexpr bool needs_no_copy(Units const& unfused) {
+  Lowering trial;
+  trial.units = fuse(unfused);
+  bool has[3]{};
+  for (Unit const& unit : trial.units) {
+    has[0] = has[0] || unit.kind() == UnitKind::row;
+    has[1] = has[1] || unit.kind() == UnitKind::column;
+    has[2] = has[2] || unit.kind() == UnitKind::contracted;
+  }
+  for (trial.m = -1; trial.m < trial.units.size(); ++trial.m) {
+    if (trial.m < 0 ? has[0] : trial.units[trial.m].kind() != UnitKind::row) continue;
+    for (trial.n = -1; trial.n < trial.units.size(); ++trial.n) {
+      if (trial.n < 0 ? has[1] : trial.units[trial.n].kind() != UnitKind::column) continue;
+      for (trial.k = -1; trial.k < trial.units.size(); ++trial.k) {
+        if (trial.k < 0 ? has[2] : trial.units[trial.k].kind() != UnitKind::contracted) continue;
+        if (is_matrix_product(trial)) return true;
+      }
+    }
+  }
+  return false;
+}
+
+/// The units of an einsum known by its letters alone: a different prime stands for each extent, so that only what holds for all extents is
+/// found to fuse.
+constexpr Units symbolic_units(Labels const& a, Labels const& b, Labels const& c) {
+  constexpr std::int64_t primes[3 * max_rank] = {101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157,
+                                                 163, 167, 173, 179, 181, 191, 193, 197, 199, 211, 223, 227};
+  StaticVector<char, 3 * max_rank> letters;
+  Labels const* const tensors[3] = {&a, &b, &c};
+  LabelledStrides layouts[3];
+  for (int t = 0; t < 3; ++t) {
+    Extents extents;
+    for (char letter : *tensors[t]) {
+      if (!letters.contains(letter)) letters.push_back(letter);
+      extents.push_back(primes[letters.find(letter)]);
+    }
+    layouts[t] = labelled_strides(*tensors[t], extents);
+  }
+  return units_of(layouts[0], layouts[1], layouts[2]);
+}
+
+/// Whether `a`, `b` and `c` lie in memory such that their contraction needs no copy, whatever the extents. Letters of one operand alone that
+/// c lacks are summed beforehand and do not count.
+constexpr bool needs_no_copy(Labels const& a, Labels const& b, Labels const& c) {
+  Labels kept[2];
+  for (char letter : a)
+    if (b.contains(letter) || c.contains(letter)) kept[0].push_back(letter);
+  for (char letter : b)
+    if (a.contains(letter) || c.contains(letter)) kept[1].push_back(letter);
+  return needs_no_copy(symbolic_units(kept[0], kept[1], c));
+}
+
+}  // namespace gshard::detail

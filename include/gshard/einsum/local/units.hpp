@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <gshard/core/static_vector.hpp>
+#include <gshard/einsum/local/local_tensor.hpp>
+
+namespace gshard::detail {
+
+/// The three tensors of c += a * b, as indices.
+enum Operand : int { operand_a = 0, operand_b = 1, operand_c = 2 };
+
+/// What a letter does in c += a * b.
+enum class UnitKind {
+  batch,       ///< in c, and in both operands or in neither
+  row,         ///< in a and c: "m" of a matrix product
+  column,      ///< in b and c: "n"
+  contracted,  ///< in a and b, or in one of them: "k"
+};
+
+/// One loop of a contraction: a letter, or several that every tensor walks as one. Its stride is 0 in a tensor that lacks it.
+struct Unit {
+  Labels letters;
+  std::int64_t extent = 1;
+  std::int64_t strides[3]{};
+
+  constexpr bool in(int operand) const { return strides[operand] != 0; }
+
+  constexpr UnitKind kind() const {
+    if (!in(operand_c)) return UnitKind::contracted;
+    if (in(operand_a) == in(operand_b)) return UnitKind::batch;
+    return in(operand_a) ? UnitKind::row : UnitKind::column;
+  }
+
+  friend constexpr bool operator==(Unit const&, Unit const&) = default;
+};
+
+/// All loops of a contraction: at most the letters of three tensors.
+using Units = StaticVector<Unit, 3 * max_rank>;
+
+/// The number of multiplications.
+constexpr std::int64_t iterations(Units const& units) {
+  std::int64_t result = 1;
+  for (Unit const& unit : units) result *= unit.extent;
+  return result;
+}
+
+/// The units of c += a * b, one for each letter whose extent is not 1. An extent of 0 is not allowed.
+constexpr Units units_of(LabelledStrides const& a, LabelledStrides const& b, LabelledStrides const& c) {
+  Units units;
+  Labels seen[3];
+  LabelledStrides const* const tensors[3] = {&c, &a, &b};
+  for (int t = 0; t < 3; ++t) {
+    for (int i = 0; i < tensors[t]->labels.size(); ++i) {
+      char const letter = tensors[t]->labels[i];
+      if (seen[0].contains(letter) || seen[1].contains(letter)) continue;
+      seen[t].push_back(letter);
+      if (tensors[t]->extents[i] == 1) continue;
+      units.push_back({{letter}, tensors[t]->extents[i], {a.stride_of(letter), b.stride_of(letter), c.stride_of(letter)}});
+    }
+  }
+  return units;
+}
+
+/// Merges every two units of which the second is inside the first in each tensor that holds them, and drops those that no tensor holds.
+constexpr Units fuse(Units const& given) {
+  Units units;
+  for (Unit const& unit : given)
+    if (unit.in(operand_a) || unit.in(operand_b) || unit.in(operand_c)) units.push_back(unit);
+  bool merged = true;
+  while (merged) {
+    merged = false;
+    for (int outer = 0; outer < units.size() && !merged; ++outer) {
+      for (int inner = 0; inner < units.size() && !merged; ++inner) {
+        if (outer == inner) continue;
+        bool as_one = true;
+        for (int t = 0; t < 3; ++t) as_one = as_one && units[outer].strides[t] == units[inner].strides[t] * units[inner].extent;
+        if (!as_one) continue;
+        for (char letter : units[inner].letters) units[outer].letters.push_back(letter);
+        units[outer].extent *= units[inner].extent;
+        for (int t = 0; t < 3; ++t) units[outer].strides[t] = units[inner].strides[t];
+        for (int i = inner; i + 1 < units.size(); ++i) units[i] = units[i + 1];
+        units.pop_back();
+        merged = true;
+      }
+    }
+  }
+  return units;
+}
+
+}  // namespace gshard::detail

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include <Kokkos_Core.hpp>
+
+#include <gshard/core/static_vector.hpp>
+#include <gshard/tensor/loop_nest.hpp>
+
+namespace gshard::detail {
+
+/// Device kernel: one element for each iteration.
+template <class T, class MemorySpace, bool Accumulate>
+struct CopyElements {
+  T* destination;
+  T const* source;
+  LoopNest<2> loops;
+
+  KOKKOS_FUNCTION void operator()(std::int64_t iteration) const {
+    std::int64_t offsets[2];
+    loops.offsets_of(iteration, offsets);
+    if constexpr (Accumulate)
+      destination[offsets[0]] += source[offsets[1]];
+    else
+      destination[offsets[0]] = source[offsets[1]];
+  }
+};
+
+/// Host kernel for rows that are contiguous on both sides. A work item is a group of short rows or a piece of a long one.
+template <class T, bool Accumulate>
+struct CopyRows {
+  T* destination;
+  T const* source;
+  LoopNest<2> rows;
+  std::int64_t row_count;
+  std::int64_t length;
+  std::int64_t pieces;
+  std::int64_t piece_length;
+  std::int64_t rows_per_item;
+
+  static CopyRows make(T* destination, T const* source, LoopNest<2> const& rows, std::int64_t length, std::int64_t concurrency) {
+    constexpr std::int64_t granule = std::max<std::int64_t>(1, (64 << 10) / static_cast<std::int64_t>(sizeof(T)));
+    std::int64_t const row_count = rows.count();
+    // Long pieces let the copy stream past the cache.
+    std::int64_t const piece_length = std::max(granule, (row_count * length + 4 * concurrency - 1) / (4 * concurrency));
+    std::int64_t const pieces = (length + piece_length - 1) / piece_length;
+    return {destination, source, rows, row_count, length, pieces, piece_length, pieces > 1 ? 1 : std::max<std::int64_t>(1, granule / length)};
+  }
+
+  std::int64_t items() const { return (row_count + rows_per_item - 1) / rows_per_item * pieces; }
+
+  void operator()(std::int64_t item) const {
+    std::int64_t const first = item / pieces * rows_per_item;
+    std::int64_t const last = std::min(row_count, first + rows_per_item);
+    std::int64_t const begin = item % pieces * piece_length;
+    std::int64_t const count = std::min(length - begin, piece_length);
+    LoopCursor<2> cursor(rows, first);
+    for (std::int64_t row = first; row < last; ++row, cursor.advance(rows)) {
+      T* const to = destination + cursor.offsets[0] + begin;
+      T const* const from = source + cursor.offsets[1] + begin;
+      if constexpr (Accumulate)
+        for (std::int64_t i = 0; i < count; ++i) to[i] += from[i];
+      else
+        std::copy_n(from, count, to);
+    }
+  }
+};
+
+/// Host kernel for all else: tiles over the destination's innermost dimension and the one that is innermost in the source, through a
+/// buffer in the first-level cache, so that both sides are touched in whole cache lines. A work item is a run of tiles.
+template <class T, bool Accumulate>
+struct CopyTiles {
+  static constexpr std::int64_t width = 16;
+  static constexpr std::int64_t run = 64 * width;
+
+  T* destination;
+  T const* source;
+  LoopNest<2> outer;
+  std::int64_t across;  // innermost in the destination
+  std::int64_t across_strides[2];
+  std::int64_t along;  // innermost in the source
+  std::int64_t along_strides[2];
+
+  std::int64_t tile_rows() const { return (along + width - 1) / width; }
+  std::int64_t runs() const { return (across + run - 1) / run; }
+  std::int64_t items() const { return outer.count() * tile_rows() * runs(); }
+
+  void operator()(std::int64_t item) const {
+    std::int64_t const first_column = item % runs() * run;
+    std::int64_t const last_column = std::min(across, first_column + run);
+    item /= runs();
+    std::int64_t offsets[2];
+    outer.offsets_of(item / tile_rows(), offsets);
+    std::int64_t const begin = item % tile_rows() * width;
+    std::int64_t const rows = std::min(along - begin, width);
+    T* const to = destination + offsets[0] + begin * along_strides[0];
+    T const* const from = source + offsets[1] + begin * along_strides[1];
+    for (std::int64_t column = first_column; column < last_column; column += width) {
+      std::int64_t const columns = std::min(last_column - column, width);
+      T* const tile_to = to + column * across_strides[0];
+      T const* const tile_from = from + column * across_strides[1];
+      if (rows == width && columns == width && along_strides[1] == 1 && across_strides[0] == 1)
+        whole_tile(tile_to, tile_from);
+      else
+        partial_tile(tile_to, tile_from, rows, columns);
+    }
+  }
+
+ private:
+  void whole_tile(T* to, T const* from) const {
+    T buffer[width][width];
+    for (int j = 0; j < width; ++j)
+      for (int i = 0; i < width; ++i) buffer[j][i] = from[j * across_strides[1] + i];
+    for (int i = 0; i < width; ++i)
+      for (int j = 0; j < width; ++j) put(to[i * along_strides[0] + j], buffer[j][i]);
+  }
+
+  void partial_tile(T* to, T const* from, std::int64_t rows, std::int64_t columns) const {
+    for (std::int64_t i = 0; i < rows; ++i)
+      for (std::int64_t j = 0; j < columns; ++j)
+        put(to[i * along_strides[0] + j * across_strides[0]], from[i * along_strides[1] + j * across_strides[1]]);
+  }
+
+  static void put(T& to, T const& from) {
+    if constexpr (Accumulate)
+      to += from;
+    else
+      to = from;
+  }
+};
+
+template <class MemorySpace, bool Accumulate, class T>
+void transfer_strided(T* destination, Extents const& destination_strides, T const* source, Extents const& source_strides, Extents const& extents) {
+  LoopNest<2> given;
+  for (int i = 0; i < extents.size(); ++i) {
+    if (extents[i] == 0) return;
+    given.push_inner(extents[i], {destination_strides[i], source_strides[i]});
+  }
+  LoopNest<2> loops = coalesce(given);
+  if constexpr (!runs_on_host<MemorySpace>) {
+    CopyElements<T, MemorySpace, Accumulate> const kernel{destination, source, loops};
+    launch<MemorySpace>("gshard::copy_elements", loops.count(), false, kernel);
+  } else {
+    std::int64_t const concurrency = typename MemorySpace::execution_space().concurrency();
+    bool const tiny = loops.count() * static_cast<std::int64_t>(sizeof(T)) <= (64 << 10);
+    if (loops.rank == 0) loops.push_inner(1, {1, 1});
+    int const inner = loops.rank - 1;
+    std::int64_t const across = loops.extents[inner];
+    std::int64_t const across_to = loops.strides[inner][0];
+    std::int64_t const across_from = loops.strides[inner][1];
+    loops.erase(inner);
+    if (across_to == 1 && across_from == 1) {
+      auto const kernel = CopyRows<T, Accumulate>::make(destination, source, loops, across, concurrency);
+      launch<MemorySpace>("gshard::copy_rows", kernel.items(), tiny, kernel);
+      return;
+    }
+    int along = -1;
+    for (int i = 0; i < loops.rank; ++i)
+      if (loops.strides[i][1] != 0 && (along < 0 || loops.strides[i][1] < loops.strides[along][1])) along = i;
+    std::int64_t along_extent = 1;
+    std::int64_t along_to = 0;
+    std::int64_t along_from = 0;
+    if (along >= 0) {
+      along_extent = loops.extents[along];
+      along_to = loops.strides[along][0];
+      along_from = loops.strides[along][1];
+      loops.erase(along);
+    }
+    CopyTiles<T, Accumulate> const kernel{destination, source, loops, across, {across_to, across_from}, along_extent, {along_to, along_from}};
+    launch<MemorySpace>("gshard::copy_tiles", kernel.items(), tiny, kernel);
+  }
+}
+
+/// destination[i . destination_strides] = source[i . source_strides] for every index i below `extents` (rank 0: one element). Strides are in
+/// elements; a source stride of 0 repeats, destination elements are distinct. The two sides do not overlap. On a device the copy is in
+/// the stream of the default instance of the execution space, not waited for.
+template <class T, class MemorySpace>
+void copy_strided(T* destination, Extents const& destination_strides, T const* source, Extents const& source_strides, Extents const& extents) {
+  transfer_strided<MemorySpace, false>(destination, destination_strides, source, source_strides, extents);
+}
+
+/// As copy_strided, but adds.
+template <class T, class MemorySpace>
+void add_strided(T* destination, Extents const& destination_strides, T const* source, Extents const& source_strides, Extents const& extents) {
+  transfer_strided<MemorySpace, true>(destination, destination_strides, source, source_strides, extents);
+}
+
+/// Copies a box of `box` elements between two packed row-major blocks, from `source_offsets` in the one to `destination_offsets` in the other.
+template <class T, class MemorySpace>
+void copy_block(T* destination, Extents const& destination_extents, Extents const& destination_offsets, T const* source,
+                Extents const& source_extents, Extents const& source_offsets, Extents const& box) {
+  Extents const destination_strides = packed_strides(destination_extents);
+  Extents const source_strides = packed_strides(source_extents);
+  std::int64_t to = 0;
+  std::int64_t from = 0;
+  for (int i = 0; i < box.size(); ++i) {
+    to += destination_offsets[i] * destination_strides[i];
+    from += source_offsets[i] * source_strides[i];
+  }
+  copy_strided<T, MemorySpace>(destination + to, destination_strides, source + from, source_strides, box);
+}
+
+}  // namespace gshard::detail
