@@ -106,7 +106,7 @@ template <AxisNames Names>
 using NameOf = decltype(name_of<Names>(std::make_index_sequence<Names.view().size()>{}));
 
 template <class Mesh, class Spec>
-consteval Layout layout_of() {
+consteval Layout checked_layout() {
   static_assert(Spec::rank <= max_rank, "gshard: a tensor has at most 8 dimensions, as Kokkos::View");
   constexpr auto examined = examine_spec<Mesh, Spec>();
   constexpr SpecFault fault = examined.second;
@@ -148,7 +148,7 @@ struct SpecOfLayout<Mesh, Value, std::index_sequence<Dimensions...>> {
 
 /// The layout of `Spec` on `Mesh`. Does not compile where the spec names an axis twice or one that the mesh lacks.
 template <class Mesh, class Spec>
-inline constexpr Layout layout_of = detail::layout_of<Mesh, Spec>();
+inline constexpr Layout layout_of = detail::checked_layout<Mesh, Spec>();
 
 /// The spec whose layout on `Mesh` is `Value`.
 template <class Mesh, Layout Value>

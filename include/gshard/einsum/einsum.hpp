@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <Kokkos_Core.hpp>
+#include <Kokkos_Profiling_ScopedRegion.hpp>
+
+#include <gshard/einsum/errors.hpp>
+#include <gshard/einsum/local/contract.hpp>
+#include <gshard/einsum/plan.hpp>
+#include <gshard/expr/expression.hpp>
+#include <gshard/reshard/reshard.hpp>
+
+namespace gshard {
+
+/// An operand that an einsum may gather, exchange or reduce, as fully sharded weights are: `einsum<"ab,bc->ac">(x, movable(w))`.
+template <class Operand>
+struct Movable {
+  Operand operand;
+};
+
+template <class Operand>
+Movable<std::remove_cvref_t<Operand>> movable(Operand&& operand) {
+  return {std::forward<Operand>(operand)};
+}
+
+namespace detail {
+
+template <class Type>
+inline constexpr bool is_movable_operand = false;
+template <class Operand>
+inline constexpr bool is_movable_operand<Movable<Operand>> = Expression<Operand>;
+
+}  // namespace detail
+
+/// What an einsum takes: a tensor or an expression, movable or not.
+template <class Type>
+concept EinsumInput = Expression<Type> || detail::is_movable_operand<std::remove_cvref_t<Type>>;
+
+namespace detail {
+
+template <class Operand>
+struct EinsumOperand {
+  static constexpr bool is_movable = false;
+  using tensor_type = std::remove_cvref_t<decltype(eval(std::declval<Operand const&>()))>;
+  static tensor_type tensor(Operand const& operand) { return eval(operand); }
+};
+
+template <class Operand>
+struct EinsumOperand<Movable<Operand>> {
+  static constexpr bool is_movable = true;
+  using tensor_type = typename EinsumOperand<Operand>::tensor_type;
+  static tensor_type tensor(Movable<Operand> const& operand) { return EinsumOperand<Operand>::tensor(operand.operand); }
+};
+
+template <class Operand>
+using OperandTensor = typename EinsumOperand<std::remove_cvref_t<Operand>>::tensor_type;
+
+/// The facts of an einsum whose types have passed `check_operands`.
+template <FixedString Text, class... Operands>
+consteval EinsumFacts einsum_facts(std::optional<Layout> declared) {
+  using Mesh = typename std::tuple_element_t<0, std::tuple<OperandTensor<Operands>...>>::mesh_type;
+  EinsumFacts facts{subscripts_of<Text>, {}, {}, declared, static_sizes_of<Mesh>()};
+  (facts.operands.push_back(OperandTensor<Operands>::layout), ...);
+  (facts.movable.push_back(EinsumOperand<std::remove_cvref_t<Operands>>::is_movable), ...);
+  return facts;
+}
+
+template <FixedString Text, class Result, class... Operands>
+consteval EinsumPlan planned() {
+  if constexpr (check_operands<Text, OperandTensor<Operands>...>()) {
+    if constexpr (std::is_void_v<Result>) {
+      constexpr EinsumPlan plan = plan_einsum(einsum_facts<Text, Operands...>({}));
+      report_fault<Text, plan, OperandTensor<Operands>...>();
+      return plan;
+    } else if constexpr (check_result<Text, Result, OperandTensor<Operands>...>()) {
+      constexpr EinsumPlan plan = plan_einsum(einsum_facts<Text, Operands...>(Result::layout));
+      report_fault<Text, plan, OperandTensor<Operands>...>();
+      return plan;
+    }
+  }
+  return {};
+}
+
+template <FixedString Text, class A>
+consteval EinsumPlan plan_of_types() {
+  return planned<Text, void, A>();
+}
+template <FixedString Text, class A, class B>
+consteval EinsumPlan plan_of_types() {
+  if constexpr (subscripts_of<Text>.operands.size() == 1) return planned<Text, B, A>();
+  else return planned<Text, void, A, B>();
+}
+template <FixedString Text, class A, class B, class Result>
+consteval EinsumPlan plan_of_types() {
+  return planned<Text, Result, A, B>();
+}
+
+template <class Tensor>
+LocalTensor<typename Tensor::value_type const> local_operand(Tensor const& tensor, Labels const& labels) {
+  return {tensor.data(), labels, tensor.local_extents()};
+}
+
+}  // namespace detail
+
+/// The plan of an einsum of these operand types, and the result type where it is declared:
+/// `plan_of<"gsec,gsm->egcm", decltype(mask), decltype(x), decltype(sent)>`. A constant to print and to assert; movable operands are `Movable<Tensor>`.
+template <FixedString Text, class... Types>
+inline constexpr EinsumPlan plan_of = detail::plan_of_types<Text, std::remove_cvref_t<Types>...>();
+
+/// An einsum that waits to be told how its result is to be held: assign it to a tensor type, or `shard<Spec>(...)` it, and the
+/// declared spec is the annotation; `eval(...)` it, or give it to an operation, and the spec is propagated.
+template <FixedString Text, class... Operands>
+class Einsum {
+ public:
+  static constexpr bool is_deferred = true;
+
+  using First = std::tuple_element_t<0, std::tuple<detail::OperandTensor<Operands>...>>;
+
+  explicit Einsum(Operands const&... operands) : operands_(detail::EinsumOperand<Operands>::tensor(operands)...) {}
+
+  /// The result as the plan propagates it: every letter stays on the axes that the contraction worked on, and sums are reduced.
+  auto eval() const { return run<detail::planned<Text, void, Operands...>()>(); }
+
+  /// The result as `Spec` says.
+  template <class Spec>
+  auto eval_as() const {
+    return run<detail::planned<Text, with_spec<First, Spec>, Operands...>()>();
+  }
+
+  template <class Spec>
+  operator ShardedTensor<typename First::mesh_type, Spec, typename First::value_type, typename First::memory_space>() const {
+    return eval_as<Spec>();
+  }
+
+ private:
+  static constexpr Subscripts subscripts = subscripts_of<Text>;
+
+  template <EinsumPlan Plan>
+  auto run() const {
+    Kokkos::Profiling::ScopedRegion const region("gshard::einsum");
+    Extents const extents = detail::result_extents(Text.view(), subscripts, operands_);
+    using Produced = with_layout<First, Plan.produced>;
+    using Result = with_layout<First, Plan.result>;
+    return reshard<typename Result::spec_type>(contracted<Plan, Produced>(extents, std::make_index_sequence<sizeof...(Operands)>{}));
+  }
+
+  template <EinsumPlan Plan, class Produced, std::size_t... Operand>
+  Produced contracted(Extents const& extents, std::index_sequence<Operand...>) const {
+    auto const& mesh = std::get<0>(operands_).mesh();
+    Produced produced(uninitialized, mesh, extents);
+    auto const held = std::make_tuple(
+        reshard<typename with_layout<First, Plan.operands[static_cast<int>(Operand)]>::spec_type>(std::get<Operand>(operands_))...);
+    Scratch<typename First::memory_space> scratch(mesh.memory());
+    detail::LocalTensor<typename First::value_type> const result{produced.data(), subscripts.result, produced.local_extents()};
+    detail::contract<typename First::memory_space>(
+        detail::local_operand(std::get<Operand>(held), subscripts.operands[static_cast<int>(Operand)])..., result, false, scratch);
+    typename First::execution_space{}.fence("gshard::einsum: temporaries end here");
+    return produced;
+  }
+
+  std::tuple<detail::OperandTensor<Operands>...> operands_;
+};
+
+/// The sum of products that `Text` spells, as in `einsum<"gsec,gsm->egcm">(mask, x)`: letters of both operands that the result lacks are contracted.
+/// What it communicates is `plan_of<Text, ...>`: a result moves as its declared type demands, an operand only where it is `movable`.
+/// Throws ExtentError where a letter has two extents, MeshError where the operands live on two meshes. Source: paper 3.3.2.
+template <FixedString Text, class A>
+  requires EinsumInput<A>
+auto einsum(A const& a) {
+  return Einsum<Text, A>(a);
+}
+
+template <FixedString Text, class A, class B>
+  requires EinsumInput<A> && EinsumInput<B>
+auto einsum(A const& a, B const& b) {
+  return Einsum<Text, A, B>(a, b);
+}
+
+/// An einsum with its result declared by a spec: the paper's annotation on the spot.
+template <class Spec, FixedString Text, class... Operands>
+auto shard(Einsum<Text, Operands...> const& einsum) {
+  return einsum.template eval_as<Spec>();
+}
+
+}  // namespace gshard

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+
+#include <gshard/core/error.hpp>
+#include <gshard/einsum/plan.hpp>
+#include <gshard/tensor/sharded_tensor.hpp>
+
+/// What can be wrong with an einsum: found by the compiler where types tell, and else before anything is sent.
+namespace gshard::error {
+
+template <class Subscripts, int Given, int Wanted>
+struct EinsumOperandCount {
+  static_assert(always_false<Subscripts>,
+                "gshard: einsum is called with another number of operands than its subscripts name; separate the operands by a comma in the text");
+};
+
+template <class Subscripts, int Operand, int Letters, int Dimensions>
+struct EinsumOperandRank {
+  static_assert(always_false<Subscripts>,
+                "gshard: an einsum operand has another number of dimensions than letters; write one letter for each dimension of the tensor");
+};
+
+template <class Subscripts, int Letters, int Dimensions>
+struct EinsumResultRank {
+  static_assert(always_false<Subscripts>,
+                "gshard: the declared einsum result has another number of dimensions than the letters behind the arrow; declare one spec entry "
+                "for each letter");
+};
+
+template <class First, class Other>
+struct EinsumMeshesDiffer {
+  static_assert(always_false<First>, "gshard: the tensors of an einsum live on meshes of different types; put them on one mesh");
+};
+
+template <class First, class Other>
+struct EinsumElementsDiffer {
+  static_assert(always_false<First>, "gshard: the tensors of an einsum have different element types or memory spaces; convert one of them first");
+};
+
+template <class Subscripts, int Operand, class LetterNeeded, class AxisName>
+struct EinsumOperandMustMove {
+  static_assert(always_false<Subscripts>,
+                "gshard: this einsum needs an operand (0 is the first) on another letter of the named axis than its spec has, and operands do not "
+                "move unseen; declare the result so that the axis stays where it is, reshard the operand before, or allow it by movable(operand)");
+};
+
+template <class Subscripts, int Operand, class AxisName>
+struct EinsumOperandMustReorder {
+  static_assert(always_false<Subscripts>,
+                "gshard: two operands of this einsum list the axes of one letter in different orders, so their blocks do not meet, and operands do "
+                "not move unseen; use one order in both specs, reshard one before, or allow it by movable(operand)");
+};
+
+template <class Subscripts, int Operand, class AxisName>
+struct EinsumOperandMustReduce {
+  static_assert(always_false<Subscripts>,
+                "gshard: an einsum operand (0 is the first) is an unreduced sum over the named axis, which the other operand uses too; reduce it first, "
+                "by reshard to a spec without partial, or allow it by movable(operand)");
+};
+
+}  // namespace gshard::error
+
+namespace gshard::detail {
+
+template <FixedString Text, class... Tensors>
+consteval bool check_operands() {
+  using Name = TextLetters<Text>;
+  using First = std::tuple_element_t<0, std::tuple<Tensors...>>;
+  constexpr Subscripts subscripts = subscripts_of<Text>;
+  if constexpr (subscripts.operands.size() != static_cast<int>(sizeof...(Tensors))) {
+    (void)sizeof(error::EinsumOperandCount<Name, static_cast<int>(sizeof...(Tensors)), subscripts.operands.size()>);
+    return false;
+  } else {
+    return [&]<std::size_t... Positions>(std::index_sequence<Positions...>) {
+      auto check = []<int Operand, class Tensor>(std::integral_constant<int, Operand>, std::type_identity<Tensor>) {
+        constexpr int letters = subscripts_of<Text>.operands[Operand].size();
+        if constexpr (letters != Tensor::rank) (void)sizeof(error::EinsumOperandRank<Name, Operand, letters, Tensor::rank>);
+        constexpr bool same_mesh = std::is_same_v<typename Tensor::mesh_type, typename First::mesh_type>;
+        if constexpr (!same_mesh) (void)sizeof(error::EinsumMeshesDiffer<typename First::mesh_type, typename Tensor::mesh_type>);
+        constexpr bool same_elements = std::is_same_v<typename Tensor::value_type, typename First::value_type> &&
+                                       std::is_same_v<typename Tensor::memory_space, typename First::memory_space>;
+        if constexpr (!same_elements) (void)sizeof(error::EinsumElementsDiffer<First, Tensor>);
+        return letters == Tensor::rank && same_mesh && same_elements;
+      };
+      return (check(std::integral_constant<int, static_cast<int>(Positions)>{}, std::type_identity<Tensors>{}) && ...);
+    }(std::index_sequence_for<Tensors...>{});
+  }
+}
+
+template <FixedString Text, class Result, class First, class...>
+consteval bool check_result() {
+  constexpr int letters = subscripts_of<Text>.result.size();
+  if constexpr (letters != Result::rank) (void)sizeof(error::EinsumResultRank<TextLetters<Text>, letters, Result::rank>);
+  constexpr bool same_mesh = std::is_same_v<typename Result::mesh_type, typename First::mesh_type>;
+  if constexpr (!same_mesh) (void)sizeof(error::EinsumMeshesDiffer<typename First::mesh_type, typename Result::mesh_type>);
+  return letters == Result::rank && same_mesh;
+}
+
+template <FixedString Text, EinsumPlan Plan, class First, class...>
+consteval void report_fault() {
+  using Name = TextLetters<Text>;
+  constexpr PlanFault fault = Plan.fault;
+  if constexpr (fault.kind != PlanFault::none) {
+    using AxisName = NameOf<AxisNames{First::mesh_type::name(fault.axis), false}>;
+    if constexpr (fault.kind == PlanFault::operand_must_move)
+      (void)sizeof(error::EinsumOperandMustMove<Name, fault.operand, error::Letter<fault.letter>, AxisName>);
+    else if constexpr (fault.kind == PlanFault::operand_must_reorder)
+      (void)sizeof(error::EinsumOperandMustReorder<Name, fault.operand, AxisName>);
+    else
+      (void)sizeof(error::EinsumOperandMustReduce<Name, fault.operand, AxisName>);
+  }
+}
+
+/// The extents of the result. Throws where a letter has two extents or the operands live on two meshes, on every rank alike.
+template <class... Tensors>
+Extents result_extents(std::string_view text_of_subscripts, Subscripts const& subscripts, std::tuple<Tensors...> const& operands) {
+  Extents of_letter;
+  Labels letters;
+  auto const& mesh = std::get<0>(operands).mesh();
+  int operand = 0;
+  auto collect = [&](auto const& tensor) {
+    if (!(tensor.mesh() == mesh))
+      throw MeshError(text("einsum \"", text_of_subscripts, "\": operand ", operand, " '", tensor.name(), "' lives on mesh (", tensor.mesh().text(),
+                           "), operand 0 on another one (", mesh.text(), ")"));
+    for (int dimension = 0; dimension < tensor.extents().size(); ++dimension) {
+      char const letter = subscripts.operands[operand][dimension];
+      int const known = letters.find(letter);
+      if (known < 0) {
+        letters.push_back(letter);
+        of_letter.push_back(tensor.extent(dimension));
+      } else if (of_letter[known] != tensor.extent(dimension)) {
+        throw ExtentError(text("einsum \"", text_of_subscripts, "\": letter '", letter, "' has extent ", of_letter[known], ", but dimension ",
+                               dimension, " of operand ", operand, " '", tensor.name(), "' ", text_of(tensor.extents()), " has ",
+                               tensor.extent(dimension), "; rank ", mesh.rank(), " of mesh (", mesh.text(), ")"));
+      }
+    }
+    ++operand;
+  };
+  std::apply([&](auto const&... tensors) { (collect(tensors), ...); }, operands);
+  Extents result;
+  for (char letter : subscripts.result) result.push_back(of_letter[letters.find(letter)]);
+  return result;
+}
+
+}  // namespace gshard::detail

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <Kokkos_Core.hpp>
+
+#include <gshard/core/error.hpp>
+#include <gshard/tensor/sharded_tensor.hpp>
+
+namespace gshard {
+
+template <class Function, class... Operands>
+class Map;
+
+/// A number among the operands of a pointwise expression.
+template <class T>
+struct Constant {
+  T value;
+};
+
+/// Something that computes a tensor when asked, such as an einsum whose result spec is still open.
+template <class Type>
+concept Deferred = requires { requires std::remove_cvref_t<Type>::is_deferred; };
+
+namespace detail {
+
+template <class Type>
+inline constexpr bool is_map = false;
+template <class Function, class... Operands>
+inline constexpr bool is_map<Map<Function, Operands...>> = true;
+
+template <class Type>
+inline constexpr bool is_constant = false;
+template <class T>
+inline constexpr bool is_constant<Constant<T>> = true;
+
+}  // namespace detail
+
+/// What pointwise functions take: a tensor, a deferred tensor, or another pointwise expression.
+template <class Type>
+concept Expression = AnyTensor<Type> || Deferred<Type> || detail::is_map<std::remove_cvref_t<Type>>;
+
+namespace error {
+
+template <class First, class Other>
+struct PointwiseLayoutsDiffer {
+  static_assert(always_false<First>,
+                "gshard: the operands of a pointwise expression have different meshes, specs or memory spaces; bring one to the other's spec "
+                "first, by reshard<Spec<...>>(tensor), so that what moves is written down");
+};
+
+template <class Function, class Tensor>
+struct NonlinearOfPartialSum {
+  static_assert(always_false<Function>,
+                "gshard: the operand is an unreduced sum (partial in its spec): only sums of such tensors and multiples by a number are defined on "
+                "the parts; reduce it first, by reshard to a spec without partial");
+};
+
+}  // namespace error
+
+namespace detail {
+
+template <class T>
+struct LeafKernel {
+  T const* data;
+  KOKKOS_FUNCTION T operator()(std::int64_t position) const { return data[position]; }
+};
+
+template <class T>
+struct ConstantKernel {
+  T value;
+  KOKKOS_FUNCTION T operator()(std::int64_t) const { return value; }
+};
+
+/// Evaluates its parts at a position, one after the other, and hands the values to a function.
+template <class... Parts>
+struct KernelPack {
+  template <class Function, class... Values>
+  KOKKOS_FUNCTION auto call(Function const& function, std::int64_t, Values const&... values) const {
+    return function(values...);
+  }
+};
+
+template <class Head, class... Tail>
+struct KernelPack<Head, Tail...> {
+  Head head;
+  KernelPack<Tail...> tail;
+
+  template <class Function, class... Values>
+  KOKKOS_FUNCTION auto call(Function const& function, std::int64_t position, Values const&... values) const {
+    return tail.call(function, position, values..., head(position));
+  }
+};
+
+inline KernelPack<> kernel_pack() { return {}; }
+template <class Head, class... Tail>
+KernelPack<Head, Tail...> kernel_pack(Head const& head, Tail const&... tail) {
+  return {head, kernel_pack(tail...)};
+}
+
+template <class Function, class Pack>
+struct ApplyKernel {
+  Function function;
+  Pack pack;
+  KOKKOS_FUNCTION auto operator()(std::int64_t position) const { return pack.call(function, position); }
+};
+
+template <class T, class Kernel>
+struct AssignKernel {
+  T* result;
+  Kernel kernel;
+  KOKKOS_FUNCTION void operator()(std::int64_t position) const { result[position] = static_cast<T>(kernel(position)); }
+};
+
+}  // namespace detail
+
+/// The tensor itself.
+template <AnyTensor Tensor>
+Tensor const& eval(Tensor const& tensor) {
+  return tensor;
+}
+
+/// The deferred tensor with the spec that its plan propagates.
+template <Deferred Operation>
+auto eval(Operation const& operation) {
+  return operation.eval();
+}
+
+/// `function` applied element by element to tensors of one layout and to numbers. Nothing is computed before `eval`, which runs a whole tree of maps as
+/// one kernel, over the deferred tensors in it; made by the functions and operators of expr/functions.hpp.
+template <class Function, class... Operands>
+class Map {
+ public:
+  Function function;
+  std::tuple<Operands...> operands;
+
+  explicit Map(Function const& applied, Operands const&... to) : function(applied), operands(to...) {}
+};
+
+namespace detail {
+
+template <class Operand>
+auto materialized(Operand const& operand) {
+  if constexpr (Deferred<Operand>) {
+    return eval(operand);
+  } else if constexpr (is_map<Operand>) {
+    return std::apply([&](auto const&... parts) { return Map(operand.function, materialized(parts)...); }, operand.operands);
+  } else {
+    return operand;
+  }
+}
+
+/// Calls `visit` with every tensor of an expression without deferred tensors.
+template <class Operand, class Visit>
+void for_each_tensor(Operand const& operand, Visit const& visit) {
+  if constexpr (AnyTensor<Operand>) visit(operand);
+  else if constexpr (is_map<Operand>) std::apply([&](auto const&... parts) { (for_each_tensor(parts, visit), ...); }, operand.operands);
+}
+
+template <class Operand>
+constexpr auto tensor_types() {
+  if constexpr (AnyTensor<Operand>) return std::tuple<std::type_identity<Operand>>{};
+  else return std::tuple<>{};
+}
+template <class Operand>
+  requires is_map<Operand>
+constexpr auto tensor_types() {
+  return []<class F, class... Parts>(std::type_identity<Map<F, Parts...>>) {
+    return std::tuple_cat(tensor_types<Parts>()...);
+  }(std::type_identity<Operand>{});
+}
+
+/// The first tensor type of an expression without deferred tensors.
+template <class Operand>
+using FirstTensor = typename std::tuple_element_t<0, decltype(tensor_types<Operand>())>::type;
+
+template <class Left, class Right>
+inline constexpr bool same_placement = std::is_same_v<typename Left::mesh_type, typename Right::mesh_type> && Left::layout == Right::layout &&
+                                       std::is_same_v<typename Left::memory_space, typename Right::memory_space>;
+
+template <class First, class... Types>
+consteval bool check_placements(std::tuple<Types...>) {
+  auto check = []<class Other>(std::type_identity<Other>) {
+    if constexpr (!same_placement<First, Other>) (void)sizeof(error::PointwiseLayoutsDiffer<First, Other>);
+    return same_placement<First, Other>;
+  };
+  return (check(Types{}) && ...);
+}
+
+/// Whether an expression is a linear combination of its tensors, so that it may be applied to the parts of an unreduced sum.
+template <class Operand>
+inline constexpr bool is_linear = true;
+template <class Function, class... Operands>
+inline constexpr bool is_linear<Map<Function, Operands...>> = Function::template is_linear<is_constant<Operands>...> && (is_linear<Operands> && ...);
+
+template <class Expression>
+consteval bool check_expression() {
+  using First = FirstTensor<Expression>;
+  bool const placed = check_placements<First>(tensor_types<Expression>());
+  if constexpr (!First::layout.partial.empty() && !is_linear<Expression>) (void)sizeof(error::NonlinearOfPartialSum<Expression, First>);
+  return placed;
+}
+
+template <class Operand>
+auto kernel_of(Operand const& operand) {
+  if constexpr (AnyTensor<Operand>) {
+    return LeafKernel<typename Operand::value_type>{operand.data()};
+  } else if constexpr (is_constant<Operand>) {
+    return ConstantKernel<decltype(operand.value)>{operand.value};
+  } else {
+    return std::apply(
+        [&](auto const&... parts) {
+          auto const pack = kernel_pack(kernel_of(parts)...);
+          return ApplyKernel<decltype(operand.function), std::remove_const_t<decltype(pack)>>{operand.function, pack};
+        },
+        operand.operands);
+  }
+}
+
+template <AnyTensor First, AnyTensor Other>
+void check_same_tensor_shape(First const& first, Other const& other) {
+  if (!(first.mesh() == other.mesh()))
+    throw MeshError(text("pointwise expression: '", first.name(), "' lives on mesh (", first.mesh().text(), "), '", other.name(),
+                         "' on another one (", other.mesh().text(), ")"));
+  if (!(first.extents() == other.extents()))
+    throw ExtentError(text("pointwise expression: '", first.name(), "' has extents ", text_of(first.extents()), ", '", other.name(), "' has ",
+                           text_of(other.extents()), "; rank ", first.mesh().rank(), " of mesh (", first.mesh().text(), ")"));
+}
+
+template <class Expression>
+auto const& first_tensor(Expression const& expression) {
+  if constexpr (AnyTensor<Expression>) {
+    return expression;
+  } else {
+    FirstTensor<Expression> const* first = nullptr;
+    for_each_tensor(expression, [&](auto const& tensor) {
+      if constexpr (std::is_same_v<std::remove_cvref_t<decltype(tensor)>, FirstTensor<Expression>>)
+        if (first == nullptr) first = &tensor;
+    });
+    return *first;
+  }
+}
+
+/// An expression ready to run: without deferred tensors, checked.
+template <class Operand>
+auto prepared(Operand const& operand) {
+  auto ready = materialized(operand);
+  static_assert(check_expression<decltype(ready)>());
+  auto const& first = first_tensor(ready);
+  for_each_tensor(ready, [&](auto const& tensor) { check_same_tensor_shape(first, tensor); });
+  return ready;
+}
+
+template <class Ready>
+using ValueOf = std::remove_cvref_t<decltype(kernel_of(std::declval<Ready const&>())(0))>;
+
+template <AnyTensor Result, class Ready>
+void run_into(Result const& result, Ready const& ready) {
+  auto const kernel = kernel_of(ready);
+  using Space = typename Result::execution_space;
+  Kokkos::RangePolicy<Space, Kokkos::IndexType<std::int64_t>> const policy(0, result.local_size());
+  Kokkos::parallel_for("gshard::map", policy,
+                       AssignKernel<typename Result::value_type, std::remove_const_t<decltype(kernel)>>{result.data(), kernel});
+}
+
+}  // namespace detail
+
+/// Runs a pointwise expression as one kernel. The memory of a deferred tensor in it is reused for the result where its type allows. Throws ExtentError
+/// and MeshError where the tensors do not belong together. No communication but that of the deferred tensors.
+template <class Function, class... Operands>
+auto eval(Map<Function, Operands...> const& expression) {
+  auto const ready = detail::prepared(expression);
+  using First = detail::FirstTensor<std::remove_const_t<decltype(ready)>>;
+  using Value = detail::ValueOf<decltype(ready)>;
+  using Result = ShardedTensor<typename First::mesh_type, typename First::spec_type, Value, typename First::memory_space>;
+  auto const& first = detail::first_tensor(ready);
+  Result result;
+  detail::for_each_tensor(ready, [&](auto const& tensor) {
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(tensor)>, Result>)
+      if (!result.is_set() && tensor.is_sole_owner()) result = tensor;
+  });
+  if (!result.is_set()) result = Result(uninitialized, first.mesh(), first.extents());
+  detail::run_into(result, ready);
+  return result;
+}
+
+/// Computes an expression into a tensor that exists, of the same layout and extents: no memory is allocated for the result.
+template <AnyTensor Result, Expression Operand>
+void assign(Result const& result, Operand const& expression) {
+  auto const ready = detail::prepared(expression);
+  static_assert(detail::check_placements<Result>(detail::tensor_types<std::remove_const_t<decltype(ready)>>()));
+  detail::check_same_tensor_shape(result, detail::first_tensor(ready));
+  detail::run_into(result, ready);
+}
+
+/// A tensor of its own with the same elements.
+template <AnyTensor Tensor>
+Tensor copy(Tensor const& tensor) {
+  Tensor result(uninitialized, tensor.mesh(), tensor.extents(), tensor.name());
+  if (tensor.local_size() > 0) Kokkos::deep_copy(result.flat(), tensor.flat());
+  return result;
+}
+
+}  // namespace gshard

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <type_traits>
+
+#include <Kokkos_Core.hpp>
+
+#include <gshard/expr/expression.hpp>
+
+/// Functions of elements. Each has a call operator, `is_linear` (whether it is linear in its operands, of which those marked are numbers), and
+/// `derivative<Operand>(operands..., result)`, its derivative with respect to one operand.
+namespace gshard::functions {
+
+struct NotLinear {
+  template <bool... IsConstant>
+  static constexpr bool is_linear = false;
+};
+
+struct Plus {
+  template <bool Left, bool Right>
+  static constexpr bool is_linear = !Left && !Right;
+  template <class T>
+  KOKKOS_FUNCTION T operator()(T a, T b) const { return a + b; }
+  template <int, class T>
+  KOKKOS_FUNCTION static T derivative(T, T, T) { return T(1); }
+};
+
+struct Minus {
+  template <bool Left, bool Right>
+  static constexpr bool is_linear = !Left && !Right;
+  template <class T>
+  KOKKOS_FUNCTION T operator()(T a, T b) const { return a - b; }
+  template <int Operand, class T>
+  KOKKOS_FUNCTION static T derivative(T, T, T) { return Operand == 0 ? T(1) : T(-1); }
+};
+
+struct Times {
+  template <bool Left, bool Right>
+  static constexpr bool is_linear = Left || Right;
+  template <class T>
+  KOKKOS_FUNCTION T operator()(T a, T b) const { return a * b; }
+  template <int Operand, class T>
+  KOKKOS_FUNCTION static T derivative(T a, T b, T) { return Operand == 0 ? b : a; }
+};
+
+struct Divides {
+  template <bool Left, bool Right>
+  static constexpr bool is_linear = !Left && Right;
+  template <class T>
+  KOKKOS_FUNCTION T operator()(T a, T b) const { return a / b; }
+  template <int Operand, class T>
+  KOKKOS_FUNCTION static T derivative(T, T b, T result) { return Operand == 0 ? T(1) / b : -result / b; }
+};
+
+struct Negate {
+  template <bool>
+  static constexpr bool is_linear = true;
+  template <class T>
+  KOKKOS_FUNCTION T operator()(T x) const { return -x; }
+  template <int, class T>
+  KOKKOS_FUNCTION static T derivative(T, T) { return T(-1); }
+};
+
+struct Relu : NotLinear {
+  template <class T>
+  KOKKOS_FUNCTION T operator()(T x) const { return x > T(0) ? x : T(0); }
+  template <int, class T>
+  KOKKOS_FUNCTION static T derivative(T, T result) { return result > T(0) ? T(1) : T(0); }
+};
+
+struct Exp : NotLinear {
+  template <class T>
+  KOKKOS_FUNCTION T operator()(T x) const { return Kokkos::exp(x); }
+  template <int, class T>
+  KOKKOS_FUNCTION static T derivative(T, T result) { return result; }
+};
+
+struct Log : NotLinear {
+  template <class T>
+  KOKKOS_FUNCTION T operator()(T x) const { return Kokkos::log(x); }
+  template <int, class T>
+  KOKKOS_FUNCTION static T derivative(T x, T) { return T(1) / x; }
+};
+
+struct Tanh : NotLinear {
+  template <class T>
+  KOKKOS_FUNCTION T operator()(T x) const { return Kokkos::tanh(x); }
+  template <int, class T>
+  KOKKOS_FUNCTION static T derivative(T, T result) { return T(1) - result * result; }
+};
+
+struct Sigmoid : NotLinear {
+  template <class T>
+  KOKKOS_FUNCTION T operator()(T x) const { return T(1) / (T(1) + Kokkos::exp(-x)); }
+  template <int, class T>
+  KOKKOS_FUNCTION static T derivative(T, T result) { return result * (T(1) - result); }
+};
+
+struct Sqrt : NotLinear {
+  template <class T>
+  KOKKOS_FUNCTION T operator()(T x) const { return Kokkos::sqrt(x); }
+  template <int, class T>
+  KOKKOS_FUNCTION static T derivative(T, T result) { return T(0.5) / result; }
+};
+
+struct Square : NotLinear {
+  template <class T>
+  KOKKOS_FUNCTION T operator()(T x) const { return x * x; }
+  template <int, class T>
+  KOKKOS_FUNCTION static T derivative(T x, T) { return T(2) * x; }
+};
+
+}  // namespace gshard::functions
+
+namespace gshard {
+
+/// `function` applied element by element to tensors and deferred tensors of one layout, fused with what it is applied to.
+template <class Function, Expression... Operands>
+auto map(Function const& function, Operands const&... operands) {
+  return Map<Function, Operands...>(function, operands...);
+}
+
+template <Expression Operand>
+auto relu(Operand const& x) { return map(functions::Relu{}, x); }
+template <Expression Operand>
+auto exp(Operand const& x) { return map(functions::Exp{}, x); }
+template <Expression Operand>
+auto log(Operand const& x) { return map(functions::Log{}, x); }
+template <Expression Operand>
+auto tanh(Operand const& x) { return map(functions::Tanh{}, x); }
+template <Expression Operand>
+auto sigmoid(Operand const& x) { return map(functions::Sigmoid{}, x); }
+template <Expression Operand>
+auto sqrt(Operand const& x) { return map(functions::Sqrt{}, x); }
+template <Expression Operand>
+auto square(Operand const& x) { return map(functions::Square{}, x); }
+template <Expression Operand>
+auto operator-(Operand const& x) { return map(functions::Negate{}, x); }
+
+template <Expression Left, Expression Right>
+auto operator+(Left const& a, Right const& b) { return map(functions::Plus{}, a, b); }
+template <Expression Left, Expression Right>
+auto operator-(Left const& a, Right const& b) { return map(functions::Minus{}, a, b); }
+template <Expression Left, Expression Right>
+auto operator*(Left const& a, Right const& b) { return map(functions::Times{}, a, b); }
+template <Expression Left, Expression Right>
+auto operator/(Left const& a, Right const& b) { return map(functions::Divides{}, a, b); }
+
+namespace detail {
+
+/// The element type of an expression.
+template <class Operand>
+using ElementOf = ValueOf<decltype(materialized(std::declval<Operand const&>()))>;
+
+template <class Number, class Operand>
+Constant<ElementOf<Operand>> constant_for(Number value) {
+  return {static_cast<ElementOf<Operand>>(value)};
+}
+
+template <class Type>
+concept Number = std::is_arithmetic_v<Type>;
+
+template <class Function, class... Operands>
+Map<Function, Operands...> mapped(Function const& function, Operands const&... operands) {
+  return Map<Function, Operands...>(function, operands...);
+}
+
+}  // namespace detail
+
+template <Expression Left, detail::Number Right>
+auto operator+(Left const& a, Right b) { return detail::mapped(functions::Plus{}, a, detail::constant_for<Right, Left>(b)); }
+template <detail::Number Left, Expression Right>
+auto operator+(Left a, Right const& b) { return detail::mapped(functions::Plus{}, detail::constant_for<Left, Right>(a), b); }
+template <Expression Left, detail::Number Right>
+auto operator-(Left const& a, Right b) { return detail::mapped(functions::Minus{}, a, detail::constant_for<Right, Left>(b)); }
+template <detail::Number Left, Expression Right>
+auto operator-(Left a, Right const& b) { return detail::mapped(functions::Minus{}, detail::constant_for<Left, Right>(a), b); }
+template <Expression Left, detail::Number Right>
+auto operator*(Left const& a, Right b) { return detail::mapped(functions::Times{}, a, detail::constant_for<Right, Left>(b)); }
+template <detail::Number Left, Expression Right>
+auto operator*(Left a, Right const& b) { return detail::mapped(functions::Times{}, detail::constant_for<Left, Right>(a), b); }
+template <Expression Left, detail::Number Right>
+auto operator/(Left const& a, Right b) { return detail::mapped(functions::Divides{}, a, detail::constant_for<Right, Left>(b)); }
+template <detail::Number Left, Expression Right>
+auto operator/(Left a, Right const& b) { return detail::mapped(functions::Divides{}, detail::constant_for<Left, Right>(a), b); }
+
+}  // namespace gshard
