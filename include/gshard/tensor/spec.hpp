@@ -26,6 +26,11 @@ struct AxisNames {
     for (std::size_t i = 0; i < names.size(); ++i) text[i] = names[i];
   }
 
+  /// All members in order: nvcc writes a value into the code that it hands to the host compiler as `AxisNames{{'d', ...}, false}`.
+  constexpr AxisNames(char const (&characters)[capacity], bool partial) : is_partial(partial) {
+    for (int i = 0; i < capacity; ++i) text[i] = characters[i];
+  }
+
   constexpr std::string_view view() const { return {text}; }
   constexpr bool empty() const { return text[0] == '\0'; }
 
