@@ -87,18 +87,25 @@ consteval EinsumPlan planned() {
   return {};
 }
 
+/// Names the plan of an einsum by types; `Result` is the declared tensor type, or void. Types, not plans, are what templates are given: symbols stay short.
+template <FixedString Text, class Result, class... Operands>
+struct Planned {
+  static constexpr Subscripts subscripts = subscripts_of<Text>;
+  static constexpr EinsumPlan plan = planned<Text, Result, Operands...>();
+};
+
 template <FixedString Text, class A>
-consteval EinsumPlan plan_of_types() {
-  return planned<Text, void, A>();
+consteval auto planned_types() {
+  return Planned<Text, void, A>{};
 }
 template <FixedString Text, class A, class B>
-consteval EinsumPlan plan_of_types() {
-  if constexpr (subscripts_of<Text>.operands.size() == 1) return planned<Text, B, A>();
-  else return planned<Text, void, A, B>();
+consteval auto planned_types() {
+  if constexpr (subscripts_of<Text>.operands.size() == 1) return Planned<Text, B, A>{};
+  else return Planned<Text, void, A, B>{};
 }
 template <FixedString Text, class A, class B, class Result>
-consteval EinsumPlan plan_of_types() {
-  return planned<Text, Result, A, B>();
+consteval auto planned_types() {
+  return Planned<Text, Result, A, B>{};
 }
 
 template <class Tensor>
@@ -106,12 +113,39 @@ LocalTensor<typename Tensor::value_type const> local_operand(Tensor const& tenso
   return {tensor.data(), labels, tensor.local_extents()};
 }
 
+/// The local contraction of a plan, on operands that are held as it wants them.
+template <class Plan, AnyTensor Produced, AnyTensor... Held>
+void contract_blocks(Produced const& produced, Held const&... held) {
+  using Space = typename Produced::memory_space;
+  Scratch<Space> scratch(produced.mesh().memory());
+  LocalTensor<typename Produced::value_type> const result{produced.data(), Plan::subscripts.result, produced.local_extents()};
+  [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {
+    contract<Space>(local_operand(held, Plan::subscripts.operands[static_cast<int>(Operand)])..., result, false, scratch);
+  }(std::index_sequence_for<Held...>{});
+  typename Produced::execution_space{}.fence("gshard::einsum: temporaries end here");
+}
+
+/// Carries out a plan: `extents` are those of the result.
+template <class Plan, AnyTensor First, AnyTensor... Rest>
+auto run_einsum(Extents const& extents, First const& first, Rest const&... rest) {
+  Kokkos::Profiling::ScopedRegion const region("gshard::einsum");
+  using Produced = with_layout<First, Plan::plan.produced>;
+  using Result = with_layout<First, Plan::plan.result>;
+  Produced produced(uninitialized, first.mesh(), extents);
+  [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {
+    auto const operands = std::forward_as_tuple(first, rest...);
+    contract_blocks<Plan>(produced, reshard<typename with_layout<First, Plan::plan.operands[static_cast<int>(Operand)]>::spec_type>(
+                                        std::get<Operand>(operands))...);
+  }(std::make_index_sequence<1 + sizeof...(Rest)>{});
+  return reshard<typename Result::spec_type>(std::move(produced));
+}
+
 }  // namespace detail
 
 /// The plan of an einsum of these operand types, and the result type where it is declared:
 /// `plan_of<"gsec,gsm->egcm", decltype(mask), decltype(x), decltype(sent)>`. A constant to print and to assert; movable operands are `Movable<Tensor>`.
 template <FixedString Text, class... Types>
-inline constexpr EinsumPlan plan_of = detail::plan_of_types<Text, std::remove_cvref_t<Types>...>();
+inline constexpr EinsumPlan plan_of = decltype(detail::planned_types<Text, std::remove_cvref_t<Types>...>())::plan;
 
 /// An einsum that waits to be told how its result is to be held: assign it to a tensor type, or `shard<Spec>(...)` it, and the
 /// declared spec is the annotation; `eval(...)` it, or give it to an operation, and the spec is propagated.
@@ -125,12 +159,12 @@ class Einsum {
   explicit Einsum(Operands const&... operands) : operands_(detail::EinsumOperand<Operands>::tensor(operands)...) {}
 
   /// The result as the plan propagates it: every letter stays on the axes that the contraction worked on, and sums are reduced.
-  auto eval() const { return run<detail::planned<Text, void, Operands...>()>(); }
+  auto eval() const { return run<void>(); }
 
   /// The result as `Spec` says.
   template <class Spec>
   auto eval_as() const {
-    return run<detail::planned<Text, with_spec<First, Spec>, Operands...>()>();
+    return run<with_spec<First, Spec>>();
   }
 
   template <class Spec>
@@ -139,29 +173,11 @@ class Einsum {
   }
 
  private:
-  static constexpr Subscripts subscripts = subscripts_of<Text>;
-
-  template <EinsumPlan Plan>
+  template <class Result>
   auto run() const {
-    Kokkos::Profiling::ScopedRegion const region("gshard::einsum");
-    Extents const extents = detail::result_extents(Text.view(), subscripts, operands_);
-    using Produced = with_layout<First, Plan.produced>;
-    using Result = with_layout<First, Plan.result>;
-    return reshard<typename Result::spec_type>(contracted<Plan, Produced>(extents, std::make_index_sequence<sizeof...(Operands)>{}));
-  }
-
-  template <EinsumPlan Plan, class Produced, std::size_t... Operand>
-  Produced contracted(Extents const& extents, std::index_sequence<Operand...>) const {
-    auto const& mesh = std::get<0>(operands_).mesh();
-    Produced produced(uninitialized, mesh, extents);
-    auto const held = std::make_tuple(
-        reshard<typename with_layout<First, Plan.operands[static_cast<int>(Operand)]>::spec_type>(std::get<Operand>(operands_))...);
-    Scratch<typename First::memory_space> scratch(mesh.memory());
-    detail::LocalTensor<typename First::value_type> const result{produced.data(), subscripts.result, produced.local_extents()};
-    detail::contract<typename First::memory_space>(
-        detail::local_operand(std::get<Operand>(held), subscripts.operands[static_cast<int>(Operand)])..., result, false, scratch);
-    typename First::execution_space{}.fence("gshard::einsum: temporaries end here");
-    return produced;
+    using Plan = detail::Planned<Text, Result, Operands...>;
+    Extents const extents = detail::result_extents(Text.view(), Plan::subscripts, operands_);
+    return std::apply([&](auto const&... operands) { return detail::run_einsum<Plan>(extents, operands...); }, operands_);
   }
 
   std::tuple<detail::OperandTensor<Operands>...> operands_;

@@ -8,7 +8,8 @@
 #include <gshard/expr/expression.hpp>
 
 /// Functions of elements. Each has a call operator, `is_linear` (whether it is linear in its operands, of which those marked are numbers), and
-/// `derivative<Operand>(operands..., result)`, its derivative with respect to one operand.
+/// `derivative<Operand>(operands..., result)`, its derivative with respect to one operand. `uses_result_only` says that the derivative does not look at the
+/// operands, `passes_gradient<Operand>` that it is 1.
 namespace gshard::functions {
 
 struct NotLinear {
@@ -21,6 +22,8 @@ struct Plus {
   static constexpr bool is_linear = !Left && !Right;
   template <class T>
   KOKKOS_FUNCTION T operator()(T a, T b) const { return a + b; }
+  template <int>
+  static constexpr bool passes_gradient = true;
   template <int, class T>
   KOKKOS_FUNCTION static T derivative(T, T, T) { return T(1); }
 };
@@ -30,6 +33,8 @@ struct Minus {
   static constexpr bool is_linear = !Left && !Right;
   template <class T>
   KOKKOS_FUNCTION T operator()(T a, T b) const { return a - b; }
+  template <int Operand>
+  static constexpr bool passes_gradient = Operand == 0;
   template <int Operand, class T>
   KOKKOS_FUNCTION static T derivative(T, T, T) { return Operand == 0 ? T(1) : T(-1); }
 };
@@ -62,6 +67,7 @@ struct Negate {
 };
 
 struct Relu : NotLinear {
+  static constexpr bool uses_result_only = true;
   template <class T>
   KOKKOS_FUNCTION T operator()(T x) const { return x > T(0) ? x : T(0); }
   template <int, class T>
@@ -69,6 +75,7 @@ struct Relu : NotLinear {
 };
 
 struct Exp : NotLinear {
+  static constexpr bool uses_result_only = true;
   template <class T>
   KOKKOS_FUNCTION T operator()(T x) const { return Kokkos::exp(x); }
   template <int, class T>
@@ -83,6 +90,7 @@ struct Log : NotLinear {
 };
 
 struct Tanh : NotLinear {
+  static constexpr bool uses_result_only = true;
   template <class T>
   KOKKOS_FUNCTION T operator()(T x) const { return Kokkos::tanh(x); }
   template <int, class T>
@@ -90,6 +98,7 @@ struct Tanh : NotLinear {
 };
 
 struct Sigmoid : NotLinear {
+  static constexpr bool uses_result_only = true;
   template <class T>
   KOKKOS_FUNCTION T operator()(T x) const { return T(1) / (T(1) + Kokkos::exp(-x)); }
   template <int, class T>
@@ -97,6 +106,7 @@ struct Sigmoid : NotLinear {
 };
 
 struct Sqrt : NotLinear {
+  static constexpr bool uses_result_only = true;
   template <class T>
   KOKKOS_FUNCTION T operator()(T x) const { return Kokkos::sqrt(x); }
   template <int, class T>
@@ -114,74 +124,86 @@ struct Square : NotLinear {
 
 namespace gshard {
 
-/// `function` applied element by element to tensors and deferred tensors of one layout, fused with what it is applied to.
-template <class Function, Expression... Operands>
-auto map(Function const& function, Operands const&... operands) {
-  return Map<Function, Operands...>(function, operands...);
-}
-
-template <Expression Operand>
-auto relu(Operand const& x) { return map(functions::Relu{}, x); }
-template <Expression Operand>
-auto exp(Operand const& x) { return map(functions::Exp{}, x); }
-template <Expression Operand>
-auto log(Operand const& x) { return map(functions::Log{}, x); }
-template <Expression Operand>
-auto tanh(Operand const& x) { return map(functions::Tanh{}, x); }
-template <Expression Operand>
-auto sigmoid(Operand const& x) { return map(functions::Sigmoid{}, x); }
-template <Expression Operand>
-auto sqrt(Operand const& x) { return map(functions::Sqrt{}, x); }
-template <Expression Operand>
-auto square(Operand const& x) { return map(functions::Square{}, x); }
-template <Expression Operand>
-auto operator-(Operand const& x) { return map(functions::Negate{}, x); }
-
-template <Expression Left, Expression Right>
-auto operator+(Left const& a, Right const& b) { return map(functions::Plus{}, a, b); }
-template <Expression Left, Expression Right>
-auto operator-(Left const& a, Right const& b) { return map(functions::Minus{}, a, b); }
-template <Expression Left, Expression Right>
-auto operator*(Left const& a, Right const& b) { return map(functions::Times{}, a, b); }
-template <Expression Left, Expression Right>
-auto operator/(Left const& a, Right const& b) { return map(functions::Divides{}, a, b); }
+/// What the functions below take: an expression, or a recorded tensor (autodiff/), of which the function is recorded in turn.
+template <class Type>
+concept PointwiseOperand = Expression<Type> || requires { requires std::remove_cvref_t<Type>::is_recorded; };
 
 namespace detail {
 
-/// The element type of an expression.
 template <class Operand>
 using ElementOf = ValueOf<decltype(materialized(std::declval<Operand const&>()))>;
 
+template <class Operand>
+struct ElementOfOperand {
+  using type = ElementOf<Operand>;
+};
+template <class Operand>
+  requires requires { typename Operand::tensor_type; }
+struct ElementOfOperand<Operand> {
+  using type = typename Operand::tensor_type::value_type;
+};
+
+/// A number as an operand beside `Operand`, in its element type.
 template <class Number, class Operand>
-Constant<ElementOf<Operand>> constant_for(Number value) {
-  return {static_cast<ElementOf<Operand>>(value)};
+Constant<typename ElementOfOperand<Operand>::type> constant_for(Number value) {
+  return {static_cast<typename ElementOfOperand<Operand>::type>(value)};
 }
 
 template <class Type>
 concept Number = std::is_arithmetic_v<Type>;
 
-template <class Function, class... Operands>
-Map<Function, Operands...> mapped(Function const& function, Operands const&... operands) {
-  return Map<Function, Operands...>(function, operands...);
-}
+template <class Type>
+concept MapOperand = Expression<Type> || is_constant<Type>;
 
 }  // namespace detail
 
-template <Expression Left, detail::Number Right>
-auto operator+(Left const& a, Right b) { return detail::mapped(functions::Plus{}, a, detail::constant_for<Right, Left>(b)); }
-template <detail::Number Left, Expression Right>
-auto operator+(Left a, Right const& b) { return detail::mapped(functions::Plus{}, detail::constant_for<Left, Right>(a), b); }
-template <Expression Left, detail::Number Right>
-auto operator-(Left const& a, Right b) { return detail::mapped(functions::Minus{}, a, detail::constant_for<Right, Left>(b)); }
-template <detail::Number Left, Expression Right>
-auto operator-(Left a, Right const& b) { return detail::mapped(functions::Minus{}, detail::constant_for<Left, Right>(a), b); }
-template <Expression Left, detail::Number Right>
-auto operator*(Left const& a, Right b) { return detail::mapped(functions::Times{}, a, detail::constant_for<Right, Left>(b)); }
-template <detail::Number Left, Expression Right>
-auto operator*(Left a, Right const& b) { return detail::mapped(functions::Times{}, detail::constant_for<Left, Right>(a), b); }
-template <Expression Left, detail::Number Right>
-auto operator/(Left const& a, Right b) { return detail::mapped(functions::Divides{}, a, detail::constant_for<Right, Left>(b)); }
-template <detail::Number Left, Expression Right>
-auto operator/(Left a, Right const& b) { return detail::mapped(functions::Divides{}, detail::constant_for<Left, Right>(a), b); }
+/// `function` applied element by element to tensors and deferred tensors of one layout, and to constants, fused with what it is applied to.
+template <class Function, detail::MapOperand... Operands>
+auto map(Function const& function, Operands const&... operands) {
+  return Map<Function, Operands...>(function, operands...);
+}
+
+template <PointwiseOperand Operand>
+auto relu(Operand const& x) { return map(functions::Relu{}, x); }
+template <PointwiseOperand Operand>
+auto exp(Operand const& x) { return map(functions::Exp{}, x); }
+template <PointwiseOperand Operand>
+auto log(Operand const& x) { return map(functions::Log{}, x); }
+template <PointwiseOperand Operand>
+auto tanh(Operand const& x) { return map(functions::Tanh{}, x); }
+template <PointwiseOperand Operand>
+auto sigmoid(Operand const& x) { return map(functions::Sigmoid{}, x); }
+template <PointwiseOperand Operand>
+auto sqrt(Operand const& x) { return map(functions::Sqrt{}, x); }
+template <PointwiseOperand Operand>
+auto square(Operand const& x) { return map(functions::Square{}, x); }
+template <PointwiseOperand Operand>
+auto operator-(Operand const& x) { return map(functions::Negate{}, x); }
+
+template <PointwiseOperand Left, PointwiseOperand Right>
+auto operator+(Left const& a, Right const& b) { return map(functions::Plus{}, a, b); }
+template <PointwiseOperand Left, PointwiseOperand Right>
+auto operator-(Left const& a, Right const& b) { return map(functions::Minus{}, a, b); }
+template <PointwiseOperand Left, PointwiseOperand Right>
+auto operator*(Left const& a, Right const& b) { return map(functions::Times{}, a, b); }
+template <PointwiseOperand Left, PointwiseOperand Right>
+auto operator/(Left const& a, Right const& b) { return map(functions::Divides{}, a, b); }
+
+template <PointwiseOperand Left, detail::Number Right>
+auto operator+(Left const& a, Right b) { return map(functions::Plus{}, a, detail::constant_for<Right, Left>(b)); }
+template <detail::Number Left, PointwiseOperand Right>
+auto operator+(Left a, Right const& b) { return map(functions::Plus{}, detail::constant_for<Left, Right>(a), b); }
+template <PointwiseOperand Left, detail::Number Right>
+auto operator-(Left const& a, Right b) { return map(functions::Minus{}, a, detail::constant_for<Right, Left>(b)); }
+template <detail::Number Left, PointwiseOperand Right>
+auto operator-(Left a, Right const& b) { return map(functions::Minus{}, detail::constant_for<Left, Right>(a), b); }
+template <PointwiseOperand Left, detail::Number Right>
+auto operator*(Left const& a, Right b) { return map(functions::Times{}, a, detail::constant_for<Right, Left>(b)); }
+template <detail::Number Left, PointwiseOperand Right>
+auto operator*(Left a, Right const& b) { return map(functions::Times{}, detail::constant_for<Left, Right>(a), b); }
+template <PointwiseOperand Left, detail::Number Right>
+auto operator/(Left const& a, Right b) { return map(functions::Divides{}, a, detail::constant_for<Right, Left>(b)); }
+template <detail::Number Left, PointwiseOperand Right>
+auto operator/(Left a, Right const& b) { return map(functions::Divides{}, detail::constant_for<Left, Right>(a), b); }
 
 }  // namespace gshard

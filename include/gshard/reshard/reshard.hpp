@@ -29,40 +29,39 @@ inline constexpr ReshardPlan reshard_plan_of = plan_reshard(Tensor::layout, layo
 
 namespace detail {
 
-template <ReshardStep Step, AnyTensor Tensor>
+/// Step `Index` of `reshard<To>` of a tensor that was an `Original`. Plans are named by types, not given as template arguments, which keeps symbols short.
+template <class To, class Original, int Index, AnyTensor Tensor>
 auto take_step(Tensor const& tensor, bool may_overwrite) {
-  using Result = with_layout<Tensor, Step.layout>;
+  static constexpr ReshardStep step = reshard_plan_of<Original, To>.steps[Index];
+  using Result = with_layout<Tensor, step.layout>;
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
   MeshState const& mesh = tensor.mesh().state();
-  static constexpr Layout before = Tensor::layout;
-  static constexpr Layout after = Step.layout;
-  if constexpr (Step.movement == Movement::all_reduce) {
+  if constexpr (step.movement == Movement::all_reduce) {
     auto result = may_overwrite && tensor.is_sole_owner() ? tensor.template reinterpreted<typename Result::spec_type>(tensor.extents())
                                                           : Result(uninitialized, tensor.mesh(), tensor.extents(), tensor.name());
     if (result.data() != tensor.data() && tensor.local_size() > 0) Kokkos::deep_copy(result.flat(), tensor.flat());
     Transfer<Space, T>::fence();
-    comm::all_reduce(mesh.group(Step.axes), result.data(), result.local_size());
+    comm::all_reduce(mesh.group(step.axes), result.data(), result.local_size());
     return result;
   } else {
     Result result(uninitialized, tensor.mesh(), tensor.extents(), tensor.name());
-    Transfer<Space, T> const transfer{mesh, tensor.extents(), before, after, tensor.data(), result.data()};
-    if constexpr (Step.movement == Movement::slice) transfer.slice();
-    else if constexpr (Step.movement == Movement::zero_fill) transfer.zero_fill(Step.axes);
-    else if constexpr (Step.movement == Movement::all_gather) transfer.all_gather(Step.axes);
-    else if constexpr (Step.movement == Movement::reduce_scatter) transfer.reduce_scatter(Step.axes);
-    else transfer.exchange(Step.axes);
+    Transfer<Space, T> const transfer{mesh, tensor.extents(), Tensor::layout, Result::layout, tensor.data(), result.data()};
+    if constexpr (step.movement == Movement::slice) transfer.slice();
+    else if constexpr (step.movement == Movement::zero_fill) transfer.zero_fill(step.axes);
+    else if constexpr (step.movement == Movement::all_gather) transfer.all_gather(step.axes);
+    else if constexpr (step.movement == Movement::reduce_scatter) transfer.reduce_scatter(step.axes);
+    else transfer.exchange(step.axes);
     return result;
   }
 }
 
 template <class To, int Done, AnyTensor Original, AnyTensor Tensor>
 auto take_steps(Tensor&& tensor, bool may_overwrite) {
-  static constexpr ReshardPlan plan = reshard_plan_of<Original, To>;
-  if constexpr (Done == plan.steps.size()) {
+  if constexpr (Done == reshard_plan_of<Original, To>.steps.size()) {
     return std::forward<Tensor>(tensor);
   } else {
-    return take_steps<To, Done + 1, Original>(take_step<plan.steps[Done]>(tensor, may_overwrite), true);
+    return take_steps<To, Done + 1, Original>(take_step<To, Original, Done>(tensor, may_overwrite), true);
   }
 }
 

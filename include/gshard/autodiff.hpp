@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Gradients, as planned operations.
+
+#include <gshard/autodiff/einsum.hpp>
+#include <gshard/autodiff/map.hpp>
+#include <gshard/autodiff/reduce.hpp>
+#include <gshard/autodiff/reshard.hpp>
+#include <gshard/autodiff/tape.hpp>

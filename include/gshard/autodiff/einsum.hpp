@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <gshard/autodiff/tape.hpp>
+#include <gshard/einsum/einsum.hpp>
+
+namespace gshard {
+
+/// A recorded operand that may move (see Movable).
+template <AnyVar Operand>
+Movable<Operand> movable(Operand const& operand) {
+  return {operand};
+}
+
+namespace detail {
+
+template <class Type>
+inline constexpr bool is_recorded_movable = false;
+template <class Operand>
+inline constexpr bool is_recorded_movable<Movable<Operand>> = AnyVar<Operand>;
+
+template <class Type>
+concept RecordedEinsumInput = AnyVar<Type> || is_recorded_movable<std::remove_cvref_t<Type>>;
+
+/// The operand's tensor, movable as the operand is.
+template <class Operand>
+auto plain_einsum_operand(Operand const& operand) {
+  if constexpr (is_recorded_movable<Operand>) return movable(operand.operand.value());
+  else if constexpr (AnyVar<Operand>) return operand.value();
+  else return operand;
+}
+
+template <class Operand>
+using PlainOperand = decltype(plain_einsum_operand(std::declval<Operand const&>()));
+
+template <class Operand>
+auto einsum_slot_of(Operand const& operand) {
+  if constexpr (is_recorded_movable<Operand>) return operand.operand.slot();
+  else return slot_of(operand);
+}
+
+template <class First, class... Rest>
+Tape& einsum_tape_of(First const& first, Rest const&... rest) {
+  if constexpr (is_recorded_movable<First>) return first.operand.tape();
+  else if constexpr (AnyVar<First>) return first.tape();
+  else return einsum_tape_of(rest...);
+}
+
+/// The einsum whose result is the gradient of operand `Operand` of `Forward`: that operand's letters from those of the result and of the other
+/// operand, declared with the operand's own spec. The planner then finds the all-reduce of data parallelism and the reduce-scatter of sharded
+/// parameters by itself. Operands may move: where the forward pass gathered one, this gathers it again.
+template <class Forward, int Operand, AnyTensor Tensor, AnyTensor... Others>
+struct PlannedGradient {
+  static consteval Subscripts letters() {
+    Subscripts result;
+    result.operands.push_back(Forward::subscripts.result);
+    if constexpr (sizeof...(Others) == 1) result.operands.push_back(Forward::subscripts.operands[1 - Operand]);
+    result.result = Forward::subscripts.operands[Operand];
+    return result;
+  }
+
+  static consteval EinsumPlan planned_gradient() {
+    EinsumFacts facts{letters(), {}, {}, Cotangent<Tensor>::layout, static_sizes_of<typename Tensor::mesh_type>()};
+    facts.operands.push_back(without_partial(Forward::plan.produced));
+    facts.movable.push_back(true);
+    (facts.operands.push_back(Others::layout), ...);
+    (facts.movable.push_back(Others::rank >= 0), ...);
+    return plan_einsum(facts);
+  }
+
+  static constexpr Subscripts subscripts = letters();
+  static constexpr EinsumPlan plan = planned_gradient();
+};
+
+}  // namespace detail
+
+/// An einsum with recorded operands: like Einsum, it waits for its result spec, then runs and is recorded.
+template <FixedString Text, class... Operands>
+class RecordedEinsum {
+ public:
+  static constexpr bool is_recorded = true;
+  using First = std::tuple_element_t<0, std::tuple<detail::OperandTensor<detail::PlainOperand<Operands>>...>>;
+
+  explicit RecordedEinsum(Operands const&... operands) : operands_(operands...) {}
+
+  auto eval() const { return run<void>(); }
+
+  template <class Spec>
+  auto eval_as() const {
+    return run<with_spec<First, Spec>>();
+  }
+
+  template <class Spec>
+  operator Var<ShardedTensor<typename First::mesh_type, Spec, typename First::value_type, typename First::memory_space>>() const {
+    return eval_as<Spec>();
+  }
+
+ private:
+  template <class Result>
+  auto run() const {
+    using Plan = detail::Planned<Text, Result, detail::PlainOperand<Operands>...>;
+    return std::apply([](auto const&... operands) { return record<Plan>(operands...); }, operands_);
+  }
+
+  template <class Plan>
+  static auto record(Operands const&... operands) {
+    auto const tensors = std::make_tuple(detail::EinsumOperand<detail::PlainOperand<Operands>>::tensor(detail::plain_einsum_operand(operands))...);
+    Extents const extents = detail::result_extents(Text.view(), Plan::subscripts, tensors);
+    auto const result = std::apply([&](auto const&... tensor) { return detail::run_einsum<Plan>(extents, tensor...); }, tensors);
+    using Result = std::remove_const_t<decltype(result)>;
+    auto const slots = std::make_tuple(detail::einsum_slot_of(operands)...);
+    return detail::einsum_tape_of(operands...).record(result, [slots, tensors](Cotangent<Result> const& gradient) {
+      using Held = with_layout<First, detail::without_partial(Plan::plan.produced)>;
+      auto const held = reshard<typename Held::spec_type>(gradient);
+      pull<Plan, 0>(held, slots, tensors);
+      if constexpr (sizeof...(Operands) == 2) pull<Plan, 1>(held, slots, tensors);
+    });
+  }
+
+  template <class Plan, int Operand, class Gradient, class Slots, class Tensors>
+  static void pull(Gradient const& gradient, Slots const& slots, Tensors const& tensors) {
+    auto const& slot = std::get<Operand>(slots);
+    if constexpr (detail::wants_gradient<decltype(slot)>) {
+      auto const& own = std::get<Operand>(tensors);
+      using Tensor = std::remove_cvref_t<decltype(own)>;
+      if constexpr (sizeof...(Operands) == 1)
+        slot.add(detail::run_einsum<detail::PlannedGradient<Plan, Operand, Tensor>>(own.extents(), gradient));
+      else {
+        auto const& other = std::get<1 - Operand>(tensors);
+        using Other = std::remove_cvref_t<decltype(other)>;
+        slot.add(detail::run_einsum<detail::PlannedGradient<Plan, Operand, Tensor, Other>>(own.extents(), gradient, other));
+      }
+    }
+  }
+
+  std::tuple<Operands...> operands_;
+};
+
+template <FixedString Text, class A>
+  requires detail::RecordedEinsumInput<A>
+auto einsum(A const& a) {
+  return RecordedEinsum<Text, A>(a);
+}
+
+template <FixedString Text, class A, class B>
+  requires(detail::RecordedEinsumInput<A> || detail::RecordedEinsumInput<B>)
+auto einsum(A const& a, B const& b) {
+  return RecordedEinsum<Text, A, B>(a, b);
+}
+
+/// The recorded einsum with its result held as `Spec` says.
+template <class Spec, FixedString Text, class... Operands>
+auto shard(RecordedEinsum<Text, Operands...> const& einsum) {
+  return einsum.template eval_as<Spec>();
+}
+
+/// The recorded einsum with the spec that its plan propagates.
+template <FixedString Text, class... Operands>
+auto eval(RecordedEinsum<Text, Operands...> const& einsum) {
+  return einsum.eval();
+}
+
+/// A recorded tensor is computed already.
+template <AnyTensor Tensor>
+Var<Tensor> const& eval(Var<Tensor> const& var) {
+  return var;
+}
+
+}  // namespace gshard

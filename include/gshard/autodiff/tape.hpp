@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <Kokkos_Core.hpp>
+
+#include <gshard/expr/functions.hpp>
+#include <gshard/reshard/reshard.hpp>
+
+namespace gshard {
+
+namespace detail {
+
+constexpr Layout without_partial(Layout layout) {
+  layout.partial = {};
+  return layout;
+}
+
+}  // namespace detail
+
+/// The type of a gradient: held as its tensor is; whole where the tensor is an unreduced sum, since each part adds to the whole with factor 1.
+template <AnyTensor Tensor>
+using Cotangent = with_layout<Tensor, detail::without_partial(Tensor::layout)>;
+
+class Tape;
+
+/// Where the gradient of a recorded tensor is collected. Holds no elements: operations keep this, not the tensor, for their backward pass.
+template <AnyTensor Tensor>
+class GradientSlot {
+ public:
+  GradientSlot(Tape& tape, int node) : tape_(&tape), node_(node) {}
+
+  /// Adds to the gradient.
+  void add(Cotangent<Tensor> const& gradient) const;
+
+ private:
+  Tape* tape_;
+  int node_;
+};
+
+/// A tensor whose history is on a tape. Operations on it are those of tensors, and are recorded.
+template <AnyTensor Tensor>
+class Var {
+ public:
+  using tensor_type = Tensor;
+  static constexpr bool is_recorded = true;
+
+  Var(Tape& tape, int node, Tensor value) : tape_(&tape), node_(node), value_(std::move(value)) {}
+
+  Tensor const& value() const { return value_; }
+  Tape& tape() const { return *tape_; }
+  int node() const { return node_; }
+  GradientSlot<Tensor> slot() const { return {*tape_, node_}; }
+
+ private:
+  Tape* tape_;
+  int node_;
+  Tensor value_;
+};
+
+namespace detail {
+
+template <class Type>
+inline constexpr bool is_var = false;
+template <class Tensor>
+inline constexpr bool is_var<Var<Tensor>> = true;
+
+}  // namespace detail
+
+/// A recorded tensor of any kind.
+template <class Type>
+concept AnyVar = detail::is_var<std::remove_cvref_t<Type>>;
+
+/// A tensor that is learned: its value, and the gradient that the last backward pass left, if any.
+template <AnyTensor Tensor>
+struct Parameter {
+  using tensor_type = Tensor;
+
+  Tensor value;
+  Cotangent<Tensor> gradient;
+
+  bool has_gradient() const { return gradient.is_set(); }
+  void clear_gradient() { gradient = {}; }
+};
+
+/// Records operations as they run, and runs their gradients backwards, once. Activations are kept until their operation's gradient is done; then their
+/// memory is free for the next ones.
+class Tape {
+ public:
+  Tape() = default;
+  Tape(Tape const&) = delete;
+  Tape& operator=(Tape const&) = delete;
+
+  /// A leaf: `gradient(leaf)` is known after the backward pass.
+  template <AnyTensor Tensor>
+  Var<Tensor> watch(Tensor const& tensor) {
+    return record(tensor, std::function<void(Cotangent<Tensor> const&)>{});
+  }
+
+  /// A leaf whose gradient the backward pass adds to `parameter.gradient`.
+  template <AnyTensor Tensor>
+  Var<Tensor> watch(Parameter<Tensor>& parameter) {
+    return record(parameter.value, std::function([target = &parameter](Cotangent<Tensor> const& gradient) {
+                    if (target->has_gradient()) assign(target->gradient, target->gradient + gradient);
+                    else target->gradient = gradient;
+                  }));
+  }
+
+  /// The result of an operation, and what to do with its gradient: `pull(gradient)` adds to the slots of the operands.
+  template <AnyTensor Tensor, class Pull>
+  Var<Tensor> record(Tensor const& value, Pull pull) {
+    int const node = static_cast<int>(nodes_.size());
+    bool leaf = false;
+    if constexpr (std::is_constructible_v<bool, Pull>) leaf = !static_cast<bool>(pull);
+    nodes_.push_back({nullptr, nullptr, leaf});
+    if (!leaf)
+      nodes_.back().pull = [pull = std::move(pull)](void* gradient) { pull(*static_cast<Cotangent<Tensor>*>(gradient)); };
+    return {*this, node, value};
+  }
+
+  /// Adds to the gradient of a node of type `Tensor`.
+  template <AnyTensor Tensor>
+  void accumulate(int node, Cotangent<Tensor> const& gradient) {
+    auto& slot = nodes_[static_cast<std::size_t>(node)].gradient;
+    if (!slot) {
+      slot = std::make_shared<Cotangent<Tensor>>(gradient);
+      return;
+    }
+    auto& sum = *static_cast<Cotangent<Tensor>*>(slot.get());
+    // A gradient that somebody else holds too may be another operand's: it is not written to.
+    if (sum.is_sole_owner()) assign(sum, sum + gradient);
+    else sum = eval(sum + gradient);
+  }
+
+  /// Runs the gradients of everything that led to `loss`, a scalar.
+  template <AnyTensor Tensor>
+  void backward(Var<Tensor> const& loss) {
+    static_assert(Tensor::rank == 0 && Tensor::layout.partial.empty(), "gshard: backward starts at a scalar, such as mean(...) or a loss");
+    Cotangent<Tensor> one(uninitialized, loss.value().mesh(), Extents{});
+    Kokkos::deep_copy(one.flat(), typename Tensor::value_type(1));
+    backward(loss, one);
+  }
+
+  /// Runs the gradients of everything that led to `result`, whose own gradient is `seed`.
+  template <AnyTensor Tensor>
+  void backward(Var<Tensor> const& result, Cotangent<Tensor> const& seed) {
+    accumulate<Tensor>(result.node(), seed);
+    for (int i = result.node(); i >= 0; --i) {
+      Node& node = nodes_[static_cast<std::size_t>(i)];
+      if (node.is_leaf) continue;
+      if (node.gradient) node.pull(node.gradient.get());
+      node.gradient.reset();
+      node.pull = nullptr;
+    }
+  }
+
+  /// The gradient of a leaf after the backward pass: zeros where the loss does not depend on it.
+  template <AnyTensor Tensor>
+  Cotangent<Tensor> gradient(Var<Tensor> const& var) const {
+    auto const& slot = nodes_[static_cast<std::size_t>(var.node())].gradient;
+    if (slot) return *static_cast<Cotangent<Tensor> const*>(slot.get());
+    return Cotangent<Tensor>(var.value().mesh(), var.value().extents());
+  }
+
+ private:
+  struct Node {
+    std::shared_ptr<void> gradient;
+    std::function<void(void*)> pull;
+    bool is_leaf = false;
+  };
+
+  std::vector<Node> nodes_;
+};
+
+template <AnyTensor Tensor>
+void GradientSlot<Tensor>::add(Cotangent<Tensor> const& gradient) const {
+  tape_->accumulate<Tensor>(node_, gradient);
+}
+
+namespace detail {
+
+/// Stands for the gradient of what is not recorded.
+struct NoSlot {};
+
+template <class Operand>
+auto slot_of(Operand const& operand) {
+  if constexpr (AnyVar<Operand>) return operand.slot();
+  else return NoSlot{};
+}
+
+template <class Slot>
+inline constexpr bool wants_gradient = !std::is_same_v<std::remove_cvref_t<Slot>, NoSlot>;
+
+/// The tensor behind an operand, recorded or not.
+template <AnyTensor Tensor>
+Tensor const& value_of(Tensor const& tensor) {
+  return tensor;
+}
+template <AnyTensor Tensor>
+Tensor const& value_of(Var<Tensor> const& var) {
+  return var.value();
+}
+
+template <class Operand>
+using ValueTensor = std::remove_cvref_t<decltype(value_of(std::declval<Operand const&>()))>;
+
+/// The tape of the first recorded operand.
+template <class First, class... Rest>
+Tape& tape_of(First const& first, Rest const&... rest) {
+  if constexpr (AnyVar<First>) return first.tape();
+  else return tape_of(rest...);
+}
+
+}  // namespace detail
+
+/// A parameter as the operand of a layer: recorded on the tape of `x` where `x` is recorded, else its plain value, so that one layer serves training
+/// and inference.
+template <AnyTensor Tensor, class Operand>
+decltype(auto) bind(Parameter<Tensor>& parameter, Operand const& x) {
+  if constexpr (AnyVar<Operand>) return x.tape().watch(parameter);
+  else return static_cast<Tensor const&>(parameter.value);
+}
+
+}  // namespace gshard

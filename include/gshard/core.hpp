@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The start and end of a program, errors, storage and random numbers.
+
+#include <gshard/core/error.hpp>
+#include <gshard/core/fixed_string.hpp>
+#include <gshard/core/memory_pool.hpp>
+#include <gshard/core/random.hpp>
+#include <gshard/core/runtime.hpp>
+#include <gshard/core/static_vector.hpp>

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// All of gshard. Each folder has a header of its own: gshard/einsum.hpp, gshard/nn.hpp and so on.
+
+#include <gshard/autodiff.hpp>
+#include <gshard/comm.hpp>
+#include <gshard/core.hpp>
+#include <gshard/einsum.hpp>
+#include <gshard/expr.hpp>
+#include <gshard/mesh.hpp>
+#include <gshard/reshard.hpp>
+#include <gshard/tensor.hpp>

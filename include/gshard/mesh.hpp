@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Ranks along named axes.
+
+#include <gshard/mesh/axis.hpp>
+#include <gshard/mesh/mesh.hpp>

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Tensors spread over a mesh.
+
+#include <gshard/tensor/describe.hpp>
+#include <gshard/tensor/fill.hpp>
+#include <gshard/tensor/layout.hpp>
+#include <gshard/tensor/shard_range.hpp>
+#include <gshard/tensor/sharded_tensor.hpp>
+#include <gshard/tensor/spec.hpp>
