@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# The kinds of tests that test/CMakeLists.txt lists.
+# The kinds of tests that test/CMakeLists.txt lists. To be included by the root, where all folders see what it finds.
 include_guard()
 include(GshardLaunch)
 
@@ -7,8 +7,8 @@ set(GSHARD_TEST_MAX_RANKS 8 CACHE STRING "Tests on more ranks than this are left
 
 find_package(doctest REQUIRED)
 
-add_library(gshard_test_main OBJECT "${CMAKE_CURRENT_SOURCE_DIR}/support/mpi_main.cpp")
-target_include_directories(gshard_test_main PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}/support")
+add_library(gshard_test_main OBJECT "${PROJECT_SOURCE_DIR}/test/support/mpi_main.cpp")
+target_include_directories(gshard_test_main PUBLIC "${PROJECT_SOURCE_DIR}/test/support")
 target_link_libraries(gshard_test_main PUBLIC gshard::gshard doctest::doctest PRIVATE gshard_warnings)
 
 function(gshard_add_test_executable name sources libraries)
