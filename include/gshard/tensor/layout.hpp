@@ -73,7 +73,8 @@ struct SpecFault {
 template <class Mesh, class Spec>
 constexpr std::pair<Layout, SpecFault> examine_spec() {
   std::pair<Layout, SpecFault> result;
-  auto& [layout, fault] = result;
+  Layout& layout = result.first;
+  SpecFault& fault = result.second;
   AxisSet used;
   auto add = [&](AxisNames const& names, AxisList& list) {
     for (int i = 0; i < names.count(); ++i) {
@@ -130,18 +131,17 @@ constexpr AxisNames names_of(AxisSet axes) {
   return partial_names(AxisNames{builder.view(), false});
 }
 
-template <class Mesh, Layout Value, class Positions>
-struct SpecOfLayout;
-
-template <class Mesh, Layout Value, std::size_t... Dimensions>
-struct SpecOfLayout<Mesh, Value, std::index_sequence<Dimensions...>> {
-  static consteval auto make() {
+/// A class, and not an alias all the way: nvcc writes aliases out, and GCC cannot expand a pack around a written-out std::make_index_sequence.
+template <class Mesh, Layout Value>
+struct SpecOfLayout {
+  template <std::size_t... Dimensions>
+  static consteval auto make(std::index_sequence<Dimensions...>) {
     if constexpr (Value.partial.empty())
       return Spec<names_of<Mesh>(Value.dimensions[static_cast<int>(Dimensions)])...>{};
     else
       return Spec<names_of<Mesh>(Value.dimensions[static_cast<int>(Dimensions)])..., names_of<Mesh>(Value.partial)>{};
   }
-  using type = decltype(make());
+  using type = decltype(make(std::make_index_sequence<static_cast<std::size_t>(Value.rank())>{}));
 };
 
 }  // namespace detail
@@ -152,7 +152,7 @@ inline constexpr Layout layout_of = detail::checked_layout<Mesh, Spec>();
 
 /// The spec whose layout on `Mesh` is `Value`.
 template <class Mesh, Layout Value>
-using spec_of = typename detail::SpecOfLayout<Mesh, Value, std::make_index_sequence<static_cast<std::size_t>(Value.rank())>>::type;
+using spec_of = typename detail::SpecOfLayout<Mesh, Value>::type;
 
 namespace detail {
 
