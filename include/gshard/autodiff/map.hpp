@@ -61,29 +61,66 @@ void pull_maps(Slots const& slots, Gradient const& gradient, Result const& resul
   (pull_map<Function, static_cast<int>(Position)>(std::get<Position>(slots), gradient, result, inputs), ...);
 }
 
+/// Whether an operand is recorded: a Var, or an einsum of Vars that waits for its spec.
 template <class Type>
-concept RecordedMapOperand = MapOperand<Type> || AnyVar<Type>;
+concept Recorded = requires { requires std::remove_cvref_t<Type>::is_recorded; };
 
-}  // namespace detail
+template <class Type>
+concept RecordedMapOperand = MapOperand<Type> || Recorded<Type>;
 
-/// `function` of tensors of which some are recorded: computed at once, and recorded. The function has `derivative` (expr/functions.hpp).
-template <class Function, detail::RecordedMapOperand... Operands>
-  requires(AnyVar<Operands> || ...)
-auto map(Function const& function, Operands const&... operands) {
-  auto const inputs = std::make_tuple(detail::plain_operand(operands)...);
+/// The recorded operands as Vars.
+template <class Operand>
+auto as_var(Operand const& operand) {
+  if constexpr (Recorded<Operand> && !AnyVar<Operand>) return operand.eval();
+  else return operand;
+}
+
+/// A tensor that nobody else needs: the expression that takes it may write its result there.
+template <AnyTensor Tensor>
+struct Released {
+  static constexpr bool is_deferred = true;
+  mutable Tensor tensor;
+  Tensor eval() const { return std::move(tensor); }
+};
+
+template <class Function, AnyVar Operand>
+auto recorded_in_place(Function const& function, Operand operand) {
+  Tape& tape = operand.tape();
+  auto const slot = operand.slot();
+  using Tensor = typename Operand::tensor_type;
+  auto const result = eval(map(function, Released<Tensor>{std::move(operand).value()}));
+  return tape.record(result, [slot, result](Cotangent<std::remove_const_t<decltype(result)>> const& gradient) {
+    slot.add(gradient_of_map<Function, 0>(gradient, result, result));
+  });
+}
+
+template <class Function, class... Operands>
+auto recorded_map(Function const& function, Operands const&... operands) {
+  auto const inputs = std::make_tuple(plain_operand(operands)...);
   auto const result = std::apply([&](auto const&... input) { return eval(map(function, input...)); }, inputs);
   using Result = std::remove_const_t<decltype(result)>;
-  auto const slots = std::make_tuple(detail::slot_of(operands)...);
-  Tape& tape = detail::tape_of(operands...);
-  if constexpr (detail::UsesResultOnly<Function>) {
+  auto const slots = std::make_tuple(slot_of(operands)...);
+  Tape& tape = tape_of(operands...);
+  if constexpr (UsesResultOnly<Function>) {
     return tape.record(result, [slots, result](Cotangent<Result> const& gradient) {
-      std::get<0>(slots).add(detail::gradient_of_map<Function, 0>(gradient, result, result));
+      std::get<0>(slots).add(gradient_of_map<Function, 0>(gradient, result, result));
     });
   } else {
     return tape.record(result, [slots, inputs, result](Cotangent<Result> const& gradient) {
-      detail::pull_maps<Function>(slots, gradient, result, inputs, std::index_sequence_for<Operands...>{});
+      pull_maps<Function>(slots, gradient, result, inputs, std::index_sequence_for<Operands...>{});
     });
   }
+}
+
+}  // namespace detail
+
+/// `function` of tensors of which some are recorded: computed at once, and recorded; in place of an einsum's result where the derivative does not look
+/// at it. The function has `derivative` (expr/functions.hpp).
+template <class Function, detail::RecordedMapOperand... Operands>
+  requires(detail::Recorded<Operands> || ...)
+auto map(Function const& function, Operands const&... operands) {
+  if constexpr (detail::UsesResultOnly<Function> && !(AnyVar<Operands> && ...)) return detail::recorded_in_place(function, operands.eval()...);
+  else return detail::recorded_map(function, detail::as_var(operands)...);
 }
 
 }  // namespace gshard

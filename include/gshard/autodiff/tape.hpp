@@ -52,7 +52,8 @@ class Var {
 
   Var(Tape& tape, int node, Tensor value) : tape_(&tape), node_(node), value_(std::move(value)) {}
 
-  Tensor const& value() const { return value_; }
+  Tensor const& value() const& { return value_; }
+  Tensor value() && { return std::move(value_); }
   Tape& tape() const { return *tape_; }
   int node() const { return node_; }
   GradientSlot<Tensor> slot() const { return {*tape_, node_}; }
@@ -184,8 +185,11 @@ void GradientSlot<Tensor>::add(Cotangent<Tensor> const& gradient) const {
 
 namespace detail {
 
-/// Stands for the gradient of what is not recorded.
-struct NoSlot {};
+/// Where the gradient of what is not recorded goes: nowhere.
+struct NoSlot {
+  template <class Gradient>
+  void add(Gradient const&) const {}
+};
 
 template <class Operand>
 auto slot_of(Operand const& operand) {

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gshard/autodiff/tape.hpp>
+#include <gshard/tensor/reshape.hpp>
+
+namespace gshard {
+
+/// split_dimension of a recorded tensor; its gradient is merged again.
+template <int Dimension, AnyTensor Tensor>
+auto split_dimension(Var<Tensor> const& x, std::int64_t outer) {
+  auto const result = split_dimension<Dimension>(x.value(), outer);
+  return x.tape().record(result, [slot = x.slot()](Cotangent<std::remove_const_t<decltype(result)>> const& gradient) {
+    slot.add(merge_dimensions<Dimension>(gradient));
+  });
+}
+
+/// merge_dimensions of a recorded tensor; its gradient is split again.
+template <int Dimension, AnyTensor Tensor>
+auto merge_dimensions(Var<Tensor> const& x) {
+  auto const result = merge_dimensions<Dimension>(x.value());
+  return x.tape().record(result, [slot = x.slot(), outer = x.value().extent(Dimension)](Cotangent<std::remove_const_t<decltype(result)>> const& gradient) {
+    slot.add(split_dimension<Dimension>(gradient, outer));
+  });
+}
+
+}  // namespace gshard

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include <gshard/autodiff/einsum.hpp>
+#include <gshard/autodiff/reshape.hpp>
+#include <gshard/nn/initialize.hpp>
+#include <gshard/nn/softmax.hpp>
+
+namespace gshard::nn {
+
+/// Multi-head attention (paper 2.1) within sentences: tokens are (G, S, M) with S = N * L, N sentences of L places one after the other, of which the first
+/// ones are words and the rest padding. Weights are replicated; local.
+template <class Mesh, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+struct Attention {
+  using Tensor = ShardedTensor<Mesh, Spec<_, _, _>, T, MemorySpace>;
+  Parameter<Tensor> wq;  ///< (M, H, D)
+  Parameter<Tensor> wk;  ///< (M, H, D)
+  Parameter<Tensor> wv;  ///< (M, H, D)
+  Parameter<Tensor> wo;  ///< (H, D, M)
+
+  Attention(Mesh const& mesh, Initializer& initializer, std::int64_t model, std::int64_t heads)
+      : wq(projection(mesh, initializer, model, heads, "attention wq")),
+        wk(projection(mesh, initializer, model, heads, "attention wk")),
+        wv(projection(mesh, initializer, model, heads, "attention wv")),
+        wo(initializer.normal<Tensor>(mesh, {heads, head_size(model, heads), model}, 1 / std::sqrt(static_cast<double>(model)), "attention wo")) {}
+
+  /// Each place of `queries` (G, N * L, M) looks at the places of `keys` (G, N * K, M) of its own sentence; `key_lengths` (G, N) counts their words. Under
+  /// causal masking it sees none behind its own.
+  template <class Q, class K, AnyTensor Lengths>
+  auto operator()(Q const& queries, K const& keys, Lengths const& key_lengths, Masking masking) {
+    std::int64_t const sentences = key_lengths.extent(1);
+    auto const q = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(queries, bind(wq, queries))), sentences);
+    auto const k = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(keys, bind(wk, keys))), sentences);
+    auto const v = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(keys, bind(wv, keys))), sentences);
+    double const scale = 1 / std::sqrt(static_cast<double>(wq.value.extent(2)));
+    auto const weights = attention_weights(eval(einsum<"gnlhd,gnkhd->gnhlk">(q, k)), key_lengths, scale, masking);
+    auto const mixed = merge_dimensions<1>(eval(einsum<"gnhlk,gnkhd->gnlhd">(weights, v)));
+    return eval(einsum<"gshd,hdm->gsm">(mixed, bind(wo, queries)));
+  }
+
+  template <class Visit>
+  void for_each_parameter(Visit const& visit) {
+    visit(wq);
+    visit(wk);
+    visit(wv);
+    visit(wo);
+  }
+
+ private:
+  static std::int64_t head_size(std::int64_t model, std::int64_t heads) {
+    if (heads < 1 || model % heads != 0)
+      throw ExtentError(gshard::detail::text("attention: a model of ", model, " does not divide into ", heads, " heads"));
+    return model / heads;
+  }
+
+  static Parameter<Tensor> projection(Mesh const& mesh, Initializer& initializer, std::int64_t model, std::int64_t heads, char const* name) {
+    return initializer.normal<Tensor>(mesh, {model, heads, head_size(model, heads)}, 1 / std::sqrt(static_cast<double>(model)), name);
+  }
+};
+
+}  // namespace gshard::nn

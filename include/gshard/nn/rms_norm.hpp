@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gshard/nn/initialize.hpp>
+#include <gshard/nn/kernels/rms_norm.hpp>
+#include <gshard/nn/operation.hpp>
+
+namespace gshard::nn {
+
+/// x / sqrt(mean(x^2) + epsilon) * gain over the last dimension, which is whole (Zhang and Sennrich 2019). Local; the gradient of the replicated gain (M)
+/// is summed by one all-reduce over the axes that split x.
+template <class X, class Gain>
+auto rms_norm(X const& x, Gain const& gain, double epsilon = 1e-6) {
+  using Tensor = detail::ValueTensor<X>;
+  using Value = detail::ValueTensor<Gain>;
+  using T = typename Tensor::value_type;
+  using Space = typename Tensor::memory_space;
+  static_assert(Tensor::layout.dimensions[Tensor::rank - 1].empty(), "gshard: rms_norm works on a whole last dimension; reshard x so that it is `_`");
+  Tensor const& input = detail::value_of(x);
+  Value const& gains = detail::value_of(gain);
+  Tensor const output = detail::unset_like(input);
+  Extents row_extents = input.extents();
+  row_extents.pop_back();
+  static constexpr Layout row_layout = [] {
+    Layout layout = Tensor::layout;
+    layout.dimensions.pop_back();
+    return layout;
+  }();
+  with_layout<Tensor, row_layout> const statistics(uninitialized, input.mesh(), row_extents);
+  detail::rms_norm<T, Space>(detail::rows_of(input), gains.local(), detail::rows_of(output), detail::row_of(statistics), static_cast<T>(epsilon));
+  return detail::recorded_beside(x, output, [input, gains, statistics, x_slot = detail::slot_of(x), gain_slot = detail::slot_of(gain)](auto const& gradient) {
+    Tensor const of_input = detail::unset_like(input);
+    detail::rms_norm_backward<T, Space>(detail::rows_of(input), gains.local(), detail::row_of(statistics), detail::rows_of(gradient),
+                                        detail::rows_of(of_input));
+    x_slot.add(of_input);
+    if constexpr (detail::wants_gradient<decltype(gain_slot)>) {
+      detail::GradientPart<Value, Tensor> part(uninitialized, gains.mesh(), gains.extents());
+      detail::rms_norm_parameters_backward<T, Space>(detail::rows_of(input), detail::row_of(statistics), detail::rows_of(gradient), part.local());
+      detail::add_parts<Value>(gain_slot, std::move(part));
+    }
+  });
+}
+
+/// A root-mean-square norm with its gain.
+template <class Mesh, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+struct RmsNorm {
+  Parameter<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>> gain;
+
+  RmsNorm(Mesh const& mesh, Initializer& initializer, std::int64_t model)
+      : gain(initializer.constant<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>>(mesh, {model}, 1, "norm gain")) {}
+
+  template <class X>
+  auto operator()(X const& x) {
+    return rms_norm(x, bind(gain, x));
+  }
+
+  template <class Visit>
+  void for_each_parameter(Visit const& visit) {
+    visit(gain);
+  }
+};
+
+}  // namespace gshard::nn
