@@ -163,8 +163,8 @@ void contract_by_products(LocalTensor<T const> a, LocalTensor<T const> b, LocalT
 }
 
 template <class T>
-std::vector<T> computed(Einsum const& einsum, std::vector<double> const& in_a, std::vector<double> const& in_b, std::vector<T> result, bool accumulate,
-                        bool by_products) {
+std::vector<T> computed(Einsum const& einsum, std::vector<double> const& in_a, std::vector<double> const& in_b, std::vector<T> result,
+                        bool accumulate, bool by_products) {
   std::vector<T> const a = converted<T>(in_a);
   std::vector<T> const b = converted<T>(in_b);
   HostScratch scratch;
@@ -340,8 +340,8 @@ TEST_CASE("contractions equal loops over every letter: integers, by the plain ke
 namespace {
 
 /// One einsum of literal values, in double.
-std::vector<double> value_of(std::string const& subscripts, std::string const& extents, std::vector<double> const& a, std::vector<double> const& b,
-                             std::vector<double> c, bool accumulate) {
+std::vector<double> value_of(std::string const& subscripts, std::string const& extents, std::vector<double> const& a,
+                             std::vector<double> const& b, std::vector<double> c, bool accumulate) {
   return computed<double>(Einsum(subscripts, extents), a, b, std::move(c), accumulate, false);
 }
 
@@ -355,11 +355,13 @@ TEST_CASE("an empty sum leaves an accumulated result alone and zeroes an assigne
 }
 
 TEST_CASE("an assigned result is not read: NaN does not survive, nor when the sum is taken in pieces") {
-  CHECK(value_of("ik,kj->ij", "i2 j2 k2", {1, 0, 0, 1}, {1, 0, 0, 1}, {unset, unset, unset, unset}, false) == std::vector<double>{1, 0, 0, 1});
+  CHECK(value_of("ik,kj->ij", "i2 j2 k2", {1, 0, 0, 1}, {1, 0, 0, 1}, {unset, unset, unset, unset}, false) ==
+        std::vector<double>{1, 0, 0, 1});
   // k and l are apart in the second operand, so one of them is a loop around the matrix products.
   Einsum const apart("ikl,kjl->ij", "i2 j2 k2 l2");
   std::vector<double> const ones(8, 1.0);
-  CHECK(computed<double>(apart, {1, 2, 3, 4, 5, 6, 7, 8}, ones, std::vector<double>(4, unset), false, true) == std::vector<double>{10, 10, 26, 26});
+  CHECK(computed<double>(apart, {1, 2, 3, 4, 5, 6, 7, 8}, ones, std::vector<double>(4, unset), false, true) ==
+        std::vector<double>{10, 10, 26, 26});
 }
 
 TEST_CASE("a transposed operand that is not square") {
@@ -473,31 +475,31 @@ std::int64_t span(Extents const& extents, Extents const& strides) {
 }
 
 CopyCase const copy_cases[] = {
-    {{}, {}, {}},                                               // one element
-    {{7}, {1}, {1}},                                            // a row
-    {{300001}, {1}, {1}},                                       // a row in several pieces
-    {{7}, {3}, {2}},                                            // strided on both sides
-    {{7}, {1}, {0}},                                            // repeated
-    {{3, 4}, {4, 1}, {4, 1}},                                   // two dimensions that are one
-    {{3, 4}, {10, 1}, {7, 1}},                                  // a box in larger blocks
-    {{2000, 70}, {80, 1}, {90, 1}},                             // many rows
-    {{3, 4}, {4, 1}, {1, 3}},                                   // a transpose
-    {{16, 16}, {16, 1}, {1, 16}},                               // one whole tile
-    {{33, 18}, {18, 1}, {1, 33}},                               // whole and partial tiles
-    {{300, 170}, {170, 1}, {1, 300}},                           //
-    {{2, 3000}, {3000, 1}, {1, 2}},                             // long and thin
-    {{3000, 2}, {2, 1}, {1, 3000}},                             //
-    {{17, 19}, {1, 17}, {19, 1}},                               // dimensions given in the source's order
-    {{4, 5, 6}, {30, 6, 1}, {1, 4, 20}},                        // all reversed
-    {{4, 5, 6}, {30, 6, 1}, {6, 24, 1}},                        // rows permuted
-    {{20, 30, 40}, {1200, 40, 1}, {1, 800, 20}},                // rotated
-    {{20, 30, 40}, {2400, 80, 2}, {1, 800, 20}},                // rotated, with gaps
-    {{1, 5, 1, 6}, {999, 6, 777, 1}, {0, 6, 0, 1}},             // extents of 1, whatever their strides
-    {{5, 6, 7}, {42, 7, 1}, {0, 7, 1}},                         // a block repeated
-    {{5, 6, 7}, {42, 7, 1}, {6, 1, 0}},                         // each element repeated
+    {{}, {}, {}},                                    // one element
+    {{7}, {1}, {1}},                                 // a row
+    {{300001}, {1}, {1}},                            // a row in several pieces
+    {{7}, {3}, {2}},                                 // strided on both sides
+    {{7}, {1}, {0}},                                 // repeated
+    {{3, 4}, {4, 1}, {4, 1}},                        // two dimensions that are one
+    {{3, 4}, {10, 1}, {7, 1}},                       // a box in larger blocks
+    {{2000, 70}, {80, 1}, {90, 1}},                  // many rows
+    {{3, 4}, {4, 1}, {1, 3}},                        // a transpose
+    {{16, 16}, {16, 1}, {1, 16}},                    // one whole tile
+    {{33, 18}, {18, 1}, {1, 33}},                    // whole and partial tiles, and in several bands
+    {{300, 170}, {170, 1}, {1, 300}},
+    {{2, 3000}, {3000, 1}, {1, 2}},                  // long and thin
+    {{3000, 2}, {2, 1}, {1, 3000}},
+    {{17, 19}, {1, 17}, {19, 1}},                    // dimensions given in the source's order
+    {{4, 5, 6}, {30, 6, 1}, {1, 4, 20}},             // all reversed
+    {{4, 5, 6}, {30, 6, 1}, {6, 24, 1}},             // rows permuted
+    {{20, 30, 40}, {1200, 40, 1}, {1, 800, 20}},     // rotated
+    {{20, 30, 40}, {2400, 80, 2}, {1, 800, 20}},     // rotated, with gaps
+    {{1, 5, 1, 6}, {999, 6, 777, 1}, {0, 6, 0, 1}},  // extents of 1, whatever their strides
+    {{5, 6, 7}, {42, 7, 1}, {0, 7, 1}},              // a block repeated
+    {{5, 6, 7}, {42, 7, 1}, {6, 1, 0}},              // each element repeated
     {{2, 2, 2, 2, 2, 2, 2, 2}, {128, 64, 32, 16, 8, 4, 2, 1}, {1, 2, 4, 8, 16, 32, 64, 128}},
-    {{0}, {1}, {1}},                                            // nothing
-    {{3, 0, 2}, {0, 2, 1}, {0, 2, 1}},                          //
+    {{0}, {1}, {1}},                    // nothing
+    {{3, 0, 2}, {0, 2, 1}, {0, 2, 1}},
 };
 
 template <class T>
@@ -566,7 +568,8 @@ TEST_CASE("the kernel of devices contracts like that of hosts") {
                                       labelled_strides(einsum.b, extents_of(einsum.b, einsum.sizes)),
                                       labelled_strides(einsum.c, extents_of(einsum.c, einsum.sizes))));
     bool dot = false;
-    DirectElements<double, HostSpace, true> const kernel{direct_loops<double, true>(units, a.data(), b.data(), result.data(), false, false, dot)};
+    DirectElements<double, HostSpace, true> const kernel{
+        direct_loops<double, true>(units, a.data(), b.data(), result.data(), false, false, dot)};
     for (std::int64_t i = 0; i < kernel.loops.outputs.count() * kernel.loops.width; ++i) kernel(i);
     CHECK(result == einsum.reference(a, b, zeros));
   }

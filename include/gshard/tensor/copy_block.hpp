@@ -46,7 +46,8 @@ struct CopyRows {
     // Long pieces let the copy stream past the cache.
     std::int64_t const piece_length = std::max(granule, (row_count * length + 4 * concurrency - 1) / (4 * concurrency));
     std::int64_t const pieces = (length + piece_length - 1) / piece_length;
-    return {destination, source, rows, row_count, length, pieces, piece_length, pieces > 1 ? 1 : std::max<std::int64_t>(1, granule / length)};
+    return {destination, source, rows,         row_count,
+            length,      pieces, piece_length, pieces > 1 ? 1 : std::max<std::int64_t>(1, granule / length)};
   }
 
   std::int64_t items() const { return (row_count + rows_per_item - 1) / rows_per_item * pieces; }
@@ -69,11 +70,13 @@ struct CopyRows {
 };
 
 /// Host kernel for all else: tiles over the destination's innermost dimension and the one that is innermost in the source, through a
-/// buffer in the first-level cache, so that both sides are touched in whole cache lines. A work item is a run of tiles.
+/// buffer in the first-level cache, so that both sides are touched in whole cache lines. A work item is a band of tiles, wide in the source
+/// so that a visit to each of its rows is worth the page.
 template <class T, bool Accumulate>
 struct CopyTiles {
   static constexpr std::int64_t width = 16;
-  static constexpr std::int64_t run = 64 * width;
+  static constexpr std::int64_t band_width = 16 * width;
+  static constexpr std::int64_t band_length = 4 * width;
 
   T* destination;
   T const* source;
@@ -83,28 +86,30 @@ struct CopyTiles {
   std::int64_t along;  // innermost in the source
   std::int64_t along_strides[2];
 
-  std::int64_t tile_rows() const { return (along + width - 1) / width; }
-  std::int64_t runs() const { return (across + run - 1) / run; }
-  std::int64_t items() const { return outer.count() * tile_rows() * runs(); }
+  std::int64_t bands_across() const { return (across + band_length - 1) / band_length; }
+  std::int64_t bands_along() const { return (along + band_width - 1) / band_width; }
+  std::int64_t items() const { return outer.count() * bands_along() * bands_across(); }
 
   void operator()(std::int64_t item) const {
-    std::int64_t const first_column = item % runs() * run;
-    std::int64_t const last_column = std::min(across, first_column + run);
-    item /= runs();
+    std::int64_t const first_column = item % bands_across() * band_length;
+    std::int64_t const last_column = std::min(across, first_column + band_length);
+    item /= bands_across();
+    std::int64_t const first_row = item % bands_along() * band_width;
+    std::int64_t const last_row = std::min(along, first_row + band_width);
     std::int64_t offsets[2];
-    outer.offsets_of(item / tile_rows(), offsets);
-    std::int64_t const begin = item % tile_rows() * width;
-    std::int64_t const rows = std::min(along - begin, width);
-    T* const to = destination + offsets[0] + begin * along_strides[0];
-    T const* const from = source + offsets[1] + begin * along_strides[1];
+    outer.offsets_of(item / bands_along(), offsets);
+    bool const contiguous = along_strides[1] == 1 && across_strides[0] == 1;
     for (std::int64_t column = first_column; column < last_column; column += width) {
       std::int64_t const columns = std::min(last_column - column, width);
-      T* const tile_to = to + column * across_strides[0];
-      T const* const tile_from = from + column * across_strides[1];
-      if (rows == width && columns == width && along_strides[1] == 1 && across_strides[0] == 1)
-        whole_tile(tile_to, tile_from);
-      else
-        partial_tile(tile_to, tile_from, rows, columns);
+      for (std::int64_t row = first_row; row < last_row; row += width) {
+        std::int64_t const rows = std::min(last_row - row, width);
+        T* const to = destination + offsets[0] + row * along_strides[0] + column * across_strides[0];
+        T const* const from = source + offsets[1] + row * along_strides[1] + column * across_strides[1];
+        if (contiguous && rows == width && columns == width)
+          whole_tile(to, from);
+        else
+          partial_tile(to, from, rows, columns);
+      }
     }
   }
 
@@ -132,7 +137,8 @@ struct CopyTiles {
 };
 
 template <class MemorySpace, bool Accumulate, class T>
-void transfer_strided(T* destination, Extents const& destination_strides, T const* source, Extents const& source_strides, Extents const& extents) {
+void transfer_strided(T* destination, Extents const& destination_strides, T const* source, Extents const& source_strides,
+                      Extents const& extents) {
   LoopNest<2> given;
   for (int i = 0; i < extents.size(); ++i) {
     if (extents[i] == 0) return;
@@ -168,26 +174,30 @@ void transfer_strided(T* destination, Extents const& destination_strides, T cons
       along_from = loops.strides[along][1];
       loops.erase(along);
     }
-    CopyTiles<T, Accumulate> const kernel{destination, source, loops, across, {across_to, across_from}, along_extent, {along_to, along_from}};
+    CopyTiles<T, Accumulate> const kernel{destination,           source, loops, across, {across_to, across_from}, along_extent,
+                                          {along_to, along_from}};
     launch<MemorySpace>("gshard::copy_tiles", kernel.items(), tiny, kernel);
   }
 }
 
-/// destination[i . destination_strides] = source[i . source_strides] for every index i below `extents` (rank 0: one element). Strides are in
-/// elements; a source stride of 0 repeats, destination elements are distinct. The two sides do not overlap. On a device the copy is in
+/// destination[i . destination_strides] = source[i . source_strides] for every index i below `extents` (rank 0: one element). Strides are
+/// in elements; a source stride of 0 repeats, destination elements are distinct. The two sides do not overlap. On a device the copy is in
 /// the stream of the default instance of the execution space, not waited for.
 template <class T, class MemorySpace>
-void copy_strided(T* destination, Extents const& destination_strides, T const* source, Extents const& source_strides, Extents const& extents) {
+void copy_strided(T* destination, Extents const& destination_strides, T const* source, Extents const& source_strides,
+                  Extents const& extents) {
   transfer_strided<MemorySpace, false>(destination, destination_strides, source, source_strides, extents);
 }
 
 /// As copy_strided, but adds.
 template <class T, class MemorySpace>
-void add_strided(T* destination, Extents const& destination_strides, T const* source, Extents const& source_strides, Extents const& extents) {
+void add_strided(T* destination, Extents const& destination_strides, T const* source, Extents const& source_strides,
+                 Extents const& extents) {
   transfer_strided<MemorySpace, true>(destination, destination_strides, source, source_strides, extents);
 }
 
-/// Copies a box of `box` elements between two packed row-major blocks, from `source_offsets` in the one to `destination_offsets` in the other.
+/// Copies a box of `box` elements between two packed row-major blocks, from `source_offsets` in the one to `destination_offsets` in the
+/// other.
 template <class T, class MemorySpace>
 void copy_block(T* destination, Extents const& destination_extents, Extents const& destination_offsets, T const* source,
                 Extents const& source_extents, Extents const& source_offsets, Extents const& box) {

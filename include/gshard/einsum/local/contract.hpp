@@ -50,8 +50,8 @@ T const* arranged(Lowering const& lowering, int operand, T const* data, Scratch&
   return copy;
 }
 
-/// The matrix products of a lowering, once for each step of the summing loops; where the rows of c are not contiguous but its columns are, as
-/// C^T = B^T A^T.
+/// The matrix products of a lowering, once for each step of the summing loops; where the rows of c are not contiguous but its columns are,
+/// as C^T = B^T A^T.
 template <class MemorySpace, class T>
 void multiply(Lowering const& lowering, T const* a, T const* b, T* c, bool accumulate) {
   int const m = lowering.m;
@@ -73,7 +73,8 @@ void multiply(Lowering const& lowering, T const* a, T const* b, T* c, bool accum
     if (!lowering.is_loop(i)) continue;
     Unit const& unit = lowering.units[i];
     LoopNest<3>& nest = unit.in(operand_c) ? loops : sums;
-    nest.push_inner(unit.extent, {unit.strides[operand_c], unit.strides[swap ? operand_b : operand_a], unit.strides[swap ? operand_a : operand_b]});
+    nest.push_inner(unit.extent,
+                    {unit.strides[operand_c], unit.strides[swap ? operand_b : operand_a], unit.strides[swap ? operand_a : operand_b]});
   }
   loops = coalesce(loops);
   for (int i = 0; i < loops.rank; ++i)
@@ -128,7 +129,8 @@ void contract(LocalTensor<T const> a, LocalTensor<T> c, bool accumulate, Scratch
   Extents from;
   Extents to;
   for (Unit const& unit : units) {
-    if (!unit.in(operand_c)) return contract_directly<MemorySpace, false>(units, a.data, static_cast<T const*>(nullptr), c.data, accumulate, scratch);
+    if (!unit.in(operand_c))
+      return contract_directly<MemorySpace, false>(units, a.data, static_cast<T const*>(nullptr), c.data, accumulate, scratch);
     extents.push_back(unit.extent);
     from.push_back(unit.strides[operand_a]);
     to.push_back(unit.strides[operand_c]);
@@ -159,9 +161,9 @@ LocalTensor<T const> summed(LocalTensor<T const> tensor, Labels const& other, La
 }
 
 /// c = or += a * b, summed over the letters that c lacks, for packed row-major blocks: letters of both operands and c are batches, those of
-/// both operands alone are contracted, those of one operand alone are summed, a letter twice in one operand is its diagonal, and one that only
-/// c holds is repeated. No letter may occur twice in c. Equal letters have equal extents: the caller checks. With accumulate == false c is not
-/// read. Temporaries as in the one-operand form.
+/// both operands alone are contracted, those of one operand alone are summed, a letter twice in one operand is its diagonal, and one that
+/// only c holds is repeated. No letter may occur twice in c. Equal letters have equal extents: the caller checks. With accumulate == false
+/// c is not read. Temporaries as in the one-operand form.
 template <class MemorySpace, class T, class Scratch>
 void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<T> c, bool accumulate, Scratch& scratch) {
   if (contract_nothing<MemorySpace>(product(a.extents) == 0 || product(b.extents) == 0, c, accumulate)) return;

@@ -53,7 +53,7 @@ DirectLoops<T, Binary> direct_loops(Units const& units, T const* a, T const* b, 
   LoopNest<3> outputs;
   LoopNest<2> sums;
   for (int i = 0; i < units.size(); ++i) {
-    std::int64_t const (&strides)[3] = units[i].strides;
+    std::int64_t const(&strides)[3] = units[i].strides;
     if (i == inner_output) {
       loops.width = units[i].extent;
       loops.width_strides[0] = strides[operand_c];
@@ -87,8 +87,8 @@ void run_direct(Units const& units, T const* a, T const* b, T* c, bool accumulat
   }
 }
 
-/// How many independent parts a sum is cut into, so that a long sum into few outputs keeps all threads busy. It depends on the extents alone,
-/// not on the number of threads, so the rounding does not either.
+/// How many independent parts a sum is cut into, so that a long sum into few outputs keeps all threads busy. It depends on the extents
+/// alone, not on the number of threads, so the rounding does not either.
 template <class MemorySpace>
 constexpr std::int64_t parts_of_sum(std::int64_t outputs, std::int64_t sums, std::int64_t longest) {
   if constexpr (runs_on_host<MemorySpace>) {
@@ -100,8 +100,8 @@ constexpr std::int64_t parts_of_sum(std::int64_t outputs, std::int64_t sums, std
   }
 }
 
-/// c = or += the sum over all units that c lacks of a * b, or of a alone where b is null, as plain kernels: for what is no matrix product, too
-/// small for one, or of a type that no matrix library knows.
+/// c = or += the sum over all units that c lacks of a * b, or of a alone where b is null, as plain kernels: for what is no matrix product,
+/// too small for one, or of a type that no matrix library knows.
 template <class MemorySpace, bool Binary, class T, class Scratch>
 void contract_directly(Units const& units, T const* a, T const* b, T* c, bool accumulate, Scratch& scratch) {
   std::int64_t outputs = 1;

@@ -55,11 +55,11 @@ struct DirectElements {
   }
 };
 
-/// Host kernel: a tile of outputs along the inner output loop for each index. Either the inner loop runs along the tile, or, with `dot`, along
-/// the sum.
+/// Host kernel: a tile of outputs along the inner output loop for each index. Either the inner loop runs along the tile, or, with `dot`,
+/// along the sum.
 template <class T, bool Binary>
 struct DirectTiles {
-  static constexpr int tile = 64;
+  static constexpr int tile = 256;
   static constexpr int lanes = 16;
 
   DirectLoops<T, Binary> loops;

@@ -37,7 +37,8 @@ struct GemmBatch {
   }
 
   /// A product of blocks of the same matrices.
-  GemmBatch block(T const* a_block, T const* b_block, T* c_block, std::int64_t rows, std::int64_t columns, std::int64_t depth, bool add) const {
+  GemmBatch block(T const* a_block, T const* b_block, T* c_block, std::int64_t rows, std::int64_t columns, std::int64_t depth,
+                  bool add) const {
     GemmBatch result;
     result.m = rows;
     result.n = columns;

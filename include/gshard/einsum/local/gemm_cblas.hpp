@@ -26,10 +26,12 @@ inline void cblas_gemm(CBLAS_TRANSPOSE a_form, CBLAS_TRANSPOSE b_form, int m, in
                        int b_leading, double beta, double* c, int c_leading) {
   cblas_dgemm(CblasRowMajor, a_form, b_form, m, n, k, 1.0, a, a_leading, b, b_leading, beta, c, c_leading);
 }
-inline void cblas_gemv(CBLAS_TRANSPOSE form, int rows, int columns, float const* a, int leading, float const* x, int x_step, float* y, int y_step) {
+inline void cblas_gemv(CBLAS_TRANSPOSE form, int rows, int columns, float const* a, int leading, float const* x, int x_step, float* y,
+                       int y_step) {
   cblas_sgemv(CblasRowMajor, form, rows, columns, 1.0f, a, leading, x, x_step, 1.0f, y, y_step);
 }
-inline void cblas_gemv(CBLAS_TRANSPOSE form, int rows, int columns, double const* a, int leading, double const* x, int x_step, double* y, int y_step) {
+inline void cblas_gemv(CBLAS_TRANSPOSE form, int rows, int columns, double const* a, int leading, double const* x, int x_step, double* y,
+                       int y_step) {
   cblas_dgemv(CblasRowMajor, form, rows, columns, 1.0, a, leading, x, x_step, 1.0, y, y_step);
 }
 
@@ -45,9 +47,9 @@ struct CblasGemm {
     for (std::int64_t i = 0; i < one.m; i += limit)
       for (std::int64_t j = 0; j < one.n; j += limit)
         for (std::int64_t l = 0; l < one.k; l += limit)
-          multiply_block(one.block(one.a + i * one.a_row + l * one.a_column, one.b + l * one.b_row + j * one.b_column, one.c + i * one.c_row + j,
-                                   std::min(limit, one.m - i), std::min(limit, one.n - j), std::min(limit, one.k - l),
-                                   one.accumulate || l > 0));
+          multiply_block(one.block(one.a + i * one.a_row + l * one.a_column, one.b + l * one.b_row + j * one.b_column,
+                                   one.c + i * one.c_row + j, std::min(limit, one.m - i), std::min(limit, one.n - j),
+                                   std::min(limit, one.k - l), one.accumulate || l > 0));
   }
 
   /// All products of the batch: many small ones at once, each on one thread, or one after the other, each on all threads.
@@ -81,17 +83,18 @@ struct CblasGemm {
   static void multiply_block(GemmBatch<T> const& one) {
     StoredMatrix const a = stored_matrix(one.m, one.k, one.a_row, one.a_column);
     StoredMatrix const b = stored_matrix(one.k, one.n, one.b_row, one.b_column);
-    if (one.n == 1 && one.m > 1 && one.k > 1) return multiply_vector(a, one.m, one.k, one.a, one.b, one.b_row, one.c, one.c_row, one.accumulate);
+    if (one.n == 1 && one.m > 1 && one.k > 1)
+      return multiply_vector(a, one.m, one.k, one.a, one.b, one.b_row, one.c, one.c_row, one.accumulate);
     if (one.m == 1 && one.n > 1 && one.k > 1)
       return multiply_vector({!b.transposed, b.leading}, one.n, one.k, one.b, one.a, one.a_column, one.c, 1, one.accumulate);
     std::int64_t const c_leading = one.m == 1 ? one.n : one.c_row;
-    cblas_gemm(a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans, narrow(one.m), narrow(one.n), narrow(one.k),
-               one.a, narrow(a.leading), one.b, narrow(b.leading), one.accumulate ? T(1) : T(0), one.c, narrow(c_leading));
+    cblas_gemm(a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans, narrow(one.m), narrow(one.n),
+               narrow(one.k), one.a, narrow(a.leading), one.b, narrow(b.leading), one.accumulate ? T(1) : T(0), one.c, narrow(c_leading));
   }
 
   /// y (rows) = matrix (rows, columns) x. Zeroing y first does not rest on the library's reading of beta = 0.
-  static void multiply_vector(StoredMatrix matrix, std::int64_t rows, std::int64_t columns, T const* data, T const* x, std::int64_t x_step, T* y,
-                              std::int64_t y_step, bool accumulate) {
+  static void multiply_vector(StoredMatrix matrix, std::int64_t rows, std::int64_t columns, T const* data, T const* x, std::int64_t x_step,
+                              T* y, std::int64_t y_step, bool accumulate) {
     if (!accumulate)
       for (std::int64_t i = 0; i < rows; ++i) y[i * y_step] = T(0);
     cblas_gemv(matrix.transposed ? CblasTrans : CblasNoTrans, narrow(matrix.transposed ? columns : rows),

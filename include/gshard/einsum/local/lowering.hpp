@@ -44,11 +44,11 @@ constexpr bool is_matrix_product(Lowering const& lowering) {
 
 /// Costs in units of one multiplication of a large matrix product, measured on one x86-64 core with OpenBLAS: what matters is their ratio.
 struct Cost {
-  static constexpr double call = 12000;      ///< one library call
-  static constexpr double touch = 6;         ///< an element packed, read or written by a matrix product
-  static constexpr double permute = 64;      ///< an element moved to or from a temporary
-  static constexpr double vector = 16;       ///< a multiplication in the direct kernel's contiguous inner loop
-  static constexpr double scalar = 64;       ///< in its strided inner loop
+  static constexpr double call = 5000;   ///< one library call
+  static constexpr double touch = 6;     ///< an element packed, read or written by a matrix product
+  static constexpr double permute = 64;  ///< an element moved to or from a temporary
+  static constexpr double vector = 16;   ///< a multiplication in the direct kernel's contiguous inner loop
+  static constexpr double scalar = 64;   ///< in its strided inner loop
   static constexpr double vector_start = 400;
 };
 
@@ -75,7 +75,7 @@ constexpr double direct_cost(Units const& units) {
 }
 
 /// Appends the units of one kind, outermost first as the tensor `order` walks them.
-constexpr void append_sorted(StaticVector<int, 3 * max_rank>& list, Units const& units, UnitKind kind, int order) {
+constexpr void append_sorted(StaticVector<int, max_units>& list, Units const& units, UnitKind kind, int order) {
   int const begin = list.size();
   for (int i = 0; i < units.size(); ++i) {
     if (units[i].kind() != kind) continue;
@@ -96,10 +96,11 @@ constexpr Units repack(Units units, bool const (&permuted)[3]) {
   int const column_order = !permuted[operand_c] ? operand_c : operand_b;
   int const contracted_order = !permuted[operand_b] ? operand_b : operand_a;
   int const batch_order = !permuted[operand_c] ? operand_c : !permuted[operand_a] ? operand_a : operand_b;
-  UnitKind const inner[3][2] = {{UnitKind::row, UnitKind::contracted}, {UnitKind::contracted, UnitKind::column}, {UnitKind::row, UnitKind::column}};
+  UnitKind const inner[3][2] = {
+      {UnitKind::row, UnitKind::contracted}, {UnitKind::contracted, UnitKind::column}, {UnitKind::row, UnitKind::column}};
   for (int t = 0; t < 3; ++t) {
     if (!permuted[t]) continue;
-    StaticVector<int, 3 * max_rank> order;
+    StaticVector<int, max_units> order;
     append_sorted(order, given, UnitKind::batch, batch_order);
     for (UnitKind kind : inner[t])
       append_sorted(order, given, kind, kind == UnitKind::row ? row_order : kind == UnitKind::column ? column_order : contracted_order);
@@ -124,53 +125,72 @@ constexpr double moved_elements(Units const& given, int operand) {
   return result;
 }
 
-/// The best choice of rows, columns and sum for the tensors as `candidate` has them, if it beats `best`.
-constexpr void choose_units(Lowering candidate, double copy_cost, bool& found, Lowering& best) {
-  Units const& units = candidate.units;
-  for (int m = -1; m < units.size(); ++m) {
-    if (m >= 0 && units[m].kind() != UnitKind::row) continue;
-    for (int n = -1; n < units.size(); ++n) {
-      if (n >= 0 && units[n].kind() != UnitKind::column) continue;
-      for (int k = -1; k < units.size(); ++k) {
-        if (k >= 0 && (units[k].kind() != UnitKind::contracted || !units[k].in(operand_a) || !units[k].in(operand_b))) continue;
-        candidate.m = m;
-        candidate.n = n;
-        candidate.k = k;
-        if (!is_matrix_product(candidate)) continue;
-        candidate.cost = copy_cost + matrix_product_cost(candidate);
-        if (found && candidate.cost >= best.cost) continue;
-        best = candidate;
-        found = true;
+/// The cheapest choice of rows, columns and sum among the units of `trial`, with its cost. One always exists: single elements.
+constexpr void choose_units(Lowering& trial) {
+  Units const& units = trial.units;
+  int best[3] = {-1, -1, -1};
+  trial.m = trial.n = trial.k = -1;
+  double cost = matrix_product_cost(trial);
+  for (trial.m = -1; trial.m < units.size(); ++trial.m) {
+    if (trial.m >= 0 && units[trial.m].kind() != UnitKind::row) continue;
+    for (trial.n = -1; trial.n < units.size(); ++trial.n) {
+      if (trial.n >= 0 && units[trial.n].kind() != UnitKind::column) continue;
+      if (!is_matrix(trial, trial.m, trial.n, operand_c)) continue;
+      for (trial.k = -1; trial.k < units.size(); ++trial.k) {
+        if (trial.k >= 0 && units[trial.k].kind() != UnitKind::contracted) continue;
+        if (!is_matrix_product(trial)) continue;
+        double const trial_cost = matrix_product_cost(trial);
+        if (trial_cost >= cost) continue;
+        cost = trial_cost;
+        best[0] = trial.m;
+        best[1] = trial.n;
+        best[2] = trial.k;
       }
     }
   }
+  trial.m = best[0];
+  trial.n = best[1];
+  trial.k = best[2];
+  trial.cost = cost;
 }
 
 /// The cheapest way to carry out the contraction of these (unfused) units with matrix products: every set of tensors is tried as permuted,
-/// and every unit of the right kind as rows, columns and sum. `allow_direct` also weighs the plain kernel.
+/// and every unit of the right kind as rows, columns and sum. `allow_direct` also weighs the plain kernel. Letters of one operand alone
+/// are in c.
 constexpr Lowering lower(Units const& unfused, bool allow_direct) {
-  Units const given = fuse(unfused);
   Lowering best;
-  bool found = false;
-  for (int set = 0; set < 8; ++set) {
-    Lowering candidate;
-    candidate.given = given;
-    double copy_cost = 0;
-    for (int t = 0; t < 3; ++t) {
-      candidate.permuted[t] = (set >> t & 1) != 0;
-      if (candidate.permuted[t]) copy_cost += Cost::permute * moved_elements(given, t);
-    }
-    if (found && copy_cost >= best.cost) continue;
-    candidate.packed = repack(given, candidate.permuted);
-    candidate.units = fuse(candidate.packed);
-    choose_units(candidate, copy_cost, found, best);
-  }
+  best.given = best.packed = best.units = fuse(unfused);
+  Units const& given = best.given;
+  double const least = Cost::call + static_cast<double>(iterations(given));
   double const direct = direct_cost(given);
-  if (allow_direct && direct < best.cost) {
-    best = {};
-    best.given = best.packed = best.units = given;
+  if (allow_direct && direct <= least) {
     best.direct = true;
     best.cost = direct;
+    return best;
+  }
+  choose_units(best);
+  double moved[3]{};
+  for (int t = 0; t < 3; ++t) moved[t] = Cost::permute * moved_elements(given, t);
+  for (int set = 1; set < 8; ++set) {
+    double copy_cost = 0;
+    for (int t = 0; t < 3; ++t)
+      if ((set >> t & 1) != 0) copy_cost += moved[t];
+    if (copy_cost + least >= best.cost) continue;
+    Lowering candidate;
+    for (int t = 0; t < 3; ++t) candidate.permuted[t] = (set >> t & 1) != 0;
+    candidate.given = given;
+    candidate.packed = repack(given, candidate.permuted);
+    candidate.units = fuse(candidate.packed);
+    choose_units(candidate);
+    candidate.cost += copy_cost;
+    if (candidate.cost < best.cost) best = candidate;
+  }
+  if (allow_direct && direct < best.cost) {
+    Lowering plain;
+    plain.given = plain.packed = plain.units = given;
+    plain.direct = true;
+    plain.cost = direct;
+    return plain;
   }
   return best;
 }
@@ -218,8 +238,8 @@ constexpr Units symbolic_units(Labels const& a, Labels const& b, Labels const& c
   return units_of(layouts[0], layouts[1], layouts[2]);
 }
 
-/// Whether `a`, `b` and `c` lie in memory such that their contraction needs no copy, whatever the extents. Letters of one operand alone that
-/// c lacks are summed beforehand and do not count.
+/// Whether `a`, `b` and `c` lie in memory such that their contraction needs no copy, whatever the extents. Letters of one operand alone
+/// that c lacks are summed beforehand and do not count.
 constexpr bool needs_no_copy(Labels const& a, Labels const& b, Labels const& c) {
   Labels kept[2];
   for (char letter : a)

@@ -16,7 +16,7 @@ enum class UnitKind {
   batch,       ///< in c, and in both operands or in neither
   row,         ///< in a and c: "m" of a matrix product
   column,      ///< in b and c: "n"
-  contracted,  ///< in a and b, or in one of them: "k"
+  contracted,  ///< in the operands alone: "k"
 };
 
 /// One loop of a contraction: a letter, or several that every tensor walks as one. Its stride is 0 in a tensor that lacks it.
@@ -36,8 +36,11 @@ struct Unit {
   friend constexpr bool operator==(Unit const&, Unit const&) = default;
 };
 
-/// All loops of a contraction: at most the letters of three tensors.
-using Units = StaticVector<Unit, 3 * max_rank>;
+/// A letter is in c or contracted, at most max_rank of each; a sum that is cut into parts makes one more.
+inline constexpr int max_units = 2 * max_rank + 1;
+
+/// All loops of a contraction.
+using Units = StaticVector<Unit, max_units>;
 
 /// The number of multiplications.
 constexpr std::int64_t iterations(Units const& units) {
