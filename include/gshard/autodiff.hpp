@@ -6,5 +6,6 @@
 #include <gshard/autodiff/einsum.hpp>
 #include <gshard/autodiff/map.hpp>
 #include <gshard/autodiff/reduce.hpp>
+#include <gshard/autodiff/reshape.hpp>
 #include <gshard/autodiff/reshard.hpp>
 #include <gshard/autodiff/tape.hpp>

@@ -9,5 +9,7 @@
 #include <gshard/einsum.hpp>
 #include <gshard/expr.hpp>
 #include <gshard/mesh.hpp>
+#include <gshard/nn.hpp>
+#include <gshard/optim.hpp>
 #include <gshard/reshard.hpp>
 #include <gshard/tensor.hpp>

@@ -5,3 +5,4 @@
 
 #include <gshard/mesh/axis.hpp>
 #include <gshard/mesh/mesh.hpp>
+#include <gshard/mesh/parse_sizes.hpp>

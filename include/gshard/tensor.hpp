@@ -5,7 +5,9 @@
 
 #include <gshard/tensor/describe.hpp>
 #include <gshard/tensor/fill.hpp>
+#include <gshard/tensor/from_vector.hpp>
 #include <gshard/tensor/layout.hpp>
+#include <gshard/tensor/reshape.hpp>
 #include <gshard/tensor/shard_range.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 #include <gshard/tensor/spec.hpp>

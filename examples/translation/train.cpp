@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train.hpp"
+
+#include <gshard/optim/adamw.hpp>
+#include <gshard/optim/schedule.hpp>
+
+namespace translation {
+
+void train(Grid const& grid, Model& model, std::vector<TokenPair> const& pairs, TrainingOptions const& options,
+           std::function<void(Step const&)> const& report) {
+  using namespace gshard;
+  optim::AdamW<> optimizer({.largest_norm = 1});
+  optim::WarmupThenLinear const rate{options.learning_rate, options.warmup, options.steps + 1};
+
+  std::int64_t number = 0;
+  for (std::uint64_t epoch = 0; number < options.steps; ++epoch) {
+    for (Batch const& batch : training_batches(pairs, options.batches, epoch)) {
+      if (number == options.steps) return;
+      ++number;
+      BatchOnGrid const data(grid, batch);
+      // Every gate of every step draws from a stream of its own.
+      nn::RandomStream const random{options.seed, static_cast<std::uint64_t>(number) << 16};
+
+      Tape tape;
+      auto const output = model(tape, data.source, data.decoder, random);
+      auto const loss = nn::cross_entropy(output.logits, data.target, data.target_tokens, options.smoothing);
+      tape.backward(loss + output.balance_loss * options.balance_weight);
+      double const norm = optimizer.step(model, rate(number));
+
+      report({number, to_vector(loss.value())[0], to_vector(output.balance_loss.value())[0], norm, data.target_tokens});
+    }
+  }
+}
+
+}  // namespace translation

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <gshard/nn/kernels/rows.hpp>
+#include <gshard/nn/kernels/vector_exp.hpp>
+#include <gshard/nn/kernels/views.hpp>
+
+namespace gshard::nn::detail {
+
+/// What one row of logits, or the block of it that a rank holds, gives to the loss.
+template <class T>
+struct LogitSummary {
+  T largest;    ///< maximum; minus infinity for no columns
+  T power_sum;  ///< sum of exp(logit - largest)
+  T total;      ///< sum of the logits
+  T target;     ///< the logit of the target; 0 where the target is not among these columns
+};
+
+/// `total` is summed on demand alone: a logit of minus infinity may stand in a row whose loss is not smoothed.
+template <class T, class Lanes>
+KOKKOS_FORCEINLINE_FUNCTION LogitSummary<T> summarize_logits(T const* logits, std::int64_t columns, std::int64_t target, bool with_total,
+                                                             Lanes const& lanes) {
+  LogitSummary<T> summary{};
+  T const largest = lanes.template max<T>(columns, [=](std::int64_t j) { return logits[j]; });
+  summary.largest = largest;
+  summary.power_sum = lanes.template sum<T>(columns, [=](std::int64_t j) { return loop_exp(logits[j] - largest); });
+  if (with_total) summary.total = lanes.template sum<T>(columns, [=](std::int64_t j) { return logits[j]; });
+  if (target >= 0 && target < columns) summary.target = logits[target];
+  return summary;
+}
+
+/// The loss of a row of `vocabulary` logits: -sum_v q_v log p_v with q = (1 - smoothing) * one_hot + smoothing / vocabulary. Differences to the
+/// largest logit come first, so the loss is as exact for logits about 1e4 as for those about 0.
+template <class T>
+KOKKOS_FORCEINLINE_FUNCTION T smoothed_loss(LogitSummary<T> const& summary, T smoothing, std::int64_t vocabulary) {
+  T const log_powers = Kokkos::log(summary.power_sum);
+  T const plain = log_powers + (summary.largest - summary.target);
+  if (smoothing == T(0)) return plain;
+  T const even = log_powers + (summary.largest - summary.total / static_cast<T>(vocabulary));
+  return (T(1) - smoothing) * plain + smoothing * even;
+}
+
+template <class T, class MemorySpace>
+struct CrossEntropyKernel {
+  Rank2<T const, MemorySpace> logits;
+  Rank1<int const, MemorySpace> targets;
+  Rank1<T, MemorySpace> losses;
+  Rank1<T, MemorySpace> log_sums;
+  T smoothing;
+
+  template <class Lanes>
+  KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
+    std::int64_t const columns = extent(logits, 1);
+    std::int64_t const target = targets(row);
+    T loss = T(0);
+    T log_sum = T(0);
+    if (target >= 0) {
+      auto const summary = summarize_logits(logits.data() + row * columns, columns, target, smoothing != T(0), lanes);
+      log_sum = summary.largest + Kokkos::log(summary.power_sum);
+      loss = smoothed_loss(summary, smoothing, columns);
+    }
+    lanes.once([&] {
+      losses(row) = loss;
+      log_sums(row) = log_sum;
+    });
+  }
+};
+
+template <class T, class MemorySpace>
+struct CrossEntropySummaryKernel {
+  Rank2<T const, MemorySpace> logits;
+  Rank1<int const, MemorySpace> targets;
+  Rank2<T, MemorySpace> summaries;
+  std::int64_t first;
+
+  template <class Lanes>
+  KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
+    std::int64_t const columns = extent(logits, 1);
+    std::int64_t const target = targets(row);
+    LogitSummary<T> summary{-Kokkos::Experimental::infinity_v<T>, T(0), T(0), T(0)};
+    if (target >= 0) summary = summarize_logits(logits.data() + row * columns, columns, target - first, true, lanes);
+    lanes.once([&] {
+      summaries(row, 0) = summary.largest;
+      summaries(row, 1) = summary.power_sum;
+      summaries(row, 2) = summary.total;
+      summaries(row, 3) = summary.target;
+    });
+  }
+};
+
+template <class T, class MemorySpace>
+struct CrossEntropyBackwardKernel {
+  Rank2<T const, MemorySpace> logits;
+  Rank1<int const, MemorySpace> targets;
+  Rank1<T const, MemorySpace> log_sums;
+  Rank2<T, MemorySpace> gradient;
+  Rank0<T const, MemorySpace> upstream;
+  T scale;
+  T smoothing;
+  std::int64_t first;
+  std::int64_t vocabulary;
+
+  template <class Lanes>
+  KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
+    std::int64_t const columns = extent(logits, 1);
+    std::int64_t const target = targets(row);
+    T const* const in = logits.data() + row * columns;
+    T* const out = gradient.data() + row * columns;
+    if (target < 0) {
+      lanes.each(columns, [=](std::int64_t j) { out[j] = T(0); });
+      return;
+    }
+    T const factor = upstream.data() == nullptr ? scale : scale * *upstream.data();
+    T const log_sum = log_sums(row);
+    T const off = smoothing / static_cast<T>(vocabulary);
+    T const on = T(1) - smoothing + off;
+    // The target's place is written by one lane from its own logit, which `gradient` may overwrite: read first, then write.
+    bool const here = target >= first && target - first < columns;
+    T const target_logit = here ? in[target - first] : T(0);
+    lanes.barrier();
+    lanes.each(columns, [=](std::int64_t j) { out[j] = factor * (loop_exp(in[j] - log_sum) - off); });
+    lanes.barrier();
+    if (here) lanes.once([&] { out[target - first] = factor * (loop_exp(target_logit - log_sum) - on); });
+  }
+};
+
+/// Cross entropy with label smoothing on each row: -sum_v q_v log softmax(logits)_v, where q is 1 - smoothing + smoothing / V for the target and
+/// smoothing / V for every other entry. logits (rows, V); targets (rows), where a negative one marks padding, whose loss is 0 and whose
+/// logits are not read; a target of V or more is a precondition violated. losses, log_sums (rows): the loss, and log(sum exp(logits)) for
+/// the backward pass (and for a z-loss). The mean over the real tokens is the caller's: it is over the ranks' tokens together.
+template <class T, class MemorySpace>
+void cross_entropy(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets, Rank1<T, MemorySpace> losses,
+                   Rank1<T, MemorySpace> log_sums, T smoothing = T(0)) {
+  for_each_row<MemorySpace>("gshard::cross_entropy", extent(logits, 0),
+                            CrossEntropyKernel<T, MemorySpace>{logits, targets, losses, log_sums, smoothing});
+}
+
+/// What this rank's block of the vocabulary gives to the loss, where V is split over ranks: summaries (rows, 4) get the maximum, the sum of
+/// exp(logit - maximum), the sum of the logits, and the target's logit (0 unless the target is in [first, first + columns)). With the
+/// maximum over the ranks as new base, the other three add up to the summary of the row, of which smoothed_loss is the loss.
+template <class T, class MemorySpace>
+void cross_entropy_summary(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets, Rank2<T, MemorySpace> summaries,
+                           std::int64_t first) {
+  for_each_row<MemorySpace>("gshard::cross_entropy_summary", extent(logits, 0),
+                            CrossEntropySummaryKernel<T, MemorySpace>{logits, targets, summaries, first});
+}
+
+/// The gradient of scale * upstream * sum of the losses: d logits = scale * upstream * (softmax(logits) - q), zeros for padding. `scale` is
+/// typically 1 / tokens; `upstream` a scalar in the memory space, 1 where it is an empty view. `gradient` may be `logits`. Where the vocabulary
+/// is split, `logits` are the columns [first, first + columns) of `vocabulary`; 0 stands for all columns.
+template <class T, class MemorySpace>
+void cross_entropy_backward(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets, Rank1<T const, MemorySpace> log_sums,
+                            Rank2<T, MemorySpace> gradient, T scale = T(1), T smoothing = T(0), Rank0<T const, MemorySpace> upstream = {},
+                            std::int64_t first = 0, std::int64_t vocabulary = 0) {
+  if (vocabulary == 0) vocabulary = extent(logits, 1);
+  for_each_row<MemorySpace>("gshard::cross_entropy_backward", extent(logits, 0),
+                            CrossEntropyBackwardKernel<T, MemorySpace>{logits, targets, log_sums, gradient, upstream, scale, smoothing, first,
+                                                                       vocabulary});
+}
+
+}  // namespace gshard::nn::detail

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <gshard/nn/kernels/rows.hpp>
+#include <gshard/nn/kernels/views.hpp>
+
+namespace gshard::nn::detail {
+
+template <class T, class MemorySpace>
+struct EmbeddingKernel {
+  Rank2<T const, MemorySpace> table;
+  Rank1<int const, MemorySpace> ids;
+  Rank2<T, MemorySpace> output;
+  std::int64_t first;
+  T scale;
+
+  template <class Lanes>
+  KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
+    std::int64_t const columns = extent(output, 1);
+    std::int64_t const place = ids(row) - first;
+    T* const out = output.data() + row * columns;
+    if (place >= 0 && place < extent(table, 0)) {
+      T const* const in = table.data() + place * columns;
+      T const factor = scale;
+      lanes.each(columns, [=](std::int64_t j) { out[j] = factor * in[j]; });
+    } else {
+      lanes.each(columns, [=](std::int64_t j) { out[j] = T(0); });
+    }
+  }
+};
+
+/// On hosts: one block of columns of the table's gradient, token after token.
+template <class T, class MemorySpace>
+struct EmbeddingBackwardByColumns {
+  Rank1<int const, MemorySpace> ids;
+  Rank2<T const, MemorySpace> upstream;
+  Rank2<T, MemorySpace> gradient;
+  std::int64_t first;
+  T scale;
+  std::int64_t width;
+
+  KOKKOS_FUNCTION void operator()(std::int64_t block) const {
+    std::int64_t const columns = extent(gradient, 1);
+    std::int64_t const begin = block * width;
+    std::int64_t const count = columns - begin < width ? columns - begin : width;
+    T const factor = scale;
+    for (std::int64_t token = 0; token < extent(ids, 0); ++token) {
+      std::int64_t const place = ids(token) - first;
+      if (place < 0 || place >= extent(gradient, 0)) continue;
+      T const* const in = upstream.data() + token * columns + begin;
+      T* const out = gradient.data() + place * columns + begin;
+      ThreadLanes::each(count, [=](std::int64_t j) { out[j] += factor * in[j]; });
+    }
+  }
+};
+
+/// On accelerators: one row of the table's gradient; its lanes look through the tokens in order, each for its own columns.
+template <class T, class MemorySpace>
+struct EmbeddingBackwardByRow {
+  Rank1<int const, MemorySpace> ids;
+  Rank2<T const, MemorySpace> upstream;
+  Rank2<T, MemorySpace> gradient;
+  std::int64_t first;
+  T scale;
+
+  template <class Lanes>
+  KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
+    std::int64_t const columns = extent(gradient, 1);
+    T* const out = gradient.data() + row * columns;
+    T const factor = scale;
+    for (std::int64_t token = 0; token < extent(ids, 0); ++token) {
+      if (ids(token) - first != row) continue;
+      T const* const in = upstream.data() + token * columns;
+      lanes.each(columns, [=](std::int64_t j) { out[j] += factor * in[j]; });
+    }
+  }
+};
+
+/// Rows of a table by number: output(r, :) = scale * table(ids(r) - first, :). table (V, M) holds the entries [first, first + V) of a
+/// vocabulary; ids (rows); output (rows, M). An id outside of that range, such as a negative one for padding, reads nothing and gives
+/// zeros: over the blocks of a table that is split by rows, the outputs add up to the whole one's.
+template <class T, class MemorySpace>
+void embedding(Rank2<T const, MemorySpace> table, Rank1<int const, MemorySpace> ids, Rank2<T, MemorySpace> output, T scale = T(1),
+               std::int64_t first = 0) {
+  for_each_row<MemorySpace>("gshard::embedding", extent(ids, 0), EmbeddingKernel<T, MemorySpace>{table, ids, output, first, scale});
+}
+
+/// Adds the gradient of embedding to `gradient` (V, M), which the caller has filled (with zeros, or with a gradient to add to). Each
+/// entry's terms are added in the order of the tokens, without atomics: the same bits on any number of threads.
+template <class T, class MemorySpace>
+void embedding_backward(Rank1<int const, MemorySpace> ids, Rank2<T const, MemorySpace> upstream, Rank2<T, MemorySpace> gradient,
+                        T scale = T(1), std::int64_t first = 0) {
+  std::int64_t const columns = extent(gradient, 1);
+  if (columns == 0 || extent(ids, 0) == 0) return;
+  if constexpr (on_host<MemorySpace>) {
+    using Execution = ExecutionOf<MemorySpace>;
+    std::int64_t const threads = Execution().concurrency();
+    std::int64_t const width = ((columns + threads - 1) / threads + 15) / 16 * 16;
+    Kokkos::parallel_for("gshard::embedding_backward",
+                         Kokkos::RangePolicy<Execution, Kokkos::IndexType<std::int64_t>>(0, (columns + width - 1) / width),
+                         EmbeddingBackwardByColumns<T, MemorySpace>{ids, upstream, gradient, first, scale, width});
+  } else {
+    for_each_row<MemorySpace>("gshard::embedding_backward", extent(gradient, 0),
+                              EmbeddingBackwardByRow<T, MemorySpace>{ids, upstream, gradient, first, scale});
+  }
+}
+
+}  // namespace gshard::nn::detail

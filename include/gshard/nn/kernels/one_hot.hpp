@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <gshard/nn/kernels/rows.hpp>
+#include <gshard/nn/kernels/views.hpp>
+
+// The paper's form of the routes (Algorithm 2): tensors (G, S, E, C) for the einsums GSEC,GSM->EGCM and GSEC,GECM->GSM.
+
+namespace gshard::nn::detail {
+
+template <class T, class MemorySpace>
+struct OneHotKernel {
+  Rank3<int const, MemorySpace> expert;
+  Rank3<int const, MemorySpace> slot;
+  Rank3<T const, MemorySpace> weight;
+  Rank4<T, MemorySpace> weights;
+  Rank4<T, MemorySpace> mask;
+
+  template <class Lanes>
+  KOKKOS_FUNCTION void operator()(std::int64_t token, Lanes const& lanes) const {
+    std::int64_t const capacity = extent(weights, 3);
+    std::int64_t const places = extent(weights, 2) * capacity;
+    T* const w = weights.data() + token * places;
+    T* const m = mask.data() + token * places;
+    lanes.each(places, [=](std::int64_t j) {
+      w[j] = T(0);
+      m[j] = T(0);
+    });
+    lanes.barrier();
+    lanes.once([&] {
+      for (int choice = 0; choice < 2; ++choice) {
+        std::int64_t const route = 2 * token + choice;
+        if (slot.data()[route] < 0) continue;
+        std::int64_t const place = expert.data()[route] * capacity + slot.data()[route];
+        w[place] = weight.data()[route];
+        m[place] = T(1);
+      }
+    });
+  }
+};
+
+template <class T, class MemorySpace>
+struct OneHotBackwardKernel {
+  Rank3<int const, MemorySpace> expert;
+  Rank3<int const, MemorySpace> slot;
+  Rank4<T const, MemorySpace> upstream;
+  Rank3<T, MemorySpace> gradient;
+
+  KOKKOS_FUNCTION void operator()(std::int64_t route) const {
+    std::int64_t const capacity = extent(upstream, 3);
+    std::int64_t const c = slot.data()[route];
+    gradient.data()[route] =
+        c < 0 ? T(0) : upstream.data()[(route / 2 * extent(upstream, 2) + expert.data()[route]) * capacity + c];
+  }
+};
+
+/// The combine tensor, weights(g, s, e, c), and the dispatch mask, 1 at the same places: (G, S, E, C) both, zeros elsewhere.
+template <class T, class MemorySpace>
+void one_hot_routes(Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot, Rank3<T const, MemorySpace> weight,
+                    Rank4<T, MemorySpace> weights, Rank4<T, MemorySpace> mask) {
+  for_each_row<MemorySpace>("gshard::one_hot_routes", extent(expert, 0) * extent(expert, 1),
+                            OneHotKernel<T, MemorySpace>{expert, slot, weight, weights, mask});
+}
+
+/// The gradient of one_hot_routes with respect to the weights (G, S, 2), from that of the combine tensor (G, S, E, C); the mask is a constant.
+template <class T, class MemorySpace>
+void one_hot_routes_backward(Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot, Rank4<T const, MemorySpace> upstream,
+                             Rank3<T, MemorySpace> gradient) {
+  Kokkos::parallel_for("gshard::one_hot_routes_backward",
+                       Kokkos::RangePolicy<ExecutionOf<MemorySpace>, Kokkos::IndexType<std::int64_t>>(
+                           0, extent(expert, 0) * extent(expert, 1) * 2),
+                       OneHotBackwardKernel<T, MemorySpace>{expert, slot, upstream, gradient});
+}
+
+}  // namespace gshard::nn::detail

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include <Kokkos_Core.hpp>
+
+// One kernel source for rows on hosts and on accelerators: a kernel is `operator()(row, lanes)`, and `lanes` walks over the columns:
+// a host thread alone, in loops that the compiler vectorises, or the threads of a team together.
+
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
+#define GSHARD_INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define GSHARD_INDEPENDENT
+#endif
+
+namespace gshard::nn::detail {
+
+template <class MemorySpace>
+using ExecutionOf = typename MemorySpace::execution_space;
+
+/// Whether kernels on this memory space run on host threads.
+template <class MemorySpace>
+inline constexpr bool on_host = std::is_same_v<typename ExecutionOf<MemorySpace>::memory_space, Kokkos::HostSpace>;
+
+/// The lanes of a host thread that has a row to itself. Sums and maxima run in sixteen interleaved parts, in an order that depends on
+/// the count alone.
+struct ThreadLanes {
+  static constexpr int width = 16;
+
+  /// Calls body(j) for each j in [0, count); no call may depend on another.
+  template <class Body>
+  KOKKOS_FORCEINLINE_FUNCTION static void each(std::int64_t count, Body const& body) {
+    GSHARD_INDEPENDENT
+    for (std::int64_t j = 0; j < count; ++j) body(j);
+  }
+
+  /// The sum of term(j) over [0, count); the term may also store to place j.
+  template <class Sum, class Term>
+  KOKKOS_FORCEINLINE_FUNCTION static Sum sum(std::int64_t count, Term const& term) {
+    Sum parts[width] = {};
+    std::int64_t const whole = count - count % width;
+    for (std::int64_t j = 0; j < whole; j += width) {
+      GSHARD_INDEPENDENT
+      for (int k = 0; k < width; ++k) parts[k] += static_cast<Sum>(term(j + k));
+    }
+    int const rest = static_cast<int>(count - whole);
+    for (int k = 0; k < width - 1; ++k)
+      if (k < rest) parts[k] += static_cast<Sum>(term(whole + k));
+    for (int half = width / 2; half > 0; half /= 2)
+      for (int k = 0; k < half; ++k) parts[k] += parts[k + half];
+    return parts[0];
+  }
+
+  /// The maximum of term(j) over [0, count), minus infinity where there is none; a NaN is passed over.
+  template <class T, class Term>
+  KOKKOS_FORCEINLINE_FUNCTION static T max(std::int64_t count, Term const& term) {
+    T parts[width];
+    for (int k = 0; k < width; ++k) parts[k] = -Kokkos::Experimental::infinity_v<T>;
+    std::int64_t const whole = count - count % width;
+    for (std::int64_t j = 0; j < whole; j += width) {
+      GSHARD_INDEPENDENT
+      for (int k = 0; k < width; ++k) {
+        T const value = term(j + k);
+        parts[k] = value > parts[k] ? value : parts[k];
+      }
+    }
+    for (std::int64_t j = whole; j < count; ++j) {
+      T const value = term(j);
+      parts[0] = value > parts[0] ? value : parts[0];
+    }
+    for (int half = width / 2; half > 0; half /= 2)
+      for (int k = 0; k < half; ++k) parts[k] = parts[k + half] > parts[k] ? parts[k + half] : parts[k];
+    return parts[0];
+  }
+
+  /// Waits for the other lanes of the row.
+  KOKKOS_FORCEINLINE_FUNCTION static void barrier() {}
+
+  /// Calls body once.
+  template <class Body>
+  KOKKOS_FORCEINLINE_FUNCTION static void once(Body const& body) {
+    body();
+  }
+};
+
+/// The lanes of a team that shares a row; the members of ThreadLanes with the same meaning.
+template <class Member>
+struct TeamLanes {
+  Member const& member;
+
+  template <class Body>
+  KOKKOS_FORCEINLINE_FUNCTION void each(std::int64_t count, Body const& body) const {
+    Kokkos::parallel_for(Kokkos::TeamVectorRange(member, count), body);
+  }
+
+  template <class Sum, class Term>
+  KOKKOS_FORCEINLINE_FUNCTION Sum sum(std::int64_t count, Term const& term) const {
+    Sum result{};
+    Kokkos::parallel_reduce(
+        Kokkos::TeamVectorRange(member, count), [&](std::int64_t j, Sum& part) { part += static_cast<Sum>(term(j)); }, result);
+    return result;
+  }
+
+  template <class T, class Term>
+  KOKKOS_FORCEINLINE_FUNCTION T max(std::int64_t count, Term const& term) const {
+    T result = -Kokkos::Experimental::infinity_v<T>;
+    Kokkos::parallel_reduce(
+        Kokkos::TeamVectorRange(member, count),
+        [&](std::int64_t j, T& part) {
+          T const value = term(j);
+          part = value > part ? value : part;
+        },
+        Kokkos::Max<T>(result));
+    // The maximum of nothing is Kokkos' identity of Max, the lowest finite number.
+    return count > 0 ? result : -Kokkos::Experimental::infinity_v<T>;
+  }
+
+  KOKKOS_FORCEINLINE_FUNCTION void barrier() const { member.team_barrier(); }
+
+  template <class Body>
+  KOKKOS_FORCEINLINE_FUNCTION void once(Body const& body) const {
+    Kokkos::single(Kokkos::PerTeam(member), body);
+  }
+};
+
+/// A row kernel as the functor of a RangePolicy.
+template <class Kernel>
+struct RowByThread {
+  Kernel kernel;
+
+  KOKKOS_FUNCTION void operator()(std::int64_t row) const { kernel(row, ThreadLanes{}); }
+};
+
+/// A row kernel as the functor of a TeamPolicy.
+template <class Kernel, class Execution>
+struct RowByTeam {
+  using Member = typename Kokkos::TeamPolicy<Execution>::member_type;
+  Kernel kernel;
+
+  KOKKOS_FUNCTION void operator()(Member const& member) const {
+    kernel(static_cast<std::int64_t>(member.league_rank()), TeamLanes<Member>{member});
+  }
+};
+
+/// Runs a row kernel with a thread a row.
+template <class Execution, class Kernel>
+void for_each_row_by_thread(char const* label, std::int64_t rows, Kernel const& kernel) {
+  Kokkos::parallel_for(label, Kokkos::RangePolicy<Execution, Kokkos::IndexType<std::int64_t>>(0, rows), RowByThread<Kernel>{kernel});
+}
+
+/// Runs a row kernel with a team a row. Rows beyond the largest league are refused by Kokkos: at most 2^31 - 1.
+template <class Execution, class Kernel>
+void for_each_row_by_team(char const* label, std::int64_t rows, Kernel const& kernel, int team_size, int vector_length) {
+  Kokkos::parallel_for(label, Kokkos::TeamPolicy<Execution>(static_cast<int>(rows), team_size, vector_length),
+                       RowByTeam<Kernel, Execution>{kernel});
+}
+
+/// Runs kernel(row, lanes) for each row in [0, rows), in the way that suits the memory space.
+template <class MemorySpace, class Kernel>
+void for_each_row(char const* label, std::int64_t rows, Kernel const& kernel) {
+  if (rows <= 0) return;
+  if constexpr (on_host<MemorySpace>)
+    for_each_row_by_thread<ExecutionOf<MemorySpace>>(label, rows, kernel);
+  else
+    for_each_row_by_team<ExecutionOf<MemorySpace>>(label, rows, kernel, 4, 32);
+}
+
+}  // namespace gshard::nn::detail
+
+#undef GSHARD_INDEPENDENT

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <gshard/nn/kernels/rows.hpp>
+#include <gshard/nn/kernels/vector_exp.hpp>
+#include <gshard/nn/kernels/views.hpp>
+
+namespace gshard::nn::detail {
+
+/// Which keys each row of attention scores may see. Rows are (sequence, head, query), the query last; a row sees a leading part of its
+/// keys, so masked scores are never read and may hold anything. The default hides nothing.
+template <class MemorySpace>
+struct VisibleKeys {
+  Rank1<int const, MemorySpace> lengths{};  ///< (N): the valid keys of each sequence; empty: all are valid
+  std::int64_t rows_per_sequence = 1;       ///< heads times queries
+  std::int64_t queries = 1;                 ///< queries of one head of one sequence
+  bool causal = false;                      ///< a query sees no key after its own position
+  std::int64_t first_query = 0;             ///< position of query 0 among the keys: not 0 when decoding step by step
+
+  /// The number of leading keys that the row sees.
+  KOKKOS_FORCEINLINE_FUNCTION std::int64_t count(std::int64_t row, std::int64_t keys) const {
+    std::int64_t visible = keys;
+    if (lengths.data() != nullptr) {
+      std::int64_t const length = lengths(row / rows_per_sequence);
+      if (length < visible) visible = length;
+    }
+    if (causal) {
+      std::int64_t const past = first_query + row % queries + 1;
+      if (past < visible) visible = past;
+    }
+    return visible > 0 ? visible : 0;
+  }
+};
+
+template <class T, class MemorySpace>
+struct SoftmaxKernel {
+  Rank2<T const, MemorySpace> scores;
+  Rank2<T, MemorySpace> probabilities;
+  VisibleKeys<MemorySpace> visible;
+  T scale;
+
+  template <class Lanes>
+  KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
+    std::int64_t const keys = extent(scores, 1);
+    std::int64_t const count = visible.count(row, keys);
+    T const* const in = scores.data() + row * keys;
+    T* const out = probabilities.data() + row * keys;
+    T const factor = scale;
+    T const largest = lanes.template max<T>(count, [=](std::int64_t j) { return factor * in[j]; });
+    T const sum = lanes.template sum<T>(count, [=](std::int64_t j) {
+      T const power = loop_exp(factor * in[j] - largest);
+      out[j] = power;
+      return power;
+    });
+    T const inverse = T(1) / sum;
+    lanes.each(count, [=](std::int64_t j) { out[j] *= inverse; });
+    lanes.each(keys - count, [=](std::int64_t j) { out[count + j] = T(0); });
+  }
+};
+
+template <class T, class MemorySpace>
+struct SoftmaxBackwardKernel {
+  Rank2<T const, MemorySpace> probabilities;
+  Rank2<T const, MemorySpace> upstream;
+  Rank2<T, MemorySpace> gradient;
+  VisibleKeys<MemorySpace> visible;
+  T scale;
+
+  template <class Lanes>
+  KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
+    std::int64_t const keys = extent(probabilities, 1);
+    std::int64_t const count = visible.count(row, keys);
+    T const* const p = probabilities.data() + row * keys;
+    T const* const dp = upstream.data() + row * keys;
+    T* const out = gradient.data() + row * keys;
+    T const factor = scale;
+    T const mean = lanes.template sum<T>(count, [=](std::int64_t j) { return p[j] * dp[j]; });
+    lanes.each(count, [=](std::int64_t j) { out[j] = factor * p[j] * (dp[j] - mean); });
+    lanes.each(keys - count, [=](std::int64_t j) { out[count + j] = T(0); });
+  }
+};
+
+/// Softmax of scale * scores over the last dimension, (rows, keys); `probabilities` may be `scores`. Keys that `visible` hides get 0; a
+/// row that sees none is all 0. The result stands for any finite scores: the largest is subtracted first.
+template <class T, class MemorySpace>
+void softmax(Rank2<T const, MemorySpace> scores, Rank2<T, MemorySpace> probabilities, T scale = T(1),
+             VisibleKeys<MemorySpace> visible = {}) {
+  for_each_row<MemorySpace>("gshard::softmax", extent(scores, 0),
+                            SoftmaxKernel<T, MemorySpace>{scores, probabilities, visible, scale});
+}
+
+/// The gradient of softmax: d scores = scale * p * (dp - sum(p * dp)), from its result p and the gradient dp of that, with the arguments
+/// of the forward call. `gradient` may be `upstream`. Hidden places of p and dp are not read, and get 0.
+template <class T, class MemorySpace>
+void softmax_backward(Rank2<T const, MemorySpace> probabilities, Rank2<T const, MemorySpace> upstream, Rank2<T, MemorySpace> gradient,
+                      T scale = T(1), VisibleKeys<MemorySpace> visible = {}) {
+  for_each_row<MemorySpace>("gshard::softmax_backward", extent(probabilities, 0),
+                            SoftmaxBackwardKernel<T, MemorySpace>{probabilities, upstream, gradient, visible, scale});
+}
+
+}  // namespace gshard::nn::detail

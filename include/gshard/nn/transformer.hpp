@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+#include <vector>
+
+#include <gshard/nn/attention.hpp>
+#include <gshard/nn/embedding.hpp>
+#include <gshard/nn/feed_forward.hpp>
+#include <gshard/nn/moe/layer.hpp>
+#include <gshard/nn/rms_norm.hpp>
+
+namespace gshard::nn {
+
+/// The shape of a translation model.
+struct TransformerOptions {
+  std::int64_t vocabulary = 0;
+  std::int64_t longest = 128;     ///< places of a sentence
+  std::int64_t model = 128;
+  std::int64_t hidden = 512;      ///< of dense and expert feed-forward layers alike
+  std::int64_t heads = 4;
+  std::int64_t encoder_layers = 2;
+  std::int64_t decoder_layers = 2;
+  std::int64_t experts = 4;
+  GateOptions gate{};
+};
+
+/// Sentences of one language side, as tensors: N sentences of L places in each of G groups.
+template <class Mesh, AxisNames Tokens, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+struct Sentences {
+  using Integers = ShardedTensor<Mesh, Spec<Tokens, _>, int, MemorySpace>;
+  Integers ids;        ///< (G, N * L); negative for padding
+  Integers positions;  ///< (G, N * L): the place within the sentence; negative for padding
+  Integers real;       ///< (G, N * L): 1 for words, 0 for padding
+  Integers lengths;    ///< (G, N): the words of each sentence
+};
+
+namespace detail {
+
+/// What runs through the blocks of one pass: the random numbers of the gates, and the balance losses they leave.
+template <class Loss>
+struct Pass {
+  RandomStream random;
+  std::vector<Loss> balance_losses;
+};
+
+template <class Mesh, class T, class Space, class X, AnyTensor Real, class Loss>
+auto run_inner(FeedForward<Mesh, T, Space>& layer, X const& x, Real const&, Pass<Loss>&) {
+  return layer(x);
+}
+
+template <class Mesh, AxisNames Tokens, AxisNames Experts, class T, class Space, class X, AnyTensor Real, class Loss>
+auto run_inner(MixtureOfExperts<Mesh, Tokens, Experts, T, Space>& layer, X const& x, Real const& real, Pass<Loss>& pass) {
+  auto const result = layer(x, real, pass.random);
+  pass.random.stream += 1;
+  pass.balance_losses.push_back(result.balance_loss);
+  return result.output;
+}
+
+/// x + f(norm(x)) of self-attention, of attention to a memory in a decoder, and of the inner layer (paper 2.1, norms first).
+template <class Mesh, class Inner, class T, class MemorySpace>
+struct EncoderBlock {
+  RmsNorm<Mesh, T, MemorySpace> attention_norm;
+  Attention<Mesh, T, MemorySpace> attention;
+  RmsNorm<Mesh, T, MemorySpace> inner_norm;
+  Inner inner;
+
+  template <class X, class Side, class Loss>
+  auto operator()(X const& x, Side const& side, Pass<Loss>& pass) {
+    auto const normed = attention_norm(x);
+    auto const attended = eval(x + attention(normed, normed, side.lengths, Masking::none));
+    return eval(attended + run_inner(inner, inner_norm(attended), side.real, pass));
+  }
+
+  template <class Visit>
+  void for_each_parameter(Visit const& visit) {
+    attention_norm.for_each_parameter(visit);
+    attention.for_each_parameter(visit);
+    inner_norm.for_each_parameter(visit);
+    inner.for_each_parameter(visit);
+  }
+};
+
+template <class Mesh, class Inner, class T, class MemorySpace>
+struct DecoderBlock {
+  RmsNorm<Mesh, T, MemorySpace> self_norm;
+  Attention<Mesh, T, MemorySpace> self_attention;
+  RmsNorm<Mesh, T, MemorySpace> cross_norm;
+  Attention<Mesh, T, MemorySpace> cross_attention;
+  RmsNorm<Mesh, T, MemorySpace> inner_norm;
+  Inner inner;
+
+  template <class X, class Memory, class Source, class Side, class Loss>
+  auto operator()(X const& x, Memory const& memory, Source const& source, Side const& side, Pass<Loss>& pass) {
+    auto const normed = self_norm(x);
+    auto const attended = eval(x + self_attention(normed, normed, side.lengths, Masking::causal));
+    auto const informed = eval(attended + cross_attention(cross_norm(attended), memory, source.lengths, Masking::none));
+    return eval(informed + run_inner(inner, inner_norm(informed), side.real, pass));
+  }
+
+  template <class Visit>
+  void for_each_parameter(Visit const& visit) {
+    self_norm.for_each_parameter(visit);
+    self_attention.for_each_parameter(visit);
+    cross_norm.for_each_parameter(visit);
+    cross_attention.for_each_parameter(visit);
+    inner_norm.for_each_parameter(visit);
+    inner.for_each_parameter(visit);
+  }
+};
+
+}  // namespace detail
+
+/// The paper's encoder-decoder (2.1, Figure 3): every other feed-forward layer is a mixture of experts. One table embeds source and target words and, turned
+/// round, gives the logits. Tokens are split over the axes `Tokens`, experts over `Experts`.
+template <class Mesh, AxisNames Tokens, AxisNames Experts, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+class Transformer {
+  using Matrix = ShardedTensor<Mesh, Spec<_, _>, T, MemorySpace>;
+  using Scalar = ShardedTensor<Mesh, Spec<>, T, MemorySpace>;
+  using Dense = FeedForward<Mesh, T, MemorySpace>;
+  using Mixture = MixtureOfExperts<Mesh, Tokens, Experts, T, MemorySpace>;
+  template <class X>
+  using LossOf = std::conditional_t<AnyVar<X>, Var<Scalar>, Scalar>;
+
+ public:
+  using Side = Sentences<Mesh, Tokens, MemorySpace>;
+
+  Transformer(Mesh const& mesh, TransformerOptions const& options, std::uint64_t seed) : Transformer(mesh, options, Initializer(seed)) {}
+
+  /// What a pass through encoder and decoder gives: logits (G, N * L, V), and the balance loss, the mean over the mixture layers.
+  template <class Logits, class Loss>
+  struct Output {
+    Logits logits;
+    Loss balance_loss;
+  };
+
+  /// The logits of each target word from the source sentences and the words before it. With a tape the pass is recorded.
+  auto operator()(Side const& source, Side const& target, RandomStream random) { return run(table_.value, source, target, random); }
+  auto operator()(Tape& tape, Side const& source, Side const& target, RandomStream random) {
+    return run(tape.watch(table_), source, target, random);
+  }
+
+  /// What the decoder attends to: the encoded source sentences (G, N * K, M).
+  auto encode(Side const& source, RandomStream random) {
+    detail::Pass<Scalar> pass{random, {}};
+    return encoded(table_.value, source, pass);
+  }
+
+  /// The decoder's last layer (G, N * L, M), normalised: the logits of a place are its product with the table.
+  template <AnyTensor Memory>
+  auto decode(Memory const& memory, Side const& source, Side const& target, RandomStream random) {
+    detail::Pass<Scalar> pass{random, {}};
+    return decoded(table_.value, memory, source, target, pass);
+  }
+
+  /// Logits (G, S, V) of normalised activations (G, S, M).
+  template <class X>
+  auto logits(X const& x) {
+    return eval(einsum<"gsm,vm->gsv">(x, bind(table_, x)));
+  }
+
+  template <class Visit>
+  void for_each_parameter(Visit const& visit) {
+    visit(table_);
+    visit(places_);
+    for (auto& block : dense_encoder_) block.for_each_parameter(visit);
+    for (auto& block : mixed_encoder_) block.for_each_parameter(visit);
+    encoder_norm_.for_each_parameter(visit);
+    for (auto& block : dense_decoder_) block.for_each_parameter(visit);
+    for (auto& block : mixed_decoder_) block.for_each_parameter(visit);
+    decoder_norm_.for_each_parameter(visit);
+  }
+
+  /// The number of parameters in the whole model.
+  std::int64_t parameters() {
+    std::int64_t count = 0;
+    for_each_parameter([&](auto const& parameter) { count += parameter.value.size(); });
+    return count;
+  }
+
+ private:
+  Transformer(Mesh const& mesh, TransformerOptions const& options, Initializer initializer)
+      : table_(initializer.normal<Matrix>(mesh, {options.vocabulary, options.model}, deviation(options.model), "embedding")),
+        places_(initializer.normal<Matrix>(mesh, {options.longest, options.model}, deviation(options.model), "positions")),
+        encoder_norm_(mesh, initializer, options.model),
+        decoder_norm_(mesh, initializer, options.model) {
+    auto norm = [&] { return RmsNorm<Mesh, T, MemorySpace>(mesh, initializer, options.model); };
+    auto attention = [&] { return Attention<Mesh, T, MemorySpace>(mesh, initializer, options.model, options.heads); };
+    auto dense = [&] { return Dense(mesh, initializer, options.model, options.hidden); };
+    auto mixture = [&] { return Mixture(mesh, initializer, {options.experts, options.model, options.hidden, options.gate}); };
+    for (std::int64_t layer = 0; layer < options.encoder_layers; ++layer) {
+      if (layer % 2 == 0) dense_encoder_.push_back({norm(), attention(), norm(), dense()});
+      else mixed_encoder_.push_back({norm(), attention(), norm(), mixture()});
+    }
+    for (std::int64_t layer = 0; layer < options.decoder_layers; ++layer) {
+      if (layer % 2 == 0) dense_decoder_.push_back({norm(), attention(), norm(), attention(), norm(), dense()});
+      else mixed_decoder_.push_back({norm(), attention(), norm(), attention(), norm(), mixture()});
+    }
+  }
+
+  static double deviation(std::int64_t model) { return 1 / std::sqrt(static_cast<double>(model)); }
+
+  template <class Table>
+  auto run(Table const& table, Side const& source, Side const& target, RandomStream random) {
+    detail::Pass<LossOf<Table>> pass{random, {}};
+    auto const memory = encoded(table, source, pass);
+    auto const scores = logits(decoded(table, memory, source, target, pass));
+    auto const loss = balance(table, pass);
+    return Output<std::remove_const_t<decltype(scores)>, std::remove_const_t<decltype(loss)>>{scores, loss};
+  }
+
+  template <class Table>
+  auto embedded(Table const& table, Side const& side) {
+    double const scale = std::sqrt(static_cast<double>(table_.value.extent(1)));
+    return eval(embedding(table, side.ids, scale) + embedding(bind(places_, table), side.positions, scale));
+  }
+
+  template <class Table, class Pass>
+  auto encoded(Table const& table, Side const& source, Pass& pass) {
+    auto x = embedded(table, source);
+    for (std::size_t layer = 0; layer < dense_encoder_.size(); ++layer) {
+      x = dense_encoder_[layer](x, source, pass);
+      if (layer < mixed_encoder_.size()) x = mixed_encoder_[layer](x, source, pass);
+    }
+    return encoder_norm_(x);
+  }
+
+  template <class Table, class Memory, class Pass>
+  auto decoded(Table const& table, Memory const& memory, Side const& source, Side const& target, Pass& pass) {
+    auto x = embedded(table, target);
+    for (std::size_t layer = 0; layer < dense_decoder_.size(); ++layer) {
+      x = dense_decoder_[layer](x, memory, source, target, pass);
+      if (layer < mixed_decoder_.size()) x = mixed_decoder_[layer](x, memory, source, target, pass);
+    }
+    return decoder_norm_(x);
+  }
+
+  template <class Table, class Pass>
+  auto balance(Table const& table, Pass const& pass) {
+    auto const& losses = pass.balance_losses;
+    LossOf<Table> total = zero_beside(table);
+    for (auto const& loss : losses) total = eval(total + loss * (1.0 / static_cast<double>(losses.size())));
+    return total;
+  }
+
+  template <class Table>
+  LossOf<Table> zero_beside(Table const& table) {
+    if constexpr (AnyVar<Table>) return table.tape().watch(Scalar(table_.value.mesh()));
+    else return Scalar(table_.value.mesh());
+  }
+
+  Parameter<Matrix> table_;   ///< (V, M)
+  Parameter<Matrix> places_;  ///< (L, M)
+  std::vector<detail::EncoderBlock<Mesh, Dense, T, MemorySpace>> dense_encoder_;
+  std::vector<detail::EncoderBlock<Mesh, Mixture, T, MemorySpace>> mixed_encoder_;
+  RmsNorm<Mesh, T, MemorySpace> encoder_norm_;
+  std::vector<detail::DecoderBlock<Mesh, Dense, T, MemorySpace>> dense_decoder_;
+  std::vector<detail::DecoderBlock<Mesh, Mixture, T, MemorySpace>> mixed_decoder_;
+  RmsNorm<Mesh, T, MemorySpace> decoder_norm_;
+};
+
+}  // namespace gshard::nn

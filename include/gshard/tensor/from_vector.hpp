@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include <Kokkos_Core.hpp>
+
+#include <gshard/tensor/copy_block.hpp>
+#include <gshard/tensor/sharded_tensor.hpp>
+
+namespace gshard {
+
+/// A tensor from all its elements in row-major order, which every rank has: each takes its block. No communication. Throws ExtentError where the number
+/// of elements is not the product of the extents.
+template <AnyTensor Tensor>
+Tensor from_vector(typename Tensor::mesh_type const& mesh, Extents const& extents, std::span<typename Tensor::value_type const> elements) {
+  static_assert(Tensor::layout.partial.empty(), "gshard: from_vector makes a tensor that is not an unreduced sum; reshard it afterwards");
+  using T = typename Tensor::value_type;
+  Tensor tensor(uninitialized, mesh, extents);
+  if (static_cast<std::int64_t>(elements.size()) != product(extents))
+    throw ExtentError(detail::text("from_vector: ", elements.size(), " elements given for extents ", detail::text_of(extents)));
+  if (tensor.local_size() == 0) return tensor;
+  auto const flat = tensor.flat();
+  auto const block = Kokkos::create_mirror_view(Kokkos::WithoutInitializing, flat);
+  Extents start = extents;
+  for (std::int64_t& offset : start) offset = 0;
+  detail::copy_block<T, Kokkos::HostSpace>(block.data(), tensor.local_extents(), start, elements.data(), extents, tensor.block().offsets,
+                                           tensor.local_extents());
+  Kokkos::deep_copy(flat, block);
+  return tensor;
+}
+
+}  // namespace gshard
