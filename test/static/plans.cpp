@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// The communication of einsums, as constants: the lowering table of the paper (T48), the table of the planner row by row, and what programs rely on.
+#include <gshard/einsum.hpp>
+
+namespace {
+
+using namespace gshard;
+using gshard::detail::PlanFault;
+
+/// Collectives of a plan, to be compared as a whole.
+struct Counts {
+  int all_gather = 0, all_reduce = 0, reduce_scatter = 0, all_to_all = 0, permute = 0, exchange = 0;
+  friend constexpr bool operator==(Counts const&, Counts const&) = default;
+};
+
+constexpr Counts counts_in(CollectiveCounts const& plan) {
+  return {plan.all_gather, plan.all_reduce, plan.reduce_scatter, plan.all_to_all, plan.permute, plan.exchange};
+}
+
+constexpr Counts nothing{};
+constexpr Counts one_all_gather{.all_gather = 1};
+constexpr Counts one_all_reduce{.all_reduce = 1};
+constexpr Counts one_reduce_scatter{.reduce_scatter = 1};
+constexpr Counts one_all_to_all{.all_to_all = 1};
+constexpr Counts one_exchange{.exchange = 1};
+
+template <FixedString Text, class... Types>
+constexpr Counts counts = counts_in(plan_of<Text, Types...>);
+
+/// The spec that an einsum propagates.
+template <FixedString Text, class Mesh, class... Types>
+using propagated = spec_of<Mesh, plan_of<Text, Types...>.result>;
+
+/// Why an einsum with this declared result may not be planned, where nothing is movable. (plan_of itself does not compile then.)
+template <FixedString Text, class A, class B, class Result>
+constexpr PlanFault fault = plan_einsum(gshard::detail::einsum_facts<Text, A, B>(Result::layout)).fault;
+
+constexpr bool must_move(PlanFault const& found, int operand, int axis, char letter) {
+  return found.kind == PlanFault::operand_must_move && found.operand == operand && found.axis == axis && found.letter == letter;
+}
+constexpr bool must_reorder(PlanFault const& found, int operand) {
+  return found.kind == PlanFault::operand_must_reorder && found.operand == operand;
+}
+constexpr bool must_reduce(PlanFault const& found, int operand, int axis) {
+  return found.kind == PlanFault::operand_must_reduce && found.operand == operand && found.axis == axis;
+}
+
+// ---- T48: one axis x of size 4. "r" is `_` -------------------------------------------------------------------------
+namespace lowering_table {
+
+template <AxisNames... Entries>
+using T = ShardedTensor<Mesh<Axis<"x", 4>>, Spec<Entries...>>;
+
+static_assert(counts<"ab,bc->ac", T<_, _>, T<_, "x">, T<_, "x">> == nothing);
+static_assert(counts<"ab,bc->ac", T<"x", _>, T<_, _>, T<"x", _>> == nothing);
+static_assert(counts<"ab,bc->ac", T<_, "x">, T<"x", _>, T<_, _>> == one_all_reduce);
+static_assert(counts<"ab,bc->ac", T<_, "x">, T<"x", _>, T<"x", _>> == one_reduce_scatter);
+static_assert(counts<"ab,bc->ac", T<_, "x">, T<"x", _>, T<_, "x">> == one_reduce_scatter);
+
+// AB[x,r],BC[r,x]->AC[x,r]: BC is gathered, but only where the call says so.
+static_assert(must_move(fault<"ab,bc->ac", T<"x", _>, T<_, "x">, T<"x", _>>, 1, 0, 'a'));
+static_assert(counts<"ab,bc->ac", T<"x", _>, Movable<T<_, "x">>, T<"x", _>> == one_all_gather);
+static_assert(plan_of<"ab,bc->ac", T<"x", _>, Movable<T<_, "x">>, T<"x", _>>.operand_moves[1].all_gather == 1);
+static_assert(must_move(fault<"ab,bc->ac", T<"x", _>, T<_, "x">, T<_, "x">>, 0, 0, 'c'));
+static_assert(counts<"ab,bc->ac", Movable<T<"x", _>>, T<_, "x">, T<_, "x">> == one_all_gather);
+
+// AB[x,r],BC[x,r]->AC[x,r]: BC is gathered, or AB exchanged and the sum scattered: what is movable decides.
+static_assert(must_move(fault<"ab,bc->ac", T<"x", _>, T<"x", _>, T<"x", _>>, 1, 0, 'a'));
+static_assert(counts<"ab,bc->ac", T<"x", _>, Movable<T<"x", _>>, T<"x", _>> == one_all_gather);
+static_assert(counts<"ab,bc->ac", Movable<T<"x", _>>, T<"x", _>, T<"x", _>> == Counts{.reduce_scatter = 1, .all_to_all = 1});
+static_assert(counts<"ab,bc->ac", Movable<T<"x", _>>, Movable<T<"x", _>>, T<"x", _>> == one_all_gather, "the declared letter: nothing moves after");
+
+// The mixture of experts: dispatch, the two expert layers, combine, gate.
+static_assert(counts<"gsec,gsm->egcm", T<"x", _, _, _>, T<"x", _, _>, T<"x", _, _, _>> == one_all_to_all);
+static_assert(counts<"egcm,emh->egch", T<"x", _, _, _>, T<"x", _, _>, T<"x", _, _, _>> == nothing);
+static_assert(counts<"egch,ehm->gecm", T<"x", _, _, _>, T<"x", _, _>, T<"x", _, _, _>> == one_all_to_all);
+static_assert(counts<"gsm,me->gse", T<"x", _, _>, T<_, _>, T<"x", _, _>> == nothing);
+
+static_assert(counts<"ab->a", T<"x", _>, T<"x">> == nothing);
+static_assert(counts<"ab->b", T<"x", _>, T<_>> == one_all_reduce);
+
+}  // namespace lowering_table
+
+// ---- T48: two axes ---------------------------------------------------------------------------------------------------
+using Grid = Mesh<Axis<"x">, Axis<"y">>;
+template <AxisNames... Entries>
+using T = ShardedTensor<Grid, Spec<Entries...>>;
+
+static_assert(counts<"bd,df->bf", T<"x", _>, T<_, "y">, T<"x", "y">> == nothing);
+
+// ---- The planner's table, row by row: a and b are what the axis splits, o what it is to split ------------------------
+// a = b = a letter that the result keeps
+static_assert(counts<"nab,nbc->nac", T<"x", _, _>, T<"x", _, _>, T<"x", _, _>> == nothing);
+static_assert(counts<"nab,nbc->nac", T<"x", _, _>, T<"x", _, _>, T<_, "x", _>> == one_all_to_all);
+static_assert(counts<"nab,nbc->nac", T<"x", _, _>, T<"x", _, _>, T<_, _, _>> == one_all_gather);
+// a = b = a contracted letter
+static_assert(counts<"ab,bc->ac", T<_, "x">, T<"x", _>, T<_, _>> == one_all_reduce);
+static_assert(counts<"ab,bc->ac", T<_, "x">, T<"x", _>, T<_, "x">> == one_reduce_scatter);
+static_assert(counts<"ab,bc->ac", T<_, "x">, T<"x", _>, T<_, _, partial("x")>> == nothing, "the sum is left to later");
+// one operand is split, the other holds the letter whole: it is sliced
+static_assert(counts<"nab,nbc->nac", T<"x", _, _>, T<_, _, _>, T<"x", _, _>> == nothing);
+static_assert(plan_of<"nab,nbc->nac", T<"x", _, _>, T<_, _, _>, T<"x", _, _>>.operand_moves[1].steps[0].movement == Movement::slice);
+static_assert(counts<"ab,bc->ac", T<_, "x">, T<_, _>, T<_, _>> == one_all_reduce);
+static_assert(counts<"ab,bc->ac", T<_, _>, T<"x", _>, T<"x", _>> == one_reduce_scatter);
+static_assert(counts<"ab,bc->ac", T<_, _>, T<"x", _>, T<_, _, partial("x")>> == nothing);
+// one operand is split, the other lacks the letter
+static_assert(counts<"ab,bc->ac", T<"x", _>, T<_, _>, T<"x", _>> == nothing);
+static_assert(counts<"ab,bc->ac", T<"x", _>, T<_, _>, T<_, "x">> == one_all_to_all);
+static_assert(counts<"ab,bc->ac", T<"x", _>, T<_, _>, T<_, _>> == one_all_gather);
+static_assert(plan_of<"ab,bc->ac", T<"x", _>, T<_, _>, T<_, _>>.result_move.all_gather == 1, "of the result, not of an operand");
+// two letters: an all-to-all where the other operand has the letter, else an all-gather
+static_assert(must_move(fault<"ab,bc->ac", T<"x", _>, T<"x", _>, T<_, _>>, 0, 0, 'b'));
+static_assert(counts<"ab,bc->ac", Movable<T<"x", _>>, T<"x", _>, T<_, _>> == Counts{.all_reduce = 1, .all_to_all = 1});
+static_assert(counts<"ab,bc->ac", T<"x", _>, Movable<T<_, "x">>, T<_, _>> == Counts{.all_gather = 2});
+static_assert(counts<"nab,nbc->nac", T<"x", _, _>, Movable<T<_, "x", _>>, T<"x", _, _>> == one_all_to_all);
+// neither is split, the result is to be: both are sliced
+static_assert(counts<"ab,bc->ac", T<_, _>, T<_, _>, T<"x", _>> == nothing);
+static_assert(plan_of<"ab,bc->ac", T<_, _>, T<_, _>, T<"x", _>>.operand_moves[0].steps[0].movement == Movement::slice);
+static_assert(plan_of<"ab,bc->ac", T<_, _>, T<_, _>, T<"x", _>>.result_move.steps.empty());
+// no one
+static_assert(plan_of<"ab,bc->ac", T<_, _>, T<_, _>, T<_, _>>.steps().empty());
+
+// ---- Each axis is planned by itself ----------------------------------------------------------------------------------
+static_assert(counts<"bd,df->bf", T<"x", "y">, T<"y", _>, T<"x", _>> == one_all_reduce, "tensor parallel, second layer");
+static_assert(plan_of<"bd,df->bf", T<"x", "y">, T<"y", _>, T<"x", _>>.result_move.steps[0].axes == AxisSet::of(1), "over y alone");
+static_assert(counts<"bd,df->bf", T<"x", _>, Movable<T<"x", _>>, T<"x", _>> == one_all_gather, "fully sharded weights");
+static_assert(counts<"bd,df->bf", T<"x", _>, Movable<T<"x", "y">>, T<"x", "y">> == one_all_gather, "and tensor parallel");
+static_assert(counts<"bd,bf->df", T<"x", _>, T<"x", _>, T<_, _>> == one_all_reduce, "the gradient of replicated weights");
+static_assert(counts<"bd,bf->df", T<"x", _>, T<"x", _>, T<"x", _>> == one_reduce_scatter, "of fully sharded ones");
+static_assert(counts<"bd,bf->df", T<"x,y", _>, T<"x,y", _>, T<_, _>> == one_all_reduce, "one over both axes");
+static_assert(counts<"bd,bf->df", T<"x,y", _>, T<"x,y", _>, T<"x", "y">> == one_reduce_scatter);
+static_assert(counts<"ab,bc->ac", T<_, "x">, T<_, "y">, T<_, "y">> == one_all_reduce, "x sums, y splits");
+
+// ---- Several axes on one letter: their order is part of the layout ---------------------------------------------------
+static_assert(counts<"ab,bc->ac", T<_, "x,y">, T<"x,y", _>, T<_, _>> == one_all_reduce);
+static_assert(counts<"ab,bc->ac", T<_, "x,y">, T<"x", _>, T<_, _>> == one_all_reduce, "the second operand is sliced once more");
+static_assert(must_reorder(fault<"ab,bc->ac", T<_, "x,y">, T<"y,x", _>, T<_, _>>, 1), "C1");
+static_assert(counts<"ab,bc->ac", T<_, "x,y">, Movable<T<"y,x", _>>, T<_, _>> == Counts{.all_reduce = 1, .exchange = 1});
+static_assert(must_reorder(fault<"ab,bc->ac", T<_, "x,y">, T<"y", _>, T<_, _>>, 1), "y cuts what x left, not the whole");
+static_assert(counts<"ab,bc->ac", T<"x,y", _>, T<_, _>, T<"y,x", _>> == one_exchange, "the declared order");
+static_assert(counts<"gsec,gsm->egcm", T<"x,y", _, _, _>, T<"x,y", _, _>, T<"y", "x", _, _>> == one_all_to_all, "the quickstart's dispatch");
+static_assert(plan_of<"gsec,gsm->egcm", T<"x,y", _, _, _>, T<"x,y", _, _>, T<"y", "x", _, _>>.result_move.steps[0].axes == AxisSet::of(1));
+
+// ---- Unreduced sums --------------------------------------------------------------------------------------------------
+static_assert(counts<"ab,bc->ac", T<_, _, partial("x")>, T<_, _>, T<_, _>> == one_all_reduce, "the product is linear: reduce the result");
+static_assert(counts<"ab,bc->ac", T<_, _, partial("x")>, T<_, _>, T<"x", _>> == one_reduce_scatter);
+static_assert(counts<"ab,bc->ac", T<_, _, partial("x")>, T<_, "y">, T<_, "y", partial("x")>> == nothing);
+static_assert(must_reduce(fault<"ab,bc->ac", T<_, _, partial("x")>, T<_, "x">, T<_, "x">>, 0, 0));
+static_assert(must_reduce(fault<"ab,bc->ac", T<_, _, partial("x")>, T<_, _, partial("x")>, T<_, _>>, 0, 0));
+static_assert(counts<"ab,bc->ac", Movable<T<_, _, partial("x")>>, T<_, "x">, T<_, "x">> == one_all_reduce);
+static_assert(counts<"ab,bc->ac", Movable<T<_, _, partial("x")>>, T<"x", _>, T<_, _, partial("x")>> == one_reduce_scatter);
+static_assert(counts<"ab->ba", T<_, _, partial("x")>, T<_, _, partial("x")>> == nothing);
+
+// ---- One operand -----------------------------------------------------------------------------------------------------
+static_assert(counts<"ab->ba", T<"x", _>, T<_, "x">> == nothing, "a transpose is local");
+static_assert(counts<"ab->ba", T<"x", _>, T<"x", _>> == one_all_to_all);
+static_assert(counts<"ab->", T<"x", "y">, T<>> == one_all_reduce);
+static_assert(counts<"ab->a", T<"x", "y">, T<"x">> == one_all_reduce);
+static_assert(counts<"ab->a", T<"x", "y">, T<"x,y">> == one_reduce_scatter);
+static_assert(counts<"ii->i", T<_, _>, T<"x">> == nothing, "the diagonal is taken of the whole, then sliced");
+
+// ---- Propagated specs ------------------------------------------------------------------------------------------------
+static_assert(std::is_same_v<propagated<"ab,bc->ac", Grid, T<"x", _>, T<_, "y">>, Spec<"x", "y">>);
+static_assert(std::is_same_v<propagated<"ab,bc->ac", Grid, T<_, "x">, T<"x", _>>, Spec<_, _>>, "sums are reduced");
+static_assert(counts<"ab,bc->ac", T<_, "x">, T<"x", _>> == one_all_reduce);
+static_assert(std::is_same_v<propagated<"ab,bc->ac", Grid, T<"x,y", _>, T<_, _>>, Spec<"x,y", _>>);
+static_assert(std::is_same_v<propagated<"ab,bc->ac", Grid, T<_, _, partial("y")>, T<_, "x">>, Spec<_, "x", partial("y")>>, "sums that came in stay");
+static_assert(counts<"ab,bc->ac", T<_, _, partial("y")>, T<_, "x">> == nothing);
+static_assert(std::is_same_v<propagated<"egcm,emh->egch", Grid, T<"y", "x", _, _>, T<"y", _, _>>, Spec<"y", "x", _, _>>);
+
+}  // namespace

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The text of an einsum. What is malformed and how the compiler says so is in compile_fail/.
+#include <gshard/einsum/subscripts.hpp>
+
+namespace {
+
+using namespace gshard;
+using Fault = gshard::detail::SubscriptsFault;
+
+consteval Fault fault_of(std::string_view text) { return gshard::detail::parse_subscripts(text).fault; }
+
+static_assert(subscripts_of<"ab,bc->ac"> == Subscripts{{Labels{'a', 'b'}, Labels{'b', 'c'}}, {'a', 'c'}});
+static_assert(subscripts_of<"gsec,gsm->egcm"> == Subscripts{{Labels{'g', 's', 'e', 'c'}, Labels{'g', 's', 'm'}}, {'e', 'g', 'c', 'm'}});
+static_assert(subscripts_of<"ab->ba"> == Subscripts{{Labels{'a', 'b'}}, {'b', 'a'}});
+static_assert(subscripts_of<"ab->"> == Subscripts{{Labels{'a', 'b'}}, {}});
+static_assert(subscripts_of<",->"> == Subscripts{{Labels{}, Labels{}}, {}}, "two scalars");
+static_assert(subscripts_of<",ab->ab"> == Subscripts{{Labels{}, Labels{'a', 'b'}}, {'a', 'b'}}, "a scalar times a matrix");
+static_assert(subscripts_of<"iij->ij"> == Subscripts{{Labels{'i', 'i', 'j'}}, {'i', 'j'}});
+static_assert(subscripts_of<"Ab,bC->AC"> == Subscripts{{Labels{'A', 'b'}, Labels{'b', 'C'}}, {'A', 'C'}});
+static_assert(subscripts_of<" ab , bc -> ac "> == subscripts_of<"ab,bc->ac">, "blanks say nothing");
+static_assert(subscripts_of<"abcdefgh->hgfedcba">.result.size() == 8);
+
+static_assert(fault_of("ab,bc").kind == Fault::malformed, "no arrow");
+static_assert(fault_of("").kind == Fault::malformed);
+static_assert(fault_of("a1->a").kind == Fault::malformed);
+static_assert(fault_of("a.b->a").kind == Fault::malformed);
+static_assert(fault_of("ab->a,b").kind == Fault::malformed, "one result");
+static_assert(fault_of("ab->b->a").kind == Fault::malformed);
+static_assert(fault_of("ab-ac").kind == Fault::malformed);
+static_assert(fault_of("a,b,c->abc").kind == Fault::malformed, "at most two operands");
+static_assert(fault_of("abcdefghi->a").kind == Fault::too_long, "F8: Kokkos views stop at 8 dimensions");
+static_assert(fault_of("abcd,efghi->abcdefghi").kind == Fault::too_long);
+static_assert(fault_of("ab,bc->ad").kind == Fault::result_letter_in_no_operand && fault_of("ab,bc->ad").letter == 'd');
+static_assert(fault_of("ab,bc->aca").kind == Fault::result_letter_twice && fault_of("ab,bc->aca").letter == 'a');
+
+}  // namespace
