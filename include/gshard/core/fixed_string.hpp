@@ -7,15 +7,20 @@
 namespace gshard {
 
 /// A string literal as a template argument, as in `Axis<"data">` or `einsum<"ab,bc->ac">`.
-template <std::size_t Size>
+/// One class for all lengths: nvcc cannot deduce a template argument whose type is itself deduced, as that of a template over the length would be.
 struct FixedString {
-  char text[Size]{};
+  static constexpr std::size_t capacity = 64;
+  char text[capacity]{};
 
+  template <std::size_t Size>
   consteval FixedString(char const (&literal)[Size]) {
-    for (std::size_t i = 0; i < Size; ++i) text[i] = literal[i];
+    static_assert(Size <= capacity, "gshard: a name or the subscripts of an einsum have at most 63 characters");
+    for (std::size_t i = 0; i + 1 < Size; ++i) text[i] = literal[i];
   }
 
-  constexpr std::string_view view() const { return {text, Size - 1}; }
+  constexpr std::string_view view() const { return {text}; }
+
+  friend constexpr bool operator==(FixedString const&, FixedString const&) = default;
 };
 
 }  // namespace gshard
