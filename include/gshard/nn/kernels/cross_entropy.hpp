@@ -31,8 +31,8 @@ KOKKOS_FORCEINLINE_FUNCTION LogitSummary<T> summarize_logits(T const* logits, st
   return summary;
 }
 
-/// The loss of a row of `vocabulary` logits: -sum_v q_v log p_v with q = (1 - smoothing) * one_hot + smoothing / vocabulary. Differences to the
-/// largest logit come first, so the loss is as exact for logits about 1e4 as for those about 0.
+/// The loss of a row of `vocabulary` logits: -sum_v q_v log p_v with q = (1 - smoothing) * one_hot + smoothing / vocabulary. Differences to
+/// the largest logit come first, so the loss is as exact for logits about 1e4 as for those about 0.
 template <class T>
 KOKKOS_FORCEINLINE_FUNCTION T smoothed_loss(LogitSummary<T> const& summary, T smoothing, std::int64_t vocabulary) {
   T const log_powers = Kokkos::log(summary.power_sum);
@@ -126,10 +126,11 @@ struct CrossEntropyBackwardKernel {
   }
 };
 
-/// Cross entropy with label smoothing on each row: -sum_v q_v log softmax(logits)_v, where q is 1 - smoothing + smoothing / V for the target and
-/// smoothing / V for every other entry. logits (rows, V); targets (rows), where a negative one marks padding, whose loss is 0 and whose
-/// logits are not read; a target of V or more is a precondition violated. losses, log_sums (rows): the loss, and log(sum exp(logits)) for
-/// the backward pass (and for a z-loss). The mean over the real tokens is the caller's: it is over the ranks' tokens together.
+/// Cross entropy with label smoothing on each row: -sum_v q_v log softmax(logits)_v, where q is 1 - smoothing + smoothing / V for the
+/// target and smoothing / V for every other entry. logits (rows, V); targets (rows), where a negative one marks padding, whose loss is 0
+/// and whose logits are not read; a target of V or more is a precondition violated. losses, log_sums (rows): the loss, and log(sum
+/// exp(logits)) for the backward pass (and for a z-loss). The mean over the real tokens is the caller's: it is over the ranks' tokens
+/// together.
 template <class T, class MemorySpace>
 void cross_entropy(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets, Rank1<T, MemorySpace> losses,
                    Rank1<T, MemorySpace> log_sums, T smoothing = T(0)) {
@@ -148,16 +149,15 @@ void cross_entropy_summary(Rank2<T const, MemorySpace> logits, Rank1<int const, 
 }
 
 /// The gradient of scale * upstream * sum of the losses: d logits = scale * upstream * (softmax(logits) - q), zeros for padding. `scale` is
-/// typically 1 / tokens; `upstream` a scalar in the memory space, 1 where it is an empty view. `gradient` may be `logits`. Where the vocabulary
-/// is split, `logits` are the columns [first, first + columns) of `vocabulary`; 0 stands for all columns.
+/// typically 1 / tokens; `upstream` a scalar in the memory space, 1 where it is an empty view. `gradient` may be `logits`. Where the
+/// vocabulary is split, `logits` are the columns [first, first + columns) of `vocabulary`; 0 stands for all columns.
 template <class T, class MemorySpace>
 void cross_entropy_backward(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets, Rank1<T const, MemorySpace> log_sums,
                             Rank2<T, MemorySpace> gradient, T scale = T(1), T smoothing = T(0), Rank0<T const, MemorySpace> upstream = {},
                             std::int64_t first = 0, std::int64_t vocabulary = 0) {
   if (vocabulary == 0) vocabulary = extent(logits, 1);
-  for_each_row<MemorySpace>("gshard::cross_entropy_backward", extent(logits, 0),
-                            CrossEntropyBackwardKernel<T, MemorySpace>{logits, targets, log_sums, gradient, upstream, scale, smoothing, first,
-                                                                       vocabulary});
+  CrossEntropyBackwardKernel<T, MemorySpace> const kernel{logits, targets, log_sums, gradient, upstream, scale, smoothing, first, vocabulary};
+  for_each_row<MemorySpace>("gshard::cross_entropy_backward", extent(logits, 0), kernel);
 }
 
 }  // namespace gshard::nn::detail

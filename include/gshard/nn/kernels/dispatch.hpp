@@ -133,8 +133,8 @@ void combine(Rank4<T const, MemorySpace> slots, Rank3<int const, MemorySpace> ex
                             SlotsToTokens<T, MemorySpace>{slots, expert, slot, weight, tokens});
 }
 
-/// The gradient of combine with respect to the slots (E, G, C, M): the weight of the slot's route times upstream (G, S, M) at its token, zeros for
-/// an empty slot.
+/// The gradient of combine with respect to the slots (E, G, C, M): the weight of the slot's route times upstream (G, S, M) at its token,
+/// zeros for an empty slot.
 template <class T, class MemorySpace>
 void combine_slots_backward(Rank3<T const, MemorySpace> upstream, Rank3<int const, MemorySpace> token_of_slot,
                             Rank3<int const, MemorySpace> expert, Rank3<T const, MemorySpace> weight, Rank4<T, MemorySpace> gradient) {
@@ -142,8 +142,8 @@ void combine_slots_backward(Rank3<T const, MemorySpace> upstream, Rank3<int cons
                             TokensToSlots<T, MemorySpace>{upstream, token_of_slot, expert, weight, gradient});
 }
 
-/// The gradient of combine with respect to the weights (G, S, 2): the product of upstream (G, S, M) at the token with the slot's row; 0 for a
-/// dropped choice.
+/// The gradient of combine with respect to the weights (G, S, 2): the product of upstream (G, S, M) at the token with the slot's row; 0 for
+/// a dropped choice.
 template <class T, class MemorySpace>
 void combine_weights_backward(Rank3<T const, MemorySpace> upstream, Rank4<T const, MemorySpace> slots,
                               Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot, Rank3<T, MemorySpace> gradient) {

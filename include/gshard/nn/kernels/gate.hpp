@@ -95,7 +95,8 @@ struct GateChoices {
   }
 };
 
-/// Gives slots to one group's choices, all first ones before any second one. Every choice advances its expert's count, whether it is kept or not.
+/// Gives slots to one group's choices, all first ones before any second one. Every choice advances its expert's count, whether it is kept
+/// or not.
 template <class T, class MemorySpace>
 struct GateSlotsByGroup {
   Routes<T, MemorySpace> routes;
@@ -201,10 +202,10 @@ struct GateBalance {
 };
 
 /// Top-2 gating: Algorithm 1 of the paper, on gates (G, S, E) that are a softmax already; C is the extent of routes.token_of_slot. `real`
-/// (G, S) is 0 for padding, which is neither routed nor counted; empty: all tokens are real. In each group, tokens take slots in order, all first
-/// choices before any second one; a choice that finds C or more before it is dropped. The weights are g1/(g1+g2) and g2/(g1+g2), and are
-/// not normalised again after a drop. A second choice dropped by chance still advances its expert's count (line 22), so it leaves a slot
-/// empty; one whose weight is 0 is dropped under either policy. Equal gates: the lower expert goes first.
+/// (G, S) is 0 for padding, which is neither routed nor counted; empty: all tokens are real. In each group, tokens take slots in order, all
+/// first choices before any second one; a choice that finds C or more before it is dropped. The weights are g1/(g1+g2) and g2/(g1+g2), and
+/// are not normalised again after a drop. A second choice dropped by chance still advances its expert's count (line 22), so it leaves a
+/// slot empty; one whose weight is 0 is dropped under either policy. Equal gates: the lower expert goes first.
 template <class T, class MemorySpace>
 void top2_gate(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> real, SecondChoice<T, MemorySpace> second,
                Routes<T, MemorySpace> routes, GateStatistics<T, MemorySpace> statistics) {

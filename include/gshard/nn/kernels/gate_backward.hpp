@@ -49,9 +49,9 @@ struct GateBackwardKernel {
 };
 
 /// The gradient of top2_gate with respect to the gates (G, S, E), overwritten: of the weights, whose gradient is weight_upstream (G, S, 2),
-/// read where a choice was kept alone; and of the balance loss, whose gradient is loss_upstream (G), or an empty view for none. Choices, drops
-/// and counts are constants, so the loss pulls on the mean gates alone: c_e / (E S^2) for each real token. expert, slot and first_choices
-/// are what top2_gate gave.
+/// read where a choice was kept alone; and of the balance loss, whose gradient is loss_upstream (G), or an empty view for none. Choices,
+/// drops and counts are constants, so the loss pulls on the mean gates alone: c_e / (E S^2) for each real token. expert, slot and
+/// first_choices are what top2_gate gave.
 template <class T, class MemorySpace>
 void top2_gate_backward(Rank3<T const, MemorySpace> gates, Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot,
                         Rank2<int const, MemorySpace> first_choices, Rank3<T const, MemorySpace> weight_upstream,

@@ -64,7 +64,8 @@ void one_hot_routes(Rank3<int const, MemorySpace> expert, Rank3<int const, Memor
                             OneHotKernel<T, MemorySpace>{expert, slot, weight, weights, mask});
 }
 
-/// The gradient of one_hot_routes with respect to the weights (G, S, 2), from that of the combine tensor (G, S, E, C); the mask is a constant.
+/// The gradient of one_hot_routes with respect to the weights (G, S, 2), from that of the combine tensor (G, S, E, C); the mask is a
+/// constant.
 template <class T, class MemorySpace>
 void one_hot_routes_backward(Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot, Rank4<T const, MemorySpace> upstream,
                              Rank3<T, MemorySpace> gradient) {
