@@ -114,7 +114,7 @@ void translate_corpus(gshard::Runtime& runtime, Options options) {
   Progress progress(shows, options.training.steps, options.loss_curve);
   train(grid, model, data.train.tokens, options.training, std::ref(progress));
 
-  auto const outputs = texts(data.tokenizer, translate(grid, model, data.test.tokens, options.training.batches, options.model.longest / 2));
+  auto const outputs = texts(data.tokenizer, translate(grid, model, data.test.tokens, options.training.batches));
   if (!shows) return;
   Baselines const simple = baselines(data);
   std::cout << "\nBLEU on " << data.test.pairs.size() << " held-out pairs\n"

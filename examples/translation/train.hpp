@@ -32,8 +32,8 @@ struct Step {
 void train(Grid const& grid, Model& model, std::vector<TokenPair> const& pairs, TrainingOptions const& options,
            std::function<void(Step const&)> const& report);
 
-/// The most likely translations, word by word (greedy), in the order of `pairs`, the same on every rank.
-std::vector<std::vector<std::int32_t>> translate(Grid const& grid, Model& model, std::vector<TokenPair> const& pairs, BatchOptions const& batches,
-                                                 std::int64_t longest);
+/// The most likely translations, word by word (greedy), in the order of `pairs`, the same on every rank. A translation is at most about twice as long as
+/// its source.
+std::vector<std::vector<std::int32_t>> translate(Grid const& grid, Model& model, std::vector<TokenPair> const& pairs, BatchOptions const& batches);
 
 }  // namespace translation

@@ -173,6 +173,8 @@ class Transformer {
     decoder_norm_.for_each_parameter(visit);
   }
 
+  TransformerOptions const& options() const { return options_; }
+
   /// The number of parameters in the whole model.
   std::int64_t parameters() {
     std::int64_t count = 0;
@@ -182,7 +184,8 @@ class Transformer {
 
  private:
   Transformer(Mesh const& mesh, TransformerOptions const& options, Initializer initializer)
-      : table_(initializer.normal<Matrix>(mesh, {options.vocabulary, options.model}, deviation(options.model), "embedding")),
+      : options_(options),
+        table_(initializer.normal<Matrix>(mesh, {options.vocabulary, options.model}, deviation(options.model), "embedding")),
         places_(initializer.normal<Matrix>(mesh, {options.longest, options.model}, deviation(options.model), "positions")),
         encoder_norm_(mesh, initializer, options.model),
         decoder_norm_(mesh, initializer, options.model) {
@@ -251,6 +254,7 @@ class Transformer {
     else return Scalar(table_.value.mesh());
   }
 
+  TransformerOptions options_;
   Parameter<Matrix> table_;   ///< (V, M)
   Parameter<Matrix> places_;  ///< (L, M)
   std::vector<detail::EncoderBlock<Mesh, Dense, T, MemorySpace>> dense_encoder_;
