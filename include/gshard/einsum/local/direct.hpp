@@ -4,23 +4,12 @@
 #include <algorithm>
 #include <cstdint>
 
+#include <gshard/einsum/local/cost.hpp>
 #include <gshard/einsum/local/direct_kernels.hpp>
 #include <gshard/einsum/local/units.hpp>
 #include <gshard/tensor/loop_nest.hpp>
 
 namespace gshard::detail {
-
-/// Whether an output loop reads every operand contiguously, or not at all.
-constexpr bool is_contiguous_output(Unit const& unit) {
-  std::int64_t const a = unit.strides[operand_a];
-  std::int64_t const b = unit.strides[operand_b];
-  return (a == 0 || a == 1) && (b == 0 || b == 1) && a + b > 0;
-}
-
-/// Whether a summing loop reads both operands contiguously.
-constexpr bool is_contiguous_sum(Unit const& unit, bool binary) {
-  return unit.strides[operand_a] == 1 && (!binary || unit.strides[operand_b] == 1);
-}
 
 /// Distributes the units over the loops of the direct kernels. Sets `dot` where the vector loop is the sum.
 template <class T, bool Binary>

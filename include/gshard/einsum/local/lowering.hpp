@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include <gshard/core/static_vector.hpp>
+#include <gshard/einsum/local/cost.hpp>
 #include <gshard/einsum/local/local_tensor.hpp>
 #include <gshard/einsum/local/units.hpp>
 
@@ -42,36 +43,12 @@ constexpr bool is_matrix_product(Lowering const& lowering) {
          is_matrix(lowering, lowering.m, lowering.n, operand_c);
 }
 
-/// Costs in units of one multiplication of a large matrix product, measured on one x86-64 core with OpenBLAS: what matters is their ratio.
-struct Cost {
-  static constexpr double call = 5000;   ///< one library call
-  static constexpr double touch = 6;     ///< an element packed, read or written by a matrix product
-  static constexpr double permute = 64;  ///< an element moved to or from a temporary
-  static constexpr double vector = 16;   ///< a multiplication in the direct kernel's contiguous inner loop
-  static constexpr double scalar = 64;   ///< in its strided inner loop
-  static constexpr double vector_start = 400;
-};
-
 constexpr double matrix_product_cost(Lowering const& lowering) {
   double const m = static_cast<double>(lowering.extent(lowering.m));
   double const n = static_cast<double>(lowering.extent(lowering.n));
   double const k = static_cast<double>(lowering.extent(lowering.k));
-  double const calls = static_cast<double>(iterations(lowering.units)) / (m * n * k);
-  return calls * (Cost::call + m * n * k + Cost::touch * (m * n + m * k + n * k));
-}
-
-constexpr double direct_cost(Units const& units) {
-  double const total = static_cast<double>(iterations(units));
-  double best = total * Cost::scalar;
-  for (Unit const& unit : units) {
-    std::int64_t const a = unit.strides[operand_a];
-    std::int64_t const b = unit.strides[operand_b];
-    std::int64_t const c = unit.strides[operand_c];
-    bool const contiguous = (a == 0 || a == 1) && (b == 0 || b == 1) && (c == 1 || (c == 0 && a == b));
-    double const cost = total * Cost::vector + total / static_cast<double>(unit.extent) * Cost::vector_start;
-    if (contiguous && cost < best) best = cost;
-  }
-  return best;
+  bool const contiguous = lowering.stride(lowering.k, operand_a) == 1 && lowering.stride(lowering.k, operand_b) == 1;
+  return matrix_product_cost(static_cast<double>(iterations(lowering.units)) / (m * n * k), m, n, k, contiguous);
 }
 
 /// Appends the units of one kind, outermost first as the tensor `order` walks them.
