@@ -120,7 +120,7 @@ int main(int argc, char** argv) {
     if (!runtime.is_root()) std::erase_if(arguments, [](std::string_view argument) { return argument.starts_with("--benchmark_out"); });
     int count = static_cast<int>(arguments.size());
     benchmark::Initialize(&count, arguments.data());
-    for (auto const& [name, work] : {std::pair{"all_to_all", all_to_all}, std::pair{"reshard/rows_to_columns", rows_to_columns}})
+    for (auto const& [name, work] : {std::pair{"all_to_all", &all_to_all}, std::pair{"reshard/rows_to_columns", &rows_to_columns}})
       benchmark::RegisterBenchmark(name, [work = work, &runtime](benchmark::State& state) { work(state, runtime); })
           ->Arg(64 << 10)
           ->Arg(1 << 20)
