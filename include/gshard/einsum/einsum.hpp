@@ -76,11 +76,11 @@ consteval EinsumPlan planned() {
   if constexpr (check_operands<Text, OperandTensor<Operands>...>()) {
     if constexpr (std::is_void_v<Result>) {
       constexpr EinsumPlan plan = plan_einsum(einsum_facts<Text, Operands...>({}));
-      report_fault<Text, plan, OperandTensor<Operands>...>();
+      report_fault<Text, plan.fault, OperandTensor<Operands>...>();
       return plan;
     } else if constexpr (check_result<Text, Result, OperandTensor<Operands>...>()) {
       constexpr EinsumPlan plan = plan_einsum(einsum_facts<Text, Operands...>(Result::layout));
-      report_fault<Text, plan, OperandTensor<Operands>...>();
+      report_fault<Text, plan.fault, OperandTensor<Operands>...>();
       return plan;
     }
   }
@@ -117,11 +117,25 @@ LocalTensor<typename Tensor::value_type const> local_operand(Tensor const& tenso
 template <class Plan, AnyTensor Produced, AnyTensor... Held>
 void contract_blocks(Produced const& produced, Held const&... held) {
   using Space = typename Produced::memory_space;
+  using T = typename Produced::value_type;
   Scratch<Space> scratch(produced.mesh().memory());
-  LocalTensor<typename Produced::value_type> const result{produced.data(), Plan::subscripts.result, produced.local_extents()};
-  [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {
-    contract<Space>(local_operand(held, Plan::subscripts.operands[static_cast<int>(Operand)])..., result, false, scratch);
-  }(std::index_sequence_for<Held...>{});
+  auto contract_into = [&](LocalTensor<T> const& result) {
+    [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {
+      contract<Space>(local_operand(held, Plan::subscripts.operands[static_cast<int>(Operand)])..., result, false, scratch);
+    }(std::index_sequence_for<Held...>{});
+  };
+  LabelledStrides const once = labelled_strides(Plan::subscripts.result, produced.local_extents());
+  if (once.labels == Plan::subscripts.result) {
+    contract_into({produced.data(), Plan::subscripts.result, produced.local_extents()});
+  } else {
+    // The gradient of a diagonal: it lies on the diagonal, among zeros.
+    LocalTensor<T> const diagonal{scratch.template get<T>(product(once.extents)), once.labels, once.extents};
+    contract_into(diagonal);
+    if (produced.local_size() > 0) {
+      Kokkos::deep_copy(produced.flat(), T{});
+      copy_strided<T, Space>(produced.data(), once.strides, diagonal.data, packed_strides(once.extents), once.extents);
+    }
+  }
   typename Produced::execution_space{}.fence("gshard::einsum: temporaries end here");
 }
 

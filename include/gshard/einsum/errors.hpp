@@ -100,10 +100,9 @@ consteval bool check_result() {
   return letters == Result::rank && same_mesh;
 }
 
-template <FixedString Text, EinsumPlan Plan, class First, class...>
+template <FixedString Text, PlanFault fault, class First, class...>
 consteval void report_fault() {
   using Name = TextLetters<Text>;
-  constexpr PlanFault fault = Plan.fault;
   if constexpr (fault.kind != PlanFault::none) {
     using AxisName = NameOf<AxisNames{First::mesh_type::name(fault.axis), false}>;
     if constexpr (fault.kind == PlanFault::operand_must_move)

@@ -75,6 +75,13 @@ constexpr bool is_repeated(Labels const& labels, char letter) {
   return count > 1;
 }
 
+/// Whether some tensor of the einsum has `letter` twice. In gradients of einsums that take a diagonal, the result has.
+constexpr bool is_repeated(Subscripts const& subscripts, char letter) {
+  bool repeated = is_repeated(subscripts.result, letter);
+  for (Labels const& operand : subscripts.operands) repeated = repeated || is_repeated(operand, letter);
+  return repeated;
+}
+
 /// What one mesh axis does during the local contraction: it splits `letter`, or nothing; or it passes an operand's unreduced sum on to the result.
 struct AxisRole {
   char letter = '\0';
@@ -97,8 +104,8 @@ constexpr AxisRole role_of_axis(EinsumFacts const& facts, int axis) {
   bool const binary = facts.operands.size() == 2;
   auto letter_in = [&](int operand) {
     char const letter = split_letter(subscripts.operands[operand], facts.operands[operand], axis);
-    // Blocks of two dimensions do not meet on the diagonal: a repeated letter is held whole.
-    return is_repeated(subscripts.operands[operand], letter) ? '\0' : letter;
+    // Blocks of two dimensions do not meet on the diagonal: a letter that some tensor repeats is held whole by all.
+    return is_repeated(subscripts, letter) ? '\0' : letter;
   };
   char const left = letter_in(0);
   char const right = binary ? letter_in(1) : '\0';
@@ -115,9 +122,7 @@ constexpr AxisRole role_of_axis(EinsumFacts const& facts, int axis) {
     return {subscripts.operands[0].contains(right) ? right : left};
   }
   if (left != '\0' || right != '\0') return {left != '\0' ? left : right};
-  for (Labels const& operand : subscripts.operands)
-    if (is_repeated(operand, wanted)) return {};
-  return {wanted};
+  return {is_repeated(subscripts, wanted) ? '\0' : wanted};
 }
 
 /// The axes that split `letter` during the contraction, in the order that lets most operands stay as they are.
