@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+// Einsums of sharded tensors against loops over all letters: a table of subscripts and specs, on every mesh of two axes, with even, uneven, tiny and
+// empty extents. Elements are small integers, so results are exact.
+#include "dense_reference.hpp"
+#include "mpi_test.hpp"
+
+#include <string>
+#include <tuple>
+#include <type_traits>
+
+#include <gshard/einsum.hpp>
+#include <gshard/expr.hpp>
+#include <gshard/reshard.hpp>
+
+namespace {
+
+using namespace gshard;
+using namespace gshard::test;
+
+template <class T, class Spec>
+using Of = ShardedTensor<TwoAxes, Spec, T>;
+template <AxisNames... Entries>
+using On = ShardedTensor<TwoAxes, Spec<Entries...>, double>;
+
+/// The result spec is left to the plan.
+struct Propagated {};
+
+/// An operand that may move.
+template <class Spec>
+struct Moving {};
+
+template <FixedString Text, class Result, class... Operands>
+struct Row {};
+
+template <class Type>
+struct OperandSpec {
+  using spec = Type;
+  static auto wrapped(auto const& tensor) { return tensor; }
+};
+template <class Type>
+struct OperandSpec<Moving<Type>> {
+  using spec = Type;
+  static auto wrapped(auto const& tensor) { return movable(tensor); }
+};
+
+/// How long each letter is.
+struct Lengths {
+  char const* name;
+  std::array<std::int64_t, 5> cycle;
+  std::int64_t operator()(char letter) const { return cycle[static_cast<std::size_t>(letter - 'a') % cycle.size()]; }
+};
+
+std::array<Lengths, 4> const lengths = {{{"even", {4, 8, 4, 8, 12}}, {"uneven", {5, 7, 3, 6, 2}}, {"tiny", {1, 2, 1, 1, 2}}, {"empty", {3, 0, 4, 1, 2}}}};
+
+Extents extents_of(Labels const& labels, Lengths const& length) {
+  Extents extents;
+  for (char label : labels) extents.push_back(length(label));
+  return extents;
+}
+
+template <class T, FixedString Text, class Result, class... Operands>
+void check_row(TwoAxes const& mesh, Lengths const& length, Row<Text, Result, Operands...>) {
+  constexpr Subscripts subscripts = subscripts_of<Text>;
+  int operand = 0;
+  std::vector<Dense> dense;
+  std::string specs;
+  auto make = [&]<class Operand>(std::type_identity<Operand>) {
+    using Tensor = Of<T, typename OperandSpec<Operand>::spec>;
+    auto const tensor = filled<Tensor>(mesh, extents_of(subscripts.operands[operand], length), operand + 1);
+    dense.push_back({tensor.extents(), dense_values_of(tensor, operand + 1)});
+    specs += gshard::detail::text_of<TwoAxes>(Tensor::layout);
+    ++operand;
+    return tensor;
+  };
+  std::tuple<Of<T, typename OperandSpec<Operands>::spec>...> const tensors{make(std::type_identity<Operands>{})...};
+  auto const expression = std::apply([](auto const&... tensor) { return einsum<Text>(OperandSpec<Operands>::wrapped(tensor)...); }, tensors);
+  auto const result = [&] {
+    if constexpr (std::is_same_v<Result, Propagated>) return expression.eval();
+    else return static_cast<Of<T, Result>>(expression);
+  }();
+  Dense const expected = dense_einsum(Text.view(), dense);
+  INFO(std::string(Text.view()), " of ", specs, " as ", gshard::detail::text_of<TwoAxes>(result.layout), " on mesh (", mesh.text(), "), ", length.name);
+  CHECK(result.extents() == expected.extents);
+  CHECK(difference(result, expected.values) == "");
+}
+
+template <class T, class... Rows>
+void check_table(std::tuple<Rows...>) {
+  for (auto const& shape : two_axis_shapes()) {
+    TwoAxes const mesh(runtime(), shape);
+    for (Lengths const& length : lengths) (check_row<T>(mesh, length, Rows{}), ...);
+  }
+}
+
+using Matrices = std::tuple<
+    // nothing moves
+    Row<"ab,bc->ac", Spec<_, _>, Spec<_, _>, Spec<_, _>>, Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Spec<_, _>>,
+    Row<"ab,bc->ac", Spec<_, "x">, Spec<_, _>, Spec<_, "x">>, Row<"ab,bc->ac", Spec<"x", "y">, Spec<"x", _>, Spec<_, "y">>,
+    Row<"ab,bc->ac", Spec<"x,y", _>, Spec<"x,y", _>, Spec<_, _>>, Row<"ab,bc->ac", Spec<"x", "y">, Spec<_, _>, Spec<_, _>>,
+    // sums
+    Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x">, Spec<"x", _>>, Row<"ab,bc->ac", Spec<"x", _>, Spec<_, "x">, Spec<"x", _>>,
+    Row<"ab,bc->ac", Spec<_, "x">, Spec<_, "x">, Spec<"x", _>>, Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x,y">, Spec<"x,y", _>>,
+    Row<"ab,bc->ac", Spec<"x", "y">, Spec<_, "x,y">, Spec<"x,y", _>>, Row<"ab,bc->ac", Spec<"y", _>, Spec<"y", "x">, Spec<"x", _>>,
+    Row<"ab,bc->ac", Spec<_, _, partial("x")>, Spec<_, "x">, Spec<"x", _>>, Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x">, Spec<"x", "y">>,
+    Row<"ab,bc->ac", Spec<"y", _, partial("x")>, Spec<"y", "x">, Spec<"x", _>>, Row<"ab,bc->ac", Spec<_, "y">, Spec<_, "x">, Spec<_, "y">>,
+    // slices of one operand or both
+    Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x">, Spec<_, _>>, Row<"ab,bc->ac", Spec<_, _>, Spec<_, _>, Spec<"x", _>>,
+    Row<"ab,bc->ac", Spec<"y", "x">, Spec<_, _>, Spec<_, _>>, Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x,y">, Spec<"x", _>>,
+    // the result moves
+    Row<"ab,bc->ac", Spec<_, _>, Spec<"x", _>, Spec<_, "y">>, Row<"ab,bc->ac", Spec<_, "x">, Spec<"x", _>, Spec<_, _>>,
+    Row<"ab,bc->ac", Spec<"y", "x">, Spec<"x", _>, Spec<_, "y">>, Row<"ab,bc->ac", Spec<"y,x", _>, Spec<"x,y", _>, Spec<_, _>>,
+    Row<"ab,bc->ac", Spec<_, _, partial("x")>, Spec<"x", _>, Spec<_, _>>,
+    // operands move where they may
+    Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Moving<Spec<"x", _>>>, Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Moving<Spec<_, "x">>>,
+    Row<"ab,bc->ac", Spec<"x", _>, Moving<Spec<"x", _>>, Spec<"x", _>>, Row<"ab,bc->ac", Spec<_, "x">, Moving<Spec<"x", _>>, Moving<Spec<_, "x">>>,
+    Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x,y">, Moving<Spec<"y,x", _>>>, Row<"ab,bc->ac", Spec<"x", "y">, Spec<"x", _>, Moving<Spec<"x", "y">>>,
+    Row<"ab,bc->ac", Spec<_, _>, Moving<Spec<_, "y">>, Moving<Spec<"x,y", _>>>,
+    // unreduced sums come in
+    Row<"ab,bc->ac", Spec<_, _>, Spec<_, _, partial("x")>, Spec<_, _>>, Row<"ab,bc->ac", Spec<"x", _>, Spec<_, _, partial("x")>, Spec<_, "y">>,
+    Row<"ab,bc->ac", Spec<_, "y", partial("x")>, Spec<_, _>, Spec<_, "y", partial("x")>>,
+    Row<"ab,bc->ac", Spec<_, "x">, Moving<Spec<_, _, partial("x")>>, Spec<_, "x">>,
+    Row<"ab,bc->ac", Spec<_, _>, Moving<Spec<_, _, partial("x")>>, Moving<Spec<_, _, partial("x,y")>>>,
+    // propagated
+    Row<"ab,bc->ac", Propagated, Spec<"x", _>, Spec<_, "y">>, Row<"ab,bc->ac", Propagated, Spec<"x", "y">, Spec<"y", _>>,
+    Row<"ab,bc->ac", Propagated, Spec<_, "y,x">, Spec<_, _>>, Row<"ab,bc->ac", Propagated, Spec<_, _, partial("y")>, Spec<_, "x">>>;
+
+using Others = std::tuple<
+    // other orders of letters, batches, outer products
+    Row<"ba,cb->ca", Spec<"x", _>, Spec<"y", _>, Spec<"x", "y">>, Row<"ba,bc->ca", Propagated, Spec<"x", "y">, Spec<"x", _>>,
+    Row<"nab,nbc->nac", Spec<"x", _, _>, Spec<"x", _, _>, Spec<"x", _, _>>, Row<"nab,nbc->nac", Spec<_, "x", _>, Spec<"x", _, _>, Spec<_, _, _>>,
+    Row<"nab,nbc->nac", Propagated, Spec<"x", "y", _>, Spec<"x", _, _>>, Row<"nab,nbc->anc", Spec<_, "y,x", _>, Spec<"y", _, "x">, Spec<"y", "x", _>>,
+    Row<"nab,nbc->nac", Spec<_, _, "y">, Spec<"x", _, _>, Moving<Spec<_, "x", "y">>>, Row<"ac,b->abc", Propagated, Spec<"x", _>, Spec<"y">>,
+    Row<"a,b->ba", Spec<"y", "x">, Spec<"x">, Spec<"y">>, Row<"ab,ab->ab", Spec<"x", "y">, Spec<"x", "y">, Spec<"x", _>>,
+    // the mixture of experts
+    Row<"gsec,gsm->egcm", Spec<"y", "x", _, _>, Spec<"x,y", _, _, _>, Spec<"x,y", _, _>>,
+    Row<"egcm,emh->egch", Propagated, Spec<"y", "x", _, _>, Spec<"y", _, _>>,
+    Row<"egch,ehm->gecm", Spec<"x,y", _, _, _>, Spec<"y", "x", _, _>, Spec<"y", _, _>>,
+    Row<"gsec,gecm->gsm", Spec<"x,y", _, _>, Spec<"x,y", _, _, _>, Spec<"x,y", _, _, _>>, Row<"gsm,me->gse", Propagated, Spec<"x,y", _, _>, Spec<_, _>>,
+    // attention
+    Row<"nqhd,nkhd->nhqk", Propagated, Spec<"x", _, "y", _>, Spec<"x", _, "y", _>>,
+    Row<"nhqk,nkhd->nqhd", Spec<"x", _, "y", _>, Spec<"x", "y", _, _>, Spec<"x", _, "y", _>>,
+    // scalars, vectors, sums
+    Row<"a,a->", Spec<>, Spec<"x">, Spec<"x">>, Row<"a,a->", Spec<partial("x,y")>, Spec<"x,y">, Spec<"x,y">>, Row<",ab->ab", Propagated, Spec<>, Spec<"x", "y">>,
+    Row<"ab,b->a", Spec<"y">, Spec<"x", _>, Spec<_>>, Row<"ab,a->b", Propagated, Spec<"x", _>, Spec<"x">>, Row<"ab,c->ac", Spec<_, _>, Spec<_, "x">, Spec<"y">>,
+    Row<"ab,cd->", Spec<>, Spec<"x", _>, Spec<_, "y">>,
+    // one operand
+    Row<"ab->ba", Spec<_, "x">, Spec<"x", _>>, Row<"ab->ba", Spec<"x", _>, Spec<"x", _>>, Row<"ab->ba", Spec<"y", "x">, Spec<"x", "y">>,
+    Row<"ab->a", Spec<"x">, Spec<"x", "y">>, Row<"ab->b", Spec<"x">, Spec<"x", _>>, Row<"ab->", Spec<>, Spec<"x", "y">>, Row<"abc->cab", Propagated, Spec<"x", "y", _>>,
+    Row<"ab->ba", Spec<_, _>, Spec<_, _, partial("x")>>,
+    // diagonals
+    Row<"aab->ab", Propagated, Spec<_, _, "x">>, Row<"aab->b", Spec<"x">, Spec<_, _, _>>, Row<"aab->a", Spec<"x">, Spec<_, _, "y">>,
+    Row<"aab->ab", Spec<_, _>, Moving<Spec<"x", _, _>>>, Row<"aab,b->a", Spec<_>, Spec<_, _, "x">, Spec<"x">>,
+    Row<"aab,a->b", Spec<_>, Spec<_, _, _>, Moving<Spec<"x">>>, Row<"aab,a->ab", Spec<"x", _>, Spec<_, _, "y">, Spec<_>>>;
+
+}  // namespace
+
+TEST_CASE("matrix products of all kinds of specs") { check_table<double>(Matrices{}); }
+
+TEST_CASE("other subscripts") { check_table<double>(Others{}); }
+
+TEST_CASE("in single precision") {
+  check_table<float>(std::tuple<Row<"ab,bc->ac", Spec<"x", _>, Spec<_, "x">, Spec<"x", _>>, Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Moving<Spec<"x", _>>>,
+                                Row<"gsec,gsm->egcm", Spec<"y", "x", _, _>, Spec<"x,y", _, _, _>, Spec<"x,y", _, _>>,
+                                Row<"nqhd,nkhd->nhqk", Propagated, Spec<"x", _, "y", _>, Spec<"x", _, "y", _>>>{});
+}
+
+TEST_CASE("a result can be declared by a type, by shard, or left open") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  auto const a = filled<On<"x", _>>(mesh, {5, 4}, 1);
+  auto const b = filled<On<_, "y">>(mesh, {4, 6}, 2);
+  auto const expected = dense_einsum("ab,bc->ac", {{a.extents(), dense_values({5, 4}, 1)}, {b.extents(), dense_values({4, 6}, 2)}}).values;
+  On<_, "y"> const declared = einsum<"ab,bc->ac">(a, b);
+  auto const sharded = shard<Spec<"y", "x">>(einsum<"ab,bc->ac">(a, b));
+  auto const open = eval(einsum<"ab,bc->ac">(a, b));
+  static_assert(std::is_same_v<decltype(sharded)::spec_type, Spec<"y", "x">>);
+  static_assert(std::is_same_v<decltype(open)::spec_type, Spec<"x", "y">>);
+  CHECK(difference(declared, expected) == "");
+  CHECK(difference(sharded, expected) == "");
+  CHECK(difference(open, expected) == "");
+}
+
+TEST_CASE("einsums of expressions: maps and other einsums") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  auto const a = filled<On<"x", _>>(mesh, {5, 4}, 1);
+  auto const b = filled<On<_, "y">>(mesh, {4, 6}, 2);
+  auto const c = filled<On<"y", _>>(mesh, {6, 3}, 3);
+  auto hidden = dense_einsum("ab,bc->ac", {{a.extents(), dense_values({5, 4}, 1)}, {b.extents(), dense_values({4, 6}, 2)}});
+  for (double& value : hidden.values) value = value > 0 ? value : 0;
+  auto const expected = dense_einsum("ac,cd->ad", {hidden, {c.extents(), dense_values({6, 3}, 3)}}).values;
+  On<"x", _> const result = einsum<"ac,cd->ad">(relu(einsum<"ab,bc->ac">(a, b)), c);
+  CHECK(difference(result, expected) == "");
+}
+
+TEST_CASE("an unreduced result is reduced when it is told to be, to the same elements") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  auto const a = filled<On<_, "x">>(mesh, {5, 4}, 1);
+  auto const b = filled<On<"x", _>>(mesh, {4, 6}, 2);
+  On<_, _, partial("x")> const parts = einsum<"ab,bc->ac">(a, b);
+  On<_, _> const reduced = einsum<"ab,bc->ac">(a, b);
+  auto const twice = eval(parts + parts);
+  CHECK(to_vector(reshard<Spec<"x", "y">>(parts)) == to_vector(reduced));
+  CHECK(to_vector(twice) == to_vector(eval(2 * reduced)));
+}
+
+// ---- What is refused at run time -------------------------------------------------------------------------------------
+
+namespace {
+
+/// The text of the exception of type `Expected` that `action` throws, or what it did instead.
+template <class Expected, class Action>
+std::string refusal(Action const& action) {
+  try {
+    action();
+    return "nothing thrown";
+  } catch (Expected const& exception) {
+    return exception.what();
+  } catch (std::exception const& exception) {
+    return std::string("another exception: ") + exception.what();
+  }
+}
+
+bool mentions(std::string const& text, std::initializer_list<char const*> parts) {
+  bool all = true;
+  for (char const* part : parts) {
+    CHECK_MESSAGE(text.find(part) != std::string::npos, "'", part, "' is not in: ", text);
+    all = all && text.find(part) != std::string::npos;
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("extents that disagree: every rank throws, naming letter, operand, extents and mesh") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  On<"x", _> const a(mesh, {5, 4}, "left");
+  On<_, "y"> const b(mesh, {3, 6}, "weights");
+  std::string const text = refusal<ExtentError>([&] { (void)einsum<"ab,bc->ac">(a, b).eval(); });
+  mentions(text, {"ab,bc->ac", "letter 'b' has extent 4", "operand 1", "'weights'", "(3, 6)", "has 3", "mesh (x="});
+  CHECK(refusal<ExtentError>([&] { On<_, _> const c = einsum<"ab,bc->ac">(a, b); }) == text);
+  mentions(refusal<ExtentError>([&] { (void)einsum<"aa->a">(On<_, _>(mesh, {2, 3})).eval(); }), {"letter 'a' has extent 2", "has 3"});
+}
+
+TEST_CASE("operands on two meshes of one type: every rank throws, naming both") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  TwoAxes const other(runtime(), two_axis_shapes().back());
+  On<"x", _> const a(mesh, {5, 4}, "left");
+  On<_, "y"> const b(other, {4, 6}, "weights");
+  mentions(refusal<MeshError>([&] { (void)einsum<"ab,bc->ac">(a, b).eval(); }),
+           {"operand 1", "'weights'", "another", mesh.text().c_str(), other.text().c_str()});
+}
+
+// ---- The plan in words -----------------------------------------------------------------------------------------------
+
+TEST_CASE("explain: blocks, flops, and every movement with its bytes") {
+  on_ranks(1, [](Runtime& one) {
+    TwoAxes const mesh(one, {1, 1});
+    auto const text = explain<"ab,bc->ac">(On<"x", _>(mesh, {5, 4}), On<_, "y">(mesh, {4, 6}));
+    mentions(text, {"einsum \"ab,bc->ac\" of double on mesh (x=1, y=1)", "240 flops per rank", "collectives: 0"});
+  });
+  if (ranks() >= 4)
+    on_ranks(4, [](Runtime& four) {
+      TwoAxes const mesh(four, {2, 2});
+      ShardedTensor<TwoAxes, Spec<"x,y", _, _, _>> const mask(mesh, {4, 2, 2, 2});
+      ShardedTensor<TwoAxes, Spec<"x,y", _, _>> const tokens(mesh, {4, 2, 3});
+      ShardedTensor<TwoAxes, Spec<"y", "x", _, _>> const sent(mesh, {2, 4, 2, 3});
+      auto const text = explain<"gsec,gsm->egcm">(mask, tokens, sent);
+      // Each rank contracts one group: 1*2*2*2*3 multiplications and additions into a block of 2*1*2*3 floats, of which half goes to the other rank.
+      mentions(text, {"of float on mesh (x=2, y=2)", "[x,y | _ | _ | _]", "48 flops per rank", "block (2, 1, 2, 3)",
+                      "all-to-all over y, groups of 2: 24 bytes sent per rank", "block (1, 2, 2, 3)", "collectives: 1", "largest temporary: 48 bytes"});
+    });
+}
