@@ -57,15 +57,25 @@ struct CopyRows {
     std::int64_t const last = std::min(row_count, first + rows_per_item);
     std::int64_t const begin = item % pieces * piece_length;
     std::int64_t const count = std::min(length - begin, piece_length);
+    std::int64_t const to_step = rows.rank == 0 ? 0 : rows.strides[rows.rank - 1][0];
+    std::int64_t const from_step = rows.rank == 0 ? 0 : rows.strides[rows.rank - 1][1];
     LoopCursor<2> cursor(rows, first);
-    for (std::int64_t row = first; row < last; ++row, cursor.advance(rows)) {
-      T* const to = destination + cursor.offsets[0] + begin;
-      T const* const from = source + cursor.offsets[1] + begin;
-      if constexpr (Accumulate)
-        for (std::int64_t i = 0; i < count; ++i) to[i] += from[i];
-      else
-        std::copy_n(from, count, to);
+    for (std::int64_t row = first; row < last;) {
+      std::int64_t const run = std::min(last - row, cursor.run(rows));
+      T* to = destination + cursor.offsets[0] + begin;
+      T const* from = source + cursor.offsets[1] + begin;
+      for (std::int64_t i = 0; i < run; ++i, to += to_step, from += from_step) copy_row(to, from, count);
+      row += run;
+      cursor.advance(rows, run);
     }
+  }
+
+ private:
+  static void copy_row(T* to, T const* from, std::int64_t count) {
+    if constexpr (Accumulate)
+      for (std::int64_t i = 0; i < count; ++i) to[i] += from[i];
+    else
+      std::copy_n(from, count, to);
   }
 };
 

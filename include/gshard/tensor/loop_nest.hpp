@@ -69,12 +69,20 @@ struct LoopCursor {
     }
   }
 
-  GSHARD_FUNCTION constexpr void advance(LoopNest<Operands> const& nest) {
+  /// The iterations that are left in the innermost loop, this one included.
+  GSHARD_FUNCTION constexpr std::int64_t run(LoopNest<Operands> const& nest) const {
+    return nest.rank == 0 ? 1 : nest.extents[nest.rank - 1] - position[nest.rank - 1];
+  }
+
+  /// Goes on by `steps` iterations, at most run().
+  GSHARD_FUNCTION constexpr void advance(LoopNest<Operands> const& nest, std::int64_t steps = 1) {
     for (int i = nest.rank - 1; i >= 0; --i) {
-      for (int t = 0; t < Operands; ++t) offsets[t] += nest.strides[i][t];
-      if (++position[i] < nest.extents[i]) return;
+      for (int t = 0; t < Operands; ++t) offsets[t] += steps * nest.strides[i][t];
+      position[i] += steps;
+      if (position[i] < nest.extents[i]) return;
       for (int t = 0; t < Operands; ++t) offsets[t] -= nest.extents[i] * nest.strides[i][t];
       position[i] = 0;
+      steps = 1;
     }
   }
 };
