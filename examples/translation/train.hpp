@@ -10,12 +10,12 @@
 namespace translation {
 
 struct TrainingOptions {
-  std::int64_t steps = 2000;
+  std::int64_t steps = 2400;
   double learning_rate = 3e-3;
   std::int64_t warmup = 300;
   double smoothing = 0.1;       ///< of the target distribution
   double balance_weight = 0.01; ///< of the gates' balance loss, in its E^2 scale
-  BatchOptions batches{};
+  BatchOptions batches{.tokens_per_batch = 768};
   std::uint64_t seed = 1;
 };
 

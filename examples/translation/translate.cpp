@@ -52,15 +52,14 @@ struct Hypotheses {
 
 std::vector<std::vector<std::int32_t>> translate(Grid const& grid, Model& model, std::vector<TokenPair> const& pairs, BatchOptions const& batches) {
   std::vector<std::vector<std::int32_t>> outputs(pairs.size());
-  gshard::nn::RandomStream const random{};
   for (Batch const& batch : evaluation_batches(pairs, batches)) {
     Sentences const source = sentences_on_grid(grid, batch.groups, batch.source, batch.source_lengths);
-    auto const memory = model.encode(source, random);
+    auto const memory = model.encode(source);
     Hypotheses hypotheses(batch);
     std::int64_t const longest = std::min(model.options().longest, 2 * batch.source_length + 8);
     // Every rank holds all hypotheses and so takes the same number of steps, however early its own sentences end.
     while (!hypotheses.all_ended() && hypotheses.length < longest) {
-      auto const states = model.decode(memory, source, hypotheses.on_grid(grid), random);
+      auto const states = model.decode(memory, source, hypotheses.on_grid(grid));
       hypotheses.append(gshard::to_vector(gshard::nn::argmax(model.logits(states))));
     }
     for (std::size_t i = 0; i < hypotheses.words.size(); ++i)

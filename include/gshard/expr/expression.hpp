@@ -9,6 +9,7 @@
 #include <Kokkos_Core.hpp>
 
 #include <gshard/core/error.hpp>
+#include <gshard/expr/kernels.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
 namespace gshard {
@@ -61,62 +62,6 @@ struct NonlinearOfPartialSum {
 };
 
 }  // namespace error
-
-namespace detail {
-
-template <class T>
-struct LeafKernel {
-  T const* data;
-  KOKKOS_FUNCTION T operator()(std::int64_t position) const { return data[position]; }
-};
-
-template <class T>
-struct ConstantKernel {
-  T value;
-  KOKKOS_FUNCTION T operator()(std::int64_t) const { return value; }
-};
-
-/// Evaluates its parts at a position, one after the other, and hands the values to a function.
-template <class... Parts>
-struct KernelPack {
-  template <class Function, class... Values>
-  KOKKOS_FUNCTION auto call(Function const& function, std::int64_t, Values const&... values) const {
-    return function(values...);
-  }
-};
-
-template <class Head, class... Tail>
-struct KernelPack<Head, Tail...> {
-  Head head;
-  KernelPack<Tail...> tail;
-
-  template <class Function, class... Values>
-  KOKKOS_FUNCTION auto call(Function const& function, std::int64_t position, Values const&... values) const {
-    return tail.call(function, position, values..., head(position));
-  }
-};
-
-inline KernelPack<> kernel_pack() { return {}; }
-template <class Head, class... Tail>
-KernelPack<Head, Tail...> kernel_pack(Head const& head, Tail const&... tail) {
-  return {head, kernel_pack(tail...)};
-}
-
-template <class Function, class Pack>
-struct ApplyKernel {
-  Function function;
-  Pack pack;
-  KOKKOS_FUNCTION auto operator()(std::int64_t position) const { return pack.call(function, position); }
-};
-
-template <class T, class Kernel>
-struct AssignKernel {
-  T* result;
-  Kernel kernel;
-  KOKKOS_FUNCTION void operator()(std::int64_t position) const { result[position] = static_cast<T>(kernel(position)); }
-};
-
-}  // namespace detail
 
 /// The tensor itself.
 template <AnyTensor Tensor>

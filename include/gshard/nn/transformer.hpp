@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 #include <vector>
 
@@ -39,10 +40,10 @@ struct Sentences {
 
 namespace detail {
 
-/// What runs through the blocks of one pass: the random numbers of the gates, and the balance losses they leave.
+/// What runs through the blocks of one pass: the random numbers of the gates (none in inference), and the balance losses they leave.
 template <class Loss>
 struct Pass {
-  RandomStream random;
+  std::optional<RandomStream> random;
   std::vector<Loss> balance_losses;
 };
 
@@ -54,7 +55,7 @@ auto run_inner(FeedForward<Mesh, T, Space>& layer, X const& x, Real const&, Pass
 template <class Mesh, AxisNames Tokens, AxisNames Experts, class T, class Space, class X, AnyTensor Real, class Loss>
 auto run_inner(MixtureOfExperts<Mesh, Tokens, Experts, T, Space>& layer, X const& x, Real const& real, Pass<Loss>& pass) {
   auto const result = layer(x, real, pass.random);
-  pass.random.stream += 1;
+  if (pass.random) pass.random->stream += 1;
   pass.balance_losses.push_back(result.balance_loss);
   return result.output;
 }
@@ -136,22 +137,25 @@ class Transformer {
     Loss balance_loss;
   };
 
-  /// The logits of each target word from the source sentences and the words before it. With a tape the pass is recorded.
-  auto operator()(Side const& source, Side const& target, RandomStream random) { return run(table_.value, source, target, random); }
+  /// The logits of each target word from the source sentences and the words before it. With a tape the pass is recorded, and with random numbers its
+  /// gates choose as in training.
+  auto operator()(Side const& source, Side const& target, std::optional<RandomStream> random = {}) {
+    return run(table_.value, source, target, random);
+  }
   auto operator()(Tape& tape, Side const& source, Side const& target, RandomStream random) {
     return run(tape.watch(table_), source, target, random);
   }
 
   /// What the decoder attends to: the encoded source sentences (G, N * K, M).
-  auto encode(Side const& source, RandomStream random) {
-    detail::Pass<Scalar> pass{random, {}};
+  auto encode(Side const& source) {
+    detail::Pass<Scalar> pass;
     return encoded(table_.value, source, pass);
   }
 
   /// The decoder's last layer (G, N * L, M), normalised: the logits of a place are its product with the table.
   template <AnyTensor Memory>
-  auto decode(Memory const& memory, Side const& source, Side const& target, RandomStream random) {
-    detail::Pass<Scalar> pass{random, {}};
+  auto decode(Memory const& memory, Side const& source, Side const& target) {
+    detail::Pass<Scalar> pass;
     return decoded(table_.value, memory, source, target, pass);
   }
 
@@ -186,7 +190,7 @@ class Transformer {
   Transformer(Mesh const& mesh, TransformerOptions const& options, Initializer initializer)
       : options_(options),
         table_(initializer.normal<Matrix>(mesh, {options.vocabulary, options.model}, deviation(options.model), "embedding")),
-        places_(initializer.normal<Matrix>(mesh, {options.longest, options.model}, deviation(options.model), "positions")),
+        places_(initializer.normal<Matrix>(mesh, {options.longest, options.model}, 0.25 * deviation(options.model), "positions")),
         encoder_norm_(mesh, initializer, options.model),
         decoder_norm_(mesh, initializer, options.model) {
     auto norm = [&] { return RmsNorm<Mesh, T, MemorySpace>(mesh, initializer, options.model); };
@@ -206,7 +210,7 @@ class Transformer {
   static double deviation(std::int64_t model) { return 1 / std::sqrt(static_cast<double>(model)); }
 
   template <class Table>
-  auto run(Table const& table, Side const& source, Side const& target, RandomStream random) {
+  auto run(Table const& table, Side const& source, Side const& target, std::optional<RandomStream> random) {
     detail::Pass<LossOf<Table>> pass{random, {}};
     auto const memory = encoded(table, source, pass);
     auto const scores = logits(decoded(table, memory, source, target, pass));

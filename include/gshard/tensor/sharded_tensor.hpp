@@ -105,7 +105,8 @@ class ShardedTensor {
   }
 
   Mesh const& mesh() const { return mesh_; }
-  bool is_set() const { return extents_.size() == rank && (rank == 0 ? storage_ != nullptr : block_.extents.size() == rank); }
+/// Whether this is a handle of some tensor, which a default-constructed one is not.
+  bool is_set() const { return block_.extents.size() == rank && (rank > 0 || storage_ != nullptr); }
 
   /// Global extents.
   Extents const& extents() const { return extents_; }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include <gshard/nn/kernels/capacity.hpp>
 #include <gshard/nn/kernels/gate.hpp>
@@ -17,9 +18,11 @@ struct GateOptions {
   std::int64_t minimum_capacity = 1;
   /// Whether a second choice is sent always, or with probability twice its weight (paper 2.2).
   SecondChoicePolicy second_choice = SecondChoicePolicy::random;
+  /// The capacity factor of inference, where groups may be small and no random numbers are drawn.
+  double inference_capacity_factor = 4;
 };
 
-/// The random numbers of one run of a gate: a seed, and a stream of its own for each layer and step.
+/// The random numbers of one run of a gate in training: a seed, and a stream of its own for each layer and step.
 struct RandomStream {
   std::uint64_t seed = 0;
   std::uint64_t stream = 0;
@@ -65,10 +68,12 @@ class Routing {
   PerExpert mean_gates;  ///< the mean gate over the real tokens
   PerGroup balance_loss; ///< (1/E) sum_e (c_e/S) m_e of each group (Algorithm 1, line 13)
 
-  /// Runs the gate. `real` (G, S) is 0 for padding. Local: groups are independent.
+  /// Runs the gate. `real` (G, S) is 0 for padding. Without random numbers it infers: second choices always go, within the capacity of inference. Local:
+  /// groups are independent.
   template <AnyTensor Real>
-  Routing(Gates const& gates, Real const& real, GateOptions const& options, RandomStream random)
-      : capacity(expert_capacity(gates.extent(1), gates.extent(2), options.capacity_factor, options.minimum_capacity)),
+  Routing(Gates const& gates, Real const& real, GateOptions const& options, std::optional<RandomStream> random)
+      : capacity(expert_capacity(gates.extent(1), gates.extent(2), random ? options.capacity_factor : options.inference_capacity_factor,
+                                 options.minimum_capacity)),
         expert(made<Choices>(gates, {gates.extent(0), gates.extent(1), 2})),
         slot(made<Choices>(gates, {gates.extent(0), gates.extent(1), 2})),
         weight(made<Weights>(gates, {gates.extent(0), gates.extent(1), 2})),
@@ -80,7 +85,8 @@ class Routing {
     static_assert(Gates::rank == 3 && Real::rank == 2, "gshard: a gate takes gates (G, S, E) and a mask (G, S)");
     static_assert(Gates::layout.dimensions[1].empty() && Gates::layout.dimensions[2].empty(),
                   "gshard: a gate works on whole groups and all experts; reshard the gates so that S and E are `_`");
-    detail::SecondChoice<T, Space> const second{options.second_choice, random.seed, random.stream,
+    auto const [seed, stream] = random.value_or(RandomStream{});
+    detail::SecondChoice<T, Space> const second{random ? options.second_choice : SecondChoicePolicy::always, seed, stream,
                                                 static_cast<std::uint64_t>(gates.range(0).begin * gates.extent(1)), {}};
     detail::top2_gate<T, Space>(gates.local(), real.local(), second, {expert.local(), slot.local(), weight.local(), token_of_slot.local()},
                                 {first_choices.local(), choices.local(), mean_gates.local(), balance_loss.local()});

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <optional>
 
 #include <gshard/autodiff/einsum.hpp>
 #include <gshard/autodiff/map.hpp>
@@ -75,9 +76,10 @@ class MixtureOfExperts {
         wo(initializer.normal<Tensor<Spec<Experts, _, _>>>(mesh, {shape.experts, shape.hidden, shape.model}, deviation(shape.hidden), "expert wo")),
         options(shape) {}
 
-  /// x (G, S, M) split as Spec<Tokens, _, _>; `real` (G, S) is 0 for padding. Two reshards between the specs of tokens and experts.
+  /// x (G, S, M) split as Spec<Tokens, _, _>; `real` (G, S) is 0 for padding; `random` in training, nothing for inference. Two reshards between the specs
+  /// of tokens and experts.
   template <DispatchForm Form = DispatchForm::by_index, class X, AnyTensor Real>
-  auto operator()(X const& x, Real const& real, RandomStream random) {
+  auto operator()(X const& x, Real const& real, std::optional<RandomStream> random) {
     auto const gates = softmax(eval(einsum<"gsm,me->gse">(x, bind(gate, x))));
     using Gates = detail::ValueTensor<decltype(gates)>;
     Routing<Gates> const routing(detail::value_of(gates), real, options.gate, random);
