@@ -15,7 +15,7 @@ namespace translation {
 using Grid = gshard::Mesh<gshard::Axis<"data">, gshard::Axis<"expert">>;
 using Model = gshard::nn::Transformer<Grid, "data,expert", "expert">;
 using Sentences = Model::Side;
-using Integers = Sentences::Integers;
+using Integers = gshard::ShardedTensor<Grid, gshard::Spec<"data,expert", gshard::_>, int>;  // Sentences::Integers, which nvcc cannot write out
 
 /// Numbers (G, columns) that every rank has, as a tensor.
 inline Integers on_grid(Grid const& grid, std::int64_t groups, std::vector<std::int32_t> const& values) {
