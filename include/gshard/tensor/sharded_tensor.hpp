@@ -70,6 +70,7 @@ class ShardedTensor {
 
   static constexpr int rank = Spec::rank;
   static constexpr Layout layout = layout_of<Mesh, Spec>;
+  static_assert(layout_of<Mesh, Spec>.rank() == rank, "gshard: the spec does not fit the mesh");
 
   /// No tensor: only to be assigned to.
   ShardedTensor() = default;
@@ -105,7 +106,7 @@ class ShardedTensor {
   }
 
   Mesh const& mesh() const { return mesh_; }
-/// Whether this is a handle of some tensor, which a default-constructed one is not.
+  /// Whether this is a handle of some tensor, which a default-constructed one is not.
   bool is_set() const { return block_.extents.size() == rank && (rank > 0 || storage_ != nullptr); }
 
   /// Global extents.
