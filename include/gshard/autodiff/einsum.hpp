@@ -103,7 +103,12 @@ class RecordedEinsum {
   template <class Result>
   auto run() const {
     using Plan = detail::Planned<Text, Result, detail::PlainOperand<Operands>...>;
-    return std::apply([](auto const&... operands) { return record<Plan>(operands...); }, operands_);
+    if constexpr (Plan::is_refused) {
+      using Tensor = std::conditional_t<std::is_void_v<Result>, First, Result>;
+      return Var<Tensor>(std::apply([](auto const&... operands) -> Tape& { return detail::einsum_tape_of(operands...); }, operands_), 0, Tensor{});
+    } else {
+      return std::apply([](auto const&... operands) { return record<Plan>(operands...); }, operands_);
+    }
   }
 
   template <class Plan>

@@ -92,6 +92,8 @@ template <FixedString Text, class Result, class... Operands>
 struct Planned {
   static constexpr Subscripts subscripts = subscripts_of<Text>;
   static constexpr EinsumPlan plan = planned<Text, Result, Operands...>();
+  /// Whether the compiler has said already what is wrong with the types: a result that is made up keeps it from saying more.
+  static constexpr bool is_refused = plan.operands.empty();
 };
 
 template <FixedString Text, class A>
@@ -190,8 +192,12 @@ class Einsum {
   template <class Result>
   auto run() const {
     using Plan = detail::Planned<Text, Result, Operands...>;
-    Extents const extents = detail::result_extents(Text.view(), Plan::subscripts, operands_);
-    return std::apply([&](auto const&... operands) { return detail::run_einsum<Plan>(extents, operands...); }, operands_);
+    if constexpr (Plan::is_refused) {
+      return std::conditional_t<std::is_void_v<Result>, First, Result>{};
+    } else {
+      Extents const extents = detail::result_extents(Text.view(), Plan::subscripts, operands_);
+      return std::apply([&](auto const&... operands) { return detail::run_einsum<Plan>(extents, operands...); }, operands_);
+    }
   }
 
   std::tuple<detail::OperandTensor<Operands>...> operands_;

@@ -71,7 +71,9 @@ consteval bool check_operands() {
   using Name = TextLetters<Text>;
   using First = std::tuple_element_t<0, std::tuple<Tensors...>>;
   constexpr Subscripts subscripts = subscripts_of<Text>;
-  if constexpr (subscripts.operands.size() != static_cast<int>(sizeof...(Tensors))) {
+  if constexpr (parse_subscripts(Text.view()).fault.kind != SubscriptsFault::none) {
+    return false;
+  } else if constexpr (subscripts.operands.size() != static_cast<int>(sizeof...(Tensors))) {
     (void)sizeof(error::EinsumOperandCount<Name, static_cast<int>(sizeof...(Tensors)), subscripts.operands.size()>);
     return false;
   } else {
