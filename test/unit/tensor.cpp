@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each rank holds of a tensor, and what it is told about it.
+#include "dense_reference.hpp"
+#include "mpi_test.hpp"
+
+#include <sstream>
+#include <string>
+#include <type_traits>
+
+#include <gshard/reshard.hpp>
+#include <gshard/tensor.hpp>
+
+namespace {
+
+using namespace gshard;
+using namespace gshard::test;
+
+using Line = Mesh<Axis<"x">>;
+template <AxisNames... Entries>
+using OnLine = ShardedTensor<Line, Spec<Entries...>>;
+template <AxisNames... Entries>
+using OnGrid = ShardedTensor<TwoAxes, Spec<Entries...>>;
+
+template <class Make>
+std::string refusal(Make const& make) {
+  try {
+    make();
+  } catch (ExtentError const& error) {
+    return error.what();
+  }
+  return "nothing thrown";
+}
+
+void check_mentions(std::string const& text, std::initializer_list<char const*> parts) {
+  for (char const* part : parts) CHECK_MESSAGE(text.find(part) != std::string::npos, "'", part, "' is not in: ", text);
+}
+
+/// Ceiling blocks, by hand.
+Range block_by_hand(std::int64_t extent, std::int64_t parts, std::int64_t index) {
+  std::int64_t const block = extent / parts + (extent % parts == 0 ? 0 : 1);
+  return {std::min(extent, block * index), std::min(extent, block * (index + 1))};
+}
+
+}  // namespace
+
+TEST_CASE("blocks of one split dimension, for extents from none to many") {
+  Line const mesh(runtime(), {ranks()});
+  for (std::int64_t extent = 0; extent <= 20; ++extent) {
+    OnLine<"x", _> const tensor(mesh, {extent, 3});
+    Range const expected = block_by_hand(extent, ranks(), rank());
+    CHECK(tensor.range(0) == expected);
+    CHECK(tensor.range(1) == Range{0, 3});
+    CHECK(tensor.local_size() == 3 * expected.size());
+    CHECK(tensor.extents() == Extents{extent, 3});
+  }
+}
+
+TEST_CASE("axes on one dimension nest in the order listed") {
+  for (auto const& shape : two_axis_shapes()) {
+    TwoAxes const mesh(runtime(), shape);
+    for (std::int64_t extent : {0, 1, 5, 12, 17}) {
+      Range const outer = block_by_hand(extent, shape[1], mesh.coordinate<"y">());
+      Range const inner = block_by_hand(outer.size(), shape[0], mesh.coordinate<"x">());
+      CHECK(OnGrid<"y,x">(mesh, {extent}).range(0) == Range{outer.begin + inner.begin, outer.begin + inner.end});
+    }
+  }
+}
+
+TEST_CASE("every element is held once, by every replica") {
+  for (auto const& shape : two_axis_shapes()) {
+    TwoAxes const mesh(runtime(), shape);
+    for (Extents const& extents : {Extents{4, 6}, Extents{5, 3}, Extents{1, 1}, Extents{0, 4}}) {
+      auto check = [&](auto const& tensor) { CHECK(difference(tensor, dense_values(extents, 1)) == ""); };
+      check(filled<OnGrid<_, _>>(mesh, extents, 1));
+      check(filled<OnGrid<"x", _>>(mesh, extents, 1));
+      check(filled<OnGrid<"y", "x">>(mesh, extents, 1));
+      check(filled<OnGrid<"x,y", _>>(mesh, extents, 1));
+      check(filled<OnGrid<_, "y,x">>(mesh, extents, 1));
+    }
+  }
+}
+
+TEST_CASE("a new tensor is zero, unless it is asked not to be") {
+  Line const mesh(runtime(), {ranks()});
+  {
+    OnLine<"x"> const used(mesh, {100});
+    fill(used, [](GlobalIndex<1> const&) { return 7; });
+  }
+  CHECK_MESSAGE(difference(OnLine<"x">(mesh, {100}), std::vector<double>(100, 0.0)) == "", "memory of another tensor is used again");
+  CHECK(OnLine<"x">(uninitialized, mesh, {100}).extents() == Extents{100});
+}
+
+TEST_CASE("the local block is a plain packed view") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  auto const tensor = filled<OnGrid<"x", "y", _>>(mesh, {5, 4, 3}, 2);
+  auto const view = tensor.local();
+  static_assert(std::is_same_v<decltype(tensor.local()), Kokkos::View<float***, Kokkos::LayoutRight, Kokkos::DefaultExecutionSpace::memory_space>>);
+  CHECK(static_cast<std::int64_t>(view.extent(0)) == tensor.range(0).size());
+  CHECK(static_cast<std::int64_t>(view.extent(1)) == tensor.range(1).size());
+  CHECK(view.extent(2) == 3);
+  CHECK(view.data() == tensor.data());
+  auto const dense = dense_values({5, 4, 3}, 2);
+  int wrong = 0;
+  for (std::size_t i = 0; i < view.extent(0); ++i)
+    for (std::size_t j = 0; j < view.extent(1); ++j)
+      for (std::size_t k = 0; k < view.extent(2); ++k) {
+        auto const row = static_cast<std::size_t>(tensor.range(0).begin) + i;
+        auto const column = static_cast<std::size_t>(tensor.range(1).begin) + j;
+        wrong += view(i, j, k) == static_cast<float>(dense[(row * 4 + column) * 3 + k]) ? 0 : 1;
+      }
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("scalars") {
+  Line const mesh(runtime(), {ranks()});
+  OnLine<> const scalar(mesh);
+  CHECK(scalar.size() == 1);
+  CHECK(scalar.local_size() == 1);
+  CHECK(scalar.data()[0] == 0);
+  fill(scalar, [](GlobalIndex<0> const&) { return 2.5; });
+  CHECK(scalar.data()[0] == 2.5F);
+}
+
+TEST_CASE("copies are handles of the same elements; a default tensor is none") {
+  Line const mesh(runtime(), {ranks()});
+  OnLine<"x"> tensor(mesh, {2 * ranks()});
+  CHECK(tensor.is_sole_owner());
+  OnLine<"x"> const handle = tensor;
+  CHECK_FALSE(tensor.is_sole_owner());
+  tensor.data()[0] = 3;
+  CHECK(handle.data()[0] == 3);
+  CHECK(handle.is_set());
+  CHECK_FALSE(OnLine<"x">{}.is_set());
+  CHECK_FALSE(OnLine<>{}.is_set());
+  CHECK(OnLine<>(mesh).is_set());
+}
+
+TEST_CASE("64-bit extents") {
+  Line const mesh(runtime(), {ranks()});
+  OnLine<"x", _> const tensor(mesh, {std::int64_t{1} << 40, 0});
+  CHECK(tensor.extent(0) == std::int64_t{1} << 40);
+  CHECK(tensor.range(0) == block_by_hand(std::int64_t{1} << 40, ranks(), rank()));
+  CHECK(tensor.size() == 0);
+}
+
+TEST_CASE("extents that are none: every rank throws, naming tensor, extents and dimension") {
+  Line const mesh(runtime(), {ranks()});
+  check_mentions(refusal([&] { OnLine<"x", _>(mesh, {4, -2}, "weights"); }), {"'weights'", "(4, -2)", "dimension 1", "negative"});
+  check_mentions(refusal([&] { OnLine<"x", _>(mesh, Extents{4, 2, 1}, "weights"); }), {"'weights'", "[x | _]", "2 dimensions", "(4, 2, 1)"});
+}
+
+TEST_CASE("describe: shape, spec, mesh, and what this rank holds") {
+  Line const mesh(runtime(), {ranks()});
+  OnLine<"x", _> const tensor(mesh, {8, 3}, "tokens");
+  Range const mine = block_by_hand(8, ranks(), rank());
+  CHECK(describe(tensor) == "tokens: float (8, 3) [x | _] on mesh (x=" + std::to_string(ranks()) + "); rank " + std::to_string(rank()) + " holds [" +
+                                std::to_string(mine.begin) + ", " + std::to_string(mine.end) + ") x [0, 3)");
+  check_mentions(describe(ShardedTensor<Line, Spec<partial("x")>, double>(mesh)), {"tensor: double () [partial x]", "holds the scalar"});
+  check_mentions(describe(ShardedTensor<Line, Spec<_, partial("x")>, std::int64_t>(mesh, {2})), {"int64 (2) [_ | partial x]"});
+}
+
+TEST_CASE("print: all elements on rank 0, a row a line") {
+  Line const mesh(runtime(), {ranks()});
+  OnLine<"x", _> const tensor(mesh, {3, 2}, "small");
+  fill(tensor, [](GlobalIndex<2> const& index) { return 10 * index[0] + index[1]; });
+  std::ostringstream stream;
+  print(stream, tensor);
+  if (rank() == 0) CHECK(stream.str() == describe(tensor) + "\n0 1\n10 11\n20 21\n");
+  else CHECK(stream.str().empty());
+}
