@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+// Collectives on groups of ranks against what each rank can compute by itself: even, uneven and zero counts, null buffers, and messages in pieces.
+#include "dense_reference.hpp"
+#include "mpi_test.hpp"
+
+#include <string>
+#include <utility>
+
+#include <gshard/comm.hpp>
+
+namespace {
+
+using namespace gshard;
+using namespace gshard::test;
+
+using Line = Mesh<Axis<"x">>;
+using Values = std::vector<double>;
+using Counts = std::vector<std::int64_t>;
+
+/// No message in pieces; one element a message; a few.
+std::int64_t const limits[] = {comm::largest_count, 1, 3};
+
+constexpr double guard = -1234.5;
+
+/// What rank `from` sends to rank `to`, element `index`.
+double element(int from, int to, std::int64_t index) { return 10000.0 * from + 100.0 * to + static_cast<double>(index); }
+
+/// Counts by rank: the same for all; different; none on most ranks; none at all.
+std::vector<Counts> counts_of(int size) {
+  std::vector<Counts> cases(4, Counts(static_cast<std::size_t>(size), 0));
+  for (int r = 0; r < size; ++r) {
+    auto const i = static_cast<std::size_t>(r);
+    cases[0][i] = 4;
+    cases[1][i] = (size - r) * 2 - 1;
+    cases[2][i] = r == size / 2 ? 5 : 0;
+  }
+  return cases;
+}
+
+/// A buffer of `count` elements with guards behind; a null pointer where there is nothing to hold.
+struct Buffer {
+  Values values;
+  std::int64_t count;
+  explicit Buffer(std::int64_t elements) : values(static_cast<std::size_t>(elements) + 3, guard), count(elements) {}
+  double* data() { return count == 0 ? nullptr : values.data(); }
+  Values elements() const { return Values(values.begin(), values.end() - 3); }
+  bool guards_untouched() const { return Values(values.end() - 3, values.end()) == Values(3, guard); }
+};
+
+/// Runs `check(group, ranks of the world in the group)` on all ranks, and on the rows and columns of every mesh of two axes.
+template <class Check>
+void on_groups(Check const& check) {
+  for (auto const& shape : two_axis_shapes()) {
+    TwoAxes const mesh(runtime(), shape);
+    check(mesh.group<"x">());
+    check(mesh.group<"y">());
+    check(mesh.group<"x", "y">());
+  }
+}
+
+template <class Action>
+std::string refusal(Action const& action) {
+  try {
+    action();
+  } catch (CommunicationError const& error) {
+    return error.what();
+  }
+  return "nothing thrown";
+}
+
+void check_mentions(std::string const& text, std::initializer_list<std::string> parts) {
+  for (std::string const& part : parts) CHECK_MESSAGE(text.find(part) != std::string::npos, "'", part, "' is not in: ", text);
+}
+
+}  // namespace
+
+TEST_CASE("all_reduce: sum, maximum, minimum") {
+  on_groups([](Group const& group) {
+    for (std::int64_t limit : limits)
+      for (std::int64_t count : {0, 1, 7}) {
+        Buffer sum(count), largest(count), smallest(count);
+        Values sums, maxima, minima;
+        for (std::int64_t i = 0; i < count; ++i) {
+          sum.data()[i] = largest.data()[i] = smallest.data()[i] = element(group.rank, 0, i);
+          double total = 0;
+          for (int r = 0; r < group.size; ++r) total += element(r, 0, i);
+          sums.push_back(total);
+          maxima.push_back(element(group.size - 1, 0, i));
+          minima.push_back(element(0, 0, i));
+        }
+        comm::all_reduce(group, sum.data(), count, comm::Reduction::sum, limit);
+        comm::all_reduce(group, largest.data(), count, comm::Reduction::maximum, limit);
+        comm::all_reduce(group, smallest.data(), count, comm::Reduction::minimum, limit);
+        CHECK(sum.elements() == sums);
+        CHECK(largest.elements() == maxima);
+        CHECK(smallest.elements() == minima);
+        CHECK(sum.guards_untouched());
+      }
+  });
+}
+
+TEST_CASE("all_gather") {
+  on_groups([](Group const& group) {
+    for (Counts const& counts : counts_of(group.size))
+      for (std::int64_t limit : limits) {
+        Buffer send(counts[static_cast<std::size_t>(group.rank)]);
+        for (std::int64_t i = 0; i < send.count; ++i) send.data()[i] = element(group.rank, 0, i);
+        Values expected;
+        for (int r = 0; r < group.size; ++r)
+          for (std::int64_t i = 0; i < counts[static_cast<std::size_t>(r)]; ++i) expected.push_back(element(r, 0, i));
+        Buffer receive(static_cast<std::int64_t>(expected.size()));
+        comm::all_gather(group, std::as_const(send).values.size() > 3 ? send.data() : nullptr, receive.data(), counts, limit);
+        CHECK(receive.elements() == expected);
+        CHECK(receive.guards_untouched());
+      }
+  });
+}
+
+TEST_CASE("reduce_scatter (G5: nothing is written behind the part)") {
+  on_groups([](Group const& group) {
+    for (Counts const& counts : counts_of(group.size))
+      for (std::int64_t limit : limits) {
+        Buffer send(comm::detail::total(counts));
+        std::int64_t position = 0;
+        for (int to = 0; to < group.size; ++to)
+          for (std::int64_t i = 0; i < counts[static_cast<std::size_t>(to)]; ++i) send.data()[position++] = element(group.rank, to, i);
+        Buffer receive(counts[static_cast<std::size_t>(group.rank)]);
+        Values expected;
+        for (std::int64_t i = 0; i < receive.count; ++i) {
+          double total = 0;
+          for (int from = 0; from < group.size; ++from) total += element(from, group.rank, i);
+          expected.push_back(total);
+        }
+        comm::reduce_scatter<double>(group, send.data(), receive.data(), counts, limit);
+        CHECK(receive.elements() == expected);
+        CHECK(receive.guards_untouched());
+      }
+  });
+}
+
+TEST_CASE("all_to_all: rank a sends rank b as many elements as a table says") {
+  auto const tables = {
+      +[](int, int) { return std::int64_t{2}; },                                // even
+      +[](int from, int to) { return std::int64_t{(from * 3 + to * 5) % 4}; },  // uneven, zeros among them
+      +[](int from, int to) { return std::int64_t{from == 0 && to == 0 ? 1 : 0}; },  // G1: one element to itself
+      +[](int, int) { return std::int64_t{0}; },                                // nothing
+  };
+  on_groups([&](Group const& group) {
+    for (auto const table : tables)
+      for (std::int64_t limit : limits) {
+        Counts sent, received;
+        Values outgoing, expected;
+        for (int peer = 0; peer < group.size; ++peer) {
+          sent.push_back(table(group.rank, peer));
+          received.push_back(table(peer, group.rank));
+          for (std::int64_t i = 0; i < sent.back(); ++i) outgoing.push_back(element(group.rank, peer, i));
+          for (std::int64_t i = 0; i < received.back(); ++i) expected.push_back(element(peer, group.rank, i));
+        }
+        Buffer send(static_cast<std::int64_t>(outgoing.size()));
+        std::copy(outgoing.begin(), outgoing.end(), send.values.begin());
+        Buffer receive(static_cast<std::int64_t>(expected.size()));
+        comm::all_to_all<double>(group, send.data(), comm::Parts(sent), receive.data(), comm::Parts(received), 4 * group.size, limit);
+        CHECK(receive.elements() == expected);
+        CHECK(receive.guards_untouched());
+      }
+  });
+}
+
+TEST_CASE("permute: a ring, a shift with ends, and nobody") {
+  on_groups([](Group const& group) {
+    for (std::int64_t limit : limits)
+      for (std::int64_t count : {0, 5}) {
+        int const next = (group.rank + 1) % group.size;
+        int const last = (group.rank + group.size - 1) % group.size;
+        Buffer send(count);
+        for (std::int64_t i = 0; i < count; ++i) send.data()[i] = element(group.rank, 0, i);
+        Values from_last;
+        for (std::int64_t i = 0; i < count; ++i) from_last.push_back(element(last, 0, i));
+
+        Buffer ring(count);
+        comm::permute<double>(group, send.data(), count, next, ring.data(), count, last, limit);
+        CHECK(ring.elements() == from_last);
+        CHECK(ring.guards_untouched());
+
+        Buffer shifted(count);
+        bool const is_first = group.rank == 0;
+        bool const is_last = group.rank == group.size - 1;
+        comm::permute<double>(group, send.data(), count, is_last ? comm::nobody : next, shifted.data(), count, is_first ? comm::nobody : last, limit);
+        CHECK(shifted.elements() == (is_first ? Values(static_cast<std::size_t>(count), guard) : from_last));
+      }
+  });
+}
+
+TEST_CASE("other element types") {
+  Line const mesh(runtime(), {ranks()});
+  auto check = [&]<class T>(T one) {
+    comm::all_reduce(mesh.group<"x">(), &one, 1);
+    CHECK(one == static_cast<T>(ranks()));
+  };
+  check(1.0F);
+  check(1.0);
+  check(std::int32_t{1});
+  check(std::int64_t{1});
+  check(std::uint32_t{1});
+  check(std::uint64_t{1});
+  check(std::int8_t{1});
+  check(std::uint8_t{1});
+}
+
+TEST_CASE("G4: a long message goes in pieces that add up, with 64-bit offsets") {
+  std::int64_t const count = (std::int64_t{1} << 31) + 5;
+  std::vector<std::pair<std::int64_t, int>> pieces;
+  comm::detail::in_pieces(count, comm::largest_count, [&](std::int64_t offset, int piece) { pieces.emplace_back(offset, piece); });
+  CHECK(pieces == std::vector<std::pair<std::int64_t, int>>{{0, 2147483647}, {2147483647, 6}});
+  CHECK(comm::Parts(Counts{1500000000, 1500000000, 1500000000}).offsets == Counts{0, 1500000000, 3000000000});
+  CHECK(comm::Parts(Counts{1500000000, 1500000000, 1500000000}).extent() == 4500000000);
+  CHECK(comm::detail::total({1500000000, 1500000000, 1500000000}) == 4500000000);
+}
+
+// ---- What is refused before anything is sent, on every rank ----------------------------------------------------------
+
+TEST_CASE("counts that do not fit the group") {
+  Line const mesh(runtime(), {ranks()});
+  Group const& group = mesh.group<"x">();
+  Counts const too_many(static_cast<std::size_t>(ranks()) + 1, 1);
+  Values data(64);
+  std::string const given = std::to_string(ranks() + 1) + " counts";
+  std::string const wanted = "group of " + std::to_string(ranks());
+  check_mentions(refusal([&] { comm::all_gather<double>(group, data.data(), data.data(), too_many); }), {"all_gather", given, wanted});
+  check_mentions(refusal([&] { comm::reduce_scatter<double>(group, data.data(), data.data(), too_many); }), {"reduce_scatter", given, wanted});
+  check_mentions(refusal([&] { comm::all_to_all<double>(group, data.data(), comm::Parts(too_many), data.data(), comm::Parts(too_many), 64); }),
+                 {"all_to_all (sent)", given, wanted});
+}
+
+TEST_CASE("negative counts") {
+  Line const mesh(runtime(), {ranks()});
+  Counts counts(static_cast<std::size_t>(ranks()), 1);
+  counts.back() = -3;
+  Values data(64);
+  std::string const where = "count -3 for rank " + std::to_string(ranks() - 1);
+  check_mentions(refusal([&] { comm::all_gather<double>(mesh.group<"x">(), data.data(), data.data(), counts); }), {"all_gather", where});
+  check_mentions(refusal([&] { comm::reduce_scatter<double>(mesh.group<"x">(), data.data(), data.data(), counts); }), {"reduce_scatter", where});
+}
+
+TEST_CASE("an exchange with oneself that does not match, and buffers beyond the bound") {
+  Line const mesh(runtime(), {ranks()});
+  Values data(64);
+  Counts const ones(static_cast<std::size_t>(ranks()), 1);
+  Counts const twos(static_cast<std::size_t>(ranks()), 2);
+  check_mentions(refusal([&] { comm::all_to_all<double>(mesh.group<"x">(), data.data(), comm::Parts(ones), data.data(), comm::Parts(twos), 64); }),
+                 {"sends itself 1 elements but expects 2", "rank " + std::to_string(rank())});
+  check_mentions(refusal([&] { comm::all_to_all<double>(mesh.group<"x">(), data.data(), comm::Parts(twos), data.data(), comm::Parts(twos), 1); }),
+                 {std::to_string(2 * ranks()) + " elements", "bound 1"});
+}
+
+TEST_CASE("a partner that is not in the group") {
+  Line const mesh(runtime(), {ranks()});
+  double value = 0;
+  check_mentions(refusal([&] { comm::permute<double>(mesh.group<"x">(), &value, 1, ranks(), &value, 1, comm::nobody); }),
+                 {"partner " + std::to_string(ranks()), "group of " + std::to_string(ranks())});
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ranks along named axes: coordinates, groups, and meshes that do not fit the job.
+#include "dense_reference.hpp"
+#include "mpi_test.hpp"
+
+#include <string>
+
+#include <gshard/mesh.hpp>
+
+namespace {
+
+using namespace gshard;
+using namespace gshard::test;
+
+using Line = Mesh<Axis<"x">>;
+using Cube = Mesh<Axis<"x">, Axis<"y">, Axis<"z">>;
+
+/// The sum of a number over a group.
+int sum_over(Group const& group, int value) {
+  MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT, MPI_SUM, group.communicator);
+  return value;
+}
+
+/// The text of the MeshError that making a mesh throws.
+template <class Make>
+std::string refusal(Make const& make) {
+  try {
+    make();
+  } catch (MeshError const& error) {
+    return error.what();
+  }
+  return "nothing thrown";
+}
+
+void check_mentions(std::string const& text, std::initializer_list<std::string> parts) {
+  for (std::string const& part : parts) CHECK_MESSAGE(text.find(part) != std::string::npos, "'", part, "' is not in: ", text);
+}
+
+}  // namespace
+
+TEST_CASE("the last axis runs fastest") {
+  for (auto const& shape : two_axis_shapes()) {
+    TwoAxes const mesh(runtime(), shape);
+    CHECK(mesh.ranks() == ranks());
+    CHECK(mesh.rank() == rank());
+    CHECK(mesh.size<"x">() == shape[0]);
+    CHECK(mesh.size<"y">() == shape[1]);
+    CHECK(mesh.coordinate<"x">() == rank() / shape[1]);
+    CHECK(mesh.coordinate<"y">() == rank() % shape[1]);
+    CHECK(mesh.text() == "x=" + std::to_string(shape[0]) + ", y=" + std::to_string(shape[1]));
+  }
+}
+
+TEST_CASE("coordinates of every rank of three axes") {
+  Cube const mesh(runtime(), {1, ranks(), 1});
+  for (int other = 0; other < ranks(); ++other) CHECK(mesh.state().coordinates_of(other) == std::vector<int>{0, other, 0});
+  if (ranks() != 8) return;
+  Cube const cube(runtime(), {2, 2, 2});
+  CHECK(cube.state().coordinates_of(5) == std::vector<int>{1, 0, 1});
+  CHECK(cube.state().coordinates_of(6) == std::vector<int>{1, 1, 0});
+  CHECK(cube.coordinate<"y">() == (rank() / 2) % 2);
+}
+
+TEST_CASE("a group holds the ranks that differ along its axes only, in row-major order") {
+  for (auto const& shape : two_axis_shapes()) {
+    TwoAxes const mesh(runtime(), shape);
+    int const row = rank() / shape[1];
+    int const column = rank() % shape[1];
+    int ranks_in_column = 0;
+    int ranks_in_row = 0;
+    for (int i = 0; i < shape[0]; ++i) ranks_in_column += i * shape[1] + column;
+    for (int j = 0; j < shape[1]; ++j) ranks_in_row += row * shape[1] + j;
+    CHECK(mesh.group<"x">().size == shape[0]);
+    CHECK(mesh.group<"x">().rank == row);
+    CHECK(sum_over(mesh.group<"x">(), rank()) == ranks_in_column);
+    CHECK(mesh.group<"y">().rank == column);
+    CHECK(sum_over(mesh.group<"y">(), rank()) == ranks_in_row);
+    CHECK(mesh.group<"x", "y">().size == ranks());
+    CHECK(mesh.group<"x", "y">().rank == rank());
+    CHECK(mesh.group<"y", "x">().communicator == mesh.group<"x", "y">().communicator);
+    CHECK(mesh.group<>().size == 1);
+    CHECK(mesh.state().member_coordinates(AxisSet::of(0), shape[0] - 1) == std::vector<int>{shape[0] - 1, column});
+    int communicator_rank = -1;
+    MPI_Comm_rank(mesh.group<"x">().communicator, &communicator_rank);
+    CHECK(communicator_rank == row);
+  }
+}
+
+TEST_CASE("copies are handles of one mesh; equal sizes do not make one mesh") {
+  Line const mesh(runtime(), {ranks()});
+  Line const copy = mesh;
+  Line const other(runtime(), {ranks()});
+  CHECK(copy == mesh);
+  CHECK_FALSE(other == mesh);
+}
+
+TEST_CASE("sizes in the type") {
+  if (ranks() == 1) {
+    Mesh<Axis<"x", 1>, Axis<"y", 1>> const mesh(runtime());
+    CHECK(mesh.size<"y">() == 1);
+  }
+  Mesh<Axis<"x">, Axis<"y", 1>> const mixed(runtime(), {ranks(), 1});
+  CHECK(mixed.size<"x">() == ranks());
+  check_mentions(refusal([] { Mesh<Axis<"x">, Axis<"y", 1>>(runtime(), {ranks(), 2}); }), {"'y'", "fixed size 1", "not 2"});
+  check_mentions(refusal([] { Mesh<Axis<"x", 100>>{runtime()}; }), {"x=100", "needs 100 ranks", "has " + std::to_string(ranks())});
+}
+
+TEST_CASE("a product that is not the number of ranks: every rank throws, naming sizes and both numbers") {
+  int const wanted = 2 * (ranks() + 1);
+  std::string const text = refusal([] { TwoAxes(runtime(), {2, ranks() + 1}); });
+  check_mentions(text, {"x=2, y=" + std::to_string(ranks() + 1), "needs " + std::to_string(wanted) + " ranks",
+                        "the job has " + std::to_string(ranks()), "mpirun -n " + std::to_string(wanted)});
+}
+
+TEST_CASE("sizes that are no sizes") {
+  check_mentions(refusal([] { TwoAxes(runtime(), {ranks(), 0}); }), {"axis 'y' has size 0", "at least 1"});
+  check_mentions(refusal([] { TwoAxes(runtime(), {-1, -ranks()}); }), {"axis 'x' has size -1"});
+  CHECK(refusal([] { TwoAxes(runtime(), {65536, 65536}); }).find("needs 4294967296 ranks") != std::string::npos);
+}
