@@ -68,8 +68,10 @@ constexpr bool is_letter(char character) {
 constexpr ParsedSubscripts parse_subscripts(std::string_view text) {
   ParsedSubscripts parsed;
   auto& [subscripts, fault] = parsed;
-  std::size_t const arrow = text.find("->");
-  if (arrow == std::string_view::npos) return {subscripts, {SubscriptsFault::malformed}};
+  // With -fsanitize=undefined, GCC does not take std::string_view::find for a constant expression.
+  std::size_t arrow = 0;
+  while (arrow + 1 < text.size() && (text[arrow] != '-' || text[arrow + 1] != '>')) ++arrow;
+  if (arrow + 1 >= text.size()) return {subscripts, {SubscriptsFault::malformed}};
   Labels current;
   for (std::size_t i = 0; i <= arrow; ++i) {
     char const character = i < arrow ? text[i] : ',';
