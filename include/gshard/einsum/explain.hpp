@@ -69,6 +69,7 @@ inline std::string letters(Labels const& labels) { return {labels.begin(), label
 template <FixedString Text, EinsumPlan Plan, class... Tensors>
 std::string explain_plan(Tensors const&... tensors) {
   constexpr Subscripts subscripts = subscripts_of<Text>;
+  static constexpr EinsumPlan plan = Plan;  // Clang 19 finds the parameter itself empty when the program runs
   auto const operands = std::forward_as_tuple(tensors...);
   auto const& first = std::get<0>(operands);
   using First = std::remove_cvref_t<decltype(first)>;
@@ -87,9 +88,9 @@ std::string explain_plan(Tensors const&... tensors) {
     std::string const role = position == 0 ? "left" : "right";
     Labels const& labels = subscripts.operands[position];
     out += tensor_line(mesh, role, letters(labels), std::remove_cvref_t<decltype(tensor)>::layout, tensor.extents());
-    explanation.add_moves(Plan.operand_moves[position], std::remove_cvref_t<decltype(tensor)>::layout, tensor.extents(), role,
+    explanation.add_moves(plan.operand_moves[position], std::remove_cvref_t<decltype(tensor)>::layout, tensor.extents(), role,
                           "to meet the other operand or the result");
-    Block const block = block_of(Plan.operands[position], tensor.extents(), mesh.state(), mesh.state().coordinates());
+    Block const block = block_of(plan.operands[position], tensor.extents(), mesh.state(), mesh.state().coordinates());
     for (int dimension = 0; dimension < labels.size(); ++dimension) {
       if (counted.contains(labels[dimension])) continue;
       counted.push_back(labels[dimension]);
@@ -99,11 +100,11 @@ std::string explain_plan(Tensors const&... tensors) {
   };
   (add_operand(tensors), ...);
   out += text("  contract   ", static_cast<std::int64_t>((sizeof...(Tensors) == 2 ? 2 : 1) * multiply_adds), " flops per rank\n");
-  out += tensor_line(mesh, "produced", letters(subscripts.result), Plan.produced, extents);
-  explanation.largest_temporary = std::max(explanation.largest_temporary, explanation.block_size(Plan.produced, extents));
-  explanation.add_moves(Plan.result_move, Plan.produced, extents, "result", "because the result is to be held so");
-  out += tensor_line(mesh, "result", letters(subscripts.result), Plan.result, extents);
-  out += text("  collectives: ", Plan.total(), "; largest temporary: ",
+  out += tensor_line(mesh, "produced", letters(subscripts.result), plan.produced, extents);
+  explanation.largest_temporary = std::max(explanation.largest_temporary, explanation.block_size(plan.produced, extents));
+  explanation.add_moves(plan.result_move, plan.produced, extents, "result", "because the result is to be held so");
+  out += tensor_line(mesh, "result", letters(subscripts.result), plan.result, extents);
+  out += text("  collectives: ", plan.total(), "; largest temporary: ",
               explanation.largest_temporary * static_cast<std::int64_t>(explanation.element_size), " bytes per rank\n");
   return out;
 }
