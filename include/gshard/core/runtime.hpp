@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -75,7 +76,7 @@ class Runtime {
       print_failure(message);
       MPI_Abort(MPI_COMM_WORLD, 1);
     }
-    std::uint64_t first = std::hash<std::string_view>{}(message);
+    std::uint64_t first = std::hash<std::string>{}(without_ranks(message));
     std::uint64_t const own = first;
     MPI_Bcast(&first, 1, MPI_UINT64_T, 0, failure_communicator_);
     if (is_root() || own != first) print_failure(message);
@@ -88,6 +89,19 @@ class Runtime {
     MPI_Comm_dup(communicator, &failure_communicator_);
     MPI_Comm_rank(communicator_, &rank_);
     MPI_Comm_size(communicator_, &size_);
+  }
+
+  /// The message without the numbers of ranks, by which those of one fault may differ.
+  static std::string without_ranks(std::string_view message) {
+    constexpr std::string_view word = "rank ";
+    std::string result;
+    while (!message.empty()) {
+      std::size_t const end = std::min(message.find(word), message.size());
+      result += message.substr(0, end);
+      message.remove_prefix(std::min(message.size(), end + word.size()));
+      message.remove_prefix(std::min(message.find_first_not_of("0123456789"), message.size()));
+    }
+    return result;
   }
 
   void print_failure(std::string_view message) const {

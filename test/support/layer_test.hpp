@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <tuple>
+#include <type_traits>
+#include <vector>
+
+#include <gshard/autodiff.hpp>
+#include <gshard/tensor/from_vector.hpp>
+
+#include "dense_reference.hpp"
+
+/// Layers on every mesh against plain loops over whole tensors, which every rank runs by itself: the values, and the gradients of inputs and parameters as
+/// central differences of those loops.
+namespace gshard::test {
+
+using Grid = Mesh<Axis<"data">, Axis<"expert">>;
+using Values = std::vector<double>;
+
+/// Every data x expert mesh of this run's ranks.
+inline std::vector<std::array<int, 2>> all_grids() {
+  std::vector<std::array<int, 2>> sizes;
+  for (int data = 1; data <= ranks(); ++data)
+    if (ranks() % data == 0) sizes.push_back({data, ranks() / data});
+  return sizes;
+}
+
+template <class Action>
+void on_every_grid(Action const& action) {
+  for (auto const& sizes : all_grids()) {
+    Grid const grid(runtime(), sizes);
+    INFO("mesh ", grid.text());
+    action(grid);
+  }
+}
+
+/// Something smooth between -1 and 1.
+inline Dense smooth_values(Extents const& extents, std::int64_t seed) { return {extents, dense_values(extents, seed, 1, smooth)}; }
+
+template <class Tensor>
+Tensor tensor_of(typename Tensor::mesh_type const& mesh, Dense const& dense) {
+  return from_vector<Tensor>(mesh, dense.extents, dense.values);
+}
+
+template <class Spec>
+using Integers = ShardedTensor<Grid, Spec, int>;
+
+template <class Spec>
+Integers<Spec> integers(Grid const& grid, Extents const& extents, std::vector<int> const& values) {
+  return from_vector<Integers<Spec>>(grid, extents, values);
+}
+
+/// The sum of all elements, each times a number of its own, so that their gradients differ.
+inline double weighted_sum(Values const& values) {
+  double sum = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) sum += values[i] * smooth(99, static_cast<std::int64_t>(i));
+  return sum;
+}
+template <AnyTensor Tensor>
+auto weighted_sum(Var<Tensor> const& result) {
+  return sum(result * filled<Tensor>(result.value().mesh(), result.value().extents(), 99, smooth));
+}
+
+/// The derivative of `loss()` with respect to each element of `input`.
+inline Values central_differences(std::function<double()> const& loss, Values& input, double step = 1e-5) {
+  Values result;
+  for (double& element : input) {
+    double const kept = element;
+    element = kept + step;
+    double const above = loss();
+    element = kept - step;
+    double const below = loss();
+    element = kept;
+    result.push_back((above - below) / (2 * step));
+  }
+  return result;
+}
+
+struct NoParameters {
+  template <class Visit>
+  void for_each_parameter(Visit const&) {}
+};
+
+/// Compares `run(layer, inputs...)`, on tensors and recorded, with `reference(values)`, where the values are those of the inputs and then of the layer's
+/// parameters in their order; and the gradients of them all.
+template <class... Inputs, class Layer, class Run, class Reference>
+void check_layer(Grid const& grid, Layer& layer, std::vector<Dense> values, Run const& run, Reference const& reference) {
+  std::size_t next = 0;
+  auto const next_input = [&]<class Input>(std::type_identity<Input>) { return tensor_of<Input>(grid, values[next++]); };
+  std::tuple<Inputs...> const inputs{next_input(std::type_identity<Inputs>{})...};
+  layer.for_each_parameter([&](auto& parameter) { values.push_back({parameter.value.extents(), collected(parameter.value)}); });
+  std::vector<Dense> const& read_only = values;
+  Values const right = reference(read_only);
+  auto const plain = [&](auto const&... input) { return run(layer, input...); };
+  CHECK(difference(std::apply(plain, inputs), right, 1e-12) == "");
+
+  Tape tape;
+  auto const vars = std::apply([&](auto const&... input) { return std::tuple<Var<Inputs>...>{tape.watch(input)...}; }, inputs);
+  auto const result = std::apply(plain, vars);
+  CHECK(difference(result.value(), right, 1e-12) == "");
+  tape.backward(weighted_sum(result));
+
+  std::size_t number = 0;
+  auto const check = [&](auto const& gradient) {
+    INFO("gradient ", number);
+    Values const differences = central_differences([&] { return weighted_sum(reference(read_only)); }, values[number].values);
+    CHECK(difference(gradient, differences, 1e-7) == "");
+    ++number;
+  };
+  std::apply([&](auto const&... var) { (check(tape.gradient(var)), ...); }, vars);
+  layer.for_each_parameter([&](auto& parameter) {
+    REQUIRE(parameter.has_gradient());
+    check(parameter.gradient);
+    parameter.clear_gradient();
+  });
+}
+
+/// The same for an operation without parameters.
+template <class... Inputs, class Run, class Reference>
+void check_operation(Grid const& grid, std::vector<Dense> const& values, Run const& run, Reference const& reference) {
+  NoParameters none;
+  check_layer<Inputs...>(grid, none, values, [&](NoParameters&, auto const&... inputs) { return run(inputs...); }, reference);
+}
+
+}  // namespace gshard::test

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+// The layers besides the mixture of experts, on every mesh, with even, uneven and empty shards of the tokens.
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include <gshard/nn/argmax.hpp>
+#include <gshard/nn/attention.hpp>
+#include <gshard/nn/cross_entropy.hpp>
+#include <gshard/nn/embedding.hpp>
+#include <gshard/nn/feed_forward.hpp>
+#include <gshard/nn/rms_norm.hpp>
+
+#include "layer_test.hpp"
+
+using namespace gshard;
+using namespace gshard::test;
+
+namespace {
+
+template <class Spec>
+using Tensor = ShardedTensor<Grid, Spec, double>;
+template <AxisNames... Entries>
+using On = Tensor<Spec<Entries...>>;
+
+/// How tokens (G, S) are held: groups over both axes as in the models, over one, each dimension over an axis, and whole.
+template <AxisNames Groups, AxisNames Places>
+struct Tokens {
+  template <AxisNames... More>
+  using Real = Tensor<Spec<Groups, Places, More...>>;
+  using Ids = Integers<Spec<Groups, Places>>;
+};
+
+/// Groups: fewer than ranks, as many as some, and more.
+constexpr std::int64_t group_counts[] = {1, 3, 8};
+
+/// Runs `action(grid, tokens, groups)` for all of these.
+template <class Action>
+void on_all_tokens(Action const& action) {
+  on_every_grid([&](Grid const& grid) {
+    for (std::int64_t groups : group_counts) {
+      INFO(groups, " groups");
+      action(grid, Tokens<"data,expert", _>{}, groups);
+      action(grid, Tokens<"data", "expert">{}, groups);
+      action(grid, Tokens<"expert", _>{}, groups);
+    }
+  });
+}
+
+/// The rows of the last dimension, one after the other, each through `function(row in, row out)`.
+template <class Function>
+Values by_rows(Values const& values, std::int64_t width, Function const& function) {
+  Values result(values.size());
+  for (std::size_t row = 0; row < values.size(); row += static_cast<std::size_t>(width)) function(values.data() + row, result.data() + row);
+  return result;
+}
+
+void softmax_row(double const* in, double* out, std::int64_t count) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < count; ++i) sum += std::exp(in[i]);
+  for (std::int64_t i = 0; i < count; ++i) out[i] = std::exp(in[i]) / sum;
+}
+
+int token_id(std::int64_t position, int vocabulary) { return static_cast<int>(position * 7 % (vocabulary + 1)) - 1; }
+
+std::vector<int> token_ids(std::int64_t count, int vocabulary) {
+  std::vector<int> ids;
+  for (std::int64_t i = 0; i < count; ++i) ids.push_back(token_id(i, vocabulary));
+  return ids;
+}
+
+}  // namespace
+
+// ---- Operations ----
+
+TEST_CASE("embedding: rows of the table by number, zeros for padding; the table's gradient sums over all tokens") {
+  on_all_tokens([]<class T>(Grid const& grid, T, std::int64_t groups) {
+    constexpr int vocabulary = 5;
+    auto const numbers = token_ids(groups * 4, vocabulary);
+    auto const ids = integers<typename T::Ids::spec_type>(grid, {groups, 4}, numbers);
+    check_operation<On<_, _>>(
+        grid, {smooth_values({vocabulary, 3}, 1)}, [&](auto const& table) { return nn::embedding(table, ids, 1.5); },
+        [&](std::vector<Dense> const& in) {
+          Values result;
+          for (int id : numbers)
+            for (int m = 0; m < 3; ++m) result.push_back(id < 0 ? 0 : 1.5 * in[0].values[static_cast<std::size_t>(3 * id + m)]);
+          return result;
+        });
+  });
+}
+
+TEST_CASE("rms_norm: x / sqrt(mean(x^2) + epsilon) * gain") {
+  on_all_tokens([]<class T>(Grid const& grid, T, std::int64_t groups) {
+    check_operation<typename T::template Real<_>, On<_>>(
+        grid, {smooth_values({groups, 4, 5}, 1), smooth_values({5}, 2)}, [](auto const& x, auto const& gain) { return nn::rms_norm(x, gain, 1e-3); },
+        [](std::vector<Dense> const& in) {
+          return by_rows(in[0].values, 5, [&](double const* x, double* y) {
+            double squares = 0;
+            for (int i = 0; i < 5; ++i) squares += x[i] * x[i];
+            for (int i = 0; i < 5; ++i) y[i] = x[i] / std::sqrt(squares / 5 + 1e-3) * in[1].values[static_cast<std::size_t>(i)];
+          });
+        });
+  });
+}
+
+TEST_CASE("a norm layer starts with gains of 1") {
+  on_every_grid([](Grid const& grid) {
+    nn::Initializer initializer(1);
+    nn::RmsNorm<Grid, double> norm(grid, initializer, 4);
+    CHECK(difference(norm.gain.value, {1, 1, 1, 1}) == "");
+    auto const x = tensor_of<On<"data", _>>(grid, {{1, 4}, {1, 1, -1, 1}});
+    CHECK(difference(norm(x), {1, 1, -1, 1}, 1e-6) == "");
+  });
+}
+
+TEST_CASE("softmax over the last dimension") {
+  on_all_tokens([]<class T>(Grid const& grid, T, std::int64_t groups) {
+    check_operation<typename T::template Real<_>>(
+        grid, {smooth_values({groups, 3, 4}, 1)}, [](auto const& x) { return nn::softmax(x); },
+        [](std::vector<Dense> const& in) { return by_rows(in[0].values, 4, [](double const* x, double* y) { softmax_row(x, y, 4); }); });
+  });
+}
+
+TEST_CASE("argmax: the first of the largest") {
+  on_all_tokens([]<class T>(Grid const& grid, T, std::int64_t groups) {
+    Dense x{{groups, 2, 3}, {}};
+    Values right;
+    Values const rows[] = {{1, 3, 2}, {5, 5, 1}, {0, 0, 0}, {-3, -1, -1}, {-4, -5, -6}};
+    double const largest[] = {1, 0, 0, 1, 0};
+    for (std::int64_t row = 0; row < 2 * groups; ++row) {
+      x.values.insert(x.values.end(), rows[row % 5].begin(), rows[row % 5].end());
+      right.push_back(largest[row % 5]);
+    }
+    CHECK(difference(nn::argmax(tensor_of<typename T::template Real<_>>(grid, x)), right) == "");
+  });
+}
+
+TEST_CASE("split_dimension and merge_dimensions: the same elements, in the same order") {
+  on_every_grid([](Grid const& grid) {
+    for (std::int64_t groups : group_counts) {
+      auto const same = [](std::vector<Dense> const& in) { return in[0].values; };
+      check_operation<On<"data,expert", _, _>>(grid, {smooth_values({groups, 6, 2}, 1)}, [](auto const& x) { return split_dimension<1>(x, 3); }, same);
+      check_operation<On<"data", _, _, "expert">>(grid, {smooth_values({groups, 2, 3, 3}, 1)}, [](auto const& x) { return merge_dimensions<1>(x); }, same);
+      auto const x = filled<On<"data", _, "expert">>(grid, {groups, 6, 2}, 1, smooth);
+      auto const cut = split_dimension<1>(x, 2);
+      CHECK(cut.extents() == Extents{groups, 2, 3, 2});
+      CHECK(cut.data() == x.data());
+      CHECK(merge_dimensions<1>(cut).extents() == x.extents());
+      CHECK_THROWS_AS(split_dimension<1>(x, 4), ExtentError);
+      CHECK_THROWS_AS(split_dimension<1>(x, 0), ExtentError);
+    }
+  });
+}
+
+TEST_CASE("from_vector: each rank takes its block") {
+  on_every_grid([](Grid const& grid) {
+    Values const values = dense_values({3, 4}, 1);
+    CHECK(difference(from_vector<On<_, _>>(grid, {3, 4}, values), values) == "");
+    CHECK(difference(from_vector<On<"data,expert", _>>(grid, {3, 4}, values), values) == "");
+    CHECK(difference(from_vector<On<"expert", "data">>(grid, {3, 4}, values), values) == "");
+    CHECK(difference(from_vector<On<"data">>(grid, {0}, Values{}), {}) == "");
+    CHECK_THROWS_WITH_AS((from_vector<On<"data", _>>(grid, {3, 5}, values)), "from_vector: 12 elements given for extents (3, 5)", ExtentError);
+  });
+}
+
+// ---- Attention ----
+
+namespace {
+
+/// softmax of scale * scores (G, N, H, L, K) over the keys that a query sees; zeros where it sees none.
+Values attention_weights_of(Dense const& scores, std::vector<int> const& lengths, double scale, bool causal) {
+  std::int64_t const heads = scores.extents[2], queries = scores.extents[3], keys = scores.extents[4];
+  Values result(scores.values.size(), 0);
+  for (std::int64_t row = 0; row * keys < static_cast<std::int64_t>(result.size()); ++row) {
+    std::int64_t seen = lengths[static_cast<std::size_t>(row / (heads * queries))];
+    if (causal) seen = std::min(seen, row % queries + 1);
+    double sum = 0;
+    for (std::int64_t k = 0; k < seen; ++k) sum += std::exp(scale * scores.values[static_cast<std::size_t>(row * keys + k)]);
+    for (std::int64_t k = 0; k < seen; ++k)
+      result[static_cast<std::size_t>(row * keys + k)] = std::exp(scale * scores.values[static_cast<std::size_t>(row * keys + k)]) / sum;
+  }
+  return result;
+}
+
+/// Numbers of words from 0 to `longest`.
+std::vector<int> some_lengths(std::int64_t sentences, int longest) {
+  std::vector<int> lengths;
+  for (std::int64_t i = 0; i < sentences; ++i) lengths.push_back(static_cast<int>((i * 2 + 3) % (longest + 1)));
+  return lengths;
+}
+
+}  // namespace
+
+TEST_CASE("attention weights: padding and, if causal, later places get nothing") {
+  on_every_grid([](Grid const& grid) {
+    for (std::int64_t groups : group_counts)
+      for (bool causal : {false, true}) {
+        auto const numbers = some_lengths(groups * 2, 3);
+        auto const lengths = integers<Spec<"data,expert", _>>(grid, {groups, 2}, numbers);
+        auto const masking = causal ? nn::Masking::causal : nn::Masking::none;
+        check_operation<On<"data,expert", _, _, _, _>>(
+            grid, {smooth_values({groups, 2, 2, 3, 3}, 1)}, [&](auto const& scores) { return nn::attention_weights(scores, lengths, .7, masking); },
+            [&](std::vector<Dense> const& in) { return attention_weights_of(in[0], numbers, .7, causal); });
+      }
+  });
+}
+
+TEST_CASE("attention weights by hand: scores 0, ln 3") {
+  on_every_grid([](Grid const& grid) {
+    auto const scores = tensor_of<On<"data", _, _, _, _>>(grid, {{1, 1, 1, 2, 2}, {0, std::log(3.), 0, std::log(3.)}});
+    auto weights = [&](int length, nn::Masking masking) {
+      return nn::attention_weights(scores, integers<Spec<"data", _>>(grid, {1, 1}, {length}), 1, masking);
+    };
+    CHECK(difference(weights(2, nn::Masking::none), {.25, .75, .25, .75}, 1e-14) == "");
+    CHECK(difference(weights(2, nn::Masking::causal), {1, 0, .25, .75}, 1e-14) == "");
+    CHECK(difference(weights(1, nn::Masking::none), {1, 0, 1, 0}) == "");
+    CHECK(difference(weights(0, nn::Masking::causal), {0, 0, 0, 0}) == "");
+  });
+}
+
+namespace {
+
+/// Multi-head attention of queries (G, N * L, M) to keys (G, N * K, M): in[0], in[1], then wq, wk, wv (M, H, D) and wo (H, D, M).
+Values attention_of(std::vector<Dense> const& in, std::vector<int> const& lengths, std::int64_t sentences, bool causal) {
+  auto const cut = [&](Dense tokens) {
+    Extents const& e = tokens.extents;
+    tokens.extents = {e[0], sentences, e[1] / sentences, e[2]};
+    return tokens;
+  };
+  Dense const queries = cut(in[0]), keys = cut(in[1]);
+  Dense const q = dense_einsum("gnlm,mhd->gnlhd", {queries, in[2]});
+  Dense const k = dense_einsum("gnkm,mhd->gnkhd", {keys, in[3]});
+  Dense const v = dense_einsum("gnkm,mhd->gnkhd", {keys, in[4]});
+  Dense weights = dense_einsum("gnlhd,gnkhd->gnhlk", {q, k});
+  weights.values = attention_weights_of(weights, lengths, 1 / std::sqrt(static_cast<double>(in[2].extents[2])), causal);
+  return dense_einsum("gnlhd,hdm->gnlm", {dense_einsum("gnhlk,gnkhd->gnlhd", {weights, v}), in[5]}).values;
+}
+
+}  // namespace
+
+TEST_CASE("attention: to itself, causal; to a memory of other length; uneven and empty shards") {
+  on_every_grid([](Grid const& grid) {
+    for (std::int64_t groups : {1, 3}) {
+      nn::Initializer initializer(5);
+      nn::Attention<Grid, double> layer(grid, initializer, 4, 2);
+      auto const numbers = some_lengths(groups * 2, 3);
+      auto const lengths = integers<Spec<"data,expert", _>>(grid, {groups, 2}, numbers);
+      using X = On<"data,expert", _, _>;
+      check_layer<X, X>(
+          grid, layer, {smooth_values({groups, 4, 4}, 1), smooth_values({groups, 6, 4}, 2)},
+          [&](auto& attention, auto const& queries, auto const& keys) { return attention(queries, keys, lengths, nn::Masking::none); },
+          [&](std::vector<Dense> const& in) { return attention_of(in, numbers, 2, false); });
+      check_layer<X>(
+          grid, layer, {smooth_values({groups, 6, 4}, 1)}, [&](auto& attention, auto const& x) { return attention(x, x, lengths, nn::Masking::causal); },
+          [&](std::vector<Dense> in) {
+            in.insert(in.begin(), in[0]);
+            return attention_of(in, numbers, 2, true);
+          });
+    }
+  });
+}
+
+TEST_CASE("attention: a model that does not divide into heads is refused") {
+  Grid const grid(runtime(), {1, ranks()});
+  nn::Initializer initializer(5);
+  CHECK_THROWS_WITH_AS((nn::Attention<Grid, double>(grid, initializer, 6, 4)), "attention: a model of 6 does not divide into 4 heads", ExtentError);
+  CHECK_THROWS_AS((nn::Attention<Grid, double>(grid, initializer, 6, 0)), ExtentError);
+}
+
+// ---- Feed-forward ----
+
+TEST_CASE("feed-forward: relu(x wi) wo") {
+  on_all_tokens([]<class T>(Grid const& grid, T, std::int64_t groups) {
+    nn::Initializer initializer(6);
+    nn::FeedForward<Grid, double> layer(grid, initializer, 3, 5);
+    check_layer<typename T::template Real<_>>(
+        grid, layer, {smooth_values({groups, 2, 3}, 1)}, [](auto& feed_forward, auto const& x) { return feed_forward(x); },
+        [](std::vector<Dense> const& in) {
+          Dense hidden = dense_einsum("gsm,mh->gsh", {in[0], in[1]});
+          for (double& element : hidden.values) element = std::max(element, 0.);
+          return dense_einsum("gsh,hm->gsm", {hidden, in[2]}).values;
+        });
+  });
+}
+
+// ---- Cross entropy ----
+
+namespace {
+
+/// The mean over the real tokens of -sum_v q_v log p_v, where q has 1 - e + e/V on the target and e/V elsewhere.
+double cross_entropy_of(Values const& logits, std::vector<int> const& targets, int vocabulary, double smoothing) {
+  double sum = 0;
+  int tokens = 0;
+  for (std::size_t token = 0; token < targets.size(); ++token) {
+    if (targets[token] < 0) continue;
+    ++tokens;
+    double const* const row = logits.data() + token * static_cast<std::size_t>(vocabulary);
+    Values p(static_cast<std::size_t>(vocabulary));
+    softmax_row(row, p.data(), vocabulary);
+    for (int v = 0; v < vocabulary; ++v) sum -= (smoothing / vocabulary + (v == targets[token] ? 1 - smoothing : 0)) * std::log(p[static_cast<std::size_t>(v)]);
+  }
+  return sum / tokens;
+}
+
+}  // namespace
+
+TEST_CASE("cross entropy: the mean over all real tokens, wherever they are") {
+  on_all_tokens([]<class T>(Grid const& grid, T, std::int64_t groups) {
+    auto const numbers = token_ids(groups * 4, 5);
+    auto const targets = integers<typename T::Ids::spec_type>(grid, {groups, 4}, numbers);
+    double const tokens = static_cast<double>(std::count_if(numbers.begin(), numbers.end(), [](int id) { return id >= 0; }));
+    for (double smoothing : {0., .1})
+      check_operation<typename T::template Real<_>>(
+          grid, {smooth_values({groups, 4, 5}, 1)}, [&](auto const& logits) { return nn::cross_entropy(logits, targets, tokens, smoothing); },
+          [&](std::vector<Dense> const& in) { return Values{cross_entropy_of(in[0].values, numbers, 5, smoothing)}; });
+  });
+}
+
+TEST_CASE("cross entropy by hand: T31, J2 with a padding place, J1 with short and long shares") {
+  double const small = std::log(std::exp(1.) - 1), large = std::log(std::exp(4.) - 1);
+  std::vector<int> const uneven_targets = {0, 0, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+  Values uneven_logits;
+  for (int token = 0; token < 16; ++token) uneven_logits.insert(uneven_logits.end(), {0, token < 8 ? small : large});
+  struct Case {
+    Extents extents;
+    Values logits;
+    std::vector<int> targets;
+    double tokens, smoothing, right;
+  };
+  Values const j2 = {std::log(.7), std::log(.1), std::log(.1), std::log(.1), 9, 9, 9, 9};
+  Case const cases[] = {
+      {{1, 1, 4}, {2, 1, 0, -1}, {1}, 1, .1, 1.490189698561195},
+      {{1, 1, 4}, {2, 1, 0, -1}, {1}, 1, 0, 1.4401896985611953},
+      {{2, 1, 4}, j2, {0, -1}, 1, .1, .5026182563},
+      {{2, 1, 4}, j2, {0, -1}, 1, 0, -std::log(.7)},
+      {{2, 8, 2}, uneven_logits, uneven_targets, 10, 0, 3.4},
+  };
+  on_every_grid([&](Grid const& grid) {
+    for (Case const& c : cases) {
+      auto const logits = tensor_of<On<"data,expert", _, _>>(grid, {c.extents, c.logits});
+      auto const targets = integers<Spec<"data,expert", _>>(grid, {c.extents[0], c.extents[1]}, c.targets);
+      CHECK(difference(nn::cross_entropy(logits, targets, c.tokens, c.smoothing), {c.right}, 1e-6) == "");
+    }
+  });
+}
+
+// ---- Parameters ----
+
+TEST_CASE("K1, K2: initial values are those of the global index, whatever the mesh, the spec and the threads") {
+  Values right;
+  for (std::uint64_t i = 0; i < 8; ++i) right.push_back(.5 * random_normal<double>(7, 0, i));
+  Values second;
+  for (std::uint64_t i = 0; i < 8; ++i) second.push_back(2 * random_normal<double>(7, 1, i));
+  on_every_grid([&](Grid const& grid) {
+    auto check = [&]<class Made>(std::type_identity<Made>) {
+      nn::Initializer initializer(7);
+      CHECK(difference(initializer.normal<Made>(grid, {2, 4}, .5, "first").value, right) == "");
+      CHECK(difference(initializer.constant<Made>(grid, {2, 4}, 3, "constant").value, Values(8, 3)) == "");
+      CHECK(difference(initializer.normal<Made>(grid, {2, 4}, 2, "second").value, second) == "");
+    };
+    check(std::type_identity<On<_, _>>{});
+    check(std::type_identity<On<"data", _>>{});
+    check(std::type_identity<On<_, "expert">>{});
+    check(std::type_identity<On<"expert", "data">>{});
+    check(std::type_identity<On<_, "data,expert">>{});
+  });
+}

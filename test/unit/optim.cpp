@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+// AdamW on parameters of all specs against plain loops, the common norm of gradients, and schedules.
+#include <cmath>
+#include <cstdint>
+
+#include <gshard/optim.hpp>
+
+#include "layer_test.hpp"
+
+using namespace gshard;
+using namespace gshard::test;
+
+namespace {
+
+template <AxisNames... Entries>
+using On = ShardedTensor<Grid, Spec<Entries...>, double>;
+
+/// Parameters held in every way, one with an unreduced sum's worth of uneven shards, one empty.
+struct Parameters {
+  Parameter<On<_, _>> replicated;
+  Parameter<On<"expert", _>> by_expert;
+  Parameter<On<"data", "expert">> by_both;
+  Parameter<On<"data,expert">> by_all;
+  Parameter<On<_>> empty;
+
+  explicit Parameters(Grid const& grid)
+      : replicated{filled<On<_, _>>(grid, {2, 3}, 1, smooth), {}},
+        by_expert{filled<On<"expert", _>>(grid, {3, 2}, 2, smooth), {}},
+        by_both{filled<On<"data", "expert">>(grid, {4, 5}, 3, smooth), {}},
+        by_all{filled<On<"data,expert">>(grid, {1}, 4, smooth), {}},
+        empty{On<_>(grid, {0}), {}} {}
+
+  template <class Visit>
+  void for_each_parameter(Visit const& visit) {
+    visit(replicated);
+    visit(by_expert);
+    visit(by_both);
+    visit(by_all);
+    visit(empty);
+  }
+
+  /// Gives parameter k the gradient of seed 10 step + k.
+  void set_gradients(std::int64_t step) {
+    std::int64_t seed = 10 * step;
+    for_each_parameter([&](auto& parameter) {
+      parameter.gradient = filled<std::remove_cvref_t<decltype(parameter.gradient)>>(parameter.value.mesh(), parameter.value.extents(), ++seed, smooth);
+    });
+  }
+};
+
+/// The same parameters in another order.
+struct Reversed {
+  Parameters& parameters;
+
+  template <class Visit>
+  void for_each_parameter(Visit const& visit) {
+    visit(parameters.empty);
+    visit(parameters.by_all);
+    visit(parameters.by_both);
+    visit(parameters.by_expert);
+    visit(parameters.replicated);
+  }
+};
+
+Extents const shapes[] = {{2, 3}, {3, 2}, {4, 5}, {1}, {0}};
+
+/// AdamW as in Loshchilov and Hutter 2019, Algorithm 2, with the gradients scaled to the largest common norm.
+struct Reference {
+  optim::AdamWOptions options;
+  std::vector<Values> values, means, squares;
+  int step = 0;
+
+  explicit Reference(optim::AdamWOptions const& given) : options(given) {
+    for (std::int64_t k = 0; k < 5; ++k) {
+      values.push_back(dense_values(shapes[k], k + 1, 1, smooth));
+      means.emplace_back(values.back().size(), 0);
+      squares.emplace_back(values.back().size(), 0);
+    }
+  }
+
+  /// Returns the norm before scaling.
+  double run(double rate) {
+    ++step;
+    std::vector<Values> gradients;
+    double squared = 0;
+    for (std::int64_t k = 0; k < 5; ++k) {
+      gradients.push_back(dense_values(shapes[k], 10 * step + k + 1, 1, smooth));
+      for (double g : gradients.back()) squared += g * g;
+    }
+    double const norm = std::sqrt(squared);
+    double const scale = options.largest_norm > 0 && norm > options.largest_norm ? options.largest_norm / norm : 1;
+    for (std::size_t k = 0; k < 5; ++k)
+      for (std::size_t i = 0; i < values[k].size(); ++i) {
+        double const g = scale * gradients[k][i];
+        means[k][i] = options.beta1 * means[k][i] + (1 - options.beta1) * g;
+        squares[k][i] = options.beta2 * squares[k][i] + (1 - options.beta2) * g * g;
+        double const mean = means[k][i] / (1 - std::pow(options.beta1, step)), square = squares[k][i] / (1 - std::pow(options.beta2, step));
+        values[k][i] -= rate * (mean / (std::sqrt(square) + options.epsilon) + options.weight_decay * values[k][i]);
+      }
+    return norm;
+  }
+};
+
+template <class Model>
+void check_values(Model& model, std::vector<Values> const& right) {
+  std::size_t k = 0;
+  model.for_each_parameter([&](auto const& parameter) {
+    INFO("parameter ", k);
+    CHECK(difference(parameter.value, right[k++], 1e-12) == "");
+  });
+}
+
+}  // namespace
+
+TEST_CASE("AdamW: several steps with bias correction, weight decay and clipping, parameters held in every way") {
+  optim::AdamWOptions const table[] = {
+      {},
+      {.beta1 = .8, .beta2 = .9, .epsilon = 1e-3, .weight_decay = .1},
+      {.beta1 = 0, .largest_norm = .5},
+      {.weight_decay = .01, .largest_norm = 1e6},
+  };
+  on_every_grid([&](Grid const& grid) {
+    for (auto const& options : table) {
+      Parameters parameters(grid);
+      Reference reference(options);
+      optim::AdamW<double> optimizer(options);
+      for (int step = 1; step <= 4; ++step) {
+        parameters.set_gradients(step);
+        double const rate = .1 / step;
+        double const norm = reference.run(rate);
+        CHECK(optim::gradient_norm(parameters) == doctest::Approx(norm).epsilon(1e-13));
+        CHECK(optimizer.step(parameters, rate) == doctest::Approx(options.largest_norm > 0 ? norm : 0).epsilon(1e-13));
+        CHECK(optimizer.steps() == step);
+        check_values(parameters, reference.values);
+        parameters.for_each_parameter([](auto const& parameter) { CHECK(!parameter.has_gradient()); });
+      }
+    }
+  });
+}
+
+TEST_CASE("the first step moves each element by the rate, against its gradient's sign") {
+  on_every_grid([](Grid const& grid) {
+    Parameters parameters(grid);
+    parameters.by_expert.gradient = tensor_of<On<"expert", _>>(grid, {{3, 2}, {5, -5, 1e-3, -1e-3, 200, 0}});
+    Values right = dense_values({3, 2}, 2, 1, smooth);
+    double const moves[] = {-.1, .1, -.1, .1, -.1, 0};
+    for (std::size_t i = 0; i < 6; ++i) right[i] += moves[i];
+    optim::AdamW<double> optimizer;
+    optimizer.step(parameters, .1);
+    CHECK(difference(parameters.by_expert.value, right, 1e-5) == "");
+  });
+}
+
+TEST_CASE("a parameter without a gradient stays as it is, decay or not") {
+  on_every_grid([](Grid const& grid) {
+    Parameters parameters(grid);
+    parameters.set_gradients(1);
+    parameters.by_both.clear_gradient();
+    optim::AdamW<double> optimizer({.weight_decay = .5, .largest_norm = 1});
+    optimizer.step(parameters, .1);
+    CHECK(difference(parameters.by_both.value, dense_values({4, 5}, 3, 1, smooth)) == "");
+    CHECK(difference(parameters.replicated.value, dense_values({2, 3}, 1, 1, smooth), 1e-3) != "");
+  });
+}
+
+TEST_CASE("the order of the parameters changes nothing") {
+  on_every_grid([](Grid const& grid) {
+    Parameters one(grid), other(grid);
+    Reversed reversed{other};
+    optim::AdamW<double> first({.largest_norm = 1}), second({.largest_norm = 1});
+    for (int step = 1; step <= 3; ++step) {
+      one.set_gradients(step);
+      other.set_gradients(step);
+      CHECK(first.step(one, .1) == doctest::Approx(second.step(reversed, .1)).epsilon(1e-14));
+    }
+    std::vector<Values> right;
+    one.for_each_parameter([&](auto const& parameter) { right.push_back(collected(parameter.value)); });
+    check_values(other, right);
+  });
+}
+
+TEST_CASE("clear_gradients forgets them all") {
+  Grid const grid(runtime(), {1, ranks()});
+  Parameters parameters(grid);
+  parameters.set_gradients(1);
+  optim::clear_gradients(parameters);
+  parameters.for_each_parameter([](auto const& parameter) { CHECK(!parameter.has_gradient()); });
+  CHECK(optim::gradient_norm(parameters) == 0);
+}
+
+// ---- Norms ----
+
+namespace {
+
+struct Two {
+  Parameter<On<_>> replicated;
+  Parameter<On<"expert">> sharded;
+
+  Two(Grid const& grid, Values const& whole, Values const& parts)
+      : replicated{On<_>(grid, {std::ssize(whole)}), {}}, sharded{On<"expert">(grid, {std::ssize(parts)}), {}} {
+    replicated.gradient = from_vector<On<_>>(grid, replicated.value.extents(), whole);
+    sharded.gradient = from_vector<On<"expert">>(grid, sharded.value.extents(), parts);
+  }
+
+  template <class Visit>
+  void for_each_parameter(Visit const& visit) {
+    visit(replicated);
+    visit(sharded);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("D4, D5: the norm counts each element once, and is the same on every rank") {
+  on_every_grid([](Grid const& grid) {
+    Two d4(grid, {3}, {4, 12});
+    CHECK(optim::gradient_norm(d4) == doctest::Approx(13).epsilon(1e-15));
+    Two d5(grid, {0}, {3, 4});
+    CHECK(optim::gradient_norm(d5) == doctest::Approx(5).epsilon(1e-15));
+    // All is scaled by 1/5, and then the first step's size does not depend on the scale.
+    optim::AdamW<double> optimizer({.beta1 = 0, .beta2 = 0, .epsilon = 1, .largest_norm = 1});
+    CHECK(optimizer.step(d5, 1) == doctest::Approx(5).epsilon(1e-15));
+    CHECK(difference(d5.sharded.value, {-.6 / 1.6, -.8 / 1.8}, 1e-14) == "");
+  });
+}
+
+// ---- Schedules ----
+
+TEST_CASE("schedules") {
+  optim::WarmupThenLinear const linear{.001, 50, 100};
+  struct Point {
+    std::int64_t step;
+    double rate;
+  };
+  for (Point const& p : {Point{1, .00002}, {25, .0005}, {50, .001}, {75, .0005}, {99, .00002}, {100, 0}, {1000, 0}})
+    CHECK(linear(p.step) == doctest::Approx(p.rate).epsilon(1e-14));
+  CHECK(optim::WarmupThenLinear{.001, 0, 100}(0) == .001);
+  CHECK(optim::WarmupThenLinear{.001, 0, 100}(50) == doctest::Approx(.0005).epsilon(1e-14));
+
+  // T32 from step 10000 on: 1 / sqrt(step), here behind a warm-up in place of the constant start.
+  optim::WarmupThenInverseSquareRoot const root{.01, 10000};
+  for (Point const& p : {Point{1, 1e-6}, {5000, .005}, {10000, .01}, {40000, .005}, {250000, .002}, {1000000, .001}})
+    CHECK(root(p.step) == doctest::Approx(p.rate).epsilon(1e-14));
+  CHECK(optim::WarmupThenInverseSquareRoot{.01, 0}(4) == doctest::Approx(.005).epsilon(1e-14));
+}
