@@ -10,7 +10,7 @@
 namespace translation {
 
 struct TrainingOptions {
-  std::int64_t steps = 2400;
+  std::int64_t steps = 3600;
   double learning_rate = 3e-3;
   std::int64_t warmup = 300;
   double smoothing = 0.1;       ///< of the target distribution
