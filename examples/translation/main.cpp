@@ -51,12 +51,16 @@ void add_options(CLI::App& app, Options& options) {
 /// Writes the loss of every step to a file, and a line to the terminal every five seconds: launchers pass on whole lines.
 class Progress {
  public:
-  Progress(bool shows, std::int64_t steps, std::string const& file) : shows_(shows), steps_(steps), file_(file) {
+  /// Opens the file, so that a path that cannot be written is found before any work.
+  Progress(bool shows, std::int64_t steps, std::string const& file) : shows_(shows), steps_(steps) {
     if (!shows || file.empty()) return;
     curve_.open(file);
     if (!curve_) throw gshard::Error("cannot write the loss curve to '" + file + "'; is the folder there?");
     curve_ << "step,seconds,loss,balance_loss,gradient_norm,target_tokens\n";
   }
+
+  /// Starts the clock.
+  void begin() { start_ = std::chrono::steady_clock::now(); }
 
   void operator()(Step const& step) {
     if (!shows_) return;
@@ -76,9 +80,8 @@ class Progress {
 
   bool shows_;
   std::int64_t steps_;
-  std::string file_;
   std::ofstream curve_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point start_;
   double shown_ = 0;
   double tokens_ = 0;
   double smoothed_ = 0;
@@ -96,6 +99,7 @@ void translate_corpus(gshard::Runtime& runtime, Options options) {
   auto seconds = [start] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
   auto const sizes = options.mesh.empty() ? std::array{1, runtime.size()} : gshard::parse_sizes<Grid>(options.mesh);
   Grid const grid(runtime, sizes);
+  Progress progress(shows, options.training.steps, options.loss_curve);
 
   PreparedData const data = prepare(options.corpus, options.vocabulary);
   options.model.vocabulary = data.tokenizer.vocabulary_size();
@@ -111,7 +115,7 @@ void translate_corpus(gshard::Runtime& runtime, Options options) {
     std::cout << "mesh " << grid.text() << "; " << parameters << " parameters\n" << std::flush;
   }
 
-  Progress progress(shows, options.training.steps, options.loss_curve);
+  progress.begin();
   train(grid, model, data.train.tokens, options.training, std::ref(progress));
 
   double const trained = seconds();

@@ -66,9 +66,8 @@ struct PlannedGradient {
   static consteval EinsumPlan planned_gradient() {
     EinsumFacts facts{letters(), {}, {}, Cotangent<Tensor>::layout, static_sizes_of<typename Tensor::mesh_type>()};
     facts.operands.push_back(without_partial(Forward::plan.produced));
-    facts.movable.push_back(true);
     (facts.operands.push_back(Others::layout), ...);
-    (facts.movable.push_back(Others::rank >= 0), ...);
+    for (int i = 0; i < facts.operands.size(); ++i) facts.movable.push_back(true);
     return plan_einsum(facts);
   }
 
@@ -87,8 +86,10 @@ class RecordedEinsum {
 
   explicit RecordedEinsum(Operands const&... operands) : operands_(operands...) {}
 
+  /// The result with the spec that the plan propagates.
   auto eval() const { return run<void>(); }
 
+  /// The result as `Spec` says.
   template <class Spec>
   auto eval_as() const {
     return run<with_spec<First, Spec>>();
@@ -145,6 +146,8 @@ class RecordedEinsum {
   std::tuple<Operands...> operands_;
 };
 
+/// An einsum of which some operands are recorded: computed as of tensors, and recorded when its result spec is known. Its gradients are einsums with plans
+/// of their own (PlannedGradient).
 template <FixedString Text, class A>
   requires detail::RecordedEinsumInput<A>
 auto einsum(A const& a) {

@@ -66,10 +66,11 @@ struct Explanation {
 
 inline std::string letters(Labels const& labels) { return {labels.begin(), labels.end()}; }
 
-template <FixedString Text, EinsumPlan Plan, class... Tensors>
+/// `Plan` is a Planned.
+template <FixedString Text, class Plan, class... Tensors>
 std::string explain_plan(Tensors const&... tensors) {
-  constexpr Subscripts subscripts = subscripts_of<Text>;
-  static constexpr EinsumPlan plan = Plan;  // Clang 19 finds the parameter itself empty when the program runs
+  constexpr Subscripts const& subscripts = Plan::subscripts;
+  constexpr EinsumPlan const& plan = Plan::plan;
   auto const operands = std::forward_as_tuple(tensors...);
   auto const& first = std::get<0>(operands);
   using First = std::remove_cvref_t<decltype(first)>;
@@ -116,14 +117,14 @@ std::string explain_plan(Tensors const&... tensors) {
 template <FixedString Text, AnyTensor Left, AnyTensor Right, AnyTensor Result>
   requires(subscripts_of<Text>.operands.size() == 2)
 std::string explain(Left const& left, Right const& right, Result const&) {
-  return detail::explain_plan<Text, plan_of<Text, Left, Right, Result>>(left, right);
+  return detail::explain_plan<Text, detail::Planned<Text, Result, Left, Right>>(left, right);
 }
 
 /// The same with the result's spec propagated.
 template <FixedString Text, AnyTensor Left, AnyTensor Right>
   requires(subscripts_of<Text>.operands.size() == 2)
 std::string explain(Left const& left, Right const& right) {
-  return detail::explain_plan<Text, plan_of<Text, Left, Right>>(left, right);
+  return detail::explain_plan<Text, detail::Planned<Text, void, Left, Right>>(left, right);
 }
 
 }  // namespace gshard

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <type_traits>
 
 #include <gshard/nn/kernels/capacity.hpp>
 #include <gshard/nn/kernels/gate.hpp>
@@ -83,6 +84,7 @@ class Routing {
         mean_gates(made<PerExpert>(gates, {gates.extent(0), gates.extent(2)})),
         balance_loss(made<PerGroup>(gates, {gates.extent(0)})) {
     static_assert(Gates::rank == 3 && Real::rank == 2, "gshard: a gate takes gates (G, S, E) and a mask (G, S)");
+    static_assert(std::is_same_v<typename Real::value_type, int>, "gshard: the mask of real tokens holds int, 1 for words and 0 for padding");
     static_assert(Gates::layout.dimensions[1].empty() && Gates::layout.dimensions[2].empty(),
                   "gshard: a gate works on whole groups and all experts; reshard the gates so that S and E are `_`");
     auto const [seed, stream] = random.value_or(RandomStream{});
