@@ -5,6 +5,7 @@
 
 #include <gshard/core/error.hpp>
 #include <gshard/core/fixed_string.hpp>
+#include <gshard/core/launch.hpp>
 #include <gshard/core/memory_pool.hpp>
 #include <gshard/core/random.hpp>
 #include <gshard/core/runtime.hpp>

@@ -143,7 +143,7 @@ class Tape {
   void backward(Var<Tensor> const& loss) {
     static_assert(Tensor::rank == 0 && Tensor::layout.partial.empty(), "gshard: backward starts at a scalar, such as mean(...) or a loss");
     Cotangent<Tensor> one(uninitialized, loss.value().mesh(), Extents{});
-    Kokkos::deep_copy(one.flat(), typename Tensor::value_type(1));
+    detail::fill_elements<typename Tensor::memory_space>(one.data(), 1, typename Tensor::value_type(1));
     backward(loss, one);
   }
 

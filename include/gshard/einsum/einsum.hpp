@@ -134,11 +134,11 @@ void contract_blocks(Produced const& produced, Held const&... held) {
     LocalTensor<T> const diagonal{scratch.template get<T>(product(once.extents)), once.labels, once.extents};
     contract_into(diagonal);
     if (produced.local_size() > 0) {
-      Kokkos::deep_copy(produced.flat(), T{});
+      fill_elements<Space>(produced.data(), produced.local_size(), T{});
       copy_strided<T, Space>(produced.data(), once.strides, diagonal.data, packed_strides(once.extents), once.extents);
     }
   }
-  typename Produced::execution_space{}.fence("gshard::einsum: temporaries end here");
+  fence<Space>("gshard::einsum: temporaries end here");
 }
 
 /// Carries out a plan: `extents` are those of the result.

@@ -206,10 +206,8 @@ using ValueOf = std::remove_cvref_t<decltype(kernel_of(std::declval<Ready const&
 template <AnyTensor Result, class Ready>
 void run_into(Result const& result, Ready const& ready) {
   auto const kernel = kernel_of(ready);
-  using Space = typename Result::execution_space;
-  Kokkos::RangePolicy<Space, Kokkos::IndexType<std::int64_t>> const policy(0, result.local_size());
-  Kokkos::parallel_for("gshard::map", policy,
-                       AssignKernel<typename Result::value_type, std::remove_const_t<decltype(kernel)>>{result.data(), kernel});
+  launch<typename Result::memory_space>("gshard::map", result.local_size(),
+                                        AssignKernel<typename Result::value_type, std::remove_const_t<decltype(kernel)>>{result.data(), kernel});
 }
 
 }  // namespace detail
@@ -246,7 +244,7 @@ void assign(Result const& result, Operand const& expression) {
 template <AnyTensor Tensor>
 Tensor copy(Tensor const& tensor) {
   Tensor result(uninitialized, tensor.mesh(), tensor.extents(), tensor.name());
-  if (tensor.local_size() > 0) Kokkos::deep_copy(result.flat(), tensor.flat());
+  detail::copy_elements<typename Tensor::memory_space>(result.data(), tensor.data(), tensor.local_size());
   return result;
 }
 

@@ -71,9 +71,8 @@ auto reduce_all(Expression const& expression) {
   using Rule = Reducing<Kind, ValueOf<Ready>>;
   auto const& first = first_tensor(ready);
   auto const kernel = kernel_of(ready);
-  typename Rule::accumulator result = Rule::identity();
-  Kokkos::RangePolicy<typename First::execution_space, Kokkos::IndexType<std::int64_t>> const policy(0, first.local_size());
-  Kokkos::parallel_reduce("gshard::reduce", policy, ReduceKernel<Rule, std::remove_const_t<decltype(kernel)>>{kernel}, result);
+  auto result = launch_reduce<typename First::memory_space>("gshard::reduce", first.local_size(),
+                                                            ReduceKernel<Rule, std::remove_const_t<decltype(kernel)>>{kernel});
   comm::all_reduce(first.mesh().state().group(summed_axes<First>()), &result, 1, Kind);
   return result;
 }
@@ -85,7 +84,7 @@ using ReadyOf = std::remove_cvref_t<decltype(prepared(std::declval<Expression co
 template <AnyTensor Like, class Value>
 auto scalar_like(Like const& like, Value value) {
   ShardedTensor<typename Like::mesh_type, Spec<>, typename Like::value_type, typename Like::memory_space> scalar(uninitialized, like.mesh(), Extents{});
-  Kokkos::deep_copy(scalar.flat(), static_cast<typename Like::value_type>(value));
+  fill_elements<typename Like::memory_space>(scalar.data(), 1, static_cast<typename Like::value_type>(value));
   return scalar;
 }
 

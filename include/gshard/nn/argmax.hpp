@@ -42,8 +42,7 @@ auto argmax(Tensor const& x) {
   extents.pop_back();
   using Mesh = typename Tensor::mesh_type;
   ShardedTensor<Mesh, spec_of<Mesh, layout>, int, Space> const result(uninitialized, x.mesh(), extents);
-  Kokkos::RangePolicy<typename Space::execution_space, Kokkos::IndexType<std::int64_t>> const policy(0, result.local_size());
-  Kokkos::parallel_for("gshard::argmax", policy, detail::ArgmaxKernel<T, Space>{detail::rows_of(x), detail::row_of(result)});
+  gshard::detail::launch<Space>("gshard::argmax", result.local_size(), detail::ArgmaxKernel<T, Space>{detail::rows_of(x), detail::row_of(result)});
   return result;
 }
 

@@ -65,10 +65,8 @@ double gradient_norm(Model& model) {
     if (!parameter.has_gradient()) return;
     auto const kernel = gshard::detail::kernel_of(square(parameter.gradient));
     using Rule = gshard::detail::Reducing<comm::Reduction::sum, typename Tensor::value_type>;
-    Kokkos::RangePolicy<typename Tensor::execution_space, Kokkos::IndexType<std::int64_t>> const policy(0, parameter.gradient.local_size());
-    double part = 0;
-    Kokkos::parallel_reduce("gshard::gradient_norm", policy, gshard::detail::ReduceKernel<Rule, std::remove_const_t<decltype(kernel)>>{kernel}, part);
-    sum += part;
+    sum += gshard::detail::launch_reduce<typename Tensor::memory_space>("gshard::gradient_norm", parameter.gradient.local_size(),
+                                                                        gshard::detail::ReduceKernel<Rule, std::remove_const_t<decltype(kernel)>>{kernel});
   });
   double total = 0;
   for (auto& [axes, sum] : squares) {
@@ -103,8 +101,8 @@ class AdamW {
       if (position == moments_.size()) moments_.push_back(made_for(parameter.value.local_size()));
       Moments const& moments = moments_[position++];
       if (!parameter.has_gradient()) return;
-      Kokkos::RangePolicy<typename MemorySpace::execution_space, Kokkos::IndexType<std::int64_t>> const policy(0, parameter.value.local_size());
-      Kokkos::parallel_for("gshard::adamw", policy, kernel_for(parameter.value.data(), parameter.gradient.data(), moments, scale, learning_rate));
+      gshard::detail::launch<MemorySpace>("gshard::adamw", parameter.value.local_size(),
+                                          kernel_for(parameter.value.data(), parameter.gradient.data(), moments, scale, learning_rate));
       parameter.clear_gradient();
     });
     return norm;

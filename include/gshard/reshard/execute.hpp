@@ -125,7 +125,7 @@ struct Transfer {
   Block before() const { return before(mesh.coordinates()); }
   Block after() const { return after(mesh.coordinates()); }
 
-  static void fence() { typename MemorySpace::execution_space{}.fence("gshard: local work before communication"); }
+  static void fence() { detail::fence<MemorySpace>("gshard: local work before communication"); }
 
   std::vector<Piece> pieces(AxisSet axes, auto const& box_of) const {
     std::vector<Piece> list;
@@ -177,7 +177,7 @@ struct Transfer {
     Block const mine_after = after();
     std::int64_t const count = product(mine_after.extents);
     if (count == 0) return;
-    Kokkos::deep_copy(Kokkos::View<T*, Kokkos::LayoutRight, MemorySpace>(result, static_cast<std::size_t>(count)), T{});
+    fill_elements<MemorySpace>(result, count, T{});
     for (int axis = 0; axis < mesh.axis_count(); ++axis)
       if (axes.contains(axis) && from.dimension_of(axis) < 0 && mesh.coordinate(axis) != 0) return;
     copy_box<MemorySpace>(result, mine_after, source, before(), before());

@@ -16,9 +16,7 @@ template <AnyTensor Tensor>
 std::vector<typename Tensor::value_type> to_vector(Tensor const& tensor) {
   auto const whole = replicate(tensor);
   std::vector<typename Tensor::value_type> elements(static_cast<std::size_t>(whole.size()));
-  if (elements.empty()) return elements;
-  Kokkos::View<typename Tensor::value_type*, Kokkos::LayoutRight, Kokkos::HostSpace> const host(elements.data(), elements.size());
-  Kokkos::deep_copy(host, whole.flat());
+  detail::copy_to_host<typename Tensor::memory_space>(elements.data(), whole.data(), whole.size());
   return elements;
 }
 

@@ -40,7 +40,7 @@ auto take_step(Tensor const& tensor, bool may_overwrite) {
   if constexpr (step.movement == Movement::all_reduce) {
     auto result = may_overwrite && tensor.is_sole_owner() ? tensor.template reinterpreted<typename Result::spec_type>(tensor.extents())
                                                           : Result(uninitialized, tensor.mesh(), tensor.extents(), tensor.name());
-    if (result.data() != tensor.data() && tensor.local_size() > 0) Kokkos::deep_copy(result.flat(), tensor.flat());
+    if (result.data() != tensor.data()) copy_elements<Space>(result.data(), tensor.data(), tensor.local_size());
     Transfer<Space, T>::fence();
     comm::all_reduce(mesh.group(step.axes), result.data(), result.local_size());
     return result;

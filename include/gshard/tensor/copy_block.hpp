@@ -6,6 +6,7 @@
 
 #include <Kokkos_Core.hpp>
 
+#include <gshard/core/launch.hpp>
 #include <gshard/core/static_vector.hpp>
 #include <gshard/tensor/loop_nest.hpp>
 

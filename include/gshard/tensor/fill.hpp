@@ -40,8 +40,8 @@ struct FillKernel {
 template <AnyTensor Tensor, class Function>
 void fill(Tensor const& tensor, Function const& function) {
   using Kernel = detail::FillKernel<typename Tensor::value_type, Tensor::rank, Function>;
-  Kokkos::RangePolicy<typename Tensor::execution_space, Kokkos::IndexType<std::int64_t>> const policy(0, tensor.local_size());
-  Kokkos::parallel_for("gshard::fill", policy, Kernel{tensor.data(), tensor.block().offsets, tensor.block().extents, function});
+  detail::launch<typename Tensor::memory_space>("gshard::fill", tensor.local_size(),
+                                                Kernel{tensor.data(), tensor.block().offsets, tensor.block().extents, function});
 }
 
 }  // namespace gshard

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
-
-#include <Kokkos_Core.hpp>
 
 #include <gshard/tensor/copy_block.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
@@ -21,13 +21,12 @@ Tensor from_vector(typename Tensor::mesh_type const& mesh, Extents const& extent
   if (static_cast<std::int64_t>(elements.size()) != product(extents))
     throw ExtentError(detail::text("from_vector: ", elements.size(), " elements given for extents ", detail::text_of(extents)));
   if (tensor.local_size() == 0) return tensor;
-  auto const flat = tensor.flat();
-  auto const block = Kokkos::create_mirror_view(Kokkos::WithoutInitializing, flat);
+  auto const block = std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(tensor.local_size()));
   Extents start = extents;
   for (std::int64_t& offset : start) offset = 0;
-  detail::copy_block<T, Kokkos::HostSpace>(block.data(), tensor.local_extents(), start, elements.data(), extents, tensor.block().offsets,
+  detail::copy_block<T, Kokkos::HostSpace>(block.get(), tensor.local_extents(), start, elements.data(), extents, tensor.block().offsets,
                                            tensor.local_extents());
-  Kokkos::deep_copy(flat, block);
+  detail::copy_from_host<typename Tensor::memory_space>(tensor.data(), block.get(), tensor.local_size());
   return tensor;
 }
 

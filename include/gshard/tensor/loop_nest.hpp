@@ -2,9 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <type_traits>
-
-#include <Kokkos_Core.hpp>
 
 #include <gshard/core/macros.hpp>
 #include <gshard/core/static_vector.hpp>
@@ -118,24 +115,6 @@ constexpr LoopNest<Operands> coalesce(LoopNest<Operands> const& nest) {
     }
   }
   return merged;
-}
-
-/// Whether kernels on this memory run on the host's own execution space.
-template <class MemorySpace>
-inline constexpr bool runs_on_host = std::is_same_v<typename MemorySpace::execution_space, Kokkos::DefaultHostExecutionSpace>;
-
-/// Calls `functor(i)` for every i in [0, count), in parallel; on the host a job too small to pay for waking threads stays on this one.
-template <class MemorySpace, class Functor>
-void launch(char const* label, std::int64_t count, bool tiny, Functor const& functor) {
-  if (count <= 0) return;
-  if constexpr (runs_on_host<MemorySpace>) {
-    if (tiny || count == 1) {
-      for (std::int64_t i = 0; i < count; ++i) functor(i);
-      return;
-    }
-  }
-  using Policy = Kokkos::RangePolicy<typename MemorySpace::execution_space, Kokkos::IndexType<std::int64_t>>;
-  Kokkos::parallel_for(label, Policy(0, count), functor);
 }
 
 }  // namespace gshard::detail

@@ -13,6 +13,7 @@
 #include <Kokkos_Core.hpp>
 
 #include <gshard/core/error.hpp>
+#include <gshard/core/launch.hpp>
 #include <gshard/tensor/layout.hpp>
 
 namespace gshard {
@@ -166,7 +167,7 @@ class ShardedTensor {
   }
 
   void set_to_zero() {
-    if (local_size() > 0) Kokkos::deep_copy(flat(), T{});
+    detail::fill_elements<MemorySpace>(data(), local_size(), T{});
   }
 
   Mesh mesh_;

@@ -111,10 +111,7 @@ template <class MemorySpace, class T>
 bool contract_nothing(bool empty_operands, LocalTensor<T> const& c, bool accumulate) {
   std::int64_t const size = product(c.extents);
   if (size != 0 && !empty_operands) return false;
-  if (size != 0 && !accumulate) {
-    using Flat = Kokkos::View<T*, MemorySpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
-    Kokkos::deep_copy(typename MemorySpace::execution_space(), Flat(c.data, static_cast<std::size_t>(size)), T(0));
-  }
+  if (!accumulate) fill_elements<MemorySpace>(c.data, size, T(0));
   return true;
 }
 

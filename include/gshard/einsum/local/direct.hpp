@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include <gshard/core/launch.hpp>
 #include <gshard/einsum/local/cost.hpp>
 #include <gshard/einsum/local/direct_kernels.hpp>
 #include <gshard/einsum/local/units.hpp>

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include <Kokkos_Core.hpp>
+
+// Where kernels start and elements are set, copied and read back: every operation works on a memory space through these functions alone.
+
+namespace gshard::detail {
+
+/// Whether kernels on this memory run on the host's own execution space.
+template <class MemorySpace>
+inline constexpr bool runs_on_host = std::is_same_v<typename MemorySpace::execution_space, Kokkos::DefaultHostExecutionSpace>;
+
+/// The iterations [0, count) on the execution space of `MemorySpace`.
+template <class MemorySpace>
+auto range_policy(std::int64_t count) {
+  return Kokkos::RangePolicy<typename MemorySpace::execution_space, Kokkos::IndexType<std::int64_t>>(0, count);
+}
+
+/// Calls `functor(i)` for every i in [0, count), in parallel; on the host a job too small to pay for waking threads stays on this one.
+template <class MemorySpace, class Functor>
+void launch(char const* label, std::int64_t count, bool tiny, Functor const& functor) {
+  if (count <= 0) return;
+  if constexpr (runs_on_host<MemorySpace>) {
+    if (tiny || count == 1) {
+      for (std::int64_t i = 0; i < count; ++i) functor(i);
+      return;
+    }
+  }
+  Kokkos::parallel_for(label, range_policy<MemorySpace>(count), functor);
+}
+
+template <class MemorySpace, class Functor>
+void launch(char const* label, std::int64_t count, Functor const& functor) {
+  launch<MemorySpace>(label, count, false, functor);
+}
+
+/// The combination of `functor(i, partial)` over all i in [0, count), on the host; functor has Kokkos' `value_type`, `init` and `join`.
+template <class MemorySpace, class Functor>
+typename Functor::value_type launch_reduce(char const* label, std::int64_t count, Functor const& functor) {
+  typename Functor::value_type result;
+  functor.init(result);
+  Kokkos::parallel_reduce(label, range_policy<MemorySpace>(count), functor, result);
+  return result;
+}
+
+/// Elements in a row that somebody else owns.
+template <class MemorySpace, class T>
+using Row = Kokkos::View<T*, Kokkos::LayoutRight, MemorySpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
+
+/// Sets `count` elements to `value`.
+template <class MemorySpace, class T>
+void fill_elements(T* data, std::int64_t count, T value) {
+  if (count > 0) Kokkos::deep_copy(typename MemorySpace::execution_space(), Row<MemorySpace, T>(data, static_cast<std::size_t>(count)), value);
+}
+
+/// Copies `count` elements that lie in a row.
+template <class MemorySpace, class T>
+void copy_elements(T* to, T const* from, std::int64_t count) {
+  if (count > 0)
+    Kokkos::deep_copy(typename MemorySpace::execution_space(), Row<MemorySpace, T>(to, static_cast<std::size_t>(count)),
+                      Row<MemorySpace, T const>(from, static_cast<std::size_t>(count)));
+}
+
+/// Copies `count` elements to the host, and waits for them.
+template <class MemorySpace, class T>
+void copy_to_host(T* to, T const* from, std::int64_t count) {
+  if (count > 0)
+    Kokkos::deep_copy(Row<Kokkos::HostSpace, T>(to, static_cast<std::size_t>(count)), Row<MemorySpace, T const>(from, static_cast<std::size_t>(count)));
+}
+
+/// Copies `count` elements from the host, and waits until `from` may change.
+template <class MemorySpace, class T>
+void copy_from_host(T* to, T const* from, std::int64_t count) {
+  if (count > 0)
+    Kokkos::deep_copy(Row<MemorySpace, T>(to, static_cast<std::size_t>(count)), Row<Kokkos::HostSpace, T const>(from, static_cast<std::size_t>(count)));
+}
+
+/// Waits for all kernels on this memory: before its elements are sent, and before temporaries that kernels use end.
+template <class MemorySpace>
+void fence(char const* reason) {
+  typename MemorySpace::execution_space{}.fence(reason);
+}
+
+}  // namespace gshard::detail
