@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmake -DINCLUDE=<folder> -DPAGE=docs/errors.md -P errors_page.cmake
+# Every sentence that a static_assert of the library can say stands in the first column of docs/errors.md, up to its first semicolon; and
+# every row of the page is such a sentence.
+cmake_minimum_required(VERSION 3.25)
+
+file(READ "${PAGE}" page)
+string(REPLACE ";" "," page "${page}")
+file(GLOB_RECURSE headers "${INCLUDE}/*.hpp")
+set(mistakes)
+set(known)
+foreach(header IN LISTS headers)
+  file(READ "${header}" text)
+  # A semicolon would cut a list in two, a bracket hold one together: neither is part of what is compared.
+  string(REPLACE ";" "@" text "${text}")
+  string(REPLACE "[" "(" text "${text}")
+  string(REPLACE "]" ")" text "${text}")
+  string(REPLACE "\\\"" "%quote%" text "${text}")
+  string(REGEX REPLACE "\"[ \n]+\"" "" text "${text}")
+  string(REGEX MATCHALL "\"gshard: [^\"@]*" sentences "${text}")
+  foreach(sentence IN LISTS sentences)
+    string(SUBSTRING "${sentence}" 1 -1 sentence)
+    string(REPLACE "%quote%" "\"" sentence "${sentence}")
+    # What the profiler and exceptions print is no sentence for the compiler.
+    string(FIND "${text}" "static_assert" has_assert)
+    if(has_assert EQUAL -1 OR sentence MATCHES "^gshard: (local work|error on)")
+      continue()
+    endif()
+    list(APPEND known "${sentence}")
+    string(FIND "${page}" "| ${sentence} |" place)
+    if(place EQUAL -1)
+      list(APPEND mistakes "${header} says \"${sentence}\", which no row of the page begins with")
+    endif()
+  endforeach()
+endforeach()
+
+string(REGEX MATCHALL "\n\\| gshard: [^|]*" rows "${page}")
+foreach(row IN LISTS rows)
+  string(REGEX REPLACE "^\n\\| (.*[^ ]) *$" "\\1" row "${row}")
+  if(NOT row IN_LIST known)
+    list(APPEND mistakes "the page has a row \"${row}\", which no header says")
+  endif()
+endforeach()
+
+list(LENGTH known count)
+if(count EQUAL 0)
+  message(FATAL_ERROR "no messages under ${INCLUDE}")
+endif()
+if(mistakes)
+  list(JOIN mistakes "\n  " text)
+  message(FATAL_ERROR "${PAGE} is not the list of messages:\n  ${text}")
+endif()
+message("${count} messages are on the page")
