@@ -6,3 +6,4 @@
 #include <gshard/mesh/axis.hpp>
 #include <gshard/mesh/mesh.hpp>
 #include <gshard/mesh/parse_sizes.hpp>
+#include <gshard/mesh/rank_order.hpp>

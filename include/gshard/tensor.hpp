@@ -4,6 +4,7 @@
 // Tensors spread over a mesh.
 
 #include <gshard/tensor/describe.hpp>
+#include <gshard/tensor/device_assignment.hpp>
 #include <gshard/tensor/fill.hpp>
 #include <gshard/tensor/from_vector.hpp>
 #include <gshard/tensor/layout.hpp>

@@ -4,6 +4,7 @@
 #include "mpi_test.hpp"
 
 #include <string>
+#include <vector>
 
 #include <gshard/mesh.hpp>
 
@@ -116,4 +117,51 @@ TEST_CASE("sizes that are no sizes") {
   check_mentions(refusal([] { TwoAxes(runtime(), {ranks(), 0}); }), {"axis 'y' has size 0", "at least 1"});
   check_mentions(refusal([] { TwoAxes(runtime(), {-1, -ranks()}); }), {"axis 'x' has size -1"});
   CHECK(refusal([] { TwoAxes(runtime(), {65536, 65536}); }).find("needs 4294967296 ranks") != std::string::npos);
+}
+
+// ---- Which rank stands where -----------------------------------------------------------------------------------------
+
+TEST_CASE("a rank order says which rank stands at which coordinates; groups stay in row-major order of coordinates") {
+  std::vector<int> backwards;
+  for (int r = ranks(); r-- > 0;) backwards.push_back(r);
+  for (auto const& shape : two_axis_shapes()) {
+    TwoAxes const mesh(runtime(), shape, RankOrder(backwards));
+    int const position = ranks() - 1 - rank();
+    CHECK(mesh.rank() == rank());
+    CHECK(mesh.coordinate<"x">() == position / shape[1]);
+    CHECK(mesh.coordinate<"y">() == position % shape[1]);
+    CHECK(mesh.group<"y">().rank == position % shape[1]);
+    CHECK(mesh.group<"x", "y">().rank == position);
+    int first = rank();
+    MPI_Bcast(&first, 1, MPI_INT, 0, mesh.group<"x", "y">().communicator);
+    CHECK(first == ranks() - 1);
+    for (int other = 0; other < ranks(); ++other) CHECK(mesh.state().rank_at(mesh.state().coordinates_of(other)) == other);
+  }
+}
+
+TEST_CASE("T39: an axis without wrap links, in zigzag") {
+  CHECK(RankOrder::zigzag(8).ranks == std::vector<int>{0, 2, 4, 6, 7, 5, 3, 1});
+  CHECK(RankOrder::zigzag(5).ranks == std::vector<int>{0, 2, 4, 3, 1});
+  CHECK(RankOrder::zigzag(1).ranks == std::vector<int>{0});
+  Line const line(runtime(), {ranks()}, RankOrder::zigzag(ranks()));
+  CHECK(line.coordinate<"x">() == (rank() % 2 == 0 ? rank() / 2 : ranks() - 1 - rank() / 2));
+}
+
+TEST_CASE("an order that is no permutation: every rank throws") {
+  std::vector<int> order;
+  for (int r = 0; r < ranks(); ++r) order.push_back(r);
+  auto refused = [&](std::vector<int> const& given) { return refusal([&] { Line(runtime(), {ranks()}, RankOrder(given)); }); };
+  std::vector<int> longer = order;
+  longer.push_back(0);
+  check_mentions(refused(longer), {"mesh (x=" + std::to_string(ranks()) + ")", "lists " + std::to_string(ranks() + 1) + " ranks", "has " + std::to_string(ranks())});
+  check_mentions(refused({}), {"lists 0 ranks"});
+  std::vector<int> beyond = order;
+  beyond.back() = ranks();
+  check_mentions(refused(beyond), {"lists rank " + std::to_string(ranks()) + ";", "0 to " + std::to_string(ranks() - 1)});
+  beyond.back() = -1;
+  check_mentions(refused(beyond), {"lists rank -1"});
+  if (ranks() == 1) return;
+  std::vector<int> twice = order;
+  twice.front() = twice.back();
+  check_mentions(refused(twice), {"lists rank " + std::to_string(ranks() - 1) + " twice"});
 }

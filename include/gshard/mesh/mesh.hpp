@@ -4,6 +4,8 @@
 #include <array>
 #include <exception>
 #include <memory>
+#include <numeric>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +15,7 @@
 #include <gshard/core/error.hpp>
 #include <gshard/core/runtime.hpp>
 #include <gshard/mesh/axis.hpp>
+#include <gshard/mesh/rank_order.hpp>
 
 namespace gshard {
 
@@ -28,9 +31,10 @@ namespace detail {
 /// What a mesh knows at run time, whatever its type. Shared by all copies of the mesh.
 class MeshState {
  public:
-  MeshState(Runtime& runtime, std::vector<std::string> names, std::vector<int> sizes)
+  MeshState(Runtime& runtime, std::vector<std::string> names, std::vector<int> sizes, std::optional<RankOrder> const& order)
       : names_(std::move(names)), sizes_(std::move(sizes)), rank_(runtime.rank()), ranks_(runtime.size()), memory_(runtime.memory()) {
     check_sizes();
+    place_ranks(order);
     coordinates_ = coordinates_of(rank_);
     groups_.resize(std::size_t{1} << sizes_.size());
     for (std::size_t mask = 1; mask < groups_.size(); ++mask) open_group(runtime.communicator(), AxisSet{static_cast<std::uint32_t>(mask)});
@@ -64,14 +68,23 @@ class MeshState {
     return result;
   }
 
-  /// The coordinates of a rank of the mesh; the last axis runs fastest.
+  /// The coordinates of a rank of the job; the last axis runs fastest.
   std::vector<int> coordinates_of(int rank) const {
     std::vector<int> result(sizes_.size());
+    int position = position_of_rank_[static_cast<std::size_t>(rank)];
     for (std::size_t axis = sizes_.size(); axis-- > 0;) {
-      result[axis] = rank % sizes_[axis];
-      rank /= sizes_[axis];
+      result[axis] = position % sizes_[axis];
+      position /= sizes_[axis];
     }
     return result;
+  }
+
+  /// The rank of the job at these coordinates.
+  template <class Coordinates>
+  int rank_at(Coordinates const& coordinates) const {
+    int position = 0;
+    for (std::size_t axis = 0; axis < sizes_.size(); ++axis) position = position * sizes_[axis] + coordinates[axis];
+    return rank_at_position_[static_cast<std::size_t>(position)];
   }
 
   /// The coordinates of the member `index` of this rank's group along `axes`.
@@ -105,6 +118,15 @@ class MeshState {
                       std::to_string(ranks_));
   }
 
+  void place_ranks(std::optional<RankOrder> const& order) {
+    if (order) order->check(text(), ranks_);
+    rank_at_position_.resize(static_cast<std::size_t>(ranks_));
+    std::iota(rank_at_position_.begin(), rank_at_position_.end(), 0);
+    if (order) rank_at_position_ = order->ranks;
+    position_of_rank_.resize(rank_at_position_.size());
+    for (std::size_t i = 0; i < rank_at_position_.size(); ++i) position_of_rank_[static_cast<std::size_t>(rank_at_position_[i])] = static_cast<int>(i);
+  }
+
   void open_group(MPI_Comm all, AxisSet axes) {
     int color = 0;
     int key = 0;
@@ -124,6 +146,8 @@ class MeshState {
   std::vector<int> sizes_;
   int rank_;
   int ranks_;
+  std::vector<int> rank_at_position_;
+  std::vector<int> position_of_rank_;
   std::vector<int> coordinates_;
   std::vector<Group> groups_;
   std::shared_ptr<MemoryPool> memory_;
@@ -131,8 +155,8 @@ class MeshState {
 
 }  // namespace detail
 
-/// The ranks of a job, arranged along named axes in row-major order: the last axis runs fastest. Copies are handles of one mesh; tensors
-/// that meet in an operation live on one mesh.
+/// The ranks of a job, arranged along named axes in row-major order: the last axis runs fastest, unless a RankOrder says which rank stands where. Copies
+/// are handles of one mesh; tensors that meet in an operation live on one mesh.
 template <class... Axes>
 class Mesh {
  public:
@@ -157,14 +181,14 @@ class Mesh {
   Mesh() = default;
 
   /// A mesh over all ranks of `runtime` with the given sizes, in the order of the axes. Collective: creates one communicator per set of axes.
-  /// Throws MeshError, on every rank, where the product is not the number of ranks or a size contradicts the type.
-  Mesh(Runtime& runtime, std::array<int, axis_count> const& sizes)
-      : state_(std::make_shared<detail::MeshState>(runtime, std::vector<std::string>{std::string(Axes::name)...}, checked(sizes))) {}
+  /// Throws MeshError, on every rank, where the product is not the number of ranks, a size contradicts the type, or the order is none.
+  Mesh(Runtime& runtime, std::array<int, axis_count> const& sizes, std::optional<RankOrder> const& order = {})
+      : state_(std::make_shared<detail::MeshState>(runtime, std::vector<std::string>{std::string(Axes::name)...}, checked(sizes), order)) {}
 
   /// A mesh whose sizes are all fixed by its type.
-  explicit Mesh(Runtime& runtime)
+  explicit Mesh(Runtime& runtime, std::optional<RankOrder> const& order = {})
     requires((Axes::size != dynamic_size) && ...)
-      : Mesh(runtime, std::array<int, axis_count>{Axes::size...}) {}
+      : Mesh(runtime, std::array<int, axis_count>{Axes::size...}, order) {}
 
   int rank() const { return state_->rank(); }
   int ranks() const { return state_->ranks(); }
