@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sstream>
+#include <charconv>
+#include <concepts>
+#include <cstdint>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include <gshard/core/static_vector.hpp>
 
@@ -31,12 +35,36 @@ struct CommunicationError : Error {
 
 namespace detail {
 
-/// Concatenates the printed forms of its arguments.
+/// A word or a number of a message, for the length of one call. Not a stream: what puts messages together is compiled once, not for each message.
+class TextPart {
+ public:
+  TextPart(std::string_view words) : words_(words) {}
+  TextPart(std::string const& words) : words_(words) {}
+  TextPart(char const* words) : words_(words) {}
+  TextPart(char letter) : digits_{letter}, words_(digits_, 1) {}
+  template <std::integral Number>
+  TextPart(Number number) : words_(digits_, std::to_chars(digits_, digits_ + sizeof(digits_), static_cast<std::int64_t>(number)).ptr) {}
+  TextPart(double number) : words_(digits_, std::to_chars(digits_, digits_ + sizeof(digits_), number, std::chars_format::general, 6).ptr) {}
+  TextPart(TextPart const&) = delete;
+  TextPart& operator=(TextPart const&) = delete;
+
+  std::string_view words() const { return words_; }
+
+ private:
+  char digits_[24];
+  std::string_view words_;
+};
+
+inline std::string concatenated(std::initializer_list<TextPart> parts) {
+  std::string result;
+  for (TextPart const& part : parts) result += part.words();
+  return result;
+}
+
+/// The printed forms of the arguments, one after the other.
 template <class... Parts>
 std::string text(Parts const&... parts) {
-  std::ostringstream stream;
-  (stream << ... << parts);
-  return stream.str();
+  return concatenated({TextPart(parts)...});
 }
 
 /// Extents as "(4, 8, 16)".

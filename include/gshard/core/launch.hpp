@@ -48,22 +48,37 @@ typename Functor::value_type launch_reduce(char const* label, std::int64_t count
   return result;
 }
 
+/// Elements that one thread sets or copies sooner than it wakes others.
+inline constexpr std::int64_t small_row = 1 << 13;
+
 /// Elements in a row that somebody else owns.
 template <class MemorySpace, class T>
 using Row = Kokkos::View<T*, Kokkos::LayoutRight, MemorySpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
 
+template <class T>
+struct FillRow {
+  T* data;
+  T value;
+  KOKKOS_FUNCTION void operator()(std::int64_t i) const { data[i] = value; }
+};
+
+template <class T>
+struct CopyRow {
+  T* to;
+  T const* from;
+  KOKKOS_FUNCTION void operator()(std::int64_t i) const { to[i] = from[i]; }
+};
+
 /// Sets `count` elements to `value`.
 template <class MemorySpace, class T>
 void fill_elements(T* data, std::int64_t count, T value) {
-  if (count > 0) Kokkos::deep_copy(typename MemorySpace::execution_space(), Row<MemorySpace, T>(data, static_cast<std::size_t>(count)), value);
+  launch<MemorySpace>("gshard::fill_elements", count, count <= small_row, FillRow<T>{data, value});
 }
 
 /// Copies `count` elements that lie in a row.
 template <class MemorySpace, class T>
 void copy_elements(T* to, T const* from, std::int64_t count) {
-  if (count > 0)
-    Kokkos::deep_copy(typename MemorySpace::execution_space(), Row<MemorySpace, T>(to, static_cast<std::size_t>(count)),
-                      Row<MemorySpace, T const>(from, static_cast<std::size_t>(count)));
+  launch<MemorySpace>("gshard::copy_elements", count, count <= small_row, CopyRow<T>{to, from});
 }
 
 /// Copies `count` elements to the host, and waits for them.
