@@ -65,7 +65,7 @@ using OperandTensor = typename EinsumOperand<std::remove_cvref_t<Operand>>::tens
 template <FixedString Text, class... Operands>
 consteval EinsumFacts einsum_facts(std::optional<Layout> declared) {
   using Mesh = typename std::tuple_element_t<0, std::tuple<OperandTensor<Operands>...>>::mesh_type;
-  EinsumFacts facts{subscripts_of<Text>, {}, {}, declared, static_sizes_of<Mesh>()};
+  EinsumFacts facts{subscripts_for<Text, OperandTensor<Operands>...>, {}, {}, declared, static_sizes_of<Mesh>()};
   (facts.operands.push_back(OperandTensor<Operands>::layout), ...);
   (facts.movable.push_back(EinsumOperand<std::remove_cvref_t<Operands>>::is_movable), ...);
   return facts;
@@ -90,7 +90,7 @@ consteval EinsumPlan planned() {
 /// Names the plan of an einsum by types; `Result` is the declared tensor type, or void. Types, not plans, are what templates are given: symbols stay short.
 template <FixedString Text, class Result, class... Operands>
 struct Planned {
-  static constexpr Subscripts subscripts = subscripts_of<Text>;
+  static constexpr Subscripts subscripts = subscripts_for<Text, OperandTensor<Operands>...>;
   static constexpr EinsumPlan plan = planned<Text, Result, Operands...>();
   /// Whether the compiler has said already what is wrong with the types: a result that is made up keeps it from saying more.
   static constexpr bool is_refused = plan.operands.empty();
@@ -102,7 +102,7 @@ consteval auto planned_types() {
 }
 template <FixedString Text, class A, class B>
 consteval auto planned_types() {
-  if constexpr (subscripts_of<Text>.operands.size() == 1) return Planned<Text, B, A>{};
+  if constexpr (operand_count<Text> == 1) return Planned<Text, B, A>{};
   else return Planned<Text, void, A, B>{};
 }
 template <FixedString Text, class A, class B, class Result>
@@ -203,7 +203,8 @@ class Einsum {
   std::tuple<detail::OperandTensor<Operands>...> operands_;
 };
 
-/// The sum of products that `Text` spells, as in `einsum<"gsec,gsm->egcm">(mask, x)`: letters of both operands that the result lacks are contracted.
+/// The sum of products that `Text` spells, as in `einsum<"gsec,gsm->egcm">(mask, x)`: letters of both operands that the result lacks are contracted, and
+/// `...` stands for dimensions without a letter (see subscripts_of).
 /// What it communicates is `plan_of<Text, ...>`: a result moves as its declared type demands, an operand only where it is `movable`.
 /// Throws ExtentError where a letter has two extents, MeshError where the operands live on two meshes. Source: paper 3.3.2.
 template <FixedString Text, class A>

@@ -66,12 +66,16 @@ struct EinsumOperandMustReduce {
 
 namespace gshard::detail {
 
+/// The subscripts of an einsum of these tensors.
+template <FixedString Text, class... Tensors>
+inline constexpr Subscripts subscripts_for = subscripts_of<Text, Tensors::rank...>;
+
 template <FixedString Text, class... Tensors>
 consteval bool check_operands() {
   using Name = TextLetters<Text>;
   using First = std::tuple_element_t<0, std::tuple<Tensors...>>;
-  constexpr Subscripts subscripts = subscripts_of<Text>;
-  if constexpr (parse_subscripts(Text.view()).fault.kind != SubscriptsFault::none) {
+  constexpr Subscripts subscripts = subscripts_for<Text, Tensors...>;
+  if constexpr (parse_subscripts(Text.view(), OperandRanks{Tensors::rank...}).fault.kind != SubscriptsFault::none) {
     return false;
   } else if constexpr (subscripts.operands.size() != static_cast<int>(sizeof...(Tensors))) {
     (void)sizeof(error::EinsumOperandCount<Name, static_cast<int>(sizeof...(Tensors)), subscripts.operands.size()>);
@@ -79,7 +83,7 @@ consteval bool check_operands() {
   } else {
     return [&]<std::size_t... Positions>(std::index_sequence<Positions...>) {
       auto check = []<int Operand, class Tensor>(std::integral_constant<int, Operand>, std::type_identity<Tensor>) {
-        constexpr int letters = subscripts_of<Text>.operands[Operand].size();
+        constexpr int letters = subscripts_for<Text, Tensors...>.operands[Operand].size();
         if constexpr (letters != Tensor::rank) (void)sizeof(error::EinsumOperandRank<Name, Operand, letters, Tensor::rank>);
         constexpr bool same_mesh = std::is_same_v<typename Tensor::mesh_type, typename First::mesh_type>;
         if constexpr (!same_mesh) (void)sizeof(error::EinsumMeshesDiffer<typename First::mesh_type, typename Tensor::mesh_type>);
@@ -93,9 +97,9 @@ consteval bool check_operands() {
   }
 }
 
-template <FixedString Text, class Result, class First, class...>
+template <FixedString Text, class Result, class First, class... Rest>
 consteval bool check_result() {
-  constexpr int letters = subscripts_of<Text>.result.size();
+  constexpr int letters = subscripts_for<Text, First, Rest...>.result.size();
   if constexpr (letters != Result::rank) (void)sizeof(error::EinsumResultRank<TextLetters<Text>, letters, Result::rank>);
   constexpr bool same_mesh = std::is_same_v<typename Result::mesh_type, typename First::mesh_type>;
   if constexpr (!same_mesh) (void)sizeof(error::EinsumMeshesDiffer<typename First::mesh_type, typename Result::mesh_type>);

@@ -115,14 +115,14 @@ std::string explain_plan(Tensors const&... tensors) {
 /// The plan of `einsum<Text>(left, right)` with the result declared as `result` is, in words and in this run's numbers: blocks, flops, and each movement
 /// with its axis, group size and bytes sent per rank (as a ring). Computes and sends nothing.
 template <FixedString Text, AnyTensor Left, AnyTensor Right, AnyTensor Result>
-  requires(subscripts_of<Text>.operands.size() == 2)
+  requires(operand_count<Text> == 2)
 std::string explain(Left const& left, Right const& right, Result const&) {
   return detail::explain_plan<Text, detail::Planned<Text, Result, Left, Right>>(left, right);
 }
 
 /// The same with the result's spec propagated.
 template <FixedString Text, AnyTensor Left, AnyTensor Right>
-  requires(subscripts_of<Text>.operands.size() == 2)
+  requires(operand_count<Text> == 2)
 std::string explain(Left const& left, Right const& right) {
   return detail::explain_plan<Text, detail::Planned<Text, void, Left, Right>>(left, right);
 }
