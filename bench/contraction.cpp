@@ -35,13 +35,6 @@ struct Buffers {
 /// The same work without gshard, into `expected`.
 using Bare = std::function<void(Sizes const&, Buffers&)>;
 
-struct Case {
-  std::string name;
-  std::string subscripts;  // "mk,kn->mn", or with one operand "ab->ba"
-  Sizes sizes;
-  Bare bare;
-};
-
 int narrow(std::int64_t value) { return static_cast<int>(value); }
 
 Labels labels(std::string const& text) {
@@ -53,6 +46,37 @@ Labels labels(std::string const& text) {
 Extents extents_of(Labels const& letters, Sizes const& sizes) {
   Extents result;
   for (char letter : letters) result.push_back(sizes.at(letter));
+  return result;
+}
+
+struct Case {
+  std::string name;
+  std::string subscripts;  // "mk,kn->mn", or with one operand "ab->ba"
+  Sizes sizes;
+  Bare bare;
+  std::string bare_subscripts = subscripts;  // where the bare library works on operands and a result in another order of letters
+};
+
+struct Parts {
+  Labels a, b, c;
+
+  explicit Parts(std::string const& subscripts) {
+    std::size_t const comma = subscripts.find(',');
+    std::size_t const arrow = subscripts.find("->");
+    bool const binary = comma != std::string::npos;
+    a = labels(subscripts.substr(0, binary ? comma : arrow));
+    if (binary) b = labels(subscripts.substr(comma + 1, arrow - comma - 1));
+    c = labels(subscripts.substr(arrow + 2));
+  }
+};
+
+/// The elements in another order of letters.
+std::vector<float> reordered(std::vector<float> const& elements, Labels const& from, Labels const& to, Sizes const& sizes) {
+  std::vector<float> result(elements.size());
+  MemoryPool pool;
+  Scratch<HostSpace> scratch(pool);
+  contract<HostSpace>(LocalTensor<float const>{elements.data(), from, extents_of(from, sizes)}, LocalTensor<float>{result.data(), to, extents_of(to, sizes)},
+                      false, scratch);
   return result;
 }
 
@@ -87,12 +111,9 @@ double median(std::vector<double> values) {
 }
 
 void measure(benchmark::State& state, Case const& row) {
-  std::size_t const comma = row.subscripts.find(',');
-  std::size_t const arrow = row.subscripts.find("->");
-  bool const binary = comma != std::string::npos;
-  Labels const a = labels(row.subscripts.substr(0, binary ? comma : arrow));
-  Labels const b = binary ? labels(row.subscripts.substr(comma + 1, arrow - comma - 1)) : Labels{};
-  Labels const c = labels(row.subscripts.substr(arrow + 2));
+  auto const [a, b, c] = Parts(row.subscripts);
+  Parts const bare_order(row.bare_subscripts);
+  bool const binary = !b.empty();
   Buffers buffers;
   buffers.a.resize(static_cast<std::size_t>(product(extents_of(a, row.sizes))));
   buffers.b.resize(static_cast<std::size_t>(product(extents_of(b, row.sizes))));
@@ -111,11 +132,12 @@ void measure(benchmark::State& state, Case const& row) {
     else
       contract<HostSpace>(tensor_a, tensor_c, false, scratch);
   };
-  auto const bare = [&] { row.bare(row.sizes, buffers); };
+  Buffers for_bare{reordered(buffers.a, a, bare_order.a, row.sizes), binary ? reordered(buffers.b, b, bare_order.b, row.sizes) : buffers.b, {}, buffers.expected};
+  auto const bare = [&] { row.bare(row.sizes, for_bare); };
 
   einsum();
   bare();
-  if (!agree(buffers.c, buffers.expected)) {
+  if (!agree(buffers.c, reordered(for_bare.expected, bare_order.c, c, row.sizes))) {
     state.SkipWithError("the results differ");
     return;
   }
@@ -187,6 +209,11 @@ void scores(Sizes const& at, Buffers& buffers) {
                   buffers.expected.data() + (n * heads + h) * l * k, narrow(k));
 }
 
+/// "a..k" by "k..b": one matrix product, whose operands lie as it wants them.
+void square(Sizes const& at, Buffers& buffers) {
+  product_nn(at.at('a'), at.at('b'), at.at('k') * at.at('l'), buffers.a.data(), buffers.b.data(), buffers.expected.data());
+}
+
 void matrix_vector(Sizes const& at, Buffers& buffers) {
   cblas_sgemv(CblasRowMajor, CblasNoTrans, narrow(at.at('m')), narrow(at.at('k')), 1, buffers.a.data(), narrow(at.at('k')),
               buffers.b.data(), 1, 0, buffers.expected.data(), 1);
@@ -230,6 +257,11 @@ Case const cases[] = {
     {"dispatch/2x256x8x64x256", "gsec,gsm->egcm", {{'g', 2}, {'s', 256}, {'e', 8}, {'c', 64}, {'m', 256}}, dispatch},
     {"scores/16x64x64x8x64", "nlhd,nkhd->nhlk", {{'n', 16}, {'l', 64}, {'k', 64}, {'h', 8}, {'d', 64}}, scores},
     {"scores/64x16x16x4x16", "nlhd,nkhd->nhlk", {{'n', 64}, {'l', 16}, {'k', 16}, {'h', 4}, {'d', 16}}, scores},
+    // What gshard permutes first, the bare product finds in order.
+    {"permuted_left/512", "alk,klb->ab", {{'a', 512}, {'b', 512}, {'k', 16}, {'l', 32}}, square, "akl,klb->ab"},
+    {"permuted_both/512", "lak,kbl->ab", {{'a', 512}, {'b', 512}, {'k', 16}, {'l', 32}}, square, "akl,klb->ab"},
+    {"permuted_right/1024", "akl,lbk->ab", {{'a', 1024}, {'b', 1024}, {'k', 32}, {'l', 32}}, square, "akl,klb->ab"},
+    {"permuted_all/1024", "lak,kbl->ba", {{'a', 1024}, {'b', 1024}, {'k', 32}, {'l', 32}}, square, "akl,klb->ab"},
     {"matrix_vector/2048x2048", "mk,k->m", {{'m', 2048}, {'k', 2048}}, matrix_vector},
     {"copy/4KB", "a->a", {{'a', 1024}}, copy},
     {"copy/16MB", "a->a", {{'a', 4 << 20}}, copy},
