@@ -6,3 +6,4 @@
 #include <gshard/expr/expression.hpp>
 #include <gshard/expr/functions.hpp>
 #include <gshard/expr/reduce.hpp>
+#include <gshard/expr/update.hpp>

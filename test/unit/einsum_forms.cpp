@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The forms of an einsum beside its table (einsum.cpp): `...` for dimensions without a letter.
+// The forms of an einsum beside its table (einsum.cpp): `...` for dimensions without a letter, and results that are there already.
 #include "dense_reference.hpp"
 #include "mpi_test.hpp"
 
+#include <limits>
 #include <type_traits>
 
 #include <gshard/autodiff.hpp>
 #include <gshard/einsum.hpp>
+#include <gshard/reshard.hpp>
+#include <gshard/tensor.hpp>
 
 namespace {
 
@@ -78,4 +81,130 @@ TEST_CASE("gradients pass through leading dimensions") {
     CHECK(difference(tape.gradient(w), dense_einsum("gab,gac->bc", {{x.value().extents(), dense_values_of(x.value(), 1)}, dense_seed}).values) == "");
     CHECK(difference(tape.gradient(x), dense_einsum("gac,bc->gab", {dense_seed, {w.value().extents(), dense_values_of(w.value(), 2)}}).values) == "");
   });
+}
+
+// ---- Into tensors that exist ------------------------------------------------------------------------------------------
+
+namespace {
+
+double not_a_number(std::int64_t, std::int64_t) { return std::numeric_limits<double>::quiet_NaN(); }
+
+/// Rows of additions: y += a b for each pair of specs, whatever has to move, with even, uneven, tiny and empty extents.
+template <class Y, class A, class B>
+void check_update(TwoAxes const& mesh) {
+  for (auto const& [rows, inner, columns] : {std::array<std::int64_t, 3>{4, 8, 4}, {5, 7, 3}, {1, 2, 1}, {3, 0, 4}, {0, 3, 4}}) {
+    INFO(gshard::detail::text_of<TwoAxes>(Y::layout), " of (", rows, ", ", inner, ", ", columns, ") on mesh (", mesh.text(), ")");
+    auto const a = filled<A>(mesh, {rows, inner}, 1);
+    auto const b = filled<B>(mesh, {inner, columns}, 2);
+    auto const y = filled<Y>(mesh, {rows, columns}, 3);
+    auto const before = dense_values_of(y, 3);
+    auto const product = expected_of("ab,bc->ac", a, b);
+    std::vector<double> sum, difference_of;
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      sum.push_back(before[i] + product[i]);
+      difference_of.push_back(before[i] - 2 * product[i]);
+    }
+    double const* const place = y.data();
+    y += einsum<"ab,bc->ac">(a, b);
+    CHECK(difference(y, sum) == "");
+    (y -= einsum<"ab,bc->ac">(a, b)) -= einsum<"ab,bc->ac">(a, b);
+    y -= shard<typename Y::spec_type>(einsum<"ab,bc->ac">(a, b));
+    CHECK(difference(y, difference_of) == "");
+    fill_by_position(y, 0, not_a_number);
+    assign(y, einsum<"ab,bc->ac">(a, b));
+    CHECK_MESSAGE(difference(y, product) == "", "F2: what the result held is not read");
+    CHECK_MESSAGE(y.data() == place, "in the elements that were there");
+  }
+}
+
+}  // namespace
+
+TEST_CASE("y += a b, y -= a b, and a b assigned to y: where nothing moves after the product, and where something does") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    check_update<On<_, _>, On<_, _>, On<_, _>>(mesh);
+    check_update<On<"x", "y">, On<"x", _>, On<_, "y">>(mesh);
+    check_update<On<_, _>, On<_, "x">, On<"x", _>>(mesh);
+    check_update<On<"y", "x">, On<_, "x">, On<"x", _>>(mesh);
+    check_update<On<_, _, partial("x,y")>, On<_, "x,y">, On<"x,y", _>>(mesh);
+    check_update<On<"y", _>, On<"x", _>, On<_, "y">>(mesh);
+  });
+}
+
+TEST_CASE("an unreduced sum collects products and is reduced once") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    auto const a = filled<On<_, "x">>(mesh, {5, 6}, 1);
+    auto const b = filled<On<"x", _>>(mesh, {6, 3}, 2);
+    static_assert(plan_of<"ab,bc->ac", On<_, "x">, On<"x", _>, On<_, _, partial("x")>>.total() == 0);
+    On<_, _, partial("x")> const y(mesh, {5, 3});
+    for (int step = 0; step < 3; ++step) y += einsum<"ab,bc->ac">(a, b);
+    auto expected = expected_of("ab,bc->ac", a, b);
+    for (double& value : expected) value *= 3;
+    CHECK(difference(y, expected) == "");
+    CHECK(difference(replicate(y), expected) == "");
+  });
+}
+
+TEST_CASE("F1: k = 0 contracts to zeros, and adds nothing") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    On<"x", _> const a(mesh, {2, 0});
+    On<_, "y"> const b(mesh, {0, 2});
+    auto const c = from_vector<On<"x", "y">>(mesh, {2, 2}, std::vector<double>{1, 2, 3, 4});
+    c *= 2;
+    c += einsum<"ab,bc->ac">(a, b);
+    CHECK(to_vector(c) == std::vector<double>{2, 4, 6, 8});
+    assign(c, einsum<"ab,bc->ac">(a, b));
+    CHECK(to_vector(c) == std::vector<double>{0, 0, 0, 0});
+  });
+}
+
+TEST_CASE("F2: the unit matrix squared, k split, into a result of NaN") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    std::vector<double> const unit{1, 0, 0, 1};
+    auto const a = from_vector<On<_, "x">>(mesh, {2, 2}, unit);
+    auto const b = from_vector<On<"x", _>>(mesh, {2, 2}, unit);
+    auto const c = filled<On<_, _>>(mesh, {2, 2}, 0, not_a_number);
+    assign(c, einsum<"ab,bc->ac">(a, b));
+    CHECK(to_vector(c) == unit);
+  });
+}
+
+TEST_CASE("F3: the transpose of a matrix that is not square") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    auto const a = from_vector<On<"x", _>>(mesh, {3, 2}, std::vector<double>{1, 2, 3, 4, 5, 6});
+    auto const ones = from_vector<On<"x", _>>(mesh, {3, 2}, std::vector<double>(6, 1.0));
+    CHECK(to_vector(einsum<"ka,kb->ab">(a, ones).eval()) == std::vector<double>{9, 9, 12, 12});
+  });
+}
+
+TEST_CASE("F12: added to, with the second operand transposed") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    auto const a = from_vector<On<_, "x">>(mesh, {2, 3}, std::vector<double>{1, 2, 3, 4, 5, 6});
+    auto const b = from_vector<On<_, "x">>(mesh, {1, 3}, std::vector<double>{1, 0, 1});
+    auto const c = from_vector<On<_, _>>(mesh, {2, 1}, std::vector<double>{10, 20});
+    c += einsum<"ab,cb->ac">(a, b);
+    CHECK(to_vector(c) == std::vector<double>{14, 30});
+  });
+}
+
+TEST_CASE("an operand may be the result") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    auto const y = from_vector<On<"x", _>>(mesh, {2, 2}, std::vector<double>{1, 2, 3, 4});
+    auto const w = from_vector<On<_, _>>(mesh, {2, 2}, std::vector<double>{0, 1, 1, 0});
+    y += einsum<"ab,bc->ac">(y, w);
+    CHECK(to_vector(y) == std::vector<double>{3, 3, 7, 7});
+    assign(y, einsum<"ab,bc->ac">(y, w));
+    CHECK(to_vector(y) == std::vector<double>{3, 3, 7, 7});
+    assign(y, einsum<"ab->ab">(y));
+    CHECK(to_vector(y) == std::vector<double>{3, 3, 7, 7});
+  });
+}
+
+TEST_CASE("a result that does not fit is refused before anything is sent") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  On<"x", _> const a(mesh, {5, 4});
+  On<_, "y"> const b(mesh, {4, 6});
+  On<"x", "y"> const narrow(mesh, {5, 5}, "narrow");
+  CHECK_THROWS_WITH_AS((narrow += einsum<"ab,bc->ac">(a, b)), doctest::Contains("gives extents (5, 6), but the tensor 'narrow' has (5, 5)"), ExtentError);
+  On<"x", "y"> unset;
+  CHECK_THROWS_WITH_AS(assign(unset, einsum<"ab,bc->ac">(a, b)), doctest::Contains("is no tensor yet"), MeshError);
 }

@@ -13,7 +13,7 @@
 #include <gshard/einsum/errors.hpp>
 #include <gshard/einsum/local/contract.hpp>
 #include <gshard/einsum/plan.hpp>
-#include <gshard/expr/expression.hpp>
+#include <gshard/expr/update.hpp>
 #include <gshard/reshard/reshard.hpp>
 
 namespace gshard {
@@ -115,15 +115,15 @@ LocalTensor<typename Tensor::value_type const> local_operand(Tensor const& tenso
   return {tensor.data(), labels, tensor.local_extents()};
 }
 
-/// The local contraction of a plan, on operands that are held as it wants them.
+/// The local contraction of a plan, on operands that are held as it wants them: `produced` is set to it, or with `add` it is added.
 template <class Plan, AnyTensor Produced, AnyTensor... Held>
-void contract_blocks(Produced const& produced, Held const&... held) {
+void contract_blocks(Produced const& produced, bool add, Held const&... held) {
   using Space = typename Produced::memory_space;
   using T = typename Produced::value_type;
   Scratch<Space> scratch(produced.mesh().memory());
   auto contract_into = [&](LocalTensor<T> const& result) {
     [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {
-      contract<Space>(local_operand(held, Plan::subscripts.operands[static_cast<int>(Operand)])..., result, false, scratch);
+      contract<Space>(local_operand(held, Plan::subscripts.operands[static_cast<int>(Operand)])..., result, add, scratch);
     }(std::index_sequence_for<Held...>{});
   };
   LabelledStrides const once = labelled_strides(Plan::subscripts.result, produced.local_extents());
@@ -141,19 +141,32 @@ void contract_blocks(Produced const& produced, Held const&... held) {
   fence<Space>("gshard::einsum: temporaries end here");
 }
 
+/// Carries out a plan up to the contraction into `produced`.
+template <class Plan, AnyTensor Produced, AnyTensor... Operands>
+void produce(Produced const& produced, bool add, Operands const&... operands) {
+  Kokkos::Profiling::ScopedRegion const region("gshard::einsum");
+  [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {
+    contract_blocks<Plan>(produced, add,
+                          reshard<typename with_layout<Produced, Plan::plan.operands[static_cast<int>(Operand)]>::spec_type>(operands)...);
+  }(std::index_sequence_for<Operands...>{});
+}
+
 /// Carries out a plan: `extents` are those of the result.
 template <class Plan, AnyTensor First, AnyTensor... Rest>
 auto run_einsum(Extents const& extents, First const& first, Rest const&... rest) {
-  Kokkos::Profiling::ScopedRegion const region("gshard::einsum");
-  using Produced = with_layout<First, Plan::plan.produced>;
-  using Result = with_layout<First, Plan::plan.result>;
-  Produced produced(uninitialized, first.mesh(), extents);
-  [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {
-    auto const operands = std::forward_as_tuple(first, rest...);
-    contract_blocks<Plan>(produced, reshard<typename with_layout<First, Plan::plan.operands[static_cast<int>(Operand)]>::spec_type>(
-                                        std::get<Operand>(operands))...);
-  }(std::make_index_sequence<1 + sizeof...(Rest)>{});
-  return reshard<typename Result::spec_type>(std::move(produced));
+  with_layout<First, Plan::plan.produced> produced(uninitialized, first.mesh(), extents);
+  produce<Plan>(produced, false, first, rest...);
+  return reshard<spec_of<typename First::mesh_type, Plan::plan.result>>(std::move(produced));
+}
+
+/// Carries out a plan into a tensor that exists: in place, where nothing moves after the contraction and `result` is no operand.
+template <class Plan, AnyTensor Result, AnyTensor... Operands>
+void run_einsum_into(Result const& result, bool add, Operands const&... operands) {
+  if constexpr (Plan::plan.result_move.steps.empty())
+    if (((operands.data() != result.data()) && ...)) return produce<Plan>(result, add, operands...);
+  auto const value = run_einsum<Plan>(result.extents(), operands...);
+  if (add) assign(result, result + value);
+  else copy_elements<typename Result::memory_space>(result.data(), value.data(), value.local_size());
 }
 
 }  // namespace detail
@@ -186,6 +199,16 @@ class Einsum {
   template <class Spec>
   operator ShardedTensor<typename First::mesh_type, Spec, typename First::value_type, typename First::memory_space>() const {
     return eval_as<Spec>();
+  }
+
+  /// Sets the elements of `result` as its spec says, or with `add` adds to them.
+  template <AnyTensor Result>
+  void into(Result const& result, bool add) const {
+    using Plan = detail::Planned<Text, Result, Operands...>;
+    if constexpr (!Plan::is_refused) {
+      detail::check_result_tensor(Text.view(), result, detail::result_extents(Text.view(), Plan::subscripts, operands_), std::get<0>(operands_));
+      std::apply([&](auto const&... operands) { detail::run_einsum_into<Plan>(result, add, operands...); }, operands_);
+    }
   }
 
  private:
@@ -223,6 +246,26 @@ auto einsum(A const& a, B const& b) {
 template <class Spec, FixedString Text, class... Operands>
 auto shard(Einsum<Text, Operands...> const& einsum) {
   return einsum.template eval_as<Spec>();
+}
+
+/// Sets the elements of `y`, whose spec is the annotation, to the einsum, in place where nothing moves after the contraction. What `y` held is not read.
+/// Throws as eval does, and ExtentError or MeshError where `y` does not fit the result.
+template <AnyTensor Result, FixedString Text, class... Operands>
+void assign(Result const& y, Einsum<Text, Operands...> const& einsum) {
+  einsum.into(y, false);
+}
+
+/// Adds the einsum to the elements of `y`, whose spec is the annotation; as the matrix product's own accumulation where nothing moves after it. An
+/// unreduced sum takes up what is unreduced over the same axes: `y` of `Spec<_, _, partial("x")>` collects products and is reduced once.
+template <AnyTensor Result, FixedString Text, class... Operands>
+Result const& operator+=(Result const& y, Einsum<Text, Operands...> const& einsum) {
+  einsum.into(y, true);
+  return y;
+}
+
+template <AnyTensor Result, FixedString Text, class... Operands>
+Result const& operator-=(Result const& y, Einsum<Text, Operands...> const& einsum) {
+  return y -= einsum.template eval_as<typename Result::spec_type>();
 }
 
 }  // namespace gshard

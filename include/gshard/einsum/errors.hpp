@@ -103,7 +103,10 @@ consteval bool check_result() {
   if constexpr (letters != Result::rank) (void)sizeof(error::EinsumResultRank<TextLetters<Text>, letters, Result::rank>);
   constexpr bool same_mesh = std::is_same_v<typename Result::mesh_type, typename First::mesh_type>;
   if constexpr (!same_mesh) (void)sizeof(error::EinsumMeshesDiffer<typename First::mesh_type, typename Result::mesh_type>);
-  return letters == Result::rank && same_mesh;
+  constexpr bool same_elements = std::is_same_v<typename Result::value_type, typename First::value_type> &&
+                                 std::is_same_v<typename Result::memory_space, typename First::memory_space>;
+  if constexpr (!same_elements) (void)sizeof(error::EinsumElementsDiffer<First, Result>);
+  return letters == Result::rank && same_mesh && same_elements;
 }
 
 template <FixedString Text, PlanFault fault, class First, class...>
@@ -149,6 +152,17 @@ Extents result_extents(std::string_view text_of_subscripts, Subscripts const& su
   Extents result;
   for (char letter : subscripts.result) result.push_back(of_letter[letters.find(letter)]);
   return result;
+}
+
+/// Throws where a tensor that is there already cannot take the result, on every rank alike.
+template <AnyTensor Result, AnyTensor First>
+void check_result_tensor(std::string_view text_of_subscripts, Result const& result, Extents const& extents, First const& first) {
+  if (!(result.mesh() == first.mesh()))
+    throw MeshError(text("einsum \"", text_of_subscripts, "\": the result '", result.name(), "' lives on another mesh than operand 0 (",
+                         first.mesh().text(), "), or is no tensor yet"));
+  if (!(result.extents() == extents))
+    throw ExtentError(text("einsum \"", text_of_subscripts, "\" gives extents ", text_of(extents), ", but the tensor '", result.name(), "' has ",
+                           text_of(result.extents()), "; rank ", first.mesh().rank(), " of mesh (", first.mesh().text(), ")"));
 }
 
 }  // namespace gshard::detail
