@@ -8,5 +8,7 @@
 #include <gshard/core/launch.hpp>
 #include <gshard/core/memory_pool.hpp>
 #include <gshard/core/random.hpp>
+#include <gshard/core/rows.hpp>
 #include <gshard/core/runtime.hpp>
 #include <gshard/core/static_vector.hpp>
+#include <gshard/core/vector_exp.hpp>

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Fused pointwise expressions and reductions.
+// Fused pointwise expressions.
 
 #include <gshard/expr/expression.hpp>
 #include <gshard/expr/functions.hpp>
-#include <gshard/expr/reduce.hpp>
 #include <gshard/expr/update.hpp>

@@ -11,5 +11,6 @@
 #include <gshard/mesh.hpp>
 #include <gshard/nn.hpp>
 #include <gshard/optim.hpp>
+#include <gshard/reduce.hpp>
 #include <gshard/reshard.hpp>
 #include <gshard/tensor.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The largest part is not the largest sum.
 // expect-error: the operand is an unreduced sum .partial in its spec.
-#include <gshard/expr.hpp>
+#include <gshard/reduce.hpp>
 
 using namespace gshard;
 using Grid = Mesh<Axis<"data">, Axis<"expert">>;

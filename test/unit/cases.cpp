@@ -9,6 +9,7 @@
 #include <gshard/autodiff.hpp>
 #include <gshard/einsum.hpp>
 #include <gshard/expr.hpp>
+#include <gshard/reduce.hpp>
 #include <gshard/reshard.hpp>
 
 namespace {

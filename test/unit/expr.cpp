@@ -11,6 +11,7 @@
 
 #include <gshard/einsum.hpp>
 #include <gshard/expr.hpp>
+#include <gshard/reduce.hpp>
 #include <gshard/reshard.hpp>
 
 namespace {

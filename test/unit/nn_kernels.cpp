@@ -14,7 +14,8 @@
 using namespace gshard;
 using namespace gshard::test;
 using namespace gshard::nn::detail;
-using Execution = Host::execution_space;
+using gshard::detail::launch_teams;
+using gshard::detail::RowByTeam;
 
 namespace {
 
@@ -42,18 +43,18 @@ TEST_CASE("branchless exp is within 1e-7 of exp over all normal results, and kee
     float const x = static_cast<float>(i) * 1.0007e-3f;
     double const right = std::exp(static_cast<double>(x));
     if (right < 1.2e-38 || right > 3.4e38) continue;
-    worst = std::fmax(worst, std::abs(branchless_exp(x) - right) / right);
+    worst = std::fmax(worst, std::abs(gshard::detail::branchless_exp(x) - right) / right);
   }
   CHECK(worst < 1e-7);
   constexpr float inf = std::numeric_limits<float>::infinity();
-  CHECK(branchless_exp(0.0f) == 1.0f);
-  CHECK(branchless_exp(-0.0f) == 1.0f);
-  CHECK(branchless_exp(-200.0f) == 0.0f);
-  CHECK(branchless_exp(-inf) == 0.0f);
-  CHECK(branchless_exp(100.0f) == inf);
-  CHECK(branchless_exp(inf) == inf);
-  CHECK(std::isnan(branchless_exp(std::numeric_limits<float>::quiet_NaN())));
-  CHECK(branchless_exp(-100.0f) == doctest::Approx(3.783505e-44).epsilon(.03));  // subnormal: few bits are left
+  CHECK(gshard::detail::branchless_exp(0.0f) == 1.0f);
+  CHECK(gshard::detail::branchless_exp(-0.0f) == 1.0f);
+  CHECK(gshard::detail::branchless_exp(-200.0f) == 0.0f);
+  CHECK(gshard::detail::branchless_exp(-inf) == 0.0f);
+  CHECK(gshard::detail::branchless_exp(100.0f) == inf);
+  CHECK(gshard::detail::branchless_exp(inf) == inf);
+  CHECK(std::isnan(gshard::detail::branchless_exp(std::numeric_limits<float>::quiet_NaN())));
+  CHECK(gshard::detail::branchless_exp(-100.0f) == doctest::Approx(3.783505e-44).epsilon(.03));  // subnormal: few bits are left
 }
 
 // ---- softmax ----
@@ -159,7 +160,7 @@ TEST_CASE("softmax by teams, as on accelerators, is softmax by threads up to rou
   auto const scores = drawn(Matrix<double>("scores", 12, 50), 4);
   Matrix<double> by_thread("by_thread", 12, 50), by_team("by_team", 12, 50);
   softmax<double, Host>(scores, by_thread, 2.0, visible);
-  for_each_row_by_team<Execution>("team", 12, SoftmaxKernel<double, Host>{scores, by_team, visible, 2.0}, 1, 1);
+  launch_teams<Host>("team", 12, 1, 1, RowByTeam<SoftmaxKernel<double, Host>>{{scores, by_team, visible, 2.0}});
   Kokkos::fence();
   check_near(by_team, values_of(by_thread), 1e-15);
 }
@@ -257,7 +258,7 @@ TEST_CASE("column sums in float over many rows keep single precision, and by tea
 
   Vector<float> gains("gains", columns), biases("biases", columns);
   LayerNormParameterSums<float, Host> const sums{input, statistics, upstream, gains, biases};
-  for_each_row_by_team<Execution>("team", columns, ColumnTeamSums<LayerNormParameterSums<float, Host>>{sums, rows, columns}, 1, 1);
+  launch_teams<Host>("team", columns, 1, 1, RowByTeam<ColumnTeamSums<LayerNormParameterSums<float, Host>>>{{sums, rows, columns}});
   Kokkos::fence();
   check_near(biases, values_of(bias_gradient), 1e-7);
 }
@@ -303,7 +304,7 @@ TEST_CASE("embedding gradient adds up repeated ids in the order of the tokens, o
   auto const upstream = matrix_of<float>({{1e8, 1}, {2, 2}, {1, 1}, {100, 100}, {-1e8, 1}});
   Matrix<float> gradient("gradient", 2, 2), by_row("by_row", 2, 2);
   embedding_backward<float, Host>(ids, upstream, gradient, 1.0f);
-  for_each_row_by_thread<Execution>("row", 2, EmbeddingBackwardByRow<float, Host>{ids, upstream, by_row, 0, 1.0f});
+  for_each_row<Host>("row", 2, EmbeddingBackwardByRow<float, Host>{ids, upstream, by_row, 0, 1.0f});
   Kokkos::fence();
   check_near(gradient, {2, 2, 0, 3}, 0);
   check_near(by_row, {2, 2, 0, 3}, 0);

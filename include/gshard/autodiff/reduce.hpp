@@ -2,7 +2,7 @@
 #pragma once
 
 #include <gshard/autodiff/tape.hpp>
-#include <gshard/expr/reduce.hpp>
+#include <gshard/reduce/total.hpp>
 
 namespace gshard {
 

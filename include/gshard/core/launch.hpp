@@ -48,6 +48,13 @@ typename Functor::value_type launch_reduce(char const* label, std::int64_t count
   return result;
 }
 
+/// Calls `functor(member)` for each of `count` teams; at most 2^31 - 1.
+template <class MemorySpace, class Functor>
+void launch_teams(char const* label, std::int64_t count, int team_size, int vector_length, Functor const& functor) {
+  if (count > 0)
+    Kokkos::parallel_for(label, Kokkos::TeamPolicy<typename MemorySpace::execution_space>(static_cast<int>(count), team_size, vector_length), functor);
+}
+
 /// Elements that one thread sets or copies sooner than it wakes others.
 inline constexpr std::int64_t small_row = 1 << 13;
 

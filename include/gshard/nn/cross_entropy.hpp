@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
-#include <gshard/expr/reduce.hpp>
 #include <gshard/nn/kernels/cross_entropy.hpp>
 #include <gshard/nn/operation.hpp>
+#include <gshard/reduce/total.hpp>
 
 namespace gshard::nn {
 

@@ -11,7 +11,7 @@
 
 #include <gshard/autodiff/tape.hpp>
 #include <gshard/comm/all_reduce.hpp>
-#include <gshard/expr/reduce.hpp>
+#include <gshard/reduce/total.hpp>
 
 namespace gshard::optim {
 

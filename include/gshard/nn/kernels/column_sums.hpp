@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include <gshard/nn/kernels/rows.hpp>
+#include <gshard/nn/kernels/views.hpp>
 
 namespace gshard::nn::detail {
 
@@ -69,11 +69,9 @@ struct ColumnTeamSums {
 template <class MemorySpace, class Kernel>
 void column_sums(char const* label, std::int64_t batches, std::int64_t rows, std::int64_t columns, Kernel const& kernel) {
   if (batches <= 0 || columns <= 0) return;
-  if constexpr (on_host<MemorySpace>) {
+  if constexpr (runs_on_host<MemorySpace>) {
     std::int64_t const blocks = (columns + ColumnBlockSums<Kernel>::width - 1) / ColumnBlockSums<Kernel>::width;
-    Kokkos::parallel_for(label,
-                         Kokkos::RangePolicy<ExecutionOf<MemorySpace>, Kokkos::IndexType<std::int64_t>>(0, batches * blocks),
-                         ColumnBlockSums<Kernel>{kernel, rows, columns, blocks});
+    launch<MemorySpace>(label, batches * blocks, ColumnBlockSums<Kernel>{kernel, rows, columns, blocks});
   } else {
     for_each_row<MemorySpace>(label, batches * columns, ColumnTeamSums<Kernel>{kernel, rows, columns});
   }

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include <gshard/nn/kernels/rows.hpp>
 #include <gshard/nn/kernels/views.hpp>
 
 // The movement between tokens (G, S, M) and the experts' buffers (E, G, C, M), by the routes of top2_gate rather than by the paper's

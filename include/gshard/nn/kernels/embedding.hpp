@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include <gshard/nn/kernels/rows.hpp>
 #include <gshard/nn/kernels/views.hpp>
 
 namespace gshard::nn::detail {
@@ -94,13 +93,11 @@ void embedding_backward(Rank1<int const, MemorySpace> ids, Rank2<T const, Memory
                         T scale = T(1), std::int64_t first = 0) {
   std::int64_t const columns = extent(gradient, 1);
   if (columns == 0 || extent(ids, 0) == 0) return;
-  if constexpr (on_host<MemorySpace>) {
-    using Execution = ExecutionOf<MemorySpace>;
-    std::int64_t const threads = Execution().concurrency();
+  if constexpr (runs_on_host<MemorySpace>) {
+    std::int64_t const threads = typename MemorySpace::execution_space().concurrency();
     std::int64_t const width = ((columns + threads - 1) / threads + 15) / 16 * 16;
-    Kokkos::parallel_for("gshard::embedding_backward",
-                         Kokkos::RangePolicy<Execution, Kokkos::IndexType<std::int64_t>>(0, (columns + width - 1) / width),
-                         EmbeddingBackwardByColumns<T, MemorySpace>{ids, upstream, gradient, first, scale, width});
+    launch<MemorySpace>("gshard::embedding_backward", (columns + width - 1) / width,
+                        EmbeddingBackwardByColumns<T, MemorySpace>{ids, upstream, gradient, first, scale, width});
   } else {
     for_each_row<MemorySpace>("gshard::embedding_backward", extent(gradient, 0),
                               EmbeddingBackwardByRow<T, MemorySpace>{ids, upstream, gradient, first, scale});

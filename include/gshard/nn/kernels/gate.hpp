@@ -209,16 +209,14 @@ struct GateBalance {
 template <class T, class MemorySpace>
 void top2_gate(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> real, SecondChoice<T, MemorySpace> second,
                Routes<T, MemorySpace> routes, GateStatistics<T, MemorySpace> statistics) {
-  using Range = Kokkos::RangePolicy<ExecutionOf<MemorySpace>, Kokkos::IndexType<std::int64_t>>;
   std::int64_t const groups = extent(gates, 0);
   std::int64_t const experts = extent(gates, 2);
   if (groups == 0) return;
-  Kokkos::parallel_for("gshard::gate_choices", Range(0, groups * extent(gates, 1)),
-                       GateChoices<T, MemorySpace>{gates, real, second, routes});
-  if constexpr (on_host<MemorySpace>)
-    Kokkos::parallel_for("gshard::gate_slots", Range(0, groups), GateSlotsByGroup<T, MemorySpace>{routes, statistics});
+  launch<MemorySpace>("gshard::gate_choices", groups * extent(gates, 1), GateChoices<T, MemorySpace>{gates, real, second, routes});
+  if constexpr (runs_on_host<MemorySpace>)
+    launch<MemorySpace>("gshard::gate_slots", groups, GateSlotsByGroup<T, MemorySpace>{routes, statistics});
   else
-    Kokkos::parallel_for("gshard::gate_slots", Range(0, groups * experts), GateSlotsByExpert<T, MemorySpace>{routes, statistics});
+    launch<MemorySpace>("gshard::gate_slots", groups * experts, GateSlotsByExpert<T, MemorySpace>{routes, statistics});
   column_sums<MemorySpace>("gshard::gate_sums", groups, extent(gates, 1), experts,
                            GateSums<T, MemorySpace>{gates, real, statistics.mean_gates});
   for_each_row<MemorySpace>("gshard::gate_balance", groups, GateBalance<T, MemorySpace>{statistics});

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include <gshard/nn/kernels/rows.hpp>
 #include <gshard/nn/kernels/views.hpp>
 
 namespace gshard::nn::detail {

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include <gshard/nn/kernels/rows.hpp>
 #include <gshard/nn/kernels/views.hpp>
 
 // The paper's form of the routes (Algorithm 2): tensors (G, S, E, C) for the einsums GSEC,GSM->EGCM and GSEC,GECM->GSM.
@@ -69,10 +68,8 @@ void one_hot_routes(Rank3<int const, MemorySpace> expert, Rank3<int const, Memor
 template <class T, class MemorySpace>
 void one_hot_routes_backward(Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot, Rank4<T const, MemorySpace> upstream,
                              Rank3<T, MemorySpace> gradient) {
-  Kokkos::parallel_for("gshard::one_hot_routes_backward",
-                       Kokkos::RangePolicy<ExecutionOf<MemorySpace>, Kokkos::IndexType<std::int64_t>>(
-                           0, extent(expert, 0) * extent(expert, 1) * 2),
-                       OneHotBackwardKernel<T, MemorySpace>{expert, slot, upstream, gradient});
+  launch<MemorySpace>("gshard::one_hot_routes_backward", extent(expert, 0) * extent(expert, 1) * 2,
+                      OneHotBackwardKernel<T, MemorySpace>{expert, slot, upstream, gradient});
 }
 
 }  // namespace gshard::nn::detail

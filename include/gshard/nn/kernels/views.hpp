@@ -3,11 +3,21 @@
 
 #include <Kokkos_Core.hpp>
 
+#include <gshard/core/launch.hpp>
+#include <gshard/core/rows.hpp>
+#include <gshard/core/vector_exp.hpp>
+
 // The kernels of the layers work on one rank's blocks. Each takes its element type and memory space as explicit template arguments,
 // softmax<float, Kokkos::HostSpace>(...), so that any packed LayoutRight view, a managed one or one of non-const elements too,
 // converts to the parameters below. They allocate nothing, start on the memory space's default execution space, and do not wait.
 
 namespace gshard::nn::detail {
+
+using gshard::detail::for_each_row;
+using gshard::detail::launch;
+using gshard::detail::loop_exp;
+using gshard::detail::runs_on_host;
+using gshard::detail::ThreadLanes;
 
 template <class T, class MemorySpace>
 using Rank0 = Kokkos::View<T, Kokkos::LayoutRight, MemorySpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;

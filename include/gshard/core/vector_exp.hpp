@@ -5,7 +5,7 @@
 
 #include <Kokkos_Core.hpp>
 
-namespace gshard::nn::detail {
+namespace gshard::detail {
 
 /// exp(x) on host threads without a branch or a call, so that compilers vectorise the loops around it: within 1e-7 of the true value
 /// relatively, subnormal results, 0 and infinity where they belong, NaN for NaN. Range reduction by ln 2 in two parts and a polynomial
@@ -47,4 +47,4 @@ KOKKOS_FORCEINLINE_FUNCTION float loop_exp(float x) {
 }
 KOKKOS_FORCEINLINE_FUNCTION double loop_exp(double x) { return Kokkos::exp(x); }
 
-}  // namespace gshard::nn::detail
+}  // namespace gshard::detail

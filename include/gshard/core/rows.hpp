@@ -2,9 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <type_traits>
 
 #include <Kokkos_Core.hpp>
+
+#include <gshard/core/launch.hpp>
 
 // One kernel source for rows on hosts and on accelerators: a kernel is `operator()(row, lanes)`, and `lanes` walks over the columns:
 // a host thread alone, in loops that the compiler vectorises, or the threads of a team together.
@@ -15,14 +16,7 @@
 #define GSHARD_INDEPENDENT
 #endif
 
-namespace gshard::nn::detail {
-
-template <class MemorySpace>
-using ExecutionOf = typename MemorySpace::execution_space;
-
-/// Whether kernels on this memory space run on host threads.
-template <class MemorySpace>
-inline constexpr bool on_host = std::is_same_v<typename ExecutionOf<MemorySpace>::memory_space, Kokkos::HostSpace>;
+namespace gshard::detail {
 
 /// The lanes of a host thread that has a row to itself. Loops go in blocks of sixteen, which compilers turn into vector code already at
 /// -O2; sums and maxima have sixteen interleaved parts, in an order that depends on the count alone.
@@ -130,7 +124,7 @@ struct TeamLanes {
   }
 };
 
-/// A row kernel as the functor of a RangePolicy.
+/// A row kernel with a thread a row.
 template <class Kernel>
 struct RowByThread {
   Kernel kernel;
@@ -138,40 +132,31 @@ struct RowByThread {
   KOKKOS_FUNCTION void operator()(std::int64_t row) const { kernel(row, ThreadLanes{}); }
 };
 
-/// A row kernel as the functor of a TeamPolicy.
-template <class Kernel, class Execution>
+/// A row kernel with a team a row.
+template <class Kernel>
 struct RowByTeam {
-  using Member = typename Kokkos::TeamPolicy<Execution>::member_type;
   Kernel kernel;
 
+  template <class Member>
   KOKKOS_FUNCTION void operator()(Member const& member) const {
     kernel(static_cast<std::int64_t>(member.league_rank()), TeamLanes<Member>{member});
   }
 };
 
-/// Runs a row kernel with a thread a row.
-template <class Execution, class Kernel>
-void for_each_row_by_thread(char const* label, std::int64_t rows, Kernel const& kernel) {
-  Kokkos::parallel_for(label, Kokkos::RangePolicy<Execution, Kokkos::IndexType<std::int64_t>>(0, rows), RowByThread<Kernel>{kernel});
+/// Runs kernel(row, lanes) for each row in [0, rows), in the way that suits the memory space. Accelerators take at most 2^31 - 1 rows.
+template <class MemorySpace, class Kernel>
+void for_each_row(char const* label, std::int64_t rows, bool tiny, Kernel const& kernel) {
+  if constexpr (runs_on_host<MemorySpace>)
+    launch<MemorySpace>(label, rows, tiny, RowByThread<Kernel>{kernel});
+  else
+    launch_teams<MemorySpace>(label, rows, 4, 32, RowByTeam<Kernel>{kernel});
 }
 
-/// Runs a row kernel with a team a row. Rows beyond the largest league are refused by Kokkos: at most 2^31 - 1.
-template <class Execution, class Kernel>
-void for_each_row_by_team(char const* label, std::int64_t rows, Kernel const& kernel, int team_size, int vector_length) {
-  Kokkos::parallel_for(label, Kokkos::TeamPolicy<Execution>(static_cast<int>(rows), team_size, vector_length),
-                       RowByTeam<Kernel, Execution>{kernel});
-}
-
-/// Runs kernel(row, lanes) for each row in [0, rows), in the way that suits the memory space.
 template <class MemorySpace, class Kernel>
 void for_each_row(char const* label, std::int64_t rows, Kernel const& kernel) {
-  if (rows <= 0) return;
-  if constexpr (on_host<MemorySpace>)
-    for_each_row_by_thread<ExecutionOf<MemorySpace>>(label, rows, kernel);
-  else
-    for_each_row_by_team<ExecutionOf<MemorySpace>>(label, rows, kernel, 4, 32);
+  for_each_row<MemorySpace>(label, rows, false, kernel);
 }
 
-}  // namespace gshard::nn::detail
+}  // namespace gshard::detail
 
 #undef GSHARD_INDEPENDENT

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Reductions over dimensions, split or not.
+
+#include <gshard/reduce/total.hpp>
