@@ -4,6 +4,11 @@
 #include <concepts>
 #include <cstdint>
 
+// Philox does without vector instructions, whose headers are longer than those of Kokkos; a program that wants Random123's AES generators as well includes
+// them before gshard.
+#ifndef R123_USE_SSE
+#define R123_USE_SSE 0
+#endif
 #include <Random123/philox.h>
 
 #include <Kokkos_MathematicalFunctions.hpp>
