@@ -90,4 +90,19 @@ static_assert(counts<Grid, Spec<_, _, partial("x")>, Spec<_, _, partial("y")>> =
 static_assert(counts<Grid, Spec<_, _, partial("x")>, Spec<_, _, partial("x,y")>> == nothing);
 static_assert(counts<Grid, Spec<_, _, partial("x,y")>, Spec<_, _, partial("y")>> == one_all_reduce);
 
+// ---- The largest block or buffer on the way --------------------------------------------------------------------------
+template <class Mesh, AxisNames... Entries>
+using On = ShardedTensor<Mesh, Spec<Entries...>>;
+
+static_assert(largest_buffer<On<Fixed, "y", _, "x">, Spec<_, "x,y", _>>({16, 16, 16}) == 512, "C12: a rank's share, and never the 4096 of the whole");
+static_assert(plan<Fixed, Spec<"y", _, "x">, Spec<_, "x,y", _>>.total() <= 2);
+static_assert(largest_buffer<On<Line, "x", _>, Spec<"x", _>>({16, 16}) == 0, "nothing to do");
+static_assert(largest_buffer<On<Line, _, _>, Spec<"x", _>>({16, 16}) == 64, "a slice");
+static_assert(largest_buffer<On<Line, "x", _>, Spec<_, _>>({16, 16}) == 256);
+static_assert(largest_buffer<On<Line, "x", _>, Spec<_, "x">>({5, 3}) == 6, "parts of a block of 2 x 3; the new one is 5 x 1");
+static_assert(largest_buffer<On<Line, _, _, partial("x")>, Spec<"x", _>>({16, 16}) == 256, "an unreduced sum is whole on every rank");
+static_assert(largest_buffer<On<Line, _, _, partial("x")>, Spec<_, _>>({5, 3}) == 15);
+static_assert(largest_buffer<On<Line, "x", _>, Spec<_, "x">>({0, 3}) == 0);
+static_assert(largest_buffer<On<Grid, "x,y", _>, Spec<"y", _>>({8, 2}, {4, 2}) == 8, "sizes that the type does not fix");
+
 }  // namespace

@@ -157,6 +157,56 @@ TEST_CASE("an rvalue is overwritten where nobody else holds it, and only there")
   CHECK(local_values(witness) == before);
 }
 
+TEST_CASE("over axes of size 1 nothing moves: an rvalue passes its memory on, an lvalue is copied, and what is only read is shared") {
+  using Grid = Mesh<Axis<"x">, Axis<"one", 1>>;
+  Grid const mesh(runtime(), {ranks(), 1});
+  Extents const extents{4, 6};
+  auto check = [&]<class From, class To>(std::type_identity<From>, std::type_identity<To>) {
+    auto source = filled<Of<Grid, From>>(mesh, extents, 2);
+    auto const expected = dense_values_of(source, 2);
+    auto const* const memory = source.data();
+    CHECK(gshard::detail::held_as<To>(source).data() == memory);
+    auto const own = reshard<To>(source);
+    CHECK((own.data() != memory || own.local_size() == 0));
+    CHECK(difference(own, expected) == "");
+    auto const witness = source;
+    CHECK((reshard<To>(std::move(source)).data() != memory || own.local_size() == 0));
+    CHECK(difference(witness, expected) == "");
+    auto const moved = reshard<To>(filled<Of<Grid, From>>(mesh, extents, 2));
+    CHECK(difference(moved, expected) == "");
+    auto alone = filled<Of<Grid, From>>(mesh, extents, 2);
+    auto const* const its_memory = alone.data();
+    CHECK(reshard<To>(std::move(alone)).data() == its_memory);
+  };
+  check(std::type_identity<Spec<"x", "one">>{}, std::type_identity<Spec<"x", _>>{});
+  check(std::type_identity<Spec<"x", _>>{}, std::type_identity<Spec<"x,one", _>>{});
+  check(std::type_identity<Spec<"one,x", _>>{}, std::type_identity<Spec<"x", "one">>{});
+  check(std::type_identity<Spec<_, "one", partial("x")>>{}, std::type_identity<Spec<"one", _, partial("x")>>{});
+  check(std::type_identity<Spec<"x", _, partial("one")>>{}, std::type_identity<Spec<"x", "one">>{});
+  check(std::type_identity<Spec<"x", _>>{}, std::type_identity<Spec<"x", _, partial("one")>>{});
+}
+
+TEST_CASE("an exchange packs what several ranks want once") {
+  if (ranks() != 1) {
+    // Each block of y goes to every rank along x: without packing it once, the buffer would be as many times the block.
+    TwoAxes const mesh(runtime(), {ranks(), 1});
+    using Source = Of<TwoAxes, Spec<_, "x", "y">>;
+    auto const source = filled<Source>(mesh, {64, 8 * ranks(), 8}, 1);
+    auto const reserved = mesh.memory().bytes_reserved<Source::memory_space>();
+    auto const result = reshard<Spec<"y", _, _>>(source);
+    std::size_t const whole = MemoryPool::rounded(static_cast<std::size_t>(source.size()) * sizeof(double));
+    CHECK_MESSAGE(mesh.memory().bytes_reserved<Source::memory_space>() - reserved <= 2 * whole, "the result, and what is received for it");
+  }
+  for (auto const& shape : two_axis_shapes()) {
+    TwoAxes const mesh(runtime(), shape);
+    for (Extents const& extents : {Extents{4, 6, 5}, Extents{1, 7, 2}}) {
+      check_reshard<TwoAxes, Spec<_, "x", "y">, Spec<"y", _, _>>(mesh, extents);
+      check_reshard<TwoAxes, Spec<_, "x,y", _>, Spec<_, _, "y">>(mesh, extents);
+      check_reshard<TwoAxes, Spec<"y,x", _, _>, Spec<_, _, "x">>(mesh, extents);
+    }
+  }
+}
+
 TEST_CASE("to_vector gives all elements in row-major order on every rank") {
   TwoAxes const mesh(runtime(), two_axis_shapes().front());
   CHECK(to_vector(filled<Of<TwoAxes, Spec<"y", "x">>>(mesh, {5, 3}, 7)) == dense_values({5, 3}, 7));

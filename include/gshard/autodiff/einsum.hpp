@@ -121,7 +121,7 @@ class RecordedEinsum {
     auto const slots = std::make_tuple(detail::einsum_slot_of(operands)...);
     return detail::einsum_tape_of(operands...).record(result, [slots, tensors](Cotangent<Result> const& gradient) {
       using Held = with_layout<First, detail::without_partial(Plan::plan.produced)>;
-      auto const held = reshard<typename Held::spec_type>(gradient);
+      auto const held = detail::held_as<typename Held::spec_type>(gradient);
       pull<Plan, 0>(held, slots, tensors);
       if constexpr (sizeof...(Operands) == 2) pull<Plan, 1>(held, slots, tensors);
     });

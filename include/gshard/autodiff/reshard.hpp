@@ -1,32 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <utility>
+
 #include <gshard/autodiff/tape.hpp>
 
 namespace gshard {
 
 /// reshard of a recorded tensor. As a map of whole tensors it is the identity, so its gradient is the reshard back: of an all-reduce it is nothing, of a
 /// slice an all-gather, of an all-gather a slice, of an all-to-all the opposite one.
-template <class To, AnyTensor Tensor>
-Var<with_spec<Tensor, To>> reshard(Var<Tensor> const& x) {
-  return x.tape().record(reshard<To>(x.value()), [slot = x.slot()](Cotangent<with_spec<Tensor, To>> const& gradient) {
-    slot.add(reshard<typename Cotangent<Tensor>::spec_type>(gradient));
+template <class To, AnyVar X>
+auto reshard(X&& x) {
+  using Tensor = typename std::remove_cvref_t<X>::tensor_type;
+  Tape& tape = x.tape();
+  auto const slot = x.slot();
+  return tape.record(reshard<To>(std::forward<X>(x).value()), [slot](Cotangent<with_spec<Tensor, To>> const& gradient) {
+    slot.add(detail::held_as<typename Cotangent<Tensor>::spec_type>(gradient));
   });
 }
 
-template <class To, AnyTensor Tensor>
-auto shard(Var<Tensor> const& x) {
-  return reshard<To>(x);
+template <class To, AnyVar X>
+auto shard(X&& x) {
+  return reshard<To>(std::forward<X>(x));
 }
 
-template <AnyTensor Tensor>
-auto replicate(Var<Tensor> const& x) {
-  return reshard<typename decltype(replicate(x.value()))::spec_type>(x);
+template <AnyVar X>
+auto replicate(X&& x) {
+  return reshard<typename decltype(replicate(x.value()))::spec_type>(std::forward<X>(x));
 }
 
-template <int Dimension, AxisNames Names, AnyTensor Tensor>
-auto split(Var<Tensor> const& x) {
-  return reshard<typename decltype(split<Dimension, Names>(x.value()))::spec_type>(x);
+template <int Dimension, AxisNames Names, AnyVar X>
+auto split(X&& x) {
+  return reshard<typename decltype(split<Dimension, Names>(x.value()))::spec_type>(std::forward<X>(x));
 }
 
 }  // namespace gshard

@@ -147,7 +147,7 @@ void produce(Produced const& produced, bool add, Operands const&... operands) {
   Kokkos::Profiling::ScopedRegion const region("gshard::einsum");
   [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {
     contract_blocks<Plan>(produced, add,
-                          reshard<typename with_layout<Produced, Plan::plan.operands[static_cast<int>(Operand)]>::spec_type>(operands)...);
+                          held_as<typename with_layout<Produced, Plan::plan.operands[static_cast<int>(Operand)]>::spec_type>(operands)...);
   }(std::index_sequence_for<Operands...>{});
 }
 

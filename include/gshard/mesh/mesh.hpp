@@ -82,9 +82,7 @@ class MeshState {
   /// The rank of the job at these coordinates.
   template <class Coordinates>
   int rank_at(Coordinates const& coordinates) const {
-    int position = 0;
-    for (std::size_t axis = 0; axis < sizes_.size(); ++axis) position = position * sizes_[axis] + coordinates[axis];
-    return rank_at_position_[static_cast<std::size_t>(position)];
+    return rank_at_position_[static_cast<std::size_t>(member_index(AxisSet{(1U << axis_count()) - 1}, coordinates))];
   }
 
   /// The coordinates of the member `index` of this rank's group along `axes`.
@@ -96,6 +94,15 @@ class MeshState {
       index /= size(axis);
     }
     return result;
+  }
+
+  /// The index of the member at `coordinates` of its group along `axes`.
+  template <class Coordinates>
+  int member_index(AxisSet axes, Coordinates const& coordinates) const {
+    int index = 0;
+    for (int axis = 0; axis < axis_count(); ++axis)
+      if (axes.contains(axis)) index = index * size(axis) + coordinates[static_cast<std::size_t>(axis)];
+    return index;
   }
 
   /// The mesh as "data=2, expert=4".

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+
 #include <gshard/core/static_vector.hpp>
 #include <gshard/mesh/axis.hpp>
 #include <gshard/tensor/layout.hpp>
@@ -224,4 +227,23 @@ constexpr ReshardPlan plan_reshard(Layout const& from, Layout const& to, StaticS
   return plan;
 }
 
+namespace detail {
+
+/// Whether a movement may need its parts packed, so a buffer of the size of the old block.
+constexpr bool packs_parts(Movement movement) { return !is_local(movement) && movement != Movement::all_gather && movement != Movement::all_reduce; }
+
+/// The elements of the largest block or buffer on the way that `plan` takes from layout `from`.
+constexpr std::int64_t largest_buffer(Layout const& from, ReshardPlan const& plan, Extents const& extents, StaticSizes const& sizes) {
+  auto block = [&](Layout const& layout) { return product(largest_block(layout, extents, [&](int axis) { return sizes[axis]; })); };
+  std::int64_t largest = 0;
+  Layout current = from;
+  for (ReshardStep const& step : plan.steps) {
+    if (packs_parts(step.movement)) largest = std::max(largest, block(current));
+    largest = std::max(largest, block(step.layout));
+    current = step.layout;
+  }
+  return largest;
+}
+
+}  // namespace detail
 }  // namespace gshard

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <utility>
 
 #include <Kokkos_Core.hpp>
@@ -27,57 +28,73 @@ template <AnyTensor Tensor, class To>
 inline constexpr ReshardPlan reshard_plan_of = plan_reshard(Tensor::layout, layout_of<typename Tensor::mesh_type, To>,
                                                             static_sizes_of<typename Tensor::mesh_type>());
 
+/// The elements of the largest block or message buffer that a rank needs during `reshard<To>` of a tensor of type `Tensor` with these global extents, the result
+/// included, as a constant where extents and sizes are: `static_assert(largest_buffer<decltype(x), Spec<_, "x">>({64, 64}) == 1024)`. `sizes` are those of
+/// the mesh's axes, to be given where its type does not fix them.
+template <AnyTensor Tensor, class To>
+constexpr std::int64_t largest_buffer(Extents const& extents, StaticSizes const& sizes = static_sizes_of<typename Tensor::mesh_type>()) {
+  return detail::largest_buffer(Tensor::layout, reshard_plan_of<Tensor, To>, extents, sizes);
+}
+
 namespace detail {
 
-/// Step `Index` of `reshard<To>` of a tensor that was an `Original`. Plans are named by types, not given as template arguments, which keeps symbols short.
+/// The steps of `reshard<To>` from `Index` on, of a tensor that was an `Original`. Plans are named by types, not given as template arguments, which keeps
+/// symbols short. Steps over axes of size 1 move nothing, and their result shares the elements; in the end it does only where the original may be overwritten,
+/// or `may_share`.
 template <class To, class Original, int Index, AnyTensor Tensor>
-auto take_step(Tensor const& tensor, bool may_overwrite) {
-  static constexpr ReshardStep step = reshard_plan_of<Original, To>.steps[Index];
-  using Result = with_layout<Tensor, step.layout>;
-  using T = typename Tensor::value_type;
-  using Space = typename Tensor::memory_space;
-  MeshState const& mesh = tensor.mesh().state();
-  if constexpr (step.movement == Movement::all_reduce) {
-    auto result = may_overwrite && tensor.is_sole_owner() ? tensor.template reinterpreted<typename Result::spec_type>(tensor.extents())
-                                                          : Result(uninitialized, tensor.mesh(), tensor.extents(), tensor.name());
-    if (result.data() != tensor.data()) copy_elements<Space>(result.data(), tensor.data(), tensor.local_size());
-    Transfer<Space, T>::fence();
-    comm::all_reduce(mesh.group(step.axes), result.data(), result.local_size());
-    return result;
+auto take_steps(Tensor const& tensor, bool may_share, bool may_overwrite) {
+  static constexpr ReshardPlan const& plan = reshard_plan_of<Original, To>;
+  if constexpr (Index == plan.steps.size()) {
+    if (Index == 0 || may_overwrite || may_share) return tensor;
+    Tensor const copied(uninitialized, tensor.mesh(), tensor.extents(), tensor.name());
+    copy_elements<typename Tensor::memory_space>(copied.data(), tensor.data(), tensor.local_size());
+    return copied;
   } else {
-    Result result(uninitialized, tensor.mesh(), tensor.extents(), tensor.name());
-    Transfer<Space, T> const transfer{mesh, tensor.extents(), Tensor::layout, Result::layout, tensor.data(), result.data()};
-    if constexpr (step.movement == Movement::slice) transfer.slice();
-    else if constexpr (step.movement == Movement::zero_fill) transfer.zero_fill(step.axes);
-    else if constexpr (step.movement == Movement::all_gather) transfer.all_gather(step.axes);
-    else if constexpr (step.movement == Movement::reduce_scatter) transfer.reduce_scatter(step.axes);
-    else transfer.exchange(step.axes);
-    return result;
+    static constexpr ReshardStep step = plan.steps[Index];
+    using Next = with_layout<Tensor, step.layout>;
+    MeshState const& mesh = tensor.mesh().state();
+    bool const nothing_moves = same_blocks(Tensor::layout, Next::layout, mesh);
+    bool const in_place = nothing_moves || (step.movement == Movement::all_reduce && may_overwrite);
+    Next const next = in_place ? tensor.template reinterpreted<typename Next::spec_type>(tensor.extents())
+                               : Next(uninitialized, tensor.mesh(), tensor.extents(), tensor.name());
+    if (!nothing_moves) {
+      Transfer<typename Tensor::memory_space, typename Tensor::value_type> const transfer{mesh,         tensor.extents(), Tensor::layout,
+                                                                                          Next::layout, tensor.data(),    next.data()};
+      if constexpr (step.movement == Movement::slice) transfer.slice();
+      else if constexpr (step.movement == Movement::zero_fill) transfer.zero_fill(step.axes);
+      else if constexpr (step.movement == Movement::all_gather) transfer.all_gather(step.axes);
+      else if constexpr (step.movement == Movement::all_reduce) transfer.all_reduce(step.axes);
+      else if constexpr (step.movement == Movement::reduce_scatter) transfer.reduce_scatter(step.axes);
+      else transfer.exchange(step.axes);
+    }
+    return take_steps<To, Original, Index + 1>(next, may_share, may_overwrite || !nothing_moves);
   }
 }
 
-template <class To, int Done, AnyTensor Original, AnyTensor Tensor>
-auto take_steps(Tensor&& tensor, bool may_overwrite) {
-  if constexpr (Done == reshard_plan_of<Original, To>.steps.size()) {
-    return std::forward<Tensor>(tensor);
+template <class To, class Tensor>
+with_spec<Tensor, To> reshard_into(Tensor const& tensor, bool may_share, bool may_overwrite) {
+  if constexpr (To::rank != Tensor::rank) {
+    (void)sizeof(error::ReshardChangesRank<Tensor::rank, To::rank>);
   } else {
-    return take_steps<To, Done + 1, Original>(take_step<To, Original, Done>(tensor, may_overwrite), true);
+    Kokkos::Profiling::ScopedRegion const region("gshard::reshard");
+    return take_steps<To, Tensor, 0>(tensor, may_share, may_overwrite);
   }
+}
+
+/// As reshard, for what is only read: where no axis of more than one rank is in the way, the result shares the elements of the tensor.
+template <class To, AnyTensor Tensor>
+with_spec<Tensor, To> held_as(Tensor const& tensor) {
+  return reshard_into<To>(tensor, true, false);
 }
 
 }  // namespace detail
 
 /// The same tensor held as `To` says. Communicates what `reshard_plan_of<Tensor, To>` lists; the tensor itself is returned where the layouts agree.
-/// A tensor given as an rvalue may be overwritten where nobody else holds it.
+/// The memory of a tensor that is given as an rvalue, and that nobody else holds, may be used for the result.
 template <class To, AnyTensor Tensor>
 with_spec<std::remove_cvref_t<Tensor>, To> reshard(Tensor&& tensor) {
-  using Original = std::remove_cvref_t<Tensor>;
-  if constexpr (To::rank != Original::rank) {
-    (void)sizeof(error::ReshardChangesRank<Original::rank, To::rank>);
-  } else {
-    Kokkos::Profiling::ScopedRegion const region("gshard::reshard");
-    return detail::take_steps<To, 0, Original>(tensor, !std::is_lvalue_reference_v<Tensor>);
-  }
+  bool const may_overwrite = !std::is_lvalue_reference_v<Tensor> && tensor.is_sole_owner();
+  return detail::reshard_into<To, std::remove_cvref_t<Tensor>>(tensor, false, may_overwrite);
 }
 
 namespace detail {

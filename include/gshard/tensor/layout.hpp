@@ -186,6 +186,14 @@ constexpr Block block_of(Layout const& layout, Extents const& extents, MeshState
   return block;
 }
 
+/// The extents of the largest block of a layout, that of the first rank along each axis; `size_of(axis)` is the size of an axis.
+template <class SizeOf>
+constexpr Extents largest_block(Layout const& layout, Extents extents, SizeOf const& size_of) {
+  for (int dimension = 0; dimension < layout.rank(); ++dimension)
+    for (int axis : layout.dimensions[dimension]) extents[dimension] = shard_range(extents[dimension], size_of(axis), 0).size();
+  return extents;
+}
+
 /// The common box of two blocks; its size is 0 where they do not meet.
 constexpr Block intersection(Block const& left, Block const& right) {
   Block result;
