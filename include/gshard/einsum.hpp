@@ -3,7 +3,10 @@
 
 // Sums of products with their communication planned by types.
 
+#include <gshard/einsum/chain.hpp>
+#include <gshard/einsum/chain_plan.hpp>
 #include <gshard/einsum/einsum.hpp>
 #include <gshard/einsum/explain.hpp>
+#include <gshard/einsum/order.hpp>
 #include <gshard/einsum/plan.hpp>
 #include <gshard/einsum/subscripts.hpp>

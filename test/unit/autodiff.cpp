@@ -153,6 +153,12 @@ TEST_CASE("einsums of one operand") {
                          Row<"ab->b", Spec<"x">, Spec<"x", _>>, Row<"ab->", Spec<>, Spec<"y", "x">>, Row<"ab->ba", Spec<_, _>, Spec<_, _, partial("x")>>>{});
 }
 
+TEST_CASE("einsums of more than two operands: each contraction of two is recorded") {
+  check_table(std::tuple<Row<"ab,bc,cd->ad", Spec<"x", _>, Spec<"x", _>, Spec<_, "y">, Spec<"y", _>>,
+                         Row<"ab,bc,cd->ad", Propagated, Spec<"x", _>, Moving<Spec<"x", _>>, Spec<_, _>>,
+                         Row<"a,ab,b->", Spec<>, Spec<"x">, Spec<"x", "y">, Spec<"y">>, Row<"ab,bc,cd,d->a", Spec<"y">, Spec<_, "x">, Spec<"x", _>, Spec<_, _>, Spec<_>>>{});
+}
+
 TEST_CASE("diagonals") {
   check_table(std::tuple<Row<"aa->a", Propagated, Spec<_, _>>, Row<"aab->ab", Propagated, Spec<_, _, "x">>, Row<"aab->b", Spec<"x">, Spec<_, _, _>>,
                          Row<"aa->a", Spec<"x">, Moving<Spec<"x", _>>>, Row<"aab,b->a", Spec<"y">, Spec<_, _, "x">, Spec<_>>>{});

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include <gshard/autodiff/tape.hpp>
-#include <gshard/einsum/einsum.hpp>
+#include <gshard/einsum/chain.hpp>
 
 namespace gshard {
 
@@ -41,6 +41,16 @@ template <class Operand>
 auto einsum_slot_of(Operand const& operand) {
   if constexpr (is_recorded_movable<Operand>) return operand.operand.slot();
   else return slot_of(operand);
+}
+
+/// Each operand as it was given, or evaluated where it is not recorded.
+template <class... Tensors, class... Operands>
+auto recorded_operands(std::tuple<Tensors...> const& tensors, Operands const&... operands) {
+  auto one = []<class Operand>(Operand const& operand, auto const& tensor) {
+    if constexpr (RecordedEinsumInput<Operand>) return operand;
+    else return held_operand<Operand>(tensor);
+  };
+  return std::apply([&](auto const&... tensor) { return std::make_tuple(one(operands, tensor)...); }, tensors);
 }
 
 template <class First, class... Rest>
@@ -103,7 +113,7 @@ class RecordedEinsum {
  private:
   template <class Result>
   auto run() const {
-    using Plan = detail::Planned<Text, Result, detail::PlainOperand<Operands>...>;
+    using Plan = detail::PlanOf<Text, Result, detail::PlainOperand<Operands>...>;
     if constexpr (Plan::is_refused) {
       using Tensor = std::conditional_t<std::is_void_v<Result>, First, Result>;
       return Var<Tensor>(std::apply([](auto const&... operands) -> Tape& { return detail::einsum_tape_of(operands...); }, operands_), 0, Tensor{});
@@ -115,6 +125,12 @@ class RecordedEinsum {
   template <class Plan>
   static auto record(Operands const&... operands) {
     auto const tensors = std::make_tuple(detail::EinsumOperand<detail::PlainOperand<Operands>>::tensor(detail::plain_einsum_operand(operands))...);
+    if constexpr (sizeof...(Operands) > 2) return Plan::run(tensors, detail::recorded_operands(tensors, operands...));
+    else return record_pair<Plan>(tensors, operands...);
+  }
+
+  template <class Plan, class Tensors>
+  static auto record_pair(Tensors const& tensors, Operands const&... operands) {
     Extents const extents = detail::result_extents(Text.view(), Plan::subscripts, tensors);
     auto const result = std::apply([&](auto const&... tensor) { return detail::run_einsum<Plan>(extents, tensor...); }, tensors);
     using Result = std::remove_const_t<decltype(result)>;
@@ -148,16 +164,10 @@ class RecordedEinsum {
 
 /// An einsum of which some operands are recorded: computed as of tensors, and recorded when its result spec is known. Its gradients are einsums with plans
 /// of their own (PlannedGradient).
-template <FixedString Text, class A>
-  requires detail::RecordedEinsumInput<A>
-auto einsum(A const& a) {
-  return RecordedEinsum<Text, A>(a);
-}
-
-template <FixedString Text, class A, class B>
-  requires(detail::RecordedEinsumInput<A> || detail::RecordedEinsumInput<B>)
-auto einsum(A const& a, B const& b) {
-  return RecordedEinsum<Text, A, B>(a, b);
+template <FixedString Text, class... Operands>
+  requires(detail::RecordedEinsumInput<Operands> || ...)
+auto einsum(Operands const&... operands) {
+  return RecordedEinsum<Text, Operands...>(operands...);
 }
 
 /// The recorded einsum with its result held as `Spec` says.

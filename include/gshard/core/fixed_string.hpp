@@ -18,6 +18,11 @@ struct FixedString {
     for (std::size_t i = 0; i + 1 < Size; ++i) text[i] = literal[i];
   }
 
+  /// A text put together at compile time, shorter than `capacity`.
+  explicit constexpr FixedString(std::string_view characters) {
+    for (std::size_t i = 0; i < characters.size(); ++i) text[i] = characters[i];
+  }
+
   constexpr std::string_view view() const { return {text}; }
 
   friend constexpr bool operator==(FixedString const&, FixedString const&) = default;

@@ -96,18 +96,25 @@ struct Planned {
   static constexpr bool is_refused = plan.operands.empty();
 };
 
-template <FixedString Text, class A>
+/// The same for more than two operands: in chain.hpp.
+template <FixedString Text, class Result, class... Operands>
+struct Chain;
+
+template <FixedString Text, class Result, class... Operands>
+using PlanOf = std::conditional_t<(sizeof...(Operands) > 2), Chain<Text, Result, Operands...>, Planned<Text, Result, Operands...>>;
+
+/// The plan of operand types, which the declared result type may follow.
+template <FixedString Text, class... Types>
 consteval auto planned_types() {
-  return Planned<Text, void, A>{};
-}
-template <FixedString Text, class A, class B>
-consteval auto planned_types() {
-  if constexpr (operand_count<Text> == 1) return Planned<Text, B, A>{};
-  else return Planned<Text, void, A, B>{};
-}
-template <FixedString Text, class A, class B, class Result>
-consteval auto planned_types() {
-  return Planned<Text, Result, A, B>{};
+  if constexpr (sizeof...(Types) > 1 && sizeof...(Types) == operand_count<Text> + 1) {
+    using All = std::tuple<Types...>;
+    constexpr std::size_t operands = sizeof...(Types) - 1;
+    return []<std::size_t... Operand>(std::index_sequence<Operand...>) {
+      return PlanOf<Text, std::tuple_element_t<operands, All>, std::tuple_element_t<Operand, All>...>{};
+    }(std::make_index_sequence<operands>{});
+  } else {
+    return PlanOf<Text, void, Types...>{};
+  }
 }
 
 template <class Tensor>
@@ -174,7 +181,7 @@ void run_einsum_into(Result const& result, bool add, Operands const&... operands
 /// The plan of an einsum of these operand types, and the result type where it is declared:
 /// `plan_of<"gsec,gsm->egcm", decltype(mask), decltype(x), decltype(sent)>`. A constant to print and to assert; movable operands are `Movable<Tensor>`.
 template <FixedString Text, class... Types>
-inline constexpr EinsumPlan plan_of = decltype(detail::planned_types<Text, std::remove_cvref_t<Types>...>())::plan;
+inline constexpr auto plan_of = decltype(detail::planned_types<Text, std::remove_cvref_t<Types>...>())::plan;
 
 /// An einsum that waits to be told how its result is to be held: assign it to a tensor type, or `shard<Spec>(...)` it, and the
 /// declared spec is the annotation; `eval(...)` it, or give it to an operation, and the spec is propagated.
@@ -204,8 +211,12 @@ class Einsum {
   /// Sets the elements of `result` as its spec says, or with `add` adds to them.
   template <AnyTensor Result>
   void into(Result const& result, bool add) const {
-    using Plan = detail::Planned<Text, Result, Operands...>;
-    if constexpr (!Plan::is_refused) {
+    using Plan = detail::PlanOf<Text, Result, Operands...>;
+    if constexpr (Plan::is_refused) {
+      return;
+    } else if constexpr (sizeof...(Operands) > 2) {
+      Plan::run_into(result, add, operands_);
+    } else {
       detail::check_result_tensor(Text.view(), result, detail::result_extents(Text.view(), Plan::subscripts, operands_), std::get<0>(operands_));
       std::apply([&](auto const&... operands) { detail::run_einsum_into<Plan>(result, add, operands...); }, operands_);
     }
@@ -214,9 +225,11 @@ class Einsum {
  private:
   template <class Result>
   auto run() const {
-    using Plan = detail::Planned<Text, Result, Operands...>;
+    using Plan = detail::PlanOf<Text, Result, Operands...>;
     if constexpr (Plan::is_refused) {
       return std::conditional_t<std::is_void_v<Result>, First, Result>{};
+    } else if constexpr (sizeof...(Operands) > 2) {
+      return Plan::run(operands_);
     } else {
       Extents const extents = detail::result_extents(Text.view(), Plan::subscripts, operands_);
       return std::apply([&](auto const&... operands) { return detail::run_einsum<Plan>(extents, operands...); }, operands_);

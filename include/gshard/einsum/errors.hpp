@@ -31,6 +31,13 @@ struct EinsumResultRank {
                 "for each letter");
 };
 
+template <class Subscripts>
+struct EinsumProductTooLarge {
+  static_assert(always_false<Subscripts>,
+                "gshard: in every order of contraction of this einsum the product of two operands has more than 8 dimensions; contract some of the "
+                "operands by einsums of their own first, or merge dimensions that go together");
+};
+
 template <class First, class Other>
 struct EinsumMeshesDiffer {
   static_assert(always_false<First>, "gshard: the tensors of an einsum live on meshes of different types; put them on one mesh");
@@ -66,19 +73,28 @@ struct EinsumOperandMustReduce {
 
 namespace gshard::detail {
 
+template <FixedString Text, class... Tensors>
+consteval Subscripts subscripts_of_tensors() {
+  // Another number of tensors than the text names is reported by check_operands.
+  if constexpr (operand_count<Text> == static_cast<int>(sizeof...(Tensors))) return subscripts_of<Text, Tensors::rank...>;
+  else return subscripts_of<Text>;
+}
+
 /// The subscripts of an einsum of these tensors.
 template <FixedString Text, class... Tensors>
-inline constexpr Subscripts subscripts_for = subscripts_of<Text, Tensors::rank...>;
+inline constexpr Subscripts subscripts_for = subscripts_of_tensors<Text, Tensors...>();
 
 template <FixedString Text, class... Tensors>
 consteval bool check_operands() {
   using Name = TextLetters<Text>;
   using First = std::tuple_element_t<0, std::tuple<Tensors...>>;
   constexpr Subscripts subscripts = subscripts_for<Text, Tensors...>;
-  if constexpr (parse_subscripts(Text.view(), OperandRanks{Tensors::rank...}).fault.kind != SubscriptsFault::none) {
+  if constexpr (parse_subscripts(Text.view()).fault.kind != SubscriptsFault::none) {
     return false;
   } else if constexpr (subscripts.operands.size() != static_cast<int>(sizeof...(Tensors))) {
     (void)sizeof(error::EinsumOperandCount<Name, static_cast<int>(sizeof...(Tensors)), subscripts.operands.size()>);
+    return false;
+  } else if constexpr (parse_subscripts(Text.view(), OperandRanks{Tensors::rank...}).fault.kind != SubscriptsFault::none) {
     return false;
   } else {
     return [&]<std::size_t... Positions>(std::index_sequence<Positions...>) {

@@ -11,7 +11,7 @@
 namespace gshard {
 
 /// The most operands of one einsum.
-inline constexpr int max_operands = 2;
+inline constexpr int max_operands = 8;
 
 /// The subscripts of an einsum, as in "gsec,gsm->egcm": one letter a dimension. Letters in no result are summed.
 struct Subscripts {
@@ -33,8 +33,8 @@ struct Letter {};
 template <class Text>
 struct SubscriptsMalformed {
   static_assert(always_false<Text>,
-                "gshard: einsum subscripts are letters a-z, A-Z for each dimension, with ... at most once among those of one tensor, one or two "
-                "operands separated by a comma, an arrow and the result, as in \"ab,bc->ac\" or \"...ab,bc->...ac\"");
+                "gshard: einsum subscripts are letters a-z, A-Z for each dimension, with ... at most once among those of one tensor, up to 8 "
+                "operands separated by commas, an arrow and the result, as in \"ab,bc->ac\" or \"...ab,bc->...ac\"");
 };
 
 template <class Letter, class Text>

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <gshard/einsum/chain_plan.hpp>
+#include <gshard/einsum/einsum.hpp>
+
+// Einsums of more than two operands: contractions of two, one after the other, in the order that costs least.
+
+namespace gshard::detail {
+
+/// An operand as the pairs take it: evaluated, and movable as it was given.
+template <class Operand>
+auto held_operand(OperandTensor<Operand> const& tensor) {
+  if constexpr (EinsumOperand<Operand>::is_movable) return movable(tensor);
+  else return tensor;
+}
+
+template <FixedString Text, class... Operands>
+inline constexpr OrderSearch order_search{subscripts_for<Text, OperandTensor<Operands>...>};
+
+template <FixedString Text, class Result, class... Operands>
+consteval bool check_chain() {
+  if constexpr (!check_operands<Text, OperandTensor<Operands>...>()) {
+    return false;
+  } else if constexpr (order_search<Text, Operands...>.orders.empty()) {
+    (void)sizeof(error::EinsumProductTooLarge<TextLetters<Text>>);
+    return false;
+  } else if constexpr (!std::is_void_v<Result>) {
+    return check_result<Text, Result, OperandTensor<Operands>...>();
+  } else {
+    return true;
+  }
+}
+
+template <FixedString Text, class Result, class... Operands>
+consteval auto orders_of_chain() {
+  using Mesh = typename std::tuple_element_t<0, std::tuple<OperandTensor<Operands>...>>::mesh_type;
+  ChainFacts facts{subscripts_for<Text, OperandTensor<Operands>...>, {}, {}, {}, static_sizes_of<Mesh>()};
+  (facts.operands.push_back(OperandTensor<Operands>::layout), ...);
+  (facts.movable.push_back(EinsumOperand<Operands>::is_movable), ...);
+  if constexpr (!std::is_void_v<Result>) facts.declared = Result::layout;
+  return possible_orders(order_search<Text, Operands...>, facts);
+}
+
+/// The facts of a chain whose types have passed `check_chain`.
+template <FixedString Text, class Result, class... Given>
+struct ChainTypes {
+  using Operands = std::tuple<decltype(held_operand<Given>(std::declval<OperandTensor<Given>>()))...>;
+  using First = std::tuple_element_t<0, std::tuple<OperandTensor<Given>...>>;
+  static constexpr int steps = static_cast<int>(sizeof...(Given)) - 1;
+  static constexpr Subscripts subscripts = subscripts_for<Text, OperandTensor<Given>...>;
+  static constexpr OrderSearch const& search = order_search<Text, Given...>;
+  static constexpr auto orders = orders_of_chain<Text, Result, Given...>();
+};
+
+/// The operands that a step leaves, and its product.
+template <class Step, class Product, class... Operands>
+auto operands_after(std::tuple<Operands...> const& operands, Product const& product) {
+  return [&]<std::size_t... Rest>(std::index_sequence<Rest...>) {
+    return std::make_tuple(std::get<static_cast<std::size_t>(Step::pair.position_of_rest(static_cast<int>(Rest)))>(operands)..., product);
+  }(std::make_index_sequence<sizeof...(Operands) - 2>{});
+}
+
+template <class Chain, int Order, int Position>
+struct ChainPair;
+
+/// The operand types before a step.
+template <class Chain, int Order, int Position>
+struct ChainOperands {
+  using Before = ChainPair<Chain, Order, Position - 1>;
+  using type = decltype(operands_after<Before>(std::declval<typename Before::Operands>(), std::declval<Movable<typename Before::Product>>()));
+};
+template <class Chain, int Order>
+struct ChainOperands<Chain, Order, 0> {
+  using type = typename Chain::Operands;
+};
+
+/// One step in types: what is contracted, how the product is held, and the plan.
+template <class Chain, int Order, int Position>
+struct ChainPair {
+  static constexpr PairStep pair = Chain::search.orders[Chain::orders[Order].position].steps[Position];
+  static constexpr bool is_last = Position + 1 == Chain::steps;
+  using Operands = typename ChainOperands<Chain, Order, Position>::type;
+  using Product = with_layout<typename Chain::First, Chain::orders[Order].products[Position]>;
+  using Plan = Planned<pair.text, Product, std::tuple_element_t<static_cast<std::size_t>(pair.left), Operands>,
+                       std::tuple_element_t<static_cast<std::size_t>(pair.right), Operands>>;
+};
+
+template <class Chain, int Order, int... Position>
+consteval ChainOrder planned_order(std::integer_sequence<int, Position...>) {
+  ChainOrder order;
+  (order.add_step(ChainPair<Chain, Order, Position>::pair, ChainPair<Chain, Order, Position>::Plan::plan), ...);
+  return order;
+}
+
+template <class Chain, int... Order>
+consteval ChainPlan planned_orders(std::integer_sequence<int, Order...>) {
+  ChainPlan plan;
+  (plan.add_order(planned_order<Chain, Order>(std::make_integer_sequence<int, Chain::steps>{})), ...);
+  return plan;
+}
+
+template <class Chain, bool IsRefused>
+consteval ChainPlan planned_chain() {
+  if constexpr (IsRefused) return {};
+  else return planned_orders<Chain>(std::make_integer_sequence<int, Chain::orders.size()>{});
+}
+
+/// Contracts the pairs of an order from `Position` on; `finish` is given the last einsum.
+template <class Chain, int Order, int Position, class Finish, class... Operands>
+auto contract_pairs(std::tuple<Operands...> const& operands, Finish const& finish) {
+  using Step = ChainPair<Chain, Order, Position>;
+  auto const pair = einsum<Step::pair.text>(std::get<Step::pair.left>(operands), std::get<Step::pair.right>(operands));
+  if constexpr (Step::is_last) return finish(pair);
+  else
+    return contract_pairs<Chain, Order, Position + 1>(operands_after<Step>(operands, movable(shard<typename Step::Product::spec_type>(pair))), finish);
+}
+
+template <class Chain, int Order, class Finish, class... Operands>
+auto contract_in_order(int chosen, std::tuple<Operands...> const& operands, Finish const& finish) {
+  if constexpr (Order + 1 < Chain::orders.size())
+    if (chosen != Order) return contract_in_order<Chain, Order + 1>(chosen, operands, finish);
+  return contract_pairs<Chain, Order, 0>(operands, finish);
+}
+
+template <class Spec>
+struct HoldAs {
+  template <class Einsum>
+  auto operator()(Einsum const& einsum) const {
+    return shard<Spec>(einsum);
+  }
+};
+
+template <class Result>
+struct PutInto {
+  Result const& result;
+  bool add;
+  template <class Einsum>
+  void operator()(Einsum const& einsum) const {
+    einsum.into(result, add);
+  }
+};
+
+/// An einsum of more than two operands; `Result` is the declared tensor type, or void.
+template <FixedString Text, class Result, class... Given>
+struct Chain {
+  using Types = ChainTypes<Text, Result, Given...>;
+  using Tensors = std::tuple<OperandTensor<Given>...>;
+  static constexpr bool is_refused = !check_chain<Text, Result, Given...>();
+  static constexpr ChainPlan plan = planned_chain<Types, is_refused>();
+
+  /// The position in `plan.orders` of the cheapest order with these extents: the same on every rank.
+  static int cheapest_order(Tensors const& tensors) {
+    LetterExtents extents;
+    int operand = 0;
+    auto collect = [&](auto const& tensor) {
+      Labels const& letters = Types::subscripts.operands[operand++];
+      for (int d = 0; d < letters.size(); ++d) extents.extents[LetterSet::position(letters[d])] = static_cast<double>(tensor.extent(d));
+    };
+    std::apply([&](auto const&... tensor) { (collect(tensor), ...); }, tensors);
+    auto const costs = [](int order) -> CostedOrder const& { return Types::search.orders[Types::orders[order].position]; };
+    int cheapest = 0;
+    for (int order = 1; order < Types::orders.size(); ++order)
+      if (costs(order).is_cheaper_than(costs(cheapest), extents)) cheapest = order;
+    return cheapest;
+  }
+
+  /// Contracts `operands`, some of them recorded, whose values are `tensors`.
+  template <class... Operands>
+  static auto run(Tensors const& tensors, std::tuple<Operands...> const& operands) {
+    (void)result_extents(Text.view(), Types::subscripts, tensors);
+    using Held = with_layout<typename Types::First, Types::orders[0].products[Types::steps - 1]>;
+    return contract_in_order<Types, 0>(cheapest_order(tensors), operands, HoldAs<typename Held::spec_type>{});
+  }
+
+  static auto run(Tensors const& tensors) { return run(tensors, operands_of(tensors)); }
+
+  template <AnyTensor Tensor>
+  static void run_into(Tensor const& result, bool add, Tensors const& tensors) {
+    check_result_tensor(Text.view(), result, result_extents(Text.view(), Types::subscripts, tensors), std::get<0>(tensors));
+    contract_in_order<Types, 0>(cheapest_order(tensors), operands_of(tensors), PutInto<Tensor>{result, add});
+  }
+
+ private:
+  static auto operands_of(Tensors const& tensors) {
+    return std::apply([](auto const&... tensor) { return typename Types::Operands(held_operand<Given>(tensor)...); }, tensors);
+  }
+};
+
+}  // namespace gshard::detail
+
+namespace gshard {
+
+/// The einsum of more than two operands, as in `einsum<"ab,bc,cd->ad">(x, u, v)`: contractions of two operands at a time, in the order with the fewest
+/// multiplications (then the smallest products on the way; of equal ones the leftmost). Extents decide, the same on every rank, between all orders of up
+/// to four operands in which no operand has to move that may not; of more operands, the pair whose product has the fewest letters goes first. Products on
+/// the way are held as their plans propagate them, and move where the next operand wants them; `plan_of` lists the orders with all that they communicate.
+template <FixedString Text, class A, class B, class C, class... More>
+  requires EinsumInput<A> && EinsumInput<B> && EinsumInput<C> && (EinsumInput<More> && ...)
+auto einsum(A const& a, B const& b, C const& c, More const&... more) {
+  return Einsum<Text, A, B, C, More...>(a, b, c, more...);
+}
+
+}  // namespace gshard

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+
+#include <gshard/einsum/order.hpp>
+#include <gshard/einsum/plan.hpp>
+
+namespace gshard {
+
+/// One contraction of an einsum of several operands (see PairStep), and what it communicates.
+struct ChainStep {
+  int left = 0;
+  int right = 0;
+  std::string_view text;
+  EinsumPlan const* plan = nullptr;
+};
+
+/// One order of contraction, and the collectives of all its steps.
+struct ChainOrder : CollectiveCounts {
+  StaticVector<ChainStep, max_operands - 1> steps;
+
+  constexpr void add_step(PairStep const& pair, EinsumPlan const& plan) {
+    steps.push_back({pair.left, pair.right, pair.text.view(), &plan});
+    for (EinsumStep const& step : plan.steps()) add(step.movement);
+  }
+};
+
+/// The communication of an einsum of more than two operands: a compile-time value. There are several orders where extents decide between them; each count
+/// of the plan is that of the order with the most.
+struct ChainPlan : CollectiveCounts {
+  StaticVector<ChainOrder, detail::max_orders> orders;
+
+  constexpr void add_order(ChainOrder const& order) {
+    orders.push_back(order);
+    for (int CollectiveCounts::* count : {&CollectiveCounts::all_gather, &CollectiveCounts::all_reduce, &CollectiveCounts::reduce_scatter,
+                                          &CollectiveCounts::all_to_all, &CollectiveCounts::permute, &CollectiveCounts::exchange})
+      this->*count = std::max(this->*count, order.*count);
+  }
+};
+
+namespace detail {
+
+/// What the planner knows of an einsum of several operands.
+struct ChainFacts {
+  Subscripts subscripts;
+  StaticVector<Layout, max_operands> operands;
+  StaticVector<bool, max_operands> movable;
+  std::optional<Layout> declared;
+  StaticSizes sizes;
+};
+
+/// How the products of an order are held, the result last, and whether no operand has to move that may not.
+struct HeldProducts {
+  StaticVector<Layout, max_operands - 1> layouts;
+  bool is_possible = true;
+};
+
+/// How the product of a contraction is held until it meets `other`: as its plan propagates it, except that a sum over axes by which `other` splits a
+/// letter of both is scattered over that letter.
+constexpr Layout layout_of_product(EinsumPlan const& plan, Labels const& letters, Layout const& other, Labels const& other_letters) {
+  Layout layout = plan.result;
+  AxisSet const summed = plan.produced.partial - plan.result.partial;
+  for (int dimension = 0; dimension < other.rank(); ++dimension) {
+    int const own = letters.find(other_letters[dimension]);
+    if (own < 0 || is_repeated(other_letters, letters[own])) continue;
+    AxisList const& axes = other.dimensions[dimension];
+    AxisList& held = layout.dimensions[own];
+    while (held.size() < axes.size() && starts_with(axes, held) && summed.contains(axes[held.size()])) held.push_back(axes[held.size()]);
+  }
+  return layout;
+}
+
+/// Plans the contractions of an order one after the other. Products may move: operands that may not decide where contractions work.
+constexpr HeldProducts hold_products(ContractionOrder const& order, ChainFacts facts) {
+  HeldProducts held;
+  for (int i = 0; i < order.size(); ++i) {
+    PairStep const& step = order[i];
+    bool const last = i + 1 == order.size();
+    EinsumFacts pair{parse_subscripts(step.text.view()).subscripts, {}, {}, last ? facts.declared : std::nullopt, facts.sizes};
+    for (int operand : {step.left, step.right}) {
+      pair.operands.push_back(facts.operands[operand]);
+      pair.movable.push_back(facts.movable[operand]);
+    }
+    EinsumPlan const plan = plan_einsum(pair);
+    held.is_possible = held.is_possible && plan.fault.kind == PlanFault::none;
+    step.remove_from(facts.operands);
+    step.remove_from(facts.movable);
+    Layout product = plan.result;
+    if (!last && order[i + 1].right == facts.operands.size()) {
+      Labels const other = parse_subscripts(order[i + 1].text.view()).subscripts.operands[0];
+      product = layout_of_product(plan, pair.subscripts.result, facts.operands[order[i + 1].left], other);
+    }
+    facts.operands.push_back(product);
+    facts.movable.push_back(true);
+    held.layouts.push_back(product);
+  }
+  return held;
+}
+
+/// One order that is possible: its position in the search, and how its products are held.
+struct PossibleOrder {
+  int position = 0;
+  StaticVector<Layout, max_operands - 1> products;
+};
+
+/// The orders in which no operand has to move that may not, all with the result held in one way: as declared, or as the first of them propagates it. Where
+/// there is none, the first order of all, whose plan says what is wrong.
+constexpr StaticVector<PossibleOrder, max_orders> possible_orders(OrderSearch const& search, ChainFacts facts) {
+  StaticVector<PossibleOrder, max_orders> possible;
+  for (int i = 0; i < search.orders.size(); ++i) {
+    HeldProducts const held = hold_products(search.orders[i].steps, facts);
+    if (!held.is_possible) continue;
+    possible.push_back({i, held.layouts});
+    if (!facts.declared) facts.declared = held.layouts.back();
+  }
+  if (possible.empty() && !search.orders.empty()) possible.push_back({0, hold_products(search.orders[0].steps, facts).layouts});
+  return possible;
+}
+
+}  // namespace detail
+}  // namespace gshard

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include <gshard/core/fixed_string.hpp>
+#include <gshard/einsum/subscripts.hpp>
+
+namespace gshard {
+
+/// One contraction of an einsum of several operands: `left` and `right`, by their positions among the operands that are left by then, give way to their
+/// product, which joins at the end. `text` is the einsum of the two.
+struct PairStep {
+  int left = 0;
+  int right = 1;
+  FixedString text{""};
+
+  /// The position in the list of the operand `i` of those that the step leaves.
+  constexpr int position_of_rest(int i) const {
+    if (i >= left) ++i;
+    return i >= right ? i + 1 : i;
+  }
+
+  /// Takes the two out of a list.
+  template <class T>
+  constexpr void remove_from(StaticVector<T, max_operands>& list) const {
+    StaticVector<T, max_operands> rest;
+    for (int i = 0; i + 2 < list.size(); ++i) rest.push_back(list[position_of_rest(i)]);
+    list = rest;
+  }
+};
+
+/// An order of contraction: one pair after the other, until a single tensor is left.
+using ContractionOrder = StaticVector<PairStep, max_operands - 1>;
+
+namespace detail {
+
+/// With so many operands left every order is considered; it is one of `max_orders` at most, the binary trees with as many leaves.
+inline constexpr int searched_operands = 4;
+inline constexpr int max_orders = 15;
+
+/// The letters of a tensor, or of the product of two.
+using Letters = StaticVector<char, 2 * max_rank>;
+
+struct LetterSet {
+  std::uint64_t bits = 0;
+
+  constexpr LetterSet() = default;
+  constexpr LetterSet(Letters const& letters) {
+    for (char const letter : letters) add(letter);
+  }
+
+  static constexpr int position(char letter) { return letter >= 'a' ? letter - 'a' : 26 + letter - 'A'; }
+  constexpr void add(char letter) { bits |= std::uint64_t{1} << position(letter); }
+  constexpr int size() const { return std::popcount(bits); }
+  constexpr bool contains(LetterSet other) const { return (other.bits & ~bits) == 0; }
+};
+
+using LetterSets = StaticVector<LetterSet, max_operands - 1>;
+
+/// Whether loops over the letters of each of `small` take no more iterations together than over those of `large`, whatever the extents from 2 on: each set
+/// goes into one of `large` that has its letters, which has room for one of all its letters, or two of all but one, or four of all but two, ...
+constexpr bool fits_into(LetterSets const& small, LetterSets const& large, StaticVector<double, max_operands - 1> room, int begin = 0) {
+  if (begin == small.size()) return true;
+  for (int i = 0; i < large.size(); ++i) {
+    if (!large[i].contains(small[begin])) continue;
+    double const taken = 1.0 / static_cast<double>(std::uint64_t{1} << (large[i].size() - small[begin].size()));
+    if (taken > room[i]) continue;
+    room[i] -= taken;
+    if (fits_into(small, large, room, begin + 1)) return true;
+    room[i] += taken;
+  }
+  return false;
+}
+
+constexpr bool fits_into(LetterSets const& small, LetterSets const& large) {
+  StaticVector<double, max_operands - 1> room;
+  for (int i = 0; i < large.size(); ++i) room.push_back(1);
+  return fits_into(small, large, room);
+}
+
+/// The extent of each letter of an einsum, for counting.
+struct LetterExtents {
+  double extents[52]{};
+
+  /// The elements of all tensors with these letters together.
+  constexpr double elements(LetterSets const& tensors) const {
+    double sum = 0;
+    for (LetterSet const tensor : tensors) {
+      double elements = 1;
+      for (int i = 0; i < 52; ++i)
+        if ((tensor.bits >> i & 1U) != 0) elements *= extents[i];
+      sum += elements;
+    }
+    return sum;
+  }
+};
+
+/// An order and what it costs: the loops of each contraction, and each product but the last.
+struct CostedOrder {
+  ContractionOrder steps;
+  LetterSets loops;
+  LetterSets products;
+
+  /// Whether no extents from 2 on make `other` cheaper: fewer multiplications, or as many and smaller products.
+  constexpr bool is_never_dearer_than(CostedOrder const& other) const {
+    return fits_into(loops, other.loops) && (!fits_into(other.loops, loops) || fits_into(products, other.products));
+  }
+
+  /// Whether these extents make this order cheaper than `other`: fewer multiplications in all, or as many and smaller products on the way.
+  constexpr bool is_cheaper_than(CostedOrder const& other, LetterExtents const& extents) const {
+    double const work = extents.elements(loops);
+    double const other_work = extents.elements(other.loops);
+    return work < other_work || (work == other_work && extents.elements(products) < extents.elements(other.products));
+  }
+};
+
+/// Finds the orders of an einsum that some extents make the cheapest.
+class OrderSearch {
+ public:
+  StaticVector<CostedOrder, max_orders> orders;
+
+  constexpr explicit OrderSearch(Subscripts const& subscripts) : result_(letters_of(subscripts.result)) {
+    Operands operands;
+    for (Labels const& operand : subscripts.operands) operands.push_back(letters_of(operand));
+    extend(operands, {});
+  }
+
+ private:
+  using Operands = StaticVector<Letters, max_operands>;
+
+  static constexpr Letters letters_of(Labels const& labels) {
+    Letters letters;
+    for (char const letter : labels) letters.push_back(letter);
+    return letters;
+  }
+
+  /// Adds the orders that begin with `done`, which leaves `operands`.
+  constexpr void extend(Operands const& operands, CostedOrder const& done) {
+    if (operands.size() == 1) return consider(done);
+    if (operands.size() > searched_operands) {
+      PairStep const pair = smallest_pair(operands);
+      return contract(operands, pair.left, pair.right, done);
+    }
+    for (int left = 0; left < operands.size(); ++left)
+      for (int right = left + 1; right < operands.size(); ++right) contract(operands, left, right, done);
+  }
+
+  /// The pair whose product has the fewest letters; of several the one with the fewest loops, then the leftmost.
+  constexpr PairStep smallest_pair(Operands const& operands) const {
+    PairStep smallest;
+    int least = 64 * 64;
+    for (int left = 0; left < operands.size(); ++left) {
+      for (int right = left + 1; right < operands.size(); ++right) {
+        Letters const letters = product(operands, left, right);
+        int const size = 64 * letters.size() + loops_of(operands[left], operands[right], letters).size();
+        if (size >= least) continue;
+        least = size;
+        smallest.left = left;
+        smallest.right = right;
+      }
+    }
+    return smallest;
+  }
+
+  /// Goes on with one contraction; not where the product has more dimensions than a tensor can.
+  constexpr void contract(Operands operands, int left, int right, CostedOrder order) {
+    Letters const letters = operands.size() == 2 ? result_ : product(operands, left, right);
+    if (letters.size() > max_rank) return;
+    order.steps.push_back({left, right, text_of(operands[left], operands[right], letters)});
+    order.loops.push_back(loops_of(operands[left], operands[right], letters));
+    if (operands.size() > 2) order.products.push_back(letters);
+    order.steps.back().remove_from(operands);
+    operands.push_back(letters);
+    extend(operands, order);
+  }
+
+  /// Keeps an order unless another one is never dearer.
+  constexpr void consider(CostedOrder const& order) {
+    StaticVector<CostedOrder, max_orders> kept;
+    for (CostedOrder const& other : orders) {
+      if (other.is_never_dearer_than(order)) return;
+      if (!order.is_never_dearer_than(other)) kept.push_back(other);
+    }
+    kept.push_back(order);
+    orders = kept;
+  }
+
+  /// The letters that the product of two operands keeps, those of the result and of the other operands: first the shared ones, then those of the left
+  /// operand, as a batch of matrix products leaves them.
+  constexpr Letters product(Operands const& operands, int left, int right) const {
+    auto is_kept = [&](char letter) {
+      bool kept = result_.contains(letter);
+      for (int i = 0; i < operands.size(); ++i) kept = kept || (i != left && i != right && operands[i].contains(letter));
+      return kept;
+    };
+    Letters letters;
+    auto append = [&](Letters const& from, bool shared) {
+      for (char const letter : from)
+        if (is_kept(letter) && (operands[left].contains(letter) && operands[right].contains(letter)) == shared && !letters.contains(letter))
+          letters.push_back(letter);
+    };
+    append(operands[left], true);
+    append(operands[left], false);
+    append(operands[right], false);
+    return letters;
+  }
+
+  /// What a contraction loops over; letters of one operand alone that the product lacks are summed before.
+  static constexpr LetterSet loops_of(Letters const& left, Letters const& right, Letters const& product) {
+    LetterSet loops = product;
+    for (char const letter : left)
+      if (right.contains(letter)) loops.add(letter);
+    return loops;
+  }
+
+  static constexpr FixedString text_of(Letters const& left, Letters const& right, Letters const& product) {
+    char text[FixedString::capacity]{};
+    std::size_t length = 0;
+    auto append = [&](auto const& characters) {
+      for (char const character : characters) text[length++] = character;
+    };
+    append(left);
+    append(std::string_view(","));
+    append(right);
+    append(std::string_view("->"));
+    append(product);
+    return FixedString(std::string_view(text, length));
+  }
+
+  Letters result_;
+};
+
+}  // namespace detail
+}  // namespace gshard
