@@ -76,6 +76,30 @@ static_assert(counts<Square, Spec<"x,y">, Spec<"y,x">> == one_permute, "whole bl
 static_assert(counts<Fixed, Spec<"y", _, "x">, Spec<_, "x,y", _>> == one_exchange, "C12: never the whole tensor on one rank");
 static_assert(plan<Fixed, Spec<"y", _, "x">, Spec<_, "x,y", _>>.steps.size() == 1);
 
+// ---- T41: an all-to-all of 8 MiB per rank: what one rank sends to another --------------------------------------------
+template <int Ranks>
+constexpr std::int64_t bytes_per_peer() {
+  using Wide = Mesh<Axis<"x", Ranks>>;
+  std::int64_t const row = (std::int64_t{8} << 20) / 4;
+  static_assert(counts<Wide, Spec<"x", _>, Spec<_, "x">> == one_all_to_all);
+  return 4 * largest_buffer<ShardedTensor<Wide, Spec<_, _>>, Spec<_, "x">>({1, row});
+}
+static_assert(bytes_per_peer<16>() == 524288 && bytes_per_peer<128>() == 65536 && bytes_per_peer<512>() == 16384 && bytes_per_peer<2048>() == 4096);
+
+// ---- Three axes ------------------------------------------------------------------------------------------------------
+using Cube = Mesh<Axis<"x">, Axis<"y">, Axis<"z">>;
+static_assert(counts<Cube, Spec<"x,y,z", _>, Spec<_, _>> == one_all_gather);
+static_assert(counts<Cube, Spec<"x,y,z", _>, Spec<"x", _>> == one_all_gather);
+static_assert(counts<Cube, Spec<"x,y,z", _>, Spec<"x,y", "z">> == one_all_to_all);
+static_assert(counts<Cube, Spec<"x,y,z", _>, Spec<"x", "y,z">> == one_all_to_all, "over both axes at once");
+static_assert(plan<Cube, Spec<"x,y,z", _>, Spec<"x", "y,z">>.steps[0].axes == AxisSet{0b110});
+static_assert(counts<Cube, Spec<"x", "y", "z">, Spec<"x,y", _, "z">> == one_all_to_all);
+static_assert(counts<Cube, Spec<"x", "y", "z">, Spec<"y", "z", "x">> == one_exchange);
+static_assert(counts<Cube, Spec<"x", _, _>, Spec<"x", "y", "z">> == nothing);
+static_assert(counts<Cube, Spec<"x", "y", _, partial("z")>, Spec<"x", "y", "z">> == one_reduce_scatter);
+static_assert(counts<Cube, Spec<"x", _, partial("y,z")>, Spec<"x", "z">> == Counts{.all_reduce = 1, .reduce_scatter = 1});
+static_assert(counts<Cube, Spec<"x", _, partial("y")>, Spec<_, "x,y">> == Counts{.reduce_scatter = 1, .exchange = 1});
+
 // ---- Reductions come before movements, slices before reductions ------------------------------------------------------
 static_assert(counts<Grid, Spec<_, _, partial("x,y")>, Spec<_, _>> == one_all_reduce, "one over both axes");
 static_assert(counts<Grid, Spec<_, _, partial("x,y")>, Spec<"x,y", _>> == one_reduce_scatter);

@@ -210,6 +210,28 @@ TEST_CASE("C4: axes on one dimension are major to minor as listed") {
   });
 }
 
+TEST_CASE("C3, C4 between meshes: a rank gets the block that its coordinates in the new mesh say") {
+  on_ranks(4, [](Runtime& four) {
+    TwoAxes const mesh(four, {2, 2});
+    TwoAxes const turned(four, {2, 2}, RankOrder{3, 2, 1, 0});
+    Line const line(four, {4});
+    auto const tiles = arange<OnGrid<"x", "y">>(mesh, {2, 2});
+    check_blocks(reshard<Spec<"x", "y">>(tiles, turned), {{3}, {2}, {1}, {0}});
+    check_blocks(reshard<Spec<"x", _>>(arange<OnGrid<"x", "y">>(mesh, {4, 1}), line), {{0}, {1}, {2}, {3}});
+    auto const yx = arange<OnGrid<"y,x">>(mesh, {4});
+    check_blocks(reshard<Spec<"x">>(yx, line), {{0}, {1}, {2}, {3}});
+    check_blocks(reshard<Spec<"x,y">>(yx, turned), {{3}, {2}, {1}, {0}});
+  });
+}
+
+TEST_CASE("from a mesh of 4 x 2 to one of 2 x 4") {
+  on_ranks(8, [](Runtime& eight) {
+    auto const tall = arange<OnGrid<"x", "y">>(TwoAxes(eight, {4, 2}), {4, 4});
+    check_blocks(tall, {{0, 1}, {2, 3}, {4, 5}, {6, 7}, {8, 9}, {10, 11}, {12, 13}, {14, 15}});
+    check_blocks(reshard<Spec<"x", "y">>(tall, TwoAxes(eight, {2, 4})), {{0, 4}, {1, 5}, {2, 6}, {3, 7}, {8, 12}, {9, 13}, {10, 14}, {11, 15}});
+  });
+}
+
 TEST_CASE("C5: an all-to-all splits the new dimension and joins the old one") {
   on_ranks(2, [](Runtime& two) {
     check_blocks(reshard<Spec<_, "x">>(arange<OnLine<"x", _>>(Line(two, {2}), {4, 4})),
@@ -347,7 +369,10 @@ TEST_CASE("F9: on part of the ranks, the rest is never touched") {
 TEST_CASE("F10: equal block sizes do not make equal layouts") {
   on_ranks(4, [](Runtime& four) {
     CHECK(local_values(replicate(arange<OnLine<"x">>(Line(four, {4}), {4}))) == Values{0, 1, 2, 3});
-    check_blocks(reshard<Spec<"y">>(arange<OnGrid<"x">>(TwoAxes(four, {2, 2}), {4})), {{0, 1}, {2, 3}, {0, 1}, {2, 3}});
+    auto const along_x = arange<OnGrid<"x">>(TwoAxes(four, {2, 2}), {4});
+    check_blocks(along_x, {{0, 1}, {0, 1}, {2, 3}, {2, 3}});
+    check_blocks(reshard<Spec<"y">>(along_x), {{0, 1}, {2, 3}, {0, 1}, {2, 3}});
+    check_blocks(reshard<Spec<"x">>(along_x, TwoAxes(four, {2, 2}, RankOrder{0, 2, 1, 3})), {{0, 1}, {2, 3}, {0, 1}, {2, 3}});
   });
 }
 

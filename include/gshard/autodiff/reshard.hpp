@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <type_traits>
 #include <utility>
 
 #include <gshard/autodiff/tape.hpp>
+#include <gshard/reshard/between_meshes.hpp>
 
 namespace gshard {
 
@@ -16,6 +18,19 @@ auto reshard(X&& x) {
   auto const slot = x.slot();
   return tape.record(reshard<To>(std::forward<X>(x).value()), [slot](Cotangent<with_spec<Tensor, To>> const& gradient) {
     slot.add(detail::held_as<typename Cotangent<Tensor>::spec_type>(gradient));
+  });
+}
+
+/// reshard of a recorded tensor to another mesh; its gradient goes back to the mesh that it came from.
+template <class To, AnyVar X, class... Axes>
+auto reshard(X&& x, Mesh<Axes...> const& mesh) {
+  using Tensor = typename std::remove_cvref_t<X>::tensor_type;
+  Tape& tape = x.tape();
+  auto const slot = x.slot();
+  auto const back = x.value().mesh();
+  auto const result = reshard<To>(std::forward<X>(x).value(), mesh);
+  return tape.record(result, [slot, back](Cotangent<std::remove_const_t<decltype(result)>> const& gradient) {
+    slot.add(reshard<typename Cotangent<Tensor>::spec_type>(gradient, back));
   });
 }
 

@@ -44,6 +44,9 @@ struct AxisSet {
   constexpr AxisSet& operator|=(AxisSet other) { return *this = *this | other; }
 };
 
+/// All axes of a mesh that has `count`.
+constexpr AxisSet all_axes(int count) { return AxisSet{(std::uint32_t{1} << count) - 1}; }
+
 /// Axes in an order, major first: what splits one dimension of a tensor.
 using AxisList = StaticVector<int, max_axes>;
 

@@ -82,7 +82,7 @@ class MeshState {
   /// The rank of the job at these coordinates.
   template <class Coordinates>
   int rank_at(Coordinates const& coordinates) const {
-    return rank_at_position_[static_cast<std::size_t>(member_index(AxisSet{(1U << axis_count()) - 1}, coordinates))];
+    return rank_at_position_[static_cast<std::size_t>(member_index(all_axes(axis_count()), coordinates))];
   }
 
   /// The coordinates of the member `index` of this rank's group along `axes`.

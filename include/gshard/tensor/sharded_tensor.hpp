@@ -106,6 +106,12 @@ class ShardedTensor {
     return {storage_, mesh_, extents, name_};
   }
 
+  /// As above, on another mesh over the same ranks.
+  template <class OtherSpec, class OtherMesh>
+  ShardedTensor<OtherMesh, OtherSpec, T, MemorySpace> reinterpreted(OtherMesh const& mesh, Extents const& extents) const {
+    return {storage_, mesh, extents, name_};
+  }
+
   Mesh const& mesh() const { return mesh_; }
   /// Whether this is a handle of some tensor, which a default-constructed one is not.
   bool is_set() const { return block_.extents.size() == rank && (rank > 0 || storage_ != nullptr); }
