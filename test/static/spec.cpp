@@ -58,6 +58,26 @@ static_assert(std::is_same_v<spec_of<Grid, layout_of<Grid, Spec<"expert, data", 
 static_assert(std::is_same_v<spec_of<Grid, layout_of<Grid, Spec<partial("tensor,data")>>>, Spec<partial("data,tensor")>>);
 static_assert(std::is_same_v<spec_of<Grid, layout_of<Grid, Spec<>>>, Spec<>>);
 
+// ---- Extents that the type fixes -------------------------------------------------------------------------------------
+using Fixed = Spec<extent("data,expert", 64), _, extent(512), partial("tensor")>;
+static_assert(Fixed::rank == 3 && Fixed::static_extents() == Extents{64, dynamic_extent, 512});
+static_assert(Spec<"data", _>::static_extents() == Extents{dynamic_extent, dynamic_extent});
+static_assert(Spec<extent(0)>::static_extents() == Extents{0}, "an extent of 0 is one");
+static_assert(layout_of<Grid, Fixed> == layout_of<Grid, Spec<"data,expert", _, _, partial("tensor")>>, "they say nothing of who holds what");
+static_assert(std::is_same_v<spec_of<Grid, layout_of<Grid, Fixed>>, Spec<"data,expert", _, _, partial("tensor")>>);
+static_assert(std::is_same_v<with_extents_of<Spec<_, "data", extent(7)>, Fixed>, Spec<extent(64), "data", extent(7)>>);
+static_assert(std::is_same_v<with_extents_of<Spec<_, "data", partial("expert")>, Spec<extent(64), _>>, Spec<extent(64), "data", partial("expert")>>);
+static_assert(std::is_same_v<with_extents_of<Spec<_, "data">, Fixed>, Spec<_, "data">>, "specs of other ranks have nothing to do with each other");
+static_assert(std::is_same_v<with_extents_of<Spec<_, "data">, Spec<_, _>>, Spec<_, "data">>);
+
+template <class Spec>
+using On = ShardedTensor<Grid, Spec>;
+static_assert(On<Fixed>::static_extents == Extents{64, dynamic_extent, 512});
+static_assert(std::is_constructible_v<On<Spec<extent(3), extent("data", 4)>>, Grid>, "nothing is left to give");
+static_assert(!std::is_constructible_v<On<Spec<extent(3), _>>, Grid>);
+static_assert(std::is_convertible_v<On<Spec<extent(3), "data">>, On<Spec<_, "data">>> && std::is_convertible_v<On<Spec<_, "data">>, On<Spec<extent(3), "data">>>);
+static_assert(!std::is_convertible_v<On<Spec<extent(3), "data">>, On<Spec<"data", _>>>, "no conversion moves anything");
+
 // ---- The mesh's type -------------------------------------------------------------------------------------------------
 static_assert(Grid::axis_count == 3);
 static_assert(Grid::find("expert") == 1 && Grid::find("model") == -1);

@@ -218,6 +218,23 @@ TEST_CASE("an exchange packs what several ranks want once") {
   }
 }
 
+TEST_CASE("extents that the types fix stay fixed") {
+  Line const mesh(runtime(), {ranks()});
+  using Rows = Of<Line, Spec<extent("x", 6), extent(5)>>;
+  auto const rows = filled<Rows>(mesh, {6, 5}, 1);
+  auto const columns = reshard<Spec<_, "x">>(rows);
+  static_assert(std::is_same_v<decltype(columns)::spec_type, Spec<extent(6), extent("x", 5)>>);
+  CHECK(difference(columns, dense_values({6, 5}, 1)) == "");
+  auto const named = reshard<Spec<extent(6), "x">>(filled<Of<Line, Spec<"x", extent(5)>>>(mesh, {6, 5}, 1));
+  static_assert(std::is_same_v<decltype(named)::spec_type, Spec<extent(6), extent("x", 5)>>);
+  CHECK(difference(named, dense_values({6, 5}, 1)) == "");
+  CHECK(replicate(rows).extents() == Extents{6, 5});
+  static_assert(largest_buffer<ShardedTensor<Mesh<Axis<"x", 2>>, Spec<extent("x", 6), extent(5)>>, Spec<_, "x">>() == 18);
+  using Seven = Spec<extent(7), "x">;
+  auto const six = filled<Of<Line, Spec<"x", _>>>(mesh, {6, 5}, 1);
+  CHECK_THROWS_AS(reshard<Seven>(six), ExtentError);
+}
+
 TEST_CASE("to_vector gives all elements in row-major order on every rank") {
   TwoAxes const mesh(runtime(), two_axis_shapes().front());
   CHECK(to_vector(filled<Of<TwoAxes, Spec<"y", "x">>>(mesh, {5, 3}, 7)) == dense_values({5, 3}, 7));

@@ -149,6 +149,25 @@ TEST_CASE("extents that are none: every rank throws, naming tensor, extents and 
   check_mentions(refusal([&] { OnLine<"x", _>(mesh, Extents{4, 2, 1}, "weights"); }), {"'weights'", "[x | _]", "2 dimensions", "(4, 2, 1)"});
 }
 
+TEST_CASE("extents that the type fixes need not be given, and are held to") {
+  Line const mesh(runtime(), {ranks()});
+  OnLine<extent("x", 6), extent(2)> const fixed(mesh, "weights");
+  CHECK(fixed.extents() == Extents{6, 2});
+  CHECK(fixed.name() == "weights");
+  OnLine<extent("x", 6), _> const half(mesh, {6, 5});
+  CHECK(half.extents() == Extents{6, 5});
+  check_mentions(refusal([&] { OnLine<extent("x", 6), _>(mesh, {7, 5}, "weights"); }), {"'weights'", "(7, 5)", "fixes dimension 0 at 6"});
+
+  OnLine<"x", _> const forgotten = fixed;
+  CHECK(forgotten.data() == fixed.data());
+  OnLine<"x", extent(2)> const known = forgotten;
+  CHECK(known.data() == fixed.data());
+  check_mentions(refusal([&] { OnLine<"x", extent(3)> const wrong = forgotten; }), {"'weights'", "(6, 2)", "fixes dimension 1 at 3"});
+  OnLine<"x", _> const none;
+  OnLine<"x", extent(3)> const still_none = none;
+  CHECK_FALSE(still_none.is_set());
+}
+
 TEST_CASE("describe: shape, spec, mesh, and what this rank holds") {
   Line const mesh(runtime(), {ranks()});
   OnLine<"x", _> const tensor(mesh, {8, 3}, "tokens");

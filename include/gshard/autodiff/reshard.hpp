@@ -16,7 +16,7 @@ auto reshard(X&& x) {
   using Tensor = typename std::remove_cvref_t<X>::tensor_type;
   Tape& tape = x.tape();
   auto const slot = x.slot();
-  return tape.record(reshard<To>(std::forward<X>(x).value()), [slot](Cotangent<with_spec<Tensor, To>> const& gradient) {
+  return tape.record(reshard<To>(std::forward<X>(x).value()), [slot](Cotangent<resharded<Tensor, To>> const& gradient) {
     slot.add(detail::held_as<typename Cotangent<Tensor>::spec_type>(gradient));
   });
 }

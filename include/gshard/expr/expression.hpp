@@ -131,6 +131,7 @@ template <class First, class... Types>
 consteval bool check_placements(std::tuple<Types...>) {
   auto check = []<class Other>(std::type_identity<Other>) {
     if constexpr (!same_placement<First, Other>) (void)sizeof(error::PointwiseLayoutsDiffer<First, Other>);
+    else return check_extents<typename First::spec_type, typename Other::spec_type>();
     return same_placement<First, Other>;
   };
   return (check(Types{}) && ...);

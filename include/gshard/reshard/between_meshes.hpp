@@ -104,7 +104,7 @@ void exchange_between(Placement const& before, T const* source, Placement const&
 }
 
 template <class Mesh, class Spec, class Tensor>
-using on_mesh = ShardedTensor<Mesh, Spec, typename Tensor::value_type, typename Tensor::memory_space>;
+using on_mesh = ShardedTensor<Mesh, with_extents_of<Spec, typename Tensor::spec_type>, typename Tensor::value_type, typename Tensor::memory_space>;
 
 template <class Mesh, class Tensor>
 void check_same_ranks(Mesh const& mesh, Tensor const& tensor) {

@@ -28,11 +28,18 @@ template <AnyTensor Tensor, class To>
 inline constexpr ReshardPlan reshard_plan_of = plan_reshard(Tensor::layout, layout_of<typename Tensor::mesh_type, To>,
                                                             static_sizes_of<typename Tensor::mesh_type>());
 
-/// The elements of the largest block or message buffer that a rank needs during `reshard<To>` of a tensor of type `Tensor` with these global extents, the result
-/// included, as a constant where extents and sizes are: `static_assert(largest_buffer<decltype(x), Spec<_, "x">>({64, 64}) == 1024)`. `sizes` are those of
-/// the mesh's axes, to be given where its type does not fix them.
+/// The type of `reshard<To>` of a tensor of type `Tensor`: extents that either spec fixes stay fixed.
 template <AnyTensor Tensor, class To>
-constexpr std::int64_t largest_buffer(Extents const& extents, StaticSizes const& sizes = static_sizes_of<typename Tensor::mesh_type>()) {
+using resharded = with_spec<Tensor, with_extents_of<To, typename Tensor::spec_type>>;
+
+/// The elements of the largest block or message buffer that a rank needs during `reshard<To>` of a tensor of type `Tensor` with these global extents, the result
+/// included, as a constant where extents and sizes are: `static_assert(largest_buffer<decltype(x), Spec<_, "x">>({64, 64}) == 1024)`. To be given where
+/// the types do not fix them: extents, and the `sizes` of the mesh's axes.
+template <AnyTensor Tensor, class To>
+constexpr std::int64_t largest_buffer(Extents const& extents = Tensor::static_extents,
+                                      StaticSizes const& sizes = static_sizes_of<typename Tensor::mesh_type>()) {
+  if (extents.contains(dynamic_extent) || sizes.contains(dynamic_size))
+    throw ExtentError("largest_buffer: give the extents and the sizes of the mesh that the types do not fix");
   return detail::largest_buffer(Tensor::layout, reshard_plan_of<Tensor, To>, extents, sizes);
 }
 
@@ -72,10 +79,12 @@ auto take_steps(Tensor const& tensor, bool may_share, bool may_overwrite) {
 }
 
 template <class To, class Tensor>
-with_spec<Tensor, To> reshard_into(Tensor const& tensor, bool may_share, bool may_overwrite) {
+resharded<Tensor, To> reshard_into(Tensor const& tensor, bool may_share, bool may_overwrite) {
   if constexpr (To::rank != Tensor::rank) {
     (void)sizeof(error::ReshardChangesRank<Tensor::rank, To::rank>);
   } else {
+    static_assert(check_extents<typename Tensor::spec_type, To>());
+    (void)resharded<Tensor, To>::checked(tensor.extents(), tensor.name());
     Kokkos::Profiling::ScopedRegion const region("gshard::reshard");
     return take_steps<To, Tensor, 0>(tensor, may_share, may_overwrite);
   }
@@ -83,7 +92,7 @@ with_spec<Tensor, To> reshard_into(Tensor const& tensor, bool may_share, bool ma
 
 /// As reshard, for what is only read: where no axis of more than one rank is in the way, the result shares the elements of the tensor.
 template <class To, AnyTensor Tensor>
-with_spec<Tensor, To> held_as(Tensor const& tensor) {
+resharded<Tensor, To> held_as(Tensor const& tensor) {
   return reshard_into<To>(tensor, true, false);
 }
 
@@ -92,7 +101,7 @@ with_spec<Tensor, To> held_as(Tensor const& tensor) {
 /// The same tensor held as `To` says. Communicates what `reshard_plan_of<Tensor, To>` lists; the tensor itself is returned where the layouts agree.
 /// The memory of a tensor that is given as an rvalue, and that nobody else holds, may be used for the result.
 template <class To, AnyTensor Tensor>
-with_spec<std::remove_cvref_t<Tensor>, To> reshard(Tensor&& tensor) {
+resharded<std::remove_cvref_t<Tensor>, To> reshard(Tensor&& tensor) {
   bool const may_overwrite = !std::is_lvalue_reference_v<Tensor> && tensor.is_sole_owner();
   return detail::reshard_into<To, std::remove_cvref_t<Tensor>>(tensor, false, may_overwrite);
 }

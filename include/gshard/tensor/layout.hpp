@@ -144,15 +144,53 @@ struct SpecOfLayout {
   using type = decltype(make(std::make_index_sequence<static_cast<std::size_t>(Value.rank())>{}));
 };
 
+constexpr bool are_all(Extents const& extents, std::int64_t value) {
+  for (std::int64_t extent : extents)
+    if (extent != value) return false;
+  return true;
+}
+
+/// `To` with the extents of `From`, a spec of the same rank, where it fixes none itself.
+template <class To, class From>
+struct SpecWithExtents {
+  static constexpr AxisNames entry(int dimension) {
+    AxisNames result = To::dimension(dimension);
+    if (result.extent() == dynamic_extent) result.extent_code = From::dimension(dimension).extent_code;
+    return result;
+  }
+  template <std::size_t... Dimensions>
+  static consteval auto make(std::index_sequence<Dimensions...>) {
+    if constexpr (To::partial_entries == 0) return Spec<entry(static_cast<int>(Dimensions))...>{};
+    else return Spec<entry(static_cast<int>(Dimensions))..., To::partial_axes()>{};
+  }
+  using type = decltype(make(std::make_index_sequence<static_cast<std::size_t>(To::rank)>{}));
+};
+template <class To, class From>
+  requires(To::rank != From::rank || are_all(From::static_extents(), dynamic_extent))
+struct SpecWithExtents<To, From> {
+  using type = To;
+};
+
+/// The first dimension of which two lists of extents say different things, where both say something; -1 where they agree.
+constexpr int contradiction(Extents const& left, Extents const& right) {
+  for (int d = 0; d < left.size(); ++d)
+    if (left[d] != dynamic_extent && right[d] != dynamic_extent && left[d] != right[d]) return d;
+  return -1;
+}
+
 }  // namespace detail
 
 /// The layout of `Spec` on `Mesh`. Does not compile where the spec names an axis twice or one that the mesh lacks.
 template <class Mesh, class Spec>
 inline constexpr Layout layout_of = detail::checked_layout<Mesh, Spec>();
 
-/// The spec whose layout on `Mesh` is `Value`.
+/// The spec whose layout on `Mesh` is `Value`, without fixed extents.
 template <class Mesh, Layout Value>
 using spec_of = typename detail::SpecOfLayout<Mesh, Value>::type;
+
+/// `Spec` with the extents of `Other` where it fixes none itself; `Spec` alone where the ranks differ.
+template <class Spec, class Other>
+using with_extents_of = typename detail::SpecWithExtents<Spec, Other>::type;
 
 namespace detail {
 

@@ -26,9 +26,25 @@ struct TensorExtentsCount {
                 "gshard: the number of extents is not the number of dimensions of the spec; give one extent for each entry of Spec<...>");
 };
 
+template <int Dimension, std::int64_t Given, std::int64_t Wanted>
+struct TensorExtentsContradict {
+  static_assert(always_false<std::integral_constant<int, Dimension>>,
+                "gshard: the types of two tensors fix different extents for one dimension (0 is the first); give both specs the same extent(...), or leave "
+                "one to run time by `_`");
+};
+
 }  // namespace error
 
 namespace detail {
+
+/// Says so where two specs of one rank fix different extents.
+template <class Spec, class Other>
+consteval bool check_extents() {
+  constexpr int dimension = contradiction(Spec::static_extents(), Other::static_extents());
+  if constexpr (dimension >= 0)
+    (void)sizeof(error::TensorExtentsContradict<dimension, Spec::static_extents()[dimension], Other::static_extents()[dimension]>);
+  return true;
+}
 
 template <class T, int Rank>
 struct ViewData {
@@ -71,6 +87,8 @@ class ShardedTensor {
 
   static constexpr int rank = Spec::rank;
   static constexpr Layout layout = layout_of<Mesh, Spec>;
+  /// The extents as far as the type fixes them, `dynamic_extent` elsewhere.
+  static constexpr Extents static_extents = Spec::static_extents();
   static_assert(layout_of<Mesh, Spec>.rank() == rank, "gshard: the spec does not fit the mesh");
 
   /// No tensor: only to be assigned to.
@@ -89,10 +107,22 @@ class ShardedTensor {
     set_to_zero();
   }
 
-  /// A scalar, 0.
-  explicit ShardedTensor(Mesh const& mesh)
-    requires(Spec::rank == 0)
-      : ShardedTensor(mesh, Extents{}) {}
+  /// A tensor of zeros whose extents are all fixed by its type, as those of a scalar are.
+  explicit ShardedTensor(Mesh const& mesh, std::string_view name = {})
+    requires(!static_extents.contains(dynamic_extent))
+      : ShardedTensor(mesh, static_extents, name) {}
+
+  /// The same tensor, with other extents fixed by the type, or none. Throws ExtentError where the extents are others.
+  template <class OtherSpec>
+    requires(!std::is_same_v<OtherSpec, Spec> && layout_of<Mesh, OtherSpec> == layout_of<Mesh, Spec>)
+  ShardedTensor(ShardedTensor<Mesh, OtherSpec, T, MemorySpace> const& other)
+      : mesh_(other.mesh_),
+        name_(other.name_),
+        extents_(other.is_set() ? checked(other.extents_, name_) : other.extents_),
+        block_(other.block_),
+        storage_(other.storage_) {
+    static_assert(detail::check_extents<OtherSpec, Spec>());
+  }
 
   ShardedTensor(Uninitialized, Mesh const& mesh, Extents const& extents, std::string_view name = {})
       : mesh_(mesh), name_(name), extents_(checked(extents, name)) {
@@ -144,6 +174,22 @@ class ShardedTensor {
 
   std::string const& name() const { return name_; }
 
+  /// The extents. Throws ExtentError where a tensor of this type cannot have them.
+  static Extents const& checked(Extents const& extents, std::string_view name) {
+    if (extents.size() != rank)
+      throw ExtentError(detail::text("tensor '", name, "' with spec ", detail::text_of<Mesh>(layout), " has ", rank, " dimensions, but got extents ",
+                                     detail::text_of(extents)));
+    for (int dimension = 0; dimension < rank; ++dimension) {
+      if (static_extents[dimension] != dynamic_extent && extents[dimension] != static_extents[dimension])
+        throw ExtentError(detail::text("tensor '", name, "' of extents ", detail::text_of(extents), ": the type fixes dimension ", dimension, " at ",
+                                       static_extents[dimension]));
+      if (extents[dimension] < 0)
+        throw ExtentError(detail::text("tensor '", name, "' of extents ", detail::text_of(extents), ": dimension ", dimension,
+                                       " is negative; give 0 or more"));
+    }
+    return extents;
+  }
+
  private:
   template <class, class, class, class>
   friend class ShardedTensor;
@@ -159,17 +205,6 @@ class ShardedTensor {
     Extents result;
     for (std::int64_t extent : extents) result.push_back(extent);
     return result;
-  }
-
-  static Extents const& checked(Extents const& extents, std::string_view name) {
-    if (extents.size() != rank)
-      throw ExtentError(detail::text("tensor '", name, "' with spec ", detail::text_of<Mesh>(layout), " has ", rank, " dimensions, but got extents ",
-                                     detail::text_of(extents)));
-    for (int dimension = 0; dimension < rank; ++dimension)
-      if (extents[dimension] < 0)
-        throw ExtentError(detail::text("tensor '", name, "' of extents ", detail::text_of(extents), ": dimension ", dimension,
-                                       " is negative; give 0 or more"));
-    return extents;
   }
 
   void set_to_zero() {

@@ -2,17 +2,25 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 #include <utility>
 
+#include <gshard/core/static_vector.hpp>
+
 namespace gshard {
 
-/// The names of the mesh axes that split one dimension, major first: "data", or "data,expert", or none (`_`).
+/// The extent of a dimension that is only known at run time.
+inline constexpr std::int64_t dynamic_extent = -1;
+
+/// The names of the mesh axes that split one dimension, major first: "data", or "data,expert", or none (`_`); and its extent where the type fixes it.
 /// Made from a string literal inside `Spec<...>`; blanks are dropped.
 struct AxisNames {
   static constexpr int capacity = 48;
   char text[capacity]{};
   bool is_partial = false;
+  /// One more than the extent, 0 for a dynamic one: names alone keep short symbols.
+  std::int64_t extent_code = 0;
 
   template <std::size_t Size>
   consteval AxisNames(char const (&literal)[Size]) {
@@ -22,14 +30,16 @@ struct AxisNames {
       if (literal[i] != ' ') text[length++] = literal[i];
   }
 
-  constexpr AxisNames(std::string_view names, bool partial) : is_partial(partial) {
+  constexpr AxisNames(std::string_view names, bool partial, std::int64_t extent = dynamic_extent) : is_partial(partial), extent_code(extent + 1) {
     for (std::size_t i = 0; i < names.size(); ++i) text[i] = names[i];
   }
 
-  /// All members in order: nvcc writes a value into the code that it hands to the host compiler as `AxisNames{{'d', ...}, false}`.
-  constexpr AxisNames(char const (&characters)[capacity], bool partial) : is_partial(partial) {
+  /// All members in order: nvcc writes a value into the code that it hands to the host compiler as `AxisNames{{'d', ...}, false, 0}`.
+  constexpr AxisNames(char const (&characters)[capacity], bool partial, std::int64_t code = 0) : is_partial(partial), extent_code(code) {
     for (int i = 0; i < capacity; ++i) text[i] = characters[i];
   }
+
+  constexpr std::int64_t extent() const { return extent_code - 1; }
 
   constexpr std::string_view view() const { return {text}; }
   constexpr bool empty() const { return text[0] == '\0'; }
@@ -90,15 +100,22 @@ constexpr AxisNames partial_names(AxisNames const& names) {
 /// A dimension that no axis splits.
 inline constexpr AxisNames _{""};
 
+/// A dimension whose extent the type fixes, that no axis splits or the named axes do, as in `Spec<extent("data", 64), _, extent(512)>`.
+consteval AxisNames extent(std::int64_t extent) { return {std::string_view(), false, extent}; }
+consteval AxisNames extent(AxisNames const& names, std::int64_t extent) { return {names.view(), false, extent}; }
+
 /// An entry of a spec that is no dimension: the tensor is the sum of what the ranks along these axes hold, as in
 /// `Spec<"data", _, partial("expert")>`.
 consteval AxisNames partial(AxisNames const& names) { return detail::partial_names(names); }
 
-/// Which mesh axes split each dimension, in the order of the dimensions; `partial("axis")` last, where the tensor is an unreduced sum.
+/// Which mesh axes split each dimension, in the order of the dimensions; `partial("axis")` last, where the tensor is an unreduced sum. Extents that the
+/// type fixes are optional: they are checked against each other where tensors meet, by the compiler.
 template <AxisNames... Entries>
 struct Spec {
   static constexpr int partial_entries = (0 + ... + (Entries.is_partial ? 1 : 0));
   static_assert(partial_entries <= 1, "gshard: a spec has one partial(...) entry; list its axes in one string, partial(\"data,expert\")");
+
+  static_assert(((Entries.extent() >= dynamic_extent) && ...), "gshard: an extent that the type fixes is 0 or more");
 
   /// The number of dimensions.
   static constexpr int rank = static_cast<int>(sizeof...(Entries)) - partial_entries;
@@ -109,6 +126,13 @@ struct Spec {
     for (AxisNames const& entry : entries)
       if (!entry.is_partial && dimension-- == 0) return entry;
     return AxisNames{""};
+  }
+
+  /// The extents, `dynamic_extent` where they are only known at run time.
+  static constexpr Extents static_extents() {
+    Extents result;
+    for (int d = 0; d < rank; ++d) result.push_back(dimension(d).extent());
+    return result;
   }
 
   /// The axes over which the tensor is an unreduced sum.
