@@ -13,4 +13,5 @@
 #include <gshard/optim.hpp>
 #include <gshard/reduce.hpp>
 #include <gshard/reshard.hpp>
+#include <gshard/spatial.hpp>
 #include <gshard/tensor.hpp>

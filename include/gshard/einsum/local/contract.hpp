@@ -157,6 +157,23 @@ LocalTensor<T const> summed(LocalTensor<T const> tensor, Labels const& other, La
   return {result.data, result.labels, result.extents};
 }
 
+/// c = or += a * b for tensors of any strides, of which those of c do not overlap: letters of both operands and c are batches, those of both operands alone
+/// are contracted. An operand has no letter that both others lack. With accumulate == false c is packed and not read.
+template <class MemorySpace, class T, class Scratch>
+void contract_strided(T const* a, LabelledStrides const& a_strides, T const* b, LabelledStrides const& b_strides, T* c, LabelledStrides const& c_strides,
+                      bool accumulate, Scratch& scratch) {
+  if (product(c_strides.extents) == 0) return;
+  if (product(a_strides.extents) == 0 || product(b_strides.extents) == 0) {
+    if (!accumulate) fill_elements<MemorySpace>(c, product(c_strides.extents), T(0));
+    return;
+  }
+  Units const units = units_of(a_strides, b_strides, c_strides);
+  if constexpr (LocalGemm<MemorySpace, T>::available)
+    execute<MemorySpace>(lower(units, true), a, b, c, accumulate, scratch);
+  else
+    contract_directly<MemorySpace, true>(fuse(units), a, b, c, accumulate, scratch);
+}
+
 /// c = or += a * b, summed over the letters that c lacks, for packed row-major blocks: letters of both operands and c are batches, those of
 /// both operands alone are contracted, those of one operand alone are summed, a letter twice in one operand is its diagonal, and one that
 /// only c holds is repeated. No letter may occur twice in c. Equal letters have equal extents: the caller checks. With accumulate == false
@@ -166,12 +183,8 @@ void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<T> c, 
   if (contract_nothing<MemorySpace>(product(a.extents) == 0 || product(b.extents) == 0, c, accumulate)) return;
   a = summed<MemorySpace>(a, b.labels, c.labels, scratch);
   b = summed<MemorySpace>(b, a.labels, c.labels, scratch);
-  Units const units =
-      units_of(labelled_strides(a.labels, a.extents), labelled_strides(b.labels, b.extents), labelled_strides(c.labels, c.extents));
-  if constexpr (LocalGemm<MemorySpace, T>::available)
-    execute<MemorySpace>(lower(units, true), a.data, b.data, c.data, accumulate, scratch);
-  else
-    contract_directly<MemorySpace, true>(fuse(units), a.data, b.data, c.data, accumulate, scratch);
+  contract_strided<MemorySpace>(a.data, labelled_strides(a.labels, a.extents), b.data, labelled_strides(b.labels, b.extents), c.data,
+                                labelled_strides(c.labels, c.extents), accumulate, scratch);
 }
 
 }  // namespace gshard::detail

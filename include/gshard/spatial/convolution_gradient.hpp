@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <gshard/autodiff/einsum.hpp>
+#include <gshard/spatial/convolution.hpp>
+
+namespace gshard {
+
+namespace detail {
+
+/// The axes that split a letter of the contraction which `labels` lacks: ranks that differ there add to the same element of that operand's gradient.
+template <class Plan>
+constexpr AxisSet axes_of_others(Labels const& labels) {
+  AxisSet axes;
+  auto add = [&](Labels const& others, Layout const& layout) {
+    for (int d = 0; d < layout.rank(); ++d)
+      if (!labels.contains(others[d])) axes |= set_of(layout.dimensions[d]);
+  };
+  for (int operand = 0; operand < 2; ++operand) add(Plan::subscripts.operands[operand], Plan::plan.operands[operand]);
+  return axes;
+}
+
+template <class Plan, int Operand>
+constexpr Layout gradient_part_layout() {
+  Layout layout = Plan::plan.operands[Operand];
+  layout.partial = axes_of_others<Plan>(Plan::subscripts.operands[Operand]);
+  return layout;
+}
+
+/// The gradients of a convolution, from that of its result: held as the contraction was, then brought to the spec of the operand, which is the all-reduce of
+/// data parallelism, or the reduce-scatter of sharded weights. The halos of x are fetched again; what its gradient gives to others is added there.
+template <class Plan, AnyTensor X, AnyTensor W>
+struct ConvolutionGradient {
+  using Run = ConvolutionRun<Plan, X, W>;
+  using Space = typename X::memory_space;
+  using Gradient = with_layout<X, without_partial(Plan::plan.produced)>;
+
+  template <class Slots, class Given>
+  static void pull(Run const& run, Slots const& slots, Given const& given, X const& x, W const& w) {
+    Kokkos::Profiling::ScopedRegion const region("gshard::convolution_gradient");
+    Gradient const gradient = held_as<typename Gradient::spec_type>(given);
+    auto const held = held_as<typename Run::Held::spec_type>(x);
+    auto const weights = held_as<typename Run::HeldWeights::spec_type>(w);
+    if constexpr (wants_gradient<decltype(std::get<0>(slots))>) std::get<0>(slots).add(of_input(run, gradient, held, weights));
+    if constexpr (wants_gradient<decltype(std::get<1>(slots))>) std::get<1>(slots).add(of_weights(run, gradient, held, weights));
+  }
+
+ private:
+  static Cotangent<X> of_input(Run const& run, Gradient const& gradient, typename Run::Held const& x, typename Run::HeldWeights const& w) {
+    auto const plan = run.halo(x);
+    auto const seen = plan.unset();
+    Scratch<Space> scratch(x.mesh().memory());
+    run.local(seen, gradient.block(), w).template input_gradient<Space>(gradient.data(), w.data(), seen.data(), scratch);
+    auto const sum = plan.scatter_sum(seen);
+    using Part = with_layout<X, gradient_part_layout<Plan, 0>()>;
+    return reshard<typename Cotangent<X>::spec_type>(sum.template reinterpreted<typename Part::spec_type>(sum.extents()));
+  }
+
+  static Cotangent<W> of_weights(Run const& run, Gradient const& gradient, typename Run::Held const& x, typename Run::HeldWeights const& w) {
+    auto const seen = run.halo(x).gather(typename X::value_type(0));
+    with_layout<W, gradient_part_layout<Plan, 1>()> part(uninitialized, w.mesh(), w.extents());
+    Scratch<Space> scratch(w.mesh().memory());
+    run.local(seen, gradient.block(), w).template weight_gradient<Space>(seen.data(), gradient.data(), part.data(), scratch);
+    fence<Space>("gshard::convolution_gradient: temporaries end here");
+    return reshard<typename Cotangent<W>::spec_type>(std::move(part));
+  }
+};
+
+}  // namespace detail
+
+/// A convolution with recorded operands: it waits for its result spec, then runs and is recorded.
+template <class X, class W>
+class RecordedConvolution {
+ public:
+  static constexpr bool is_recorded = true;
+  using PlainX = detail::PlainOperand<X>;
+  using PlainW = detail::PlainOperand<W>;
+  using Input = detail::OperandTensor<PlainX>;
+  using Weights = detail::OperandTensor<PlainW>;
+  static constexpr int rank = detail::spatial_rank<Input>;
+
+  RecordedConvolution(X const& x, W const& w, ConvolutionOptions<rank> const& options) : x_(x), w_(w), options_(options) {}
+
+  auto eval() const { return run<void>(); }
+
+  template <class Spec>
+  auto eval_as() const {
+    return run<with_spec<Input, Spec>>();
+  }
+
+  template <class Spec>
+  operator Var<ShardedTensor<typename Input::mesh_type, Spec, typename Input::value_type, typename Input::memory_space>>() const {
+    return eval_as<Spec>();
+  }
+
+ private:
+  template <class Result>
+  auto run() const {
+    using Plan = detail::Planned<convolution_subscripts<rank>, Result, PlainX, PlainW>;
+    Tape& tape = detail::einsum_tape_of(x_, w_);
+    if constexpr (Plan::is_refused) {
+      using Tensor = std::conditional_t<std::is_void_v<Result>, Input, Result>;
+      return Var<Tensor>(tape, 0, Tensor{});
+    } else {
+      Input const x = detail::EinsumOperand<PlainX>::tensor(detail::plain_einsum_operand(x_));
+      Weights const w = detail::EinsumOperand<PlainW>::tensor(detail::plain_einsum_operand(w_));
+      detail::ConvolutionRun<Plan, Input, Weights> const forward(options_, x, w);
+      auto const slots = std::make_tuple(detail::einsum_slot_of(x_), detail::einsum_slot_of(w_));
+      return record<Plan>(tape, forward.forward(x, w), forward, slots, x, w);
+    }
+  }
+
+  template <class Plan, AnyTensor Result, class Forward, class Slots>
+  static auto record(Tape& tape, Result const& result, Forward const& forward, Slots const& slots, Input const& x, Weights const& w) {
+    return tape.record(result, [forward, slots, x, w](Cotangent<Result> const& gradient) {
+      detail::ConvolutionGradient<Plan, Input, Weights>::pull(forward, slots, gradient, x, w);
+    });
+  }
+
+  X x_;
+  W w_;
+  ConvolutionOptions<rank> options_;
+};
+
+template <class X, class W>
+  requires(detail::RecordedEinsumInput<X> || detail::RecordedEinsumInput<W>)
+auto convolution(X const& x, W const& w, ConvolutionOptions<detail::spatial_rank<detail::OperandTensor<detail::PlainOperand<X>>>> const& options = {}) {
+  [[maybe_unused]] constexpr bool is_fine = detail::check_convolution<detail::OperandTensor<detail::PlainOperand<X>>, detail::OperandTensor<detail::PlainOperand<W>>>();
+  return RecordedConvolution<X, W>(x, w, options);
+}
+
+/// The recorded convolution held as `Spec` says.
+template <class Spec, class X, class W>
+auto shard(RecordedConvolution<X, W> const& convolution) {
+  return convolution.template eval_as<Spec>();
+}
+
+/// The recorded convolution with the spec that its plan propagates.
+template <class X, class W>
+auto eval(RecordedConvolution<X, W> const& convolution) {
+  return convolution.eval();
+}
+
+}  // namespace gshard

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <gshard/reshard/exchange.hpp>
+#include <gshard/tensor/sharded_tensor.hpp>
+
+namespace gshard {
+
+/// A rank's block of a tensor together with what it needs around it: a packed Kokkos view, LayoutRight, whose index 0 along dimension d is the global
+/// index `range(d).begin`. Positions outside the tensor hold the border value.
+template <AnyTensor Tensor>
+class HaloBlock {
+ public:
+  using value_type = typename Tensor::value_type;
+  using memory_space = typename Tensor::memory_space;
+
+  /// Room for a box of `owner`'s global indices, unset.
+  HaloBlock(Tensor const& owner, detail::Block const& box)
+      : owner_(owner), box_(box),
+        storage_(owner.mesh().memory().template allocate<memory_space>(static_cast<std::size_t>(size()) * sizeof(value_type))) {}
+
+  /// The tensor that this is a part of.
+  Tensor const& owner() const { return owner_; }
+  detail::Block const& box() const { return box_; }
+  Range range(int dimension) const { return {box_.offsets[dimension], box_.offsets[dimension] + box_.extents[dimension]}; }
+  Extents const& extents() const { return box_.extents; }
+  std::int64_t size() const { return product(box_.extents); }
+
+  auto local() const { return detail::local_view<value_type, Tensor::rank, memory_space>(data(), box_.extents); }
+  value_type* data() const { return static_cast<value_type*>(storage_.get()); }
+
+ private:
+  Tensor owner_;
+  detail::Block box_;
+  std::shared_ptr<void> storage_;
+};
+
+/// What an exchange of halos sends and receives, in bytes, on this rank.
+struct HaloBytes {
+  std::int64_t sent = 0;
+  std::int64_t received = 0;
+};
+
+namespace detail {
+
+/// Who needs what of a tensor: `needed(coordinates)` is the box that the rank there works on. Ranks that differ along `axes` only hold what they need of
+/// each other. One exchange for all dimensions: corners travel straight, and a halo may be wider than its neighbour's block.
+template <AnyTensor Tensor, class Needed>
+class HaloPlan {
+  using T = typename Tensor::value_type;
+  using Space = typename Tensor::memory_space;
+  static constexpr std::int64_t element_size = sizeof(T);
+
+ public:
+  HaloPlan(Tensor const& x, AxisSet axes, Needed needed) : x_(x), group_(x.mesh().state().group(axes)), needed_(std::move(needed)) {
+    MeshState const& mesh = x.mesh().state();
+    mine_ = needed_(mesh.coordinates());
+    for (int member = 0; member < group_.size; ++member) {
+      std::vector<int> const coordinates = mesh.member_coordinates(axes, member);
+      Block const own = block_of(Tensor::layout, x.extents(), mesh, coordinates);
+      Block const needed_there = needed_(coordinates);
+      bound_ = std::max({bound_, product(own.extents), product(needed_there.extents)});
+      is_local_ = is_local_ && product(intersection(own, needed_there).extents) == product(intersection(inside(), needed_there).extents);
+      bool const here = member == group_.rank;
+      gives_.push_back(here ? Piece() : Piece(intersection(x.block(), needed_there)));
+      takes_.push_back(here ? Piece() : Piece(intersection(own, mine_)));
+    }
+  }
+
+  HaloBytes bytes() const {
+    if (is_local_) return {};
+    return {count(gives_) * element_size, count(takes_) * element_size};
+  }
+
+  /// Room for the box that this rank needs.
+  HaloBlock<Tensor> unset() const { return HaloBlock<Tensor>(x_, mine_); }
+
+  /// The box that this rank needs: own elements, those of others by one all-to-all over the axes, and `border` outside the tensor.
+  HaloBlock<Tensor> gather(T border) const {
+    HaloBlock<Tensor> const block = unset();
+    if (product(intersection(inside(), mine_).extents) < block.size()) fill_elements<Space>(block.data(), block.size(), border);
+    if (is_local_)
+      copy_box<Space>(block.data(), mine_, x_.data(), x_.block(), kept());
+    else
+      Exchange<Space, T>{group_, x_.data(), x_.block(), gives_, block.data(), mine_, takes_, kept(), bound_ * group_.size}.run(pool(), comm::largest_count);
+    return block;
+  }
+
+  /// The transpose of `gather`: each element's sum over all boxes that hold it, by one all-to-all over the axes, added in the order of the ranks.
+  Tensor scatter_sum(HaloBlock<Tensor> const& block) const {
+    Tensor const sum(x_.mesh(), x_.extents());
+    Scratch<Space> scratch(pool());
+    PartBuffer<Space, T const> const outgoing(block.data(), mine_, takes_, PartOrder::any, pool());
+    comm::Parts const parts = incoming_parts();
+    T* const incoming = scratch.template get<T>(count(gives_));
+    if (!is_local_) {
+      outgoing.pack();
+      fence<Space>("gshard: local work before communication");
+      comm::all_to_all(group_, static_cast<T const*>(outgoing.buffer()), outgoing.parts(), incoming, parts, bound_ * group_.size);
+    }
+    for (int member = 0; member < group_.size; ++member) {
+      std::size_t const i = static_cast<std::size_t>(member);
+      if (member == group_.rank) add_box(sum, block.data(), mine_, kept());
+      else if (!is_local_) add_box(sum, incoming + parts.offsets[i], gives_[i].box, gives_[i].box);
+    }
+    fence<Space>("gshard: temporaries end here");
+    return sum;
+  }
+
+ private:
+  MemoryPool& pool() const { return x_.mesh().memory(); }
+  Block inside() const {
+    Block whole{x_.extents(), x_.extents()};
+    for (std::int64_t& offset : whole.offsets) offset = 0;
+    return whole;
+  }
+  Block kept() const { return intersection(x_.block(), mine_); }
+
+  static std::int64_t count(std::vector<Piece> const& pieces) {
+    std::int64_t sum = 0;
+    for (Piece const& piece : pieces) sum += piece.count;
+    return sum;
+  }
+
+  comm::Parts incoming_parts() const {
+    std::vector<std::int64_t> counts;
+    for (Piece const& piece : gives_) counts.push_back(piece.count);
+    return comm::Parts(std::move(counts));
+  }
+
+  static void add_box(Tensor const& sum, T const* source, Block const& source_block, Block const& box) {
+    if (product(box.extents) == 0) return;
+    add_strided<T, Space>(sum.data() + position_in(box, sum.block()), packed_strides(sum.local_extents()), source + position_in(box, source_block),
+                          packed_strides(source_block.extents), box.extents);
+  }
+
+  Tensor x_;
+  Group const& group_;
+  Needed needed_;
+  Block mine_;
+  std::vector<Piece> gives_;  // to others, of this rank's block
+  std::vector<Piece> takes_;  // from others, into this rank's box
+  std::int64_t bound_ = 0;
+  bool is_local_ = true;
+};
+
+/// The block of each rank, wider by `low` and `high`; an empty block needs nothing.
+template <AnyTensor Tensor>
+struct WidenedBlock {
+  Tensor x;
+  std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)> low;
+  std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)> high;
+
+  Block operator()(std::vector<int> const& coordinates) const {
+    Block block = block_of(Tensor::layout, x.extents(), x.mesh().state(), coordinates);
+    if (product(block.extents) == 0) return block;
+    for (int d = 0; d < Tensor::rank; ++d) {
+      block.offsets[d] -= low[static_cast<std::size_t>(d)];
+      block.extents[d] = std::max<std::int64_t>(0, block.extents[d] + low[static_cast<std::size_t>(d)] + high[static_cast<std::size_t>(d)]);
+    }
+    return block;
+  }
+};
+
+template <AnyTensor Tensor>
+auto widening(Tensor const& x, std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)> const& low,
+              std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)> const& high) {
+  return HaloPlan<Tensor, WidenedBlock<Tensor>>(x, Tensor::layout.split(), {x, low, high});
+}
+
+}  // namespace detail
+
+/// The widths of a halo, one for each dimension of `Tensor`.
+template <AnyTensor Tensor>
+using Widths = std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)>;
+
+/// This rank's block with `low` elements before and `high` behind it along each dimension (negative: fewer), for stencils of one's own. Widths may exceed
+/// the neighbour's block; outside the tensor stands `border`. Communication: one all-to-all over the axes that split the tensor, in which only neighbours
+/// send; none where no rank lacks anything. Source: paper 3.3.3.
+template <AnyTensor Tensor>
+HaloBlock<Tensor> exchange_halo(Tensor const& x, Widths<Tensor> const& low, Widths<Tensor> const& high, typename Tensor::value_type border = 0) {
+  return detail::widening(x, low, high).gather(border);
+}
+
+/// The transpose of exchange_halo, for its gradient: the sum, for each element of the tensor, of what the ranks' blocks of these widths hold for it.
+template <AnyTensor Tensor>
+Tensor sum_halo(HaloBlock<Tensor> const& block, Widths<Tensor> const& low, Widths<Tensor> const& high) {
+  return detail::widening(block.owner(), low, high).scatter_sum(block);
+}
+
+/// What exchange_halo sends and receives on this rank.
+template <AnyTensor Tensor>
+HaloBytes halo_bytes(Tensor const& x, Widths<Tensor> const& low, Widths<Tensor> const& high) {
+  return detail::widening(x, low, high).bytes();
+}
+
+}  // namespace gshard
