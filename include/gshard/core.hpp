@@ -3,6 +3,7 @@
 
 // The start and end of a program, errors, storage and random numbers.
 
+#include <gshard/core/bfloat16.hpp>
 #include <gshard/core/error.hpp>
 #include <gshard/core/fixed_string.hpp>
 #include <gshard/core/launch.hpp>

@@ -114,6 +114,18 @@ TEST_CASE("A5, A6: extents that the axis does not divide are split nevertheless"
   });
 }
 
+TEST_CASE("A9: tensors that are cut at different rows are of different types; added after a reshard, rows meet") {
+  on_ranks(2, [](Runtime& two) {
+    TwoAxes const mesh(two, {2, 1});
+    auto const a = of_values<OnGrid<"x", _>>(mesh, {2, 3}, {1, 0, 0, 0, 1, 0});
+    auto const b = of_values<OnGrid<"y", _>>(mesh, {2, 3}, {0, 1, 0, 0, 0, 1});
+    CHECK(a.local_extent(0) == 1);
+    CHECK(b.local_extent(0) == 2);
+    static_assert(!gshard::detail::same_placement<decltype(a), decltype(b)>, "a + b does not compile: compile_fail/pointwise_specs_differ.cpp");
+    CHECK(to_vector(eval(a + reshard<Spec<"x", _>>(b))) == Values{1, 1, 0, 0, 1, 1});
+  });
+}
+
 TEST_CASE("T34: blocks of [3,16,64] on [1,2,4]") {
   on_ranks(8, [](Runtime& eight) {
     TwoAxes const mesh(eight, {2, 4});
@@ -373,6 +385,43 @@ TEST_CASE("F10: equal block sizes do not make equal layouts") {
     check_blocks(along_x, {{0, 1}, {0, 1}, {2, 3}, {2, 3}});
     check_blocks(reshard<Spec<"y">>(along_x), {{0, 1}, {2, 3}, {0, 1}, {2, 3}});
     check_blocks(reshard<Spec<"x">>(along_x, TwoAxes(four, {2, 2}, RankOrder{0, 2, 1, 3})), {{0, 1}, {2, 3}, {0, 1}, {2, 3}});
+  });
+}
+
+TEST_CASE("F11: a matrix in column-major order and one in row-major order are sent as the same matrix") {
+  on_ranks(2, [](Runtime& two) {
+    // Both ranks hold the rows [1 2 3] and [4 5 6]; rank 0 lists them column by column.
+    OnLine<"x", _, _> const matrices(Line(two, {2}), {2, 2, 3});
+    auto const own = Kokkos::subview(matrices.local(), 0, Kokkos::ALL, Kokkos::ALL);
+    auto const fill_view = [](auto const& view) {
+      for (std::size_t i = 0; i < 2; ++i)
+        for (std::size_t j = 0; j < 3; ++j) view(i, j) = static_cast<double>(3 * i + j + 1);
+    };
+    if (rank() == 0) {
+      Kokkos::View<double**, Kokkos::LayoutLeft, Kokkos::HostSpace> const columns("columns", 2, 3);
+      fill_view(columns);
+      Kokkos::deep_copy(own, columns);
+    } else {
+      Kokkos::View<double**, Kokkos::LayoutRight, Kokkos::HostSpace> const rows("rows", 2, 3);
+      fill_view(rows);
+      Kokkos::deep_copy(own, rows);
+    }
+    CHECK(to_vector(matrices) == Values{1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6});
+  });
+}
+
+TEST_CASE("F18: operands of one dimension and of none") {
+  on_ranks(2, [](Runtime& two) {
+    Line const mesh(two, {2});
+    auto const matrix = of_values<OnLine<"x", _>>(mesh, {2, 2}, {1, 2, 3, 4});
+    auto const vector = of_values<OnLine<_>>(mesh, {2}, {10, 1});
+    auto const number = of_values<OnLine<>>(mesh, {}, {3});
+    CHECK(to_vector(einsum<"ab,b->a">(matrix, vector).eval()) == Values{12, 34});
+    CHECK(to_vector(einsum<"a,a->">(vector, vector).eval()) == Values{101});
+    CHECK(to_vector(einsum<"a,->a">(vector, number).eval()) == Values{30, 3});
+    CHECK(to_vector(einsum<",->">(number, number).eval()) == Values{9});
+    CHECK(to_vector(einsum<"a->">(vector).eval()) == Values{11});
+    CHECK(to_vector(einsum<"a->a">(vector).eval()) == Values{10, 1});
   });
 }
 

@@ -208,3 +208,37 @@ TEST_CASE("a result that does not fit is refused before anything is sent") {
   On<"x", "y"> unset;
   CHECK_THROWS_WITH_AS(assign(unset, einsum<"ab,bc->ac">(a, b)), doctest::Contains("is no tensor yet"), MeshError);
 }
+
+// ---- Integers ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+template <class T>
+void check_integers(TwoAxes const& mesh) {
+  using Rows = ShardedTensor<TwoAxes, Spec<"x", _>, T>;
+  using Columns = ShardedTensor<TwoAxes, Spec<_, "y">, T>;
+  using Square = ShardedTensor<TwoAxes, Spec<_, _>, T>;
+  auto const positive = [](std::int64_t, std::int64_t position) { return static_cast<double>(position % 3); };
+  auto const values = [&](auto const& tensor) { return Dense{tensor.extents(), dense_values(tensor.extents(), 0, 1, positive)}; };
+  for (Extents const& extents : {Extents{4, 8}, Extents{5, 7}, Extents{1, 2}, Extents{3, 0}}) {
+    auto const a = filled<Rows>(mesh, extents, 0, positive);
+    auto const b = filled<Columns>(mesh, {extents[1], extents[0]}, 0, positive);
+    auto const square = filled<Square>(mesh, {extents[0], extents[0]}, 0, positive);
+    INFO(sizeof(T), " bytes ", gshard::detail::text_of(extents), " on mesh (", mesh.text(), ")");
+    CHECK(difference(einsum<"ab->ba">(a).eval(), dense_einsum("ab->ba", {values(a)}).values) == "");
+    CHECK(difference(shard<Spec<"y">>(einsum<"ab->b">(a)), dense_einsum("ab->b", {values(a)}).values) == "");
+    CHECK(difference(einsum<"ab->">(a).eval(), dense_einsum("ab->", {values(a)}).values) == "");
+    CHECK(difference(einsum<"aa->a">(square).eval(), dense_einsum("aa->a", {values(square)}).values) == "");
+    CHECK(difference(einsum<"ab,bc->ac">(a, b).eval(), dense_einsum("ab,bc->ac", {values(a), values(b)}).values) == "");
+  }
+}
+
+}  // namespace
+
+TEST_CASE("einsums of integers, of one operand and of two") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    check_integers<std::int32_t>(mesh);
+    check_integers<std::int64_t>(mesh);
+    check_integers<std::uint8_t>(mesh);
+  });
+}

@@ -52,8 +52,12 @@ auto gradient_of_map(Gradient const& gradient, Result const& result, Inputs cons
 
 template <class Function, int Operand, class Slot, class Gradient, class Result, class Inputs>
 void pull_map(Slot const& slot, Gradient const& gradient, Result const& result, Inputs const& inputs) {
-  if constexpr (wants_gradient<Slot>)
-    slot.add(std::apply([&](auto const&... input) { return gradient_of_map<Function, Operand>(gradient, result, input...); }, inputs));
+  if constexpr (wants_gradient<Slot>) {
+    auto const own = std::apply([&](auto const&... input) { return gradient_of_map<Function, Operand>(gradient, result, input...); }, inputs);
+    using Element = typename std::tuple_element_t<Operand, Inputs>::value_type;
+    if constexpr (std::is_same_v<typename std::remove_const_t<decltype(own)>::value_type, Element>) slot.add(own);
+    else slot.add(eval(convert<Element>(own)));
+  }
 }
 
 template <class Function, class Slots, class Gradient, class Result, class Inputs, std::size_t... Position>

@@ -12,8 +12,8 @@ namespace detail {
 template <class T>
 struct Broadcast : functions::NotLinear {
   T const* scalar;
-  T factor;
-  KOKKOS_FUNCTION T operator()(T) const { return *scalar * factor; }
+  Computed<T> factor;
+  KOKKOS_FUNCTION Computed<T> operator()(Computed<T>) const { return *scalar * factor; }
 };
 
 template <AnyTensor Tensor>
@@ -23,7 +23,7 @@ auto scaled_sum(Var<Tensor> const& x, double factor) {
   using Result = std::remove_const_t<decltype(result)>;
   auto const shape = Cotangent<Tensor>(uninitialized, x.value().mesh(), x.value().extents());
   return x.tape().record(result, [slot = x.slot(), shape, factor](Cotangent<Result> const& gradient) {
-    slot.add(eval(map(Broadcast<T>{{}, gradient.data(), static_cast<T>(factor)}, shape)));
+    slot.add(eval(map(Broadcast<T>{{}, gradient.data(), static_cast<Computed<T>>(factor)}, shape)));
   });
 }
 

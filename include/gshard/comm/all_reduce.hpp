@@ -11,6 +11,7 @@ namespace gshard::comm {
 /// Moves 2 (p - 1) / p of the buffer per rank in a ring.
 template <class T>
 void all_reduce(Group const& group, T* data, std::int64_t count, Reduction reduction = Reduction::sum, std::int64_t limit = largest_count) {
+  static_assert(detail::can_be_reduced<T>, "gshard: MPI cannot reduce this element type; reshard reduces it, in float");
   if (group.size == 1) return;
   Kokkos::Profiling::ScopedRegion const region("gshard::all_reduce");
   if (count == 0) return;

@@ -11,6 +11,7 @@
 #include <Kokkos_Core.hpp>
 #include <Kokkos_Profiling_ScopedRegion.hpp>
 
+#include <gshard/core/bfloat16.hpp>
 #include <gshard/core/error.hpp>
 #include <gshard/mesh/mesh.hpp>
 
@@ -34,8 +35,13 @@ MPI_Datatype type_of() {
   else if constexpr (std::is_same_v<T, std::uint64_t>) return MPI_UINT64_T;
   else if constexpr (std::is_same_v<T, std::int8_t>) return MPI_INT8_T;
   else if constexpr (std::is_same_v<T, std::uint8_t>) return MPI_UINT8_T;
-  else static_assert(sizeof(T) == 0, "gshard: MPI has no datatype for this element type; use float, double or an integer type");
+  else if constexpr (std::is_same_v<T, BFloat16>) return MPI_UINT16_T;
+  else static_assert(sizeof(T) == 0, "gshard: MPI has no datatype for this element type; use float, double, BFloat16 or an integer type");
 }
+
+/// MPI adds the bits of what it does not know.
+template <class T>
+inline constexpr bool can_be_reduced = !gshard::detail::is_rounded<T>;
 
 inline MPI_Op operation_of(Reduction reduction) {
   switch (reduction) {

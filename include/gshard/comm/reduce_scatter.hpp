@@ -13,6 +13,7 @@ namespace gshard::comm {
 template <class T>
 void reduce_scatter(Group const& group, T const* send, T* receive, std::vector<std::int64_t> const& counts,
                     std::int64_t limit = largest_count) {
+  static_assert(detail::can_be_reduced<T>, "gshard: MPI cannot reduce this element type; reshard reduces it, in float");
   detail::check_counts("reduce_scatter", group, counts);
   Kokkos::Profiling::ScopedRegion const region("gshard::reduce_scatter");
   if (detail::total(counts) <= limit) {

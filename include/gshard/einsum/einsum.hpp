@@ -11,7 +11,7 @@
 #include <Kokkos_Profiling_ScopedRegion.hpp>
 
 #include <gshard/einsum/errors.hpp>
-#include <gshard/einsum/local/contract.hpp>
+#include <gshard/einsum/local/contract_rounded.hpp>
 #include <gshard/einsum/plan.hpp>
 #include <gshard/expr/update.hpp>
 #include <gshard/reshard/reshard.hpp>

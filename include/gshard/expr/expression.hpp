@@ -204,6 +204,32 @@ auto prepared(Operand const& operand) {
 template <class Ready>
 using ValueOf = std::remove_cvref_t<decltype(kernel_of(std::declval<Ready const&>())(0))>;
 
+template <class Function, class Otherwise>
+struct NamedStoredType {
+  using type = Otherwise;
+};
+template <class Function, class Otherwise>
+  requires requires { typename Function::stored_type; }
+struct NamedStoredType<Function, Otherwise> {
+  using type = typename Function::stored_type;
+};
+
+/// The element type of an expression's value: what its function gives, or names as `stored_type`; but BFloat16 where a float comes from BFloat16 alone.
+template <class Part>
+struct StoredType {
+  using type = typename Part::value_type;
+};
+template <class T>
+struct StoredType<Constant<T>> {
+  using type = BFloat16;
+};
+template <class Function, class... Parts>
+struct StoredType<Map<Function, Parts...>> {
+  using Value = ValueOf<Map<Function, Parts...>>;
+  static constexpr bool comes_from_bfloat16 = std::is_same_v<Value, float> && (std::is_same_v<typename StoredType<Parts>::type, BFloat16> && ...);
+  using type = typename NamedStoredType<Function, std::conditional_t<comes_from_bfloat16, BFloat16, Value>>::type;
+};
+
 template <AnyTensor Result, class Ready>
 void run_into(Result const& result, Ready const& ready) {
   auto const kernel = kernel_of(ready);
@@ -219,7 +245,7 @@ template <class Function, class... Operands>
 auto eval(Map<Function, Operands...> const& expression) {
   auto const ready = detail::prepared(expression);
   using First = detail::FirstTensor<std::remove_const_t<decltype(ready)>>;
-  using Value = detail::ValueOf<decltype(ready)>;
+  using Value = typename detail::StoredType<std::remove_const_t<decltype(ready)>>::type;
   using Result = ShardedTensor<typename First::mesh_type, typename First::spec_type, Value, typename First::memory_space>;
   auto const& first = detail::first_tensor(ready);
   Result result;

@@ -120,6 +120,20 @@ struct Square : NotLinear {
   KOKKOS_FUNCTION static T derivative(T x, T) { return T(2) * x; }
 };
 
+/// The same number, stored as a T.
+template <class T>
+struct Convert {
+  using stored_type = T;
+  template <bool>
+  static constexpr bool is_linear = true;
+  template <int>
+  static constexpr bool passes_gradient = true;
+  template <class From>
+  KOKKOS_FUNCTION auto operator()(From x) const { return static_cast<detail::Computed<T>>(x); }
+  template <int, class From>
+  KOKKOS_FUNCTION static From derivative(From, detail::Computed<T>) { return From(1); }
+};
+
 }  // namespace gshard::functions
 
 namespace gshard {
@@ -140,7 +154,7 @@ struct ElementOfOperand {
 template <class Operand>
   requires requires { typename Operand::tensor_type; }
 struct ElementOfOperand<Operand> {
-  using type = typename Operand::tensor_type::value_type;
+  using type = Computed<typename Operand::tensor_type::value_type>;
 };
 
 /// A number as an operand beside `Operand`, in its element type.
@@ -179,6 +193,10 @@ template <PointwiseOperand Operand>
 auto square(Operand const& x) { return map(functions::Square{}, x); }
 template <PointwiseOperand Operand>
 auto operator-(Operand const& x) { return map(functions::Negate{}, x); }
+
+/// The elements as numbers of type T, as in `convert<BFloat16>(weights)`.
+template <class T, PointwiseOperand Operand>
+auto convert(Operand const& x) { return map(functions::Convert<T>{}, x); }
 
 template <PointwiseOperand Left, PointwiseOperand Right>
 auto operator+(Left const& a, Right const& b) { return map(functions::Plus{}, a, b); }

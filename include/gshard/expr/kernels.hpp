@@ -5,6 +5,8 @@
 
 #include <Kokkos_Core.hpp>
 
+#include <gshard/core/bfloat16.hpp>
+
 // What a pointwise expression becomes for the device: a tree of function objects that know pointers and numbers only, evaluated at a position of the
 // packed blocks. Types name elements and functions, not meshes, which keeps symbols short.
 
@@ -13,7 +15,7 @@ namespace gshard::detail {
 template <class T>
 struct LeafKernel {
   T const* data;
-  KOKKOS_FUNCTION T operator()(std::int64_t position) const { return data[position]; }
+  KOKKOS_FUNCTION Computed<T> operator()(std::int64_t position) const { return data[position]; }
 };
 
 template <class T>

@@ -12,6 +12,7 @@
 #include <gshard/comm/reduce_scatter.hpp>
 #include <gshard/reshard/exchange.hpp>
 #include <gshard/reshard/plan.hpp>
+#include <gshard/reshard/rounded_sums.hpp>
 
 namespace gshard::detail {
 
@@ -100,14 +101,18 @@ struct Transfer {
     PartBuffer<MemorySpace, T const> const send(source, mine_before, std::move(sent), PartOrder::packed, mesh.memory());
     send.pack();
     fence();
-    comm::reduce_scatter(mesh.group(axes), send.buffer(), result, send.parts().counts, limit);
+    if constexpr (is_rounded<T>)
+      reduce_scatter_rounded<MemorySpace>(mesh.group(axes), send.buffer(), result, send.parts().counts, mesh.memory(), limit);
+    else
+      comm::reduce_scatter(mesh.group(axes), send.buffer(), result, send.parts().counts, limit);
   }
 
   void all_reduce(AxisSet axes) const {
     std::int64_t const count = product(after().extents);
     if (result != source) copy_elements<MemorySpace>(result, source, count);
     fence();
-    comm::all_reduce(mesh.group(axes), result, count, comm::Reduction::sum, limit);
+    if constexpr (is_rounded<T>) all_reduce_rounded<MemorySpace>(mesh.group(axes), result, count, mesh.memory(), limit);
+    else comm::all_reduce(mesh.group(axes), result, count, comm::Reduction::sum, limit);
   }
 
   /// Zeros but for the old block, which the first rank along each axis that did not split the tensor before keeps.

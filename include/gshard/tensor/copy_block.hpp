@@ -23,7 +23,7 @@ struct CopyElements {
     std::int64_t offsets[2];
     loops.offsets_of(iteration, offsets);
     if constexpr (Accumulate)
-      destination[offsets[0]] += source[offsets[1]];
+      destination[offsets[0]] = static_cast<T>(destination[offsets[0]] + source[offsets[1]]);
     else
       destination[offsets[0]] = source[offsets[1]];
   }
@@ -74,7 +74,7 @@ struct CopyRows {
  private:
   static void copy_row(T* to, T const* from, std::int64_t count) {
     if constexpr (Accumulate)
-      for (std::int64_t i = 0; i < count; ++i) to[i] += from[i];
+      for (std::int64_t i = 0; i < count; ++i) to[i] = static_cast<T>(to[i] + from[i]);
     else
       std::copy_n(from, count, to);
   }
@@ -141,7 +141,7 @@ struct CopyTiles {
 
   static void put(T& to, T const& from) {
     if constexpr (Accumulate)
-      to += from;
+      to = static_cast<T>(to + from);
     else
       to = from;
   }

@@ -4,6 +4,7 @@
 #include <string>
 #include <type_traits>
 
+#include <gshard/core/bfloat16.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
 namespace gshard {
@@ -14,6 +15,7 @@ template <class T>
 std::string type_name() {
   if constexpr (std::is_same_v<T, float>) return "float";
   else if constexpr (std::is_same_v<T, double>) return "double";
+  else if constexpr (std::is_same_v<T, BFloat16>) return "bfloat16";
   else if constexpr (std::is_integral_v<T>) return (std::is_signed_v<T> ? "int" : "uint") + std::to_string(8 * sizeof(T));
   else return std::to_string(sizeof(T)) + "-byte elements";
 }

@@ -131,17 +131,21 @@ constexpr AxisNames names_of(AxisSet axes) {
   return partial_names(AxisNames{builder.view(), false});
 }
 
+template <class Mesh, Layout Value, class Dimensions, bool IsPartial>
+struct SpecEntries;
+template <class Mesh, Layout Value, std::size_t... Dimensions>
+struct SpecEntries<Mesh, Value, std::index_sequence<Dimensions...>, false> {
+  using type = Spec<names_of<Mesh>(Value.dimensions[static_cast<int>(Dimensions)])...>;
+};
+template <class Mesh, Layout Value, std::size_t... Dimensions>
+struct SpecEntries<Mesh, Value, std::index_sequence<Dimensions...>, true> {
+  using type = Spec<names_of<Mesh>(Value.dimensions[static_cast<int>(Dimensions)])..., names_of<Mesh>(Value.partial)>;
+};
+
 /// A class, and not an alias all the way: nvcc writes aliases out, and GCC cannot expand a pack around a written-out std::make_index_sequence.
 template <class Mesh, Layout Value>
 struct SpecOfLayout {
-  template <std::size_t... Dimensions>
-  static consteval auto make(std::index_sequence<Dimensions...>) {
-    if constexpr (Value.partial.empty())
-      return Spec<names_of<Mesh>(Value.dimensions[static_cast<int>(Dimensions)])...>{};
-    else
-      return Spec<names_of<Mesh>(Value.dimensions[static_cast<int>(Dimensions)])..., names_of<Mesh>(Value.partial)>{};
-  }
-  using type = decltype(make(std::make_index_sequence<static_cast<std::size_t>(Value.rank())>{}));
+  using type = typename SpecEntries<Mesh, Value, std::make_index_sequence<static_cast<std::size_t>(Value.rank())>, !Value.partial.empty()>::type;
 };
 
 constexpr bool are_all(Extents const& extents, std::int64_t value) {

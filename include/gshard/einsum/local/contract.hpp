@@ -115,27 +115,39 @@ bool contract_nothing(bool empty_operands, LocalTensor<T> const& c, bool accumul
   return true;
 }
 
+template <class T>
+Units fused_units(LocalTensor<T const> const& a, LocalTensor<T> const& c) {
+  return fuse(units_of(labelled_strides(a.labels, a.extents), {}, labelled_strides(c.labels, c.extents)));
+}
+
+/// Copies the elements of a to c, or adds them, where c has all units. Returns whether it has.
+template <class MemorySpace, class T>
+bool permute(Units const& units, T const* a, T* c, bool accumulate) {
+  Extents extents;
+  Extents from;
+  Extents to;
+  for (Unit const& unit : units) {
+    if (!unit.in(operand_c)) return false;
+    extents.push_back(unit.extent);
+    from.push_back(unit.strides[operand_a]);
+    to.push_back(unit.strides[operand_c]);
+  }
+  if (accumulate)
+    add_strided<T, MemorySpace>(c, to, a, from, extents);
+  else
+    copy_strided<T, MemorySpace>(c, to, a, from, extents);
+  return true;
+}
+
 /// c = or += a, summed over the letters that c lacks: a transpose, a sum, a diagonal, a repetition of c's own letters, or all of them.
 /// No letter may occur twice in c. Temporaries come from `scratch.get<T>(count)`, memory that stays valid until the call (on a device: the
 /// work it leaves in the stream) ends.
 template <class MemorySpace, class T, class Scratch>
 void contract(LocalTensor<T const> a, LocalTensor<T> c, bool accumulate, Scratch& scratch) {
   if (contract_nothing<MemorySpace>(product(a.extents) == 0, c, accumulate)) return;
-  Units const units = fuse(units_of(labelled_strides(a.labels, a.extents), {}, labelled_strides(c.labels, c.extents)));
-  Extents extents;
-  Extents from;
-  Extents to;
-  for (Unit const& unit : units) {
-    if (!unit.in(operand_c))
-      return contract_directly<MemorySpace, false>(units, a.data, static_cast<T const*>(nullptr), c.data, accumulate, scratch);
-    extents.push_back(unit.extent);
-    from.push_back(unit.strides[operand_a]);
-    to.push_back(unit.strides[operand_c]);
-  }
-  if (accumulate)
-    add_strided<T, MemorySpace>(c.data, to, a.data, from, extents);
-  else
-    copy_strided<T, MemorySpace>(c.data, to, a.data, from, extents);
+  Units const units = fused_units(a, c);
+  if (permute<MemorySpace>(units, a.data, c.data, accumulate)) return;
+  contract_directly<MemorySpace, false>(units, a.data, static_cast<T const*>(nullptr), c.data, accumulate, scratch);
 }
 
 /// The operand without the letters that neither the other one nor c holds: they are summed into scratch memory first.

@@ -97,7 +97,7 @@ struct DirectTiles {
  private:
   static T product(T const* a, T const* b, std::int64_t at_a, std::int64_t at_b) {
     if constexpr (Binary)
-      return a[at_a] * b[at_b];
+      return static_cast<T>(a[at_a] * b[at_b]);
     else
       return a[at_a];
   }
@@ -115,7 +115,8 @@ struct DirectTiles {
       for (; at < loops.depth; ++at) total += product(row_a, row_b, at, at);
       for (int half = lanes / 2; half > 0; half /= 2)
         for (int lane = 0; lane < half; ++lane) partial[lane] += partial[lane + half];
-      sums[i] += total + partial[0];
+      sums[i] += total;
+      sums[i] += partial[0];
     }
   }
 

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <Kokkos_Core.hpp>
+
+#include <gshard/core/bfloat16.hpp>
+#include <gshard/core/launch.hpp>
+#include <gshard/einsum/local/contract.hpp>
+
+// Contractions of elements that are computed with in more bits than they are stored in: the operands are widened, and the result is rounded once.
+
+namespace gshard::detail {
+
+template <class T>
+struct WidenRow {
+  Computed<T>* to;
+  T const* from;
+  KOKKOS_FUNCTION void operator()(std::int64_t i) const { to[i] = from[i]; }
+};
+
+template <class T>
+struct RoundRow {
+  T* to;
+  Computed<T> const* from;
+  bool accumulate;
+  KOKKOS_FUNCTION void operator()(std::int64_t i) const { to[i] = static_cast<T>(accumulate ? to[i] + from[i] : from[i]); }
+};
+
+template <class MemorySpace, class T, class Scratch>
+LocalTensor<Computed<T> const> widened(LocalTensor<T const> tensor, Scratch& scratch) {
+  std::int64_t const count = product(tensor.extents);
+  Computed<T>* const wide = scratch.template get<Computed<T>>(count);
+  launch<MemorySpace>("gshard::widen", count, count <= small_row, WidenRow<T>{wide, tensor.data});
+  return {wide, tensor.labels, tensor.extents};
+}
+
+template <class MemorySpace, class T, class Scratch, class... Wide>
+void contract_and_round(LocalTensor<T> c, bool accumulate, Scratch& scratch, Wide... operands) {
+  std::int64_t const count = product(c.extents);
+  LocalTensor<Computed<T>> const sums{scratch.template get<Computed<T>>(count), c.labels, c.extents};
+  contract<MemorySpace>(operands..., sums, false, scratch);
+  launch<MemorySpace>("gshard::round", count, count <= small_row, RoundRow<T>{c.data, sums.data, accumulate});
+}
+
+template <class MemorySpace, class T, class Scratch>
+  requires is_rounded<T>
+void contract(LocalTensor<T const> a, LocalTensor<T> c, bool accumulate, Scratch& scratch) {
+  if (contract_nothing<MemorySpace>(product(a.extents) == 0, c, accumulate)) return;
+  if (permute<MemorySpace>(fused_units(a, c), a.data, c.data, accumulate)) return;
+  contract_and_round<MemorySpace>(c, accumulate, scratch, widened<MemorySpace>(a, scratch));
+}
+
+template <class MemorySpace, class T, class Scratch>
+  requires is_rounded<T>
+void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<T> c, bool accumulate, Scratch& scratch) {
+  if (contract_nothing<MemorySpace>(product(a.extents) == 0 || product(b.extents) == 0, c, accumulate)) return;
+  contract_and_round<MemorySpace>(c, accumulate, scratch, widened<MemorySpace>(a, scratch), widened<MemorySpace>(b, scratch));
+}
+
+}  // namespace gshard::detail

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <Kokkos_Core.hpp>
+
+#include <gshard/comm/all_gather.hpp>
+#include <gshard/comm/all_to_all.hpp>
+#include <gshard/core/bfloat16.hpp>
+#include <gshard/core/launch.hpp>
+#include <gshard/tensor/shard_range.hpp>
+
+// Sums over ranks of elements that are computed with in more bits than they are stored in. A reduction that rounds from rank to rank loses what is small;
+// here the parts travel as they are stored, each rank adds up its share in rank order, and rounds once.
+
+namespace gshard::detail {
+
+template <class T>
+struct AddParts {
+  T* sum;
+  T const* parts;
+  std::int64_t count;
+  int ranks;
+
+  KOKKOS_FUNCTION void operator()(std::int64_t i) const {
+    Computed<T> total = parts[i];
+    for (int rank = 1; rank < ranks; ++rank) total += static_cast<Computed<T>>(parts[rank * count + i]);
+    sum[i] = static_cast<T>(total);
+  }
+};
+
+/// As comm::reduce_scatter. Each rank sends (p - 1) / p of its buffer.
+template <class MemorySpace, class T>
+void reduce_scatter_rounded(Group const& group, T const* send, T* receive, std::vector<std::int64_t> const& counts, MemoryPool& memory,
+                            std::int64_t limit) {
+  Scratch<MemorySpace> scratch(memory);
+  std::int64_t const own = counts[static_cast<std::size_t>(group.rank)];
+  std::int64_t bound = 0;
+  for (std::int64_t count : counts) bound = std::max(bound, count * group.size);
+  T* const parts = scratch.template get<T>(own * group.size);
+  comm::all_to_all(group, send, comm::Parts(counts), parts, comm::Parts(std::vector<std::int64_t>(counts.size(), own)), bound, limit);
+  launch<MemorySpace>("gshard::add_parts", own, AddParts<T>{receive, parts, own, group.size});
+  fence<MemorySpace>("gshard: the parts of a sum end here");
+}
+
+/// As comm::all_reduce. Each rank sends 2 (p - 1) / p of its buffer.
+template <class MemorySpace, class T>
+void all_reduce_rounded(Group const& group, T* data, std::int64_t count, MemoryPool& memory, std::int64_t limit) {
+  Scratch<MemorySpace> scratch(memory);
+  std::vector<std::int64_t> counts;
+  for (int rank = 0; rank < group.size; ++rank) counts.push_back(shard_range(count, group.size, rank).size());
+  T* const share = scratch.template get<T>(counts[static_cast<std::size_t>(group.rank)]);
+  reduce_scatter_rounded<MemorySpace>(group, data, share, counts, memory, limit);
+  comm::all_gather(group, share, data, counts, limit);
+}
+
+}  // namespace gshard::detail
