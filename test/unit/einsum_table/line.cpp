@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "einsum_table.hpp"
+#include "einsum_combinations.hpp"
 #include "mpi_test.hpp"
 
 namespace {
