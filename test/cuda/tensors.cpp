@@ -22,6 +22,10 @@ void move(Runtime& runtime) {
   auto rows = reshard<Spec<_, "expert", _>>(x);
   auto columns = split<2, "data">(rows);
   auto whole = replicate(columns);
+  Grid turned(runtime, {2, 2}, RankOrder{3, 2, 1, 0});
+  ShardedTensor<Grid, Spec<extent("expert", 8), _, extent(5)>> fixed = reshard<Spec<"expert", extent(6), _>>(x, turned);
+  ShardedTensor<Grid, Spec<"expert", _, _>> plain = fixed;
+  x = reshard<Spec<"data,expert", _, _>>(plain, grid);
   Kokkos::View<float***, Kokkos::LayoutRight, Kokkos::CudaSpace> local = whole.local();
   Kokkos::deep_copy(local, 1.0f);
 }
