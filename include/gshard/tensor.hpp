@@ -5,7 +5,10 @@
 
 #include <gshard/tensor/describe.hpp>
 #include <gshard/tensor/device_assignment.hpp>
+#include <gshard/tensor/draw.hpp>
+#include <gshard/tensor/draw_svg.hpp>
 #include <gshard/tensor/fill.hpp>
+#include <gshard/tensor/from_local.hpp>
 #include <gshard/tensor/from_vector.hpp>
 #include <gshard/tensor/layout.hpp>
 #include <gshard/tensor/reshape.hpp>

@@ -11,6 +11,7 @@
 #include <gshard/expr.hpp>
 #include <gshard/reduce.hpp>
 #include <gshard/reshard.hpp>
+#include <gshard/tensor/from_local.hpp>
 
 namespace {
 
@@ -85,9 +86,14 @@ TEST_CASE("A2: split and gathered again, a tensor has its old shape and bytes") 
 
 TEST_CASE("A3: every rank knows the global extents") {
   on_ranks(4, [](Runtime& four) {
-    OnLine<"x", _> const rows(Line(four, {4}), {10, 2});
+    std::size_t const mine = rank() < 3 ? 3 : 1;
+    Kokkos::View<double**, Kokkos::LayoutLeft, Kokkos::HostSpace> const view("rows", mine, 2);
+    for (std::size_t i = 0; i < mine; ++i)
+      for (std::size_t j = 0; j < 2; ++j) view(i, j) = static_cast<double>(2 * (3 * static_cast<std::size_t>(rank()) + i) + j);
+    auto const rows = from_local<OnLine<"x", _>>(Line(four, {4}), {10, 2}, view);
     CHECK(rows.extents() == Extents{10, 2});
     CHECK(rows.local_extent(0) == std::array{3, 3, 3, 1}[static_cast<std::size_t>(rank())]);
+    CHECK(to_vector(rows) == Values{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19});
   });
 }
 

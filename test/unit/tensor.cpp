@@ -168,14 +168,21 @@ TEST_CASE("extents that the type fixes need not be given, and are held to") {
   CHECK_FALSE(still_none.is_set());
 }
 
-TEST_CASE("describe: shape, spec, mesh, and what this rank holds") {
-  Line const mesh(runtime(), {ranks()});
-  OnLine<"x", _> const tensor(mesh, {8, 3}, "tokens");
-  Range const mine = block_by_hand(8, ranks(), rank());
-  CHECK(describe(tensor) == "tokens: float (8, 3) [x | _] on mesh (x=" + std::to_string(ranks()) + "); rank " + std::to_string(rank()) + " holds [" +
-                                std::to_string(mine.begin) + ", " + std::to_string(mine.end) + ") x [0, 3)");
-  check_mentions(describe(ShardedTensor<Line, Spec<partial("x")>, double>(mesh)), {"tensor: double () [partial x]", "holds the scalar"});
-  check_mentions(describe(ShardedTensor<Line, Spec<_, partial("x")>, std::int64_t>(mesh, {2})), {"int64 (2) [_ | partial x]"});
+TEST_CASE("from_local: what each rank has") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  auto const source = filled<OnGrid<"x", "y">>(mesh, {5, 4}, 2);
+  CHECK(difference(from_local<OnGrid<"x", "y">>(mesh, {5, 4}, source.local()), dense_values({5, 4}, 2)) == "");
+  auto const parts = filled<OnGrid<_, partial("x,y")>>(mesh, {3}, 2);
+  CHECK_MESSAGE(difference(from_local<OnGrid<_, partial("x,y")>>(mesh, {3}, parts.local()), dense_values({3}, 2, ranks())) == "", "parts of a sum");
+  Kokkos::View<float, Kokkos::HostSpace> const scalar("scalar");
+  scalar() = 2.5F;
+  CHECK(from_local<OnGrid<>>(mesh, {}, scalar).data()[0] == 2.5F);
+
+  Kokkos::View<float**, Kokkos::LayoutRight, Kokkos::HostSpace> const wrong("weights", 7, 2);
+  Line const line(runtime(), {ranks()});
+  std::int64_t const rows = block_by_hand(20, ranks(), rank()).size();
+  if (rows != 7)
+    check_mentions(refusal([&] { from_local<OnLine<"x", _>>(line, {20, 2}, wrong); }), {"weights: float (20, 2) [x | _]", "rank ", "holds [", "view has extents (7, 2)"});
 }
 
 TEST_CASE("print: all elements on rank 0, a row a line") {

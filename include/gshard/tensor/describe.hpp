@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include <gshard/core/bfloat16.hpp>
-#include <gshard/tensor/sharded_tensor.hpp>
+#include <gshard/tensor/holders.hpp>
 
 namespace gshard {
 
@@ -20,17 +24,76 @@ std::string type_name() {
   else return std::to_string(sizeof(T)) + "-byte elements";
 }
 
+/// The name, element type, extents, layout and mesh of a tensor, in one line.
+template <AnyTensor Tensor>
+std::string title_of(Tensor const& tensor) {
+  return text(tensor.name().empty() ? "tensor" : tensor.name(), ": ", type_name<typename Tensor::value_type>(), " ", text_of(tensor.extents()), " ",
+              text_of<typename Tensor::mesh_type>(Tensor::layout), " on mesh (", tensor.mesh().text(), ")");
+}
+
+template <AnyTensor Tensor>
+HeldTensor held(Tensor const& tensor) {
+  return {title_of(tensor), Tensor::layout, tensor.extents(), tensor.mesh().state()};
+}
+
+/// A block as "[0, 4) x [0, 3)".
+inline std::string text_of(Block const& block) {
+  std::string result;
+  for (int d = 0; d < block.extents.size(); ++d)
+    result += text(d == 0 ? "" : " x ", "[", block.offsets[d], ", ", block.offsets[d] + block.extents[d], ")");
+  return block.extents.empty() ? "the scalar" : result;
+}
+
+inline std::string describe(HeldTensor const& tensor) {
+  struct Line {
+    std::string block;
+    std::string count;
+    std::string word;
+    std::string ranks;
+  };
+  std::vector<std::int64_t> const filled = tensor.filled_blocks();
+  std::size_t const shown = filled.size() > 16 ? 4 : filled.size();
+  std::vector<Line> lines;
+  auto add_block = [&](std::int64_t number) {
+    Block const block = tensor.block(number);
+    std::int64_t const count = product(block.extents);
+    lines.push_back({text_of(block), std::to_string(count), count == 1 ? " element" : " elements",
+                     text_of_holders(tensor.holders(tensor.position(number), ", ", " + "))});
+  };
+  for (std::size_t i = 0; i < shown; ++i) add_block(filled[i]);
+  if (shown < filled.size()) {
+    lines.push_back({text("... ", filled.size() - 2 * shown, " blocks ..."), "", "", ""});
+    for (std::size_t i = filled.size() - shown; i < filled.size(); ++i) add_block(filled[i]);
+  }
+  if (std::vector<int> const idle = tensor.idle_ranks(); !idle.empty()) lines.push_back({"nothing", "", "", text_of_holders(text_of_ranks(idle, ", "))});
+
+  auto width = [&](std::string Line::* column) {
+    std::size_t widest = 0;
+    for (Line const& line : lines) widest = std::max(widest, (line.*column).size());
+    return widest;
+  };
+  std::size_t const block_width = width(&Line::block);
+  std::size_t const count_width = width(&Line::count);
+  std::size_t const word_width = width(&Line::word);
+  std::string result = tensor.title();
+  for (Line const& line : lines) {
+    result += "\n  " + line.block;
+    if (line.ranks.empty()) continue;
+    result.append(block_width - line.block.size() + 2 + count_width - line.count.size(), ' ');
+    result += line.count + line.word;
+    result.append(word_width - line.word.size() + (word_width > 0 ? 2 : 0), ' ');
+    result += line.ranks;
+  }
+  return result;
+}
+
 }  // namespace detail
 
-/// The global shape, the spec, and what this rank holds, in one line. No communication.
+/// The global shape, the spec, and who holds what: a line for each block, with its elements and the ranks that hold it. Replicas stand behind commas,
+/// the parts of an unreduced sum with a plus between them. The same on every rank; no communication.
 template <AnyTensor Tensor>
 std::string describe(Tensor const& tensor) {
-  std::string held;
-  for (int dimension = 0; dimension < Tensor::rank; ++dimension)
-    held += detail::text(dimension == 0 ? "" : " x ", "[", tensor.range(dimension).begin, ", ", tensor.range(dimension).end, ")");
-  return detail::text(tensor.name().empty() ? "tensor" : tensor.name(), ": ", detail::type_name<typename Tensor::value_type>(), " ",
-                      detail::text_of(tensor.extents()), " ", detail::text_of<typename Tensor::mesh_type>(Tensor::layout), " on mesh (",
-                      tensor.mesh().text(), "); rank ", tensor.mesh().rank(), " holds ", Tensor::rank == 0 ? "the scalar" : held);
+  return detail::describe(detail::held(tensor));
 }
 
 }  // namespace gshard
