@@ -6,6 +6,7 @@
 #include <gshard/autodiff.hpp>
 #include <gshard/comm.hpp>
 #include <gshard/core.hpp>
+#include <gshard/cost.hpp>
 #include <gshard/einsum.hpp>
 #include <gshard/expr.hpp>
 #include <gshard/mesh.hpp>

@@ -4,7 +4,7 @@
 # of a folder as a whole (gshard/einsum.hpp) counts as part of the folder.
 cmake_minimum_required(VERSION 3.25)
 
-set(layers core mesh tensor comm reshard expr einsum reduce index io autodiff spatial optim nn)
+set(layers core cost mesh tensor comm reshard expr einsum reduce index io autodiff spatial optim nn)
 set(mistakes)
 
 # layer_of(<variable> <path below include>): the place of a header in the list; behind its end for gshard.hpp, -1 for a stranger.

@@ -15,16 +15,18 @@ void all_gather(Group const& group, T const* send, T* receive, std::vector<std::
   detail::check_counts("all_gather", group, counts);
   Kokkos::Profiling::ScopedRegion const region("gshard::all_gather");
   std::int64_t const own = counts[static_cast<std::size_t>(group.rank)];
-  if (detail::total(counts) <= limit) {
-    detail::Counts const narrow(counts);
-    MPI_Allgatherv(detail::valid(send), static_cast<int>(own), detail::type_of<T>(), detail::valid(receive), narrow.counts.data(),
-                   narrow.offsets.data(), detail::type_of<T>(), group.communicator);
+  std::int64_t const all = detail::total(counts);
+  if (all > limit && !group.is_abstract()) {
+    Parts same_for_all;
+    same_for_all.counts.assign(counts.size(), own);
+    same_for_all.offsets.assign(counts.size(), 0);
+    all_to_all(group, send, same_for_all, receive, Parts(counts), all, limit);
     return;
   }
-  Parts same_for_all;
-  same_for_all.counts.assign(counts.size(), own);
-  same_for_all.offsets.assign(counts.size(), 0);
-  all_to_all(group, send, same_for_all, receive, Parts(counts), detail::total(counts), limit);
+  if (detail::only_counted(group, Collective::all_gather, group.size - 1, detail::ring_bytes<T>(group, all))) return;
+  detail::Counts const narrow(counts);
+  MPI_Allgatherv(detail::valid(send), static_cast<int>(own), detail::type_of<T>(), detail::valid(receive), narrow.counts.data(), narrow.offsets.data(),
+                 detail::type_of<T>(), group.communicator);
 }
 
 }  // namespace gshard::comm

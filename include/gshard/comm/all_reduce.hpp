@@ -15,6 +15,7 @@ void all_reduce(Group const& group, T* data, std::int64_t count, Reduction reduc
   if (group.size == 1) return;
   Kokkos::Profiling::ScopedRegion const region("gshard::all_reduce");
   if (count == 0) return;
+  if (detail::only_counted(group, Collective::all_reduce, 2 * (group.size - 1), detail::ring_bytes<T>(group, 2 * count))) return;
   detail::in_pieces(count, limit, [&](std::int64_t offset, int piece) {
     MPI_Allreduce(MPI_IN_PLACE, data + offset, piece, detail::type_of<T>(), detail::operation_of(reduction), group.communicator);
   });

@@ -47,6 +47,14 @@ void all_to_all(Group const& group, T const* send, Parts const& sent, T* receive
     throw CommunicationError(gshard::detail::text("all_to_all: rank ", group.rank, " of the group has a buffer of ",
                                                   std::max(sent.extent(), received.extent()), " elements, beyond the stated bound ", bound));
   Kokkos::Profiling::ScopedRegion const region("gshard::all_to_all");
+  std::int64_t messages = 0;
+  std::int64_t elements = 0;
+  for (std::size_t i = 0; i < sent.counts.size(); ++i) {
+    if (i == self || sent.counts[i] == 0) continue;
+    messages += 1;
+    elements += sent.counts[i];
+  }
+  if (detail::only_counted(group, Collective::all_to_all, messages, elements * static_cast<std::int64_t>(sizeof(T)))) return;
   MPI_Datatype const type = detail::type_of<T>();
   if (bound <= limit) {
     auto narrow = [](std::vector<std::int64_t> const& wide) { return std::vector<int>(wide.begin(), wide.end()); };

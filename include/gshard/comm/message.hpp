@@ -94,6 +94,19 @@ void in_pieces(std::int64_t count, std::int64_t limit, Start const& start) {
   for (std::int64_t done = 0; done < count; done += limit) start(done, static_cast<int>(std::min(limit, count - done)));
 }
 
+/// Enters a collective into the ledger of the group's runtime: messages and bytes that this rank sends. Returns whether that is all, because nobody is there
+/// to send to.
+inline bool only_counted(Group const& group, Collective collective, std::int64_t messages, std::int64_t bytes) {
+  if (group.ledger != nullptr && group.size > 1) group.ledger->add_traffic(collective, group.axes, group.size, messages, bytes);
+  return group.is_abstract();
+}
+
+/// The share of a whole buffer that each rank of a ring sends, in bytes.
+template <class T>
+std::int64_t ring_bytes(Group const& group, std::int64_t elements) {
+  return elements * static_cast<std::int64_t>(sizeof(T)) * (group.size - 1) / group.size;
+}
+
 /// The tag of messages of gshard; each group has communicators of its own, so one is enough.
 inline constexpr int message_tag = 1;
 

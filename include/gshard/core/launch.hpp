@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
 #include <Kokkos_Core.hpp>
 
-// Where kernels start and elements are set, copied and read back: every operation works on a memory space through these functions alone.
+#include <gshard/core/abstract_space.hpp>
+
+// Where kernels start and elements are set, copied and read back: every operation works on a memory space through these functions alone. In AbstractSpace
+// nothing runs, and what comes back is 0.
 
 namespace gshard::detail {
 
@@ -24,14 +28,14 @@ auto range_policy(std::int64_t count) {
 /// Calls `functor(i)` for every i in [0, count), in parallel; on the host a job too small to pay for waking threads stays on this one.
 template <class MemorySpace, class Functor>
 void launch(char const* label, std::int64_t count, bool tiny, Functor const& functor) {
-  if (count <= 0) return;
+  if (is_abstract<MemorySpace> || count <= 0) return;
   if constexpr (runs_on_host<MemorySpace>) {
     if (tiny || count == 1) {
       for (std::int64_t i = 0; i < count; ++i) functor(i);
       return;
     }
   }
-  Kokkos::parallel_for(label, range_policy<MemorySpace>(count), functor);
+  if constexpr (!is_abstract<MemorySpace>) Kokkos::parallel_for(label, range_policy<MemorySpace>(count), functor);
 }
 
 template <class MemorySpace, class Functor>
@@ -42,16 +46,19 @@ void launch(char const* label, std::int64_t count, Functor const& functor) {
 /// The combination of `functor(i, partial)` over all i in [0, count), on the host; functor has Kokkos' `value_type`, `init` and `join`.
 template <class MemorySpace, class Functor>
 typename Functor::value_type launch_reduce(char const* label, std::int64_t count, Functor const& functor) {
-  typename Functor::value_type result;
-  functor.init(result);
-  Kokkos::parallel_reduce(label, range_policy<MemorySpace>(count), functor, result);
+  typename Functor::value_type result{};
+  if constexpr (!is_abstract<MemorySpace>) {
+    functor.init(result);
+    Kokkos::parallel_reduce(label, range_policy<MemorySpace>(count), functor, result);
+  }
   return result;
 }
 
 /// Calls `functor(member)` for each of `count` teams; at most 2^31 - 1.
 template <class MemorySpace, class Functor>
 void launch_teams(char const* label, std::int64_t count, int team_size, int vector_length, Functor const& functor) {
-  if (count > 0)
+  if constexpr (is_abstract<MemorySpace>) return;
+  else if (count > 0)
     Kokkos::parallel_for(label, Kokkos::TeamPolicy<typename MemorySpace::execution_space>(static_cast<int>(count), team_size, vector_length), functor);
 }
 
@@ -60,7 +67,7 @@ inline constexpr std::int64_t small_row = 1 << 13;
 
 /// Elements in a row that somebody else owns.
 template <class MemorySpace, class T>
-using Row = Kokkos::View<T*, Kokkos::LayoutRight, MemorySpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
+using Row = Kokkos::View<T*, Kokkos::LayoutRight, ViewSpace<MemorySpace>, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
 
 template <class T>
 struct FillRow {
@@ -91,21 +98,23 @@ void copy_elements(T* to, T const* from, std::int64_t count) {
 /// Copies `count` elements to the host, and waits for them.
 template <class MemorySpace, class T>
 void copy_to_host(T* to, T const* from, std::int64_t count) {
-  if (count > 0)
+  if constexpr (is_abstract<MemorySpace>) std::fill_n(to, count, T{});
+  else if (count > 0)
     Kokkos::deep_copy(Row<Kokkos::HostSpace, T>(to, static_cast<std::size_t>(count)), Row<MemorySpace, T const>(from, static_cast<std::size_t>(count)));
 }
 
 /// Copies `count` elements from the host, and waits until `from` may change.
 template <class MemorySpace, class T>
 void copy_from_host(T* to, T const* from, std::int64_t count) {
-  if (count > 0)
+  if constexpr (is_abstract<MemorySpace>) return;
+  else if (count > 0)
     Kokkos::deep_copy(Row<MemorySpace, T>(to, static_cast<std::size_t>(count)), Row<Kokkos::HostSpace, T const>(from, static_cast<std::size_t>(count)));
 }
 
 /// Waits for all kernels on this memory: before its elements are sent, and before temporaries that kernels use end.
 template <class MemorySpace>
 void fence(char const* reason) {
-  typename MemorySpace::execution_space{}.fence(reason);
+  if constexpr (!is_abstract<MemorySpace>) typename MemorySpace::execution_space{}.fence(reason);
 }
 
 }  // namespace gshard::detail

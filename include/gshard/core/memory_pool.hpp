@@ -12,30 +12,39 @@
 
 #include <Kokkos_Core.hpp>
 
+#include <gshard/core/abstract_space.hpp>
+#include <gshard/core/error.hpp>
+#include <gshard/core/ledger.hpp>
+
 namespace gshard {
 
 /// Storage of tensors, kept for reuse: a block that is given back serves the next request of about its size, so a training step
-/// whose shapes repeat allocates nothing after its first run. One pool per Runtime; to be used from one host thread.
+/// whose shapes repeat allocates nothing after its first run. One pool per runtime, and the ledger beside it; to be used from one host thread.
 class MemoryPool {
  public:
-  /// At least `bytes` bytes, uninitialised, in `MemorySpace`; they return to the pool when the last owner is gone.
+  /// What a pool gives out: memory, or, in an AbstractRuntime, addresses that nobody may look behind.
+  enum class Kind { memory, addresses };
+
+  explicit MemoryPool(Kind kind = Kind::memory) : kind_(kind) {}
+
+  /// At least `bytes` bytes, uninitialised, in `MemorySpace`; they return to the pool when the last owner is gone. Throws MeshError where tensors in
+  /// AbstractSpace and an AbstractRuntime do not come together.
   template <class MemorySpace>
   std::shared_ptr<void> allocate(std::size_t bytes) {
+    check_kind(detail::is_abstract<MemorySpace> ? Kind::addresses : Kind::memory);
     if (bytes == 0) return nullptr;
-    auto shelf = shelf_of<MemorySpace>();
-    std::size_t const size = rounded(bytes);
-    auto& free_blocks = shelf->free_blocks[size];
-    void* block = nullptr;
-    if (free_blocks.empty()) {
-      block = Kokkos::kokkos_malloc<MemorySpace>("gshard::MemoryPool", size);
-      shelf->bytes_reserved += size;
-      shelf->allocations += 1;
+    ledger_->add_memory(static_cast<std::int64_t>(bytes));
+    if constexpr (detail::is_abstract<MemorySpace>) {
+      next_address_ += rounded(bytes);
+      return {reinterpret_cast<void*>(next_address_ - rounded(bytes)),
+              [ledger = ledger_, bytes](void*) { ledger->remove_memory(static_cast<std::int64_t>(bytes)); }};
     } else {
-      block = free_blocks.back();
-      free_blocks.pop_back();
+      return allocate_memory<MemorySpace>(bytes);
     }
-    return {block, [shelf, size](void* released) { shelf->free_blocks[size].push_back(released); }};
   }
+
+  /// What programs ask of this device.
+  Ledger& ledger() { return *ledger_; }
 
   /// Bytes that this pool has taken from `MemorySpace` so far: what is in use and what waits for reuse.
   template <class MemorySpace>
@@ -56,6 +65,33 @@ class MemoryPool {
   }
 
  private:
+  void check_kind(Kind wanted) const {
+    if (wanted == kind_) return;
+    throw MeshError(kind_ == Kind::addresses
+                        ? "a tensor in real memory on the mesh of an AbstractRuntime, which has none; give the tensor AbstractSpace as its memory space"
+                        : "a tensor in AbstractSpace on the mesh of a Runtime, whose ranks need elements; make the mesh from an AbstractRuntime");
+  }
+
+  template <class MemorySpace>
+  std::shared_ptr<void> allocate_memory(std::size_t bytes) {
+    auto shelf = shelf_of<MemorySpace>();
+    std::size_t const size = rounded(bytes);
+    auto& free_blocks = shelf->free_blocks[size];
+    void* block = nullptr;
+    if (free_blocks.empty()) {
+      block = Kokkos::kokkos_malloc<MemorySpace>("gshard::MemoryPool", size);
+      shelf->bytes_reserved += size;
+      shelf->allocations += 1;
+    } else {
+      block = free_blocks.back();
+      free_blocks.pop_back();
+    }
+    return {block, [shelf, size, ledger = ledger_, bytes](void* released) {
+              ledger->remove_memory(static_cast<std::int64_t>(bytes));
+              shelf->free_blocks[size].push_back(released);
+            }};
+  }
+
   template <class MemorySpace>
   struct Shelf {
     std::map<std::size_t, std::vector<void*>> free_blocks;
@@ -75,7 +111,10 @@ class MemoryPool {
     return std::static_pointer_cast<Shelf<MemorySpace>>(shelf);
   }
 
+  Kind kind_;
+  std::shared_ptr<Ledger> ledger_ = std::make_shared<Ledger>();
   std::map<std::type_index, std::shared_ptr<void>> shelves_;
+  std::uintptr_t next_address_ = std::uintptr_t{1} << 40;
 };
 
 /// Temporary memory of one operation, given back to the pool when the object ends.

@@ -60,6 +60,9 @@ class Runtime {
   MPI_Comm communicator() const { return communicator_; }
   std::shared_ptr<MemoryPool> const& memory() const { return memory_; }
 
+  /// What the program asks of this rank; written from `ledger().open()` on.
+  Ledger& ledger() const { return memory_->ledger(); }
+
   /// Reports a failure and ends the job; to be called by the rank that failed. Where all ranks fail alike within two seconds, as they do when
   /// an error is found from facts that all share, the message appears once and the call returns 1. Otherwise each failed rank prints
   /// its message and the whole job is aborted: no rank is left waiting for this one.

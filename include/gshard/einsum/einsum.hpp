@@ -13,6 +13,7 @@
 #include <gshard/einsum/errors.hpp>
 #include <gshard/einsum/local/contract_rounded.hpp>
 #include <gshard/einsum/plan.hpp>
+#include <gshard/einsum/work.hpp>
 #include <gshard/expr/update.hpp>
 #include <gshard/reshard/reshard.hpp>
 
@@ -127,6 +128,7 @@ template <class Plan, AnyTensor Produced, AnyTensor... Held>
 void contract_blocks(Produced const& produced, bool add, Held const&... held) {
   using Space = typename Produced::memory_space;
   using T = typename Produced::value_type;
+  record_contraction(Plan::subscripts, produced, held...);
   Scratch<Space> scratch(produced.mesh().memory());
   auto contract_into = [&](LocalTensor<T> const& result) {
     [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {

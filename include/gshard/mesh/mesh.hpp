@@ -12,7 +12,9 @@
 
 #include <mpi.h>
 
+#include <gshard/core/abstract_runtime.hpp>
 #include <gshard/core/error.hpp>
+#include <gshard/core/ledger.hpp>
 #include <gshard/core/runtime.hpp>
 #include <gshard/mesh/axis.hpp>
 #include <gshard/mesh/rank_order.hpp>
@@ -21,9 +23,13 @@ namespace gshard {
 
 /// The ranks that differ only in their coordinates along some axes, in row-major order of these coordinates.
 struct Group {
-  MPI_Comm communicator = MPI_COMM_NULL;
+  MPI_Comm communicator = MPI_COMM_NULL;  ///< none in the mesh of an AbstractRuntime
   int rank = 0;
   int size = 1;
+  std::string axes{};         ///< as "data,expert"
+  Ledger* ledger = nullptr;   ///< of the runtime
+
+  bool is_abstract() const { return communicator == MPI_COMM_NULL; }
 };
 
 namespace detail {
@@ -35,10 +41,18 @@ class MeshState {
       : names_(std::move(names)), sizes_(std::move(sizes)), rank_(runtime.rank()), ranks_(runtime.size()), memory_(runtime.memory()) {
     check_sizes();
     place_ranks(order);
-    coordinates_ = coordinates_of(rank_);
-    groups_.resize(std::size_t{1} << sizes_.size());
-    for (std::size_t mask = 1; mask < groups_.size(); ++mask) open_group(runtime.communicator(), AxisSet{static_cast<std::uint32_t>(mask)});
+    form_groups();
     groups_[0].communicator = MPI_COMM_SELF;
+    for (std::size_t mask = 1; mask < groups_.size(); ++mask) open_group(runtime.communicator(), AxisSet{static_cast<std::uint32_t>(mask)});
+  }
+
+  MeshState(AbstractRuntime& runtime, std::vector<std::string> names, std::vector<int> sizes, std::optional<RankOrder> const& order)
+      : names_(std::move(names)), sizes_(std::move(sizes)), rank_(runtime.rank()), ranks_(1), memory_(runtime.memory()) {
+    for (int size : sizes_) ranks_ *= size;
+    check_sizes();
+    if (rank_ >= ranks_) throw MeshError("mesh (" + text() + ") has no rank " + std::to_string(rank_) + ", as which the abstract runtime is to see it");
+    place_ranks(order);
+    form_groups();
   }
 
   MeshState(MeshState const&) = delete;
@@ -47,7 +61,8 @@ class MeshState {
   ~MeshState() {
     // Freeing is collective: while an exception unwinds this rank alone, the others are not here to take part.
     if (std::uncaught_exceptions() > 0) return;
-    for (std::size_t mask = 1; mask < groups_.size(); ++mask) MPI_Comm_free(&groups_[mask].communicator);
+    for (std::size_t mask = 1; mask < groups_.size(); ++mask)
+      if (!groups_[mask].is_abstract()) MPI_Comm_free(&groups_[mask].communicator);
   }
 
   int axis_count() const { return static_cast<int>(sizes_.size()); }
@@ -134,19 +149,23 @@ class MeshState {
     for (std::size_t i = 0; i < rank_at_position_.size(); ++i) position_of_rank_[static_cast<std::size_t>(rank_at_position_[i])] = static_cast<int>(i);
   }
 
-  void open_group(MPI_Comm all, AxisSet axes) {
-    int color = 0;
-    int key = 0;
-    for (int axis = 0; axis < axis_count(); ++axis) {
-      if (axes.contains(axis))
-        key = key * size(axis) + coordinate(axis);
-      else
-        color = color * size(axis) + coordinate(axis);
+  void form_groups() {
+    coordinates_ = coordinates_of(rank_);
+    groups_.resize(std::size_t{1} << sizes_.size());
+    for (std::size_t mask = 0; mask < groups_.size(); ++mask) {
+      AxisSet const axes{static_cast<std::uint32_t>(mask)};
+      Group& group = groups_[mask];
+      group.rank = member_index(axes, coordinates_);
+      group.size = size(axes);
+      group.ledger = &memory_->ledger();
+      for (int axis = 0; axis < axis_count(); ++axis)
+        if (axes.contains(axis)) group.axes += (group.axes.empty() ? "" : ",") + name(axis);
     }
-    Group& group = groups_[axes.bits];
-    MPI_Comm_split(all, color, key, &group.communicator);
-    group.rank = key;
-    group.size = size(axes);
+  }
+
+  void open_group(MPI_Comm all, AxisSet axes) {
+    int const color = member_index(all_axes(axis_count()) - axes, coordinates_);
+    MPI_Comm_split(all, color, groups_[axes.bits].rank, &groups_[axes.bits].communicator);
   }
 
   std::vector<std::string> names_;
@@ -190,6 +209,10 @@ class Mesh {
   /// A mesh over all ranks of `runtime` with the given sizes, in the order of the axes. Collective: creates one communicator per set of axes.
   /// Throws MeshError, on every rank, where the product is not the number of ranks, a size contradicts the type, or the order is none.
   Mesh(Runtime& runtime, std::array<int, axis_count> const& sizes, std::optional<RankOrder> const& order = {})
+      : state_(std::make_shared<detail::MeshState>(runtime, std::vector<std::string>{std::string(Axes::name)...}, checked(sizes), order)) {}
+
+  /// A mesh of any size without ranks, for tensors in AbstractSpace.
+  Mesh(AbstractRuntime& runtime, std::array<int, axis_count> const& sizes, std::optional<RankOrder> const& order = {})
       : state_(std::make_shared<detail::MeshState>(runtime, std::vector<std::string>{std::string(Axes::name)...}, checked(sizes), order)) {}
 
   /// A mesh whose sizes are all fixed by its type.

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include <Kokkos_Core.hpp>
@@ -98,7 +99,7 @@ class AdamW {
     double const scale = norm > options_.largest_norm ? options_.largest_norm / norm : 1;
     std::size_t position = 0;
     model.for_each_parameter([&](auto& parameter) {
-      if (position == moments_.size()) moments_.push_back(made_for(parameter.value.local_size()));
+      if (position == moments_.size()) moments_.push_back(made_for(parameter.value.mesh().memory(), parameter.value.local_size()));
       Moments const& moments = moments_[position++];
       if (!parameter.has_gradient()) return;
       gshard::detail::launch<MemorySpace>("gshard::adamw", parameter.value.local_size(),
@@ -112,21 +113,25 @@ class AdamW {
 
  private:
   struct Moments {
-    Kokkos::View<T*, MemorySpace> mean;
-    Kokkos::View<T*, MemorySpace> square;
+    std::shared_ptr<void> mean;
+    std::shared_ptr<void> square;
   };
 
-  static Moments made_for(std::int64_t size) {
-    auto const count = static_cast<std::size_t>(size);
-    return {Kokkos::View<T*, MemorySpace>("gshard::adamw mean", count), Kokkos::View<T*, MemorySpace>("gshard::adamw square", count)};
+  static Moments made_for(MemoryPool& pool, std::int64_t count) {
+    auto zeros = [&] {
+      auto const storage = pool.template allocate<MemorySpace>(static_cast<std::size_t>(count) * sizeof(T));
+      gshard::detail::fill_elements<MemorySpace>(static_cast<T*>(storage.get()), count, T(0));
+      return storage;
+    };
+    return {zeros(), zeros()};
   }
 
   auto kernel_for(T* value, T const* gradient, Moments const& moments, double scale, double learning_rate) const {
     double const steps = static_cast<double>(steps_);
     return detail::AdamWKernel<T, MemorySpace>{value,
                                                gradient,
-                                               moments.mean.data(),
-                                               moments.square.data(),
+                                               static_cast<T*>(moments.mean.get()),
+                                               static_cast<T*>(moments.square.get()),
                                                static_cast<T>(scale),
                                                static_cast<T>(options_.beta1),
                                                static_cast<T>(options_.beta2),

@@ -10,6 +10,7 @@
 #include <gshard/comm/all_gather.hpp>
 #include <gshard/comm/all_reduce.hpp>
 #include <gshard/comm/reduce_scatter.hpp>
+#include <gshard/reshard/count.hpp>
 #include <gshard/reshard/exchange.hpp>
 #include <gshard/reshard/plan.hpp>
 #include <gshard/reshard/rounded_sums.hpp>
@@ -79,6 +80,8 @@ struct Transfer {
     if (mesh.size(axes) == 1) return slice();
     Block const mine_before = before();
     Block const mine_after = after();
+    if constexpr (is_abstract<MemorySpace>)
+      return count_exchange<T>(mesh, axes, mine_before, mine_after, to, extents);
     auto sent = pieces_of_others(axes, axes - to.split(), [&](auto const& member) { return intersection(mine_before, after(member)); });
     auto received = pieces_of_others(axes, {}, [&](auto const& member) { return intersection(before(member), mine_after); });
     Exchange<MemorySpace, T>{mesh.group(axes), source, mine_before, std::move(sent), result, mine_after, std::move(received),
@@ -88,6 +91,7 @@ struct Transfer {
 
   void all_gather(AxisSet axes) const {
     Block const mine_after = after();
+    if constexpr (is_abstract<MemorySpace>) return count_all_gather<T>(mesh.group(axes), mesh.memory(), before(), mine_after);
     auto received = pieces(axes, [&](auto const& member) { return before(member); });
     PartBuffer<MemorySpace, T> const receive(result, mine_after, std::move(received), PartOrder::packed, mesh.memory());
     fence();
@@ -97,6 +101,7 @@ struct Transfer {
 
   void reduce_scatter(AxisSet axes) const {
     Block const mine_before = before();
+    if constexpr (is_abstract<MemorySpace>) return count_reduce_scatter<T>(mesh.group(axes), mesh.memory(), mine_before, after());
     auto sent = pieces(axes, [&](auto const& member) { return after(member); });
     PartBuffer<MemorySpace, T const> const send(source, mine_before, std::move(sent), PartOrder::packed, mesh.memory());
     send.pack();

@@ -30,10 +30,10 @@ struct LocalGemm {
 
   static void run([[maybe_unused]] GemmBatch<T> const& batch) {
 #if defined(GSHARD_HAVE_CBLAS)
-    if constexpr (uses_cblas) detail::CblasGemm<T>::template run<MemorySpace>(batch);
+    if constexpr (uses_cblas && !detail::is_abstract<MemorySpace>) detail::CblasGemm<T>::template run<MemorySpace>(batch);
 #endif
 #if defined(GSHARD_HAVE_KOKKOS_KERNELS)
-    if constexpr (uses_kokkos_kernels) detail::KokkosKernelsGemm<MemorySpace, T>::run(batch);
+    if constexpr (uses_kokkos_kernels && !detail::is_abstract<MemorySpace>) detail::KokkosKernelsGemm<MemorySpace, T>::run(batch);
 #endif
   }
 };

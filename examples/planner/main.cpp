@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Mixture-of-Experts layer of the paper on 2048 devices that are not there. Run it on one machine: planner [devices [machine.json]]
+#include <fstream>
+#include <iostream>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include <gshard/gshard.hpp>
+
+using namespace gshard;
+
+using Grid = Mesh<Axis<"device">>;
+using Layer = nn::MixtureOfExperts<Grid, "device", "device", float, AbstractSpace>;  // groups and experts over the same devices
+
+cost::Machine machine_from(std::string const& file) {
+  nlohmann::json const json = nlohmann::json::parse(std::ifstream(file));
+  return {.name = json.at("name"),
+          .flops = json.at("flops"),
+          .memory_bandwidth = json.at("memory_bandwidth"),
+          .link_bandwidth = json.at("link_bandwidth"),
+          .latency = json.at("latency"),
+          .topology = json.at("topology") == "torus" ? cost::Topology::torus : cost::Topology::fat_tree,
+          .torus_dimensions = json.value("torus_dimensions", 2)};
+}
+
+int main(int argc, char** argv) {
+  int const devices = argc > 1 ? std::stoi(argv[1]) : 2048;
+  cost::Machine const machine = machine_from(argc > 2 ? argv[2] : PLANNER_MACHINE);
+  std::int64_t const S = 1024, M = 1024, H = 8192;  // tokens of a group, widths of the model and inside an expert; one group and one expert a device
+
+  AbstractRuntime runtime;
+  Grid grid(runtime, {devices});
+  nn::Initializer initializer(1);
+  Layer layer(grid, initializer, {.experts = devices, .model = M, .hidden = H});
+  ShardedTensor<Grid, Spec<"device", _, _>, float, AbstractSpace> const tokens(grid, {devices, S, M}, "tokens");
+  ShardedTensor<Grid, Spec<"device", _>, int, AbstractSpace> const real(grid, {devices, S}, "1 for words");
+
+  runtime.ledger().clear();
+  layer.operator()<nn::DispatchForm::by_one_hot>(tokens, real, nn::RandomStream{1, 1});  // Algorithm 2 as the paper writes it
+  Ledger const forward = runtime.ledger();
+
+  std::cout << "forward, " << devices << " devices and experts\n" << forward << "on a " << machine.name << '\n' << cost::estimate(forward, machine);
+  bool const as_in_the_paper = forward.calls(Collective::all_to_all) == 2 && forward.calls(Collective::all_gather) == 0;
+  std::cout << (as_in_the_paper ? "two all-to-alls and no all-gather, as in the paper\n" : "not the collectives of the paper\n");
+  return as_in_the_paper ? 0 : 1;
+}
