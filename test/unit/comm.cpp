@@ -3,10 +3,12 @@
 #include "dense_reference.hpp"
 #include "mpi_test.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
 #include <gshard/comm.hpp>
+#include <gshard/reshard.hpp>
 
 namespace {
 
@@ -116,7 +118,7 @@ TEST_CASE("all_gather") {
   });
 }
 
-TEST_CASE("reduce_scatter (G5: nothing is written behind the part)") {
+TEST_CASE("reduce_scatter: nothing is written behind the part") {
   on_groups([](Group const& group) {
     for (Counts const& counts : counts_of(group.size))
       for (std::int64_t limit : limits) {
@@ -142,7 +144,7 @@ TEST_CASE("all_to_all: rank a sends rank b as many elements as a table says") {
   auto const tables = {
       +[](int, int) { return std::int64_t{2}; },                                // even
       +[](int from, int to) { return std::int64_t{(from * 3 + to * 5) % 4}; },  // uneven, zeros among them
-      +[](int from, int to) { return std::int64_t{from == 0 && to == 0 ? 1 : 0}; },  // G1: one element to itself
+      +[](int from, int to) { return std::int64_t{from == 0 && to == 0 ? 1 : 0}; },  // one element to itself
       +[](int, int) { return std::int64_t{0}; },                                // nothing
   };
   on_groups([&](Group const& group) {
@@ -217,6 +219,58 @@ TEST_CASE("G4: a long message goes in pieces that add up, with 64-bit offsets") 
   CHECK(comm::detail::total({1500000000, 1500000000, 1500000000}) == 4500000000);
 }
 
+TEST_CASE("G1: one element from one rank to itself is no barrier, and arrives") {
+  Line const mesh(runtime(), {ranks()});
+  int const chosen = std::min(1, ranks() - 1);
+  Counts counts(static_cast<std::size_t>(ranks()), 0);
+  if (rank() == chosen) counts[static_cast<std::size_t>(chosen)] = 1;
+  double const sent = 7.5;
+  double received = 0;
+  comm::all_to_all<double>(mesh.group<"x">(), &sent, comm::Parts(counts), &received, comm::Parts(counts), 1);
+  CHECK(received == (rank() == chosen ? 7.5 : 0));
+}
+
+TEST_CASE("G2: nothing, from null pointers") {
+  Line const mesh(runtime(), {ranks()});
+  Group const& group = mesh.group<"x">();
+  double* const none = nullptr;
+  Counts const zeros(static_cast<std::size_t>(ranks()), 0);
+  CHECK_NOTHROW(comm::all_reduce(group, none, 0));
+  CHECK_NOTHROW(comm::all_gather<double>(group, none, none, zeros));
+  CHECK_NOTHROW(comm::reduce_scatter<double>(group, none, none, zeros));
+  CHECK_NOTHROW(comm::all_to_all<double>(group, none, comm::Parts(zeros), none, comm::Parts(zeros), 0));
+  CHECK_NOTHROW(comm::permute<double>(group, none, 0, (rank() + 1) % ranks(), none, 0, (rank() + ranks() - 1) % ranks()));
+  ShardedTensor<Line, Spec<"x", _>, double> const empty(mesh, {0, 3});
+  CHECK(empty.data() == nullptr);
+  CHECK(reshard<Spec<_, "x">>(empty).local_size() == 0);
+}
+
+TEST_CASE("G3: 2 elements, 1, and none gathered") {
+  Line const mesh(runtime(), {ranks()});
+  Counts counts;
+  Values expected;
+  for (int r = 0; r < ranks(); ++r) {
+    counts.push_back(std::max(0, 2 - r));
+    for (std::int64_t i = 0; i < counts.back(); ++i) expected.push_back(element(r, 0, i));
+  }
+  Buffer send(counts[static_cast<std::size_t>(rank())]);
+  for (std::int64_t i = 0; i < send.count; ++i) send.data()[i] = element(rank(), 0, i);
+  Buffer receive(static_cast<std::int64_t>(expected.size()));
+  comm::all_gather<double>(mesh.group<"x">(), send.data(), receive.data(), counts);
+  CHECK(receive.elements() == expected);
+  CHECK(receive.guards_untouched());
+}
+
+TEST_CASE("G5: a sum of ones scattered, one element for each rank") {
+  Line const mesh(runtime(), {ranks()});
+  Buffer send(ranks());
+  std::fill_n(send.data(), ranks(), 1.0);
+  Buffer receive(1);
+  comm::reduce_scatter<double>(mesh.group<"x">(), send.data(), receive.data(), Counts(static_cast<std::size_t>(ranks()), 1));
+  CHECK(receive.elements() == Values{static_cast<double>(ranks())});
+  CHECK(receive.guards_untouched());
+}
+
 // ---- What is refused before anything is sent, on every rank ----------------------------------------------------------
 
 TEST_CASE("counts that do not fit the group") {
@@ -258,4 +312,53 @@ TEST_CASE("a partner that is not in the group") {
   double value = 0;
   check_mentions(refusal([&] { comm::permute<double>(mesh.group<"x">(), &value, 1, ranks(), &value, 1, comm::nobody); }),
                  {"partner " + std::to_string(ranks()), "group of " + std::to_string(ranks())});
+}
+
+// ---- Ranks that disagree, found before a message is sent, where the runtime was told to look --------------------------
+
+TEST_CASE("G16: what one rank sends is what the other expects, or all ranks throw, naming the pair") {
+  Runtime checked(runtime().communicator());
+  checked.check_communication();
+  Line const mesh(checked, {ranks()});
+  Group const& group = mesh.group<"x">();
+  Values from(16, 1.0), to(16);
+  auto const count = static_cast<std::size_t>(ranks());
+  // Rank 0 scatters 2 elements to itself and 1 to the others.
+  Counts sent(count, 0), received(count, 0);
+  if (rank() == 0) sent.assign(count, 1);
+  if (rank() == 0) sent[0] = 2;
+  received[0] = rank() == 0 ? 2 : 1;
+  comm::all_to_all<double>(group, from.data(), comm::Parts(sent), to.data(), comm::Parts(received), 16);
+  CHECK(to[0] == 1.0);
+  if (ranks() == 1) return;
+  // The last rank expects 2 as well.
+  if (rank() == ranks() - 1) received[0] = 2;
+  std::string const last = std::to_string(ranks() - 1);
+  CHECK(refusal([&] { comm::all_to_all<double>(group, from.data(), comm::Parts(sent), to.data(), comm::Parts(received), 16); }) ==
+        "all_to_all: member 0 of a group of " + std::to_string(ranks()) + " sends 1 elements to member " + last + ", which expects 2");
+}
+
+TEST_CASE("other collectives that the ranks disagree about") {
+  Runtime checked(runtime().communicator());
+  checked.check_communication();
+  Line const mesh(checked, {ranks()});
+  Group const& group = mesh.group<"x">();
+  Values from(16, 1.0), to(64);
+  Counts const agreed(static_cast<std::size_t>(ranks()), 2);
+  comm::all_gather<double>(group, from.data(), to.data(), agreed);
+  comm::all_reduce<double>(group, to.data(), 3);
+  CHECK(to[0] == ranks());
+  if (ranks() == 1) return;
+  std::string const all = "the ranks of a group of " + std::to_string(ranks()) + " disagree about number 0 of their ";
+  Counts counts = agreed;
+  if (rank() == 1) counts[0] = 1;
+  std::string const which = all + std::to_string(ranks()) + " counts: the smallest is 1, the largest 2";
+  CHECK(refusal([&] { comm::all_gather<double>(group, from.data(), to.data(), counts); }) == "all_gather: " + which);
+  CHECK(refusal([&] { comm::reduce_scatter<double>(group, to.data(), from.data(), counts); }) == "reduce_scatter: " + which);
+  CHECK(refusal([&] { comm::all_reduce<double>(group, to.data(), rank() == 0 ? 5 : 4); }) == "all_reduce: " + all + "1 counts: the smallest is 4, the largest 5");
+  // All send 1 element to the next rank; rank 0 forgets to receive.
+  int const next = (rank() + 1) % ranks();
+  int const source = rank() == 0 ? comm::nobody : rank() - 1;
+  CHECK(refusal([&] { comm::permute<double>(group, from.data(), 1, next, to.data(), 1, source); }) ==
+        "permute: member " + std::to_string(ranks() - 1) + " of a group of " + std::to_string(ranks()) + " sends 1 elements to member 0, which expects 0");
 }

@@ -13,6 +13,7 @@ namespace gshard::comm {
 template <class T>
 void all_gather(Group const& group, T const* send, T* receive, std::vector<std::int64_t> const& counts, std::int64_t limit = largest_count) {
   detail::check_counts("all_gather", group, counts);
+  detail::check_same("all_gather", group, counts);
   Kokkos::Profiling::ScopedRegion const region("gshard::all_gather");
   std::int64_t const own = counts[static_cast<std::size_t>(group.rank)];
   std::int64_t const all = detail::total(counts);

@@ -13,6 +13,7 @@ template <class T>
 void all_reduce(Group const& group, T* data, std::int64_t count, Reduction reduction = Reduction::sum, std::int64_t limit = largest_count) {
   static_assert(detail::can_be_reduced<T>, "gshard: MPI cannot reduce this element type; reshard reduces it, in float");
   if (group.size == 1) return;
+  detail::check_same("all_reduce", group, {count});
   Kokkos::Profiling::ScopedRegion const region("gshard::all_reduce");
   if (count == 0) return;
   if (detail::only_counted(group, Collective::all_reduce, 2 * (group.size - 1), detail::ring_bytes<T>(group, 2 * count))) return;

@@ -39,6 +39,8 @@ void all_to_all(Group const& group, T const* send, Parts const& sent, T* receive
                 std::int64_t limit = largest_count) {
   detail::check_counts("all_to_all (sent)", group, sent.counts);
   detail::check_counts("all_to_all (received)", group, received.counts);
+  detail::check_pairs("all_to_all", group, sent.counts, received.counts);
+  detail::check_same("all_to_all (bound)", group, {bound});
   std::size_t const self = static_cast<std::size_t>(group.rank);
   if (sent.counts[self] != received.counts[self])
     throw CommunicationError(gshard::detail::text("all_to_all: rank ", group.rank, " of the group sends itself ", sent.counts[self],

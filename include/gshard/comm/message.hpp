@@ -12,6 +12,7 @@
 #include <Kokkos_Profiling_ScopedRegion.hpp>
 
 #include <gshard/core/bfloat16.hpp>
+#include <gshard/comm/check.hpp>
 #include <gshard/core/error.hpp>
 #include <gshard/mesh/mesh.hpp>
 

@@ -19,6 +19,13 @@ void permute(Group const& group, T const* send, std::int64_t send_count, int des
   for (int partner : {destination, source})
     if (partner < nobody || partner >= group.size)
       throw CommunicationError(gshard::detail::text("permute: partner ", partner, " is not a rank of a group of ", group.size));
+  if (group.is_checked) {
+    std::vector<std::int64_t> sent(static_cast<std::size_t>(group.size), 0);
+    std::vector<std::int64_t> expected(sent.size(), 0);
+    if (destination != nobody) sent[static_cast<std::size_t>(destination)] = send_count;
+    if (source != nobody) expected[static_cast<std::size_t>(source)] = receive_count;
+    detail::check_pairs("permute", group, sent, expected);
+  }
   Kokkos::Profiling::ScopedRegion const region("gshard::permute");
   bool const sends = destination != nobody && destination != group.rank && send_count > 0;
   if (detail::only_counted(group, Collective::permute, sends ? 1 : 0, sends ? send_count * static_cast<std::int64_t>(sizeof(T)) : 0)) return;

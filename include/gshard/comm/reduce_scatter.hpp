@@ -15,6 +15,7 @@ void reduce_scatter(Group const& group, T const* send, T* receive, std::vector<s
                     std::int64_t limit = largest_count) {
   static_assert(detail::can_be_reduced<T>, "gshard: MPI cannot reduce this element type; reshard reduces it, in float");
   detail::check_counts("reduce_scatter", group, counts);
+  detail::check_same("reduce_scatter", group, counts);
   Kokkos::Profiling::ScopedRegion const region("gshard::reduce_scatter");
   if (detail::only_counted(group, Collective::reduce_scatter, group.size - 1, detail::ring_bytes<T>(group, detail::total(counts)))) return;
   if (detail::total(counts) <= limit) {

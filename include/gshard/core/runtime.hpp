@@ -63,6 +63,11 @@ class Runtime {
   /// What the program asks of this rank; written from `ledger().open()` on.
   Ledger& ledger() const { return memory_->ledger(); }
 
+  /// From now on meshes are made that check, before each collective, whether the ranks of the group agree on it: counts that do not fit each other throw
+  /// CommunicationError on all of them. Costs a small collective or two each time; for tests, and to find why a job hangs.
+  void check_communication(bool wanted = true) { checks_communication_ = wanted; }
+  bool checks_communication() const { return checks_communication_; }
+
   /// Reports a failure and ends the job; to be called by the rank that failed. Where all ranks fail alike within two seconds, as they do when
   /// an error is found from facts that all share, the message appears once and the call returns 1. Otherwise each failed rank prints
   /// its message and the whole job is aborted: no rank is left waiting for this one.
@@ -115,6 +120,7 @@ class Runtime {
 
   bool owns_mpi_ = false;
   bool owns_kokkos_ = false;
+  bool checks_communication_ = false;
   int rank_ = 0;
   int size_ = 1;
   MPI_Comm communicator_ = MPI_COMM_NULL;

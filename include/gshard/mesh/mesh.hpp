@@ -26,8 +26,9 @@ struct Group {
   MPI_Comm communicator = MPI_COMM_NULL;  ///< none in the mesh of an AbstractRuntime
   int rank = 0;
   int size = 1;
-  std::string axes{};         ///< as "data,expert"
-  Ledger* ledger = nullptr;   ///< of the runtime
+  std::string axes{};        ///< as "data,expert"
+  Ledger* ledger = nullptr;  ///< of the runtime
+  bool is_checked = false;   ///< whether collectives make sure first that the ranks agree (Runtime::check_communication)
 
   bool is_abstract() const { return communicator == MPI_COMM_NULL; }
 };
@@ -43,7 +44,7 @@ class MeshState {
     place_ranks(order);
     form_groups();
     groups_[0].communicator = MPI_COMM_SELF;
-    for (std::size_t mask = 1; mask < groups_.size(); ++mask) open_group(runtime.communicator(), AxisSet{static_cast<std::uint32_t>(mask)});
+    for (std::size_t mask = 1; mask < groups_.size(); ++mask) open_group(runtime, AxisSet{static_cast<std::uint32_t>(mask)});
   }
 
   MeshState(AbstractRuntime& runtime, std::vector<std::string> names, std::vector<int> sizes, std::optional<RankOrder> const& order)
@@ -163,9 +164,11 @@ class MeshState {
     }
   }
 
-  void open_group(MPI_Comm all, AxisSet axes) {
+  void open_group(Runtime const& runtime, AxisSet axes) {
+    Group& group = groups_[axes.bits];
     int const color = member_index(all_axes(axis_count()) - axes, coordinates_);
-    MPI_Comm_split(all, color, groups_[axes.bits].rank, &groups_[axes.bits].communicator);
+    MPI_Comm_split(runtime.communicator(), color, group.rank, &group.communicator);
+    group.is_checked = runtime.checks_communication();
   }
 
   std::vector<std::string> names_;
