@@ -85,6 +85,22 @@ TEST_CASE("reshards of all kinds move 2 bytes an element, and sums are those of 
   });
 }
 
+TEST_CASE("a sum over ranks is one reduction of 2 bytes an element in the ledger") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  On<_, _, partial("x,y")> const parts(mesh, {24, 48});
+  Ledger& ledger = mesh.memory().ledger();
+  ledger.open();
+  ledger.clear();
+  (void)reshard<Spec<_, _>>(parts);
+  (void)reshard<Spec<"x,y", _>>(parts);
+  ledger.close();
+  std::int64_t const share = 24 * 48 * 2 * (ranks() - 1) / ranks();
+  CHECK(ledger.calls(Collective::all_reduce) == (ranks() > 1 ? 1 : 0));
+  CHECK(ledger.calls(Collective::reduce_scatter) == (ranks() > 1 ? 1 : 0));
+  CHECK(ledger.bytes_sent(Collective::all_reduce) == 2 * share);
+  CHECK(ledger.bytes_sent() == 3 * share);
+}
+
 TEST_CASE("einsums: products and sums in float, one rounding") {
   on_every_mesh([](TwoAxes const& mesh) {
     for (Extents const& extents : {Extents{4, 8, 4}, Extents{5, 7, 3}, Extents{1, 2, 1}, Extents{3, 0, 4}}) {

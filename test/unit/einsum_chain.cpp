@@ -75,6 +75,31 @@ TEST_CASE("the order is chosen by extents, the same for a declared and a propaga
   CHECK(Chain::plan.orders[order(100, 5, 50, 2)].steps[0].text == "bc,cd->bd");
 }
 
+TEST_CASE("what a chain sends is what the plan of the chosen order lists") {
+  using A = On<"x", _>;
+  using B = On<_, "y">;
+  using C = On<"y", _>;
+  constexpr ChainPlan const& plan = plan_of<"ab,bc,cd->ad", A, B, C, On<"x", _>>;
+  static_assert(plan.orders.size() == 2);
+  TwoAxes const mesh(runtime(), two_axis_shapes().back());
+  Ledger& ledger = mesh.memory().ledger();
+  for (auto const& [a, b, c, d] : {std::array<std::int64_t, 4>{24, 48, 24, 48}, {48, 24, 48, 24}}) {
+    A const first(mesh, {a, b});
+    B const second(mesh, {b, c});
+    C const third(mesh, {c, d});
+    int const order = gshard::detail::Chain<"ab,bc,cd->ad", On<"x", _>, A, B, C>::cheapest_order({first, second, third});
+    ledger.open();
+    ledger.clear();
+    (void)shard<Spec<"x", _>>(einsum<"ab,bc,cd->ad">(first, second, third));
+    ledger.close();
+    INFO(std::string(plan.orders[order].steps[0].text), " first, on mesh (", mesh.text(), ")");
+    CHECK(order == (a < b ? 0 : 1));
+    CHECK(ledger.calls(Collective::all_reduce) == (mesh.size<"y">() > 1 ? plan.orders[order].all_reduce : 0));
+    CHECK(ledger.calls(Collective::all_gather) + ledger.calls(Collective::all_to_all) + ledger.calls(Collective::reduce_scatter) == 0);
+    CHECK(ledger.work().front().operation == "einsum " + std::string(plan.orders[order].steps[0].text));
+  }
+}
+
 TEST_CASE("four operands and more, vectors, scalars, batches, and expressions among them") {
   on_every_mesh([](TwoAxes const& mesh) {
     auto const a = filled<On<"x", _>>(mesh, {3, 4}, 1);

@@ -33,16 +33,23 @@ struct AddParts {
   }
 };
 
+/// The same ranks for the messages that a reduction consists of: the ledger has it as one reduction.
+inline Group uncounted(Group group) {
+  group.ledger = nullptr;
+  return group;
+}
+
 /// As comm::reduce_scatter. Each rank sends (p - 1) / p of its buffer.
 template <class MemorySpace, class T>
 void reduce_scatter_rounded(Group const& group, T const* send, T* receive, std::vector<std::int64_t> const& counts, MemoryPool& memory,
                             std::int64_t limit) {
+  if (comm::detail::only_counted(group, Collective::reduce_scatter, group.size - 1, comm::detail::ring_bytes<T>(group, comm::detail::total(counts)))) return;
   Scratch<MemorySpace> scratch(memory);
   std::int64_t const own = counts[static_cast<std::size_t>(group.rank)];
   std::int64_t bound = 0;
   for (std::int64_t count : counts) bound = std::max(bound, count * group.size);
   T* const parts = scratch.template get<T>(own * group.size);
-  comm::all_to_all(group, send, comm::Parts(counts), parts, comm::Parts(std::vector<std::int64_t>(counts.size(), own)), bound, limit);
+  comm::all_to_all(uncounted(group), send, comm::Parts(counts), parts, comm::Parts(std::vector<std::int64_t>(counts.size(), own)), bound, limit);
   launch<MemorySpace>("gshard::add_parts", own, AddParts<T>{receive, parts, own, group.size});
   fence<MemorySpace>("gshard: the parts of a sum end here");
 }
@@ -50,12 +57,13 @@ void reduce_scatter_rounded(Group const& group, T const* send, T* receive, std::
 /// As comm::all_reduce. Each rank sends 2 (p - 1) / p of its buffer.
 template <class MemorySpace, class T>
 void all_reduce_rounded(Group const& group, T* data, std::int64_t count, MemoryPool& memory, std::int64_t limit) {
+  if (comm::detail::only_counted(group, Collective::all_reduce, 2 * (group.size - 1), comm::detail::ring_bytes<T>(group, 2 * count))) return;
   Scratch<MemorySpace> scratch(memory);
   std::vector<std::int64_t> counts;
   for (int rank = 0; rank < group.size; ++rank) counts.push_back(shard_range(count, group.size, rank).size());
   T* const share = scratch.template get<T>(counts[static_cast<std::size_t>(group.rank)]);
-  reduce_scatter_rounded<MemorySpace>(group, data, share, counts, memory, limit);
-  comm::all_gather(group, share, data, counts, limit);
+  reduce_scatter_rounded<MemorySpace>(uncounted(group), data, share, counts, memory, limit);
+  comm::all_gather(uncounted(group), share, data, counts, limit);
 }
 
 }  // namespace gshard::detail
