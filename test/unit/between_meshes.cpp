@@ -130,6 +130,19 @@ TEST_CASE("plans between meshes") {
   CHECK(reshard_plan_between<Block, Spec<"row", "column">, Other>.steps.size() == 1);
 }
 
+TEST_CASE("between meshes of 16384 devices that are not there: what one of them sends") {
+  AbstractRuntime nobody;
+  TwoAxes const square(nobody, {128, 128});
+  Other const wide(nobody, {64, 256});
+  ShardedTensor<TwoAxes, Spec<"x", "y">, float, AbstractSpace> const source(square, {1 << 14, 1 << 14});
+  auto const result = reshard<Spec<"row", "column">>(source, wide);
+  CHECK(result.local_extents() == Extents{256, 64});
+  // Of the block of 128 x 128 this device keeps the 64 columns on the left; the device beside it gets the others.
+  CHECK(nobody.ledger().calls(Collective::all_to_all) == 1);
+  CHECK(nobody.ledger().traffic().front().messages == 1);
+  CHECK(nobody.ledger().bytes_sent() == 128 * 64 * 4);
+}
+
 TEST_CASE("meshes of two runtimes: every rank throws, naming both") {
   Runtime twin(runtime().communicator());
   Line const line(runtime(), {ranks()});

@@ -203,6 +203,51 @@ none: float (0, 3) [x | _] on mesh (x=2, y=4)
   nothing: ranks 0-7)");
 }
 
+TEST_CASE("of many blocks the first and the last ones, on meshes that are not there, too") {
+  AbstractRuntime nobody;
+  TwoAxes const pod(nobody, {16, 128});
+  using Wide = ShardedTensor<TwoAxes, Spec<"x", "y">, float, AbstractSpace>;
+  Wide const weights(pod, {8192, 65536}, "weights");
+  check_text(describe(weights), R"(
+weights: float (8192, 65536) [x | y] on mesh (x=16, y=128)
+  [0, 512) x [0, 512)            262144 elements  rank 0
+  [0, 512) x [512, 1024)         262144 elements  rank 1
+  [0, 512) x [1024, 1536)        262144 elements  rank 2
+  [0, 512) x [1536, 2048)        262144 elements  rank 3
+  ... 2040 blocks ...
+  [7680, 8192) x [63488, 64000)  262144 elements  rank 2044
+  [7680, 8192) x [64000, 64512)  262144 elements  rank 2045
+  [7680, 8192) x [64512, 65024)  262144 elements  rank 2046
+  [7680, 8192) x [65024, 65536)  262144 elements  rank 2047)");
+  check_text(draw(weights), R"(
+weights: float (8192, 65536) [x | y] on mesh (x=16, y=128)
+       0       512     1024    1536    2048  64000   64512   65024   65536
+     0 +-------+-------+-------+-------+-----+-------+-------+-------+
+       |   0   |   1   |   2   |   3   | ... |  125  |  126  |  127  |
+   512 +-------+-------+-------+-------+-----+-------+-------+-------+
+       |  128  |  129  |  130  |  131  | ... |  253  |  254  |  255  |
+  1024 +-------+-------+-------+-------+-----+-------+-------+-------+
+       |  256  |  257  |  258  |  259  | ... |  381  |  382  |  383  |
+  1536 +-------+-------+-------+-------+-----+-------+-------+-------+
+       |  384  |  385  |  386  |  387  | ... |  509  |  510  |  511  |
+  2048 +-------+-------+-------+-------+-----+-------+-------+-------+
+       |  ...  |  ...  |  ...  |  ...  | ... |  ...  |  ...  |  ...  |
+  6656 +-------+-------+-------+-------+-----+-------+-------+-------+
+       | 1664  | 1665  | 1666  | 1667  | ... | 1789  | 1790  | 1791  |
+  7168 +-------+-------+-------+-------+-----+-------+-------+-------+
+       | 1792  | 1793  | 1794  | 1795  | ... | 1917  | 1918  | 1919  |
+  7680 +-------+-------+-------+-------+-----+-------+-------+-------+
+       | 1920  | 1921  | 1922  | 1923  | ... | 2045  | 2046  | 2047  |
+  8192 +-------+-------+-------+-------+-----+-------+-------+-------+)");
+  using Replicated = ShardedTensor<TwoAxes, Spec<"y", _, partial("x")>, float, AbstractSpace>;
+  check_text(describe(Replicated(pod, {3, 2}, "sums")), R"(
+sums: float (3, 2) [y | _ | partial x] on mesh (x=16, y=128)
+  [0, 1) x [0, 2)  2 elements  ranks 0 + 128 + ... + 1920
+  [1, 2) x [0, 2)  2 elements  ranks 1 + 129 + ... + 1921
+  [2, 3) x [0, 2)  2 elements  ranks 2 + 130 + ... + 1922
+  nothing                      ranks 3-127, 131-255, 259-383, ..., 1923-2047)");
+}
+
 TEST_CASE("draw_svg: the same picture in boxes") {
   std::string const svg = svg_of(OnGrid<"x", "y">(grid(), {2, 3}, "a<b"));
   check_text(svg, R"(
