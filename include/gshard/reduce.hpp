@@ -3,4 +3,5 @@
 
 // Reductions over dimensions, split or not.
 
+#include <gshard/reduce/reduction.hpp>
 #include <gshard/reduce/total.hpp>

@@ -14,15 +14,6 @@
 
 namespace gshard {
 
-namespace detail {
-
-constexpr Layout without_partial(Layout layout) {
-  layout.partial = {};
-  return layout;
-}
-
-}  // namespace detail
-
 /// The type of a gradient: held as its tensor is; whole where the tensor is an unreduced sum, since each part adds to the whole with factor 1.
 template <AnyTensor Tensor>
 using Cotangent = with_layout<Tensor, detail::without_partial(Tensor::layout)>;

@@ -74,6 +74,26 @@ struct ThreadLanes {
     return parts[0];
   }
 
+  /// The combination of term(j) over [0, count) by a rule, which has an `accumulator`, its `identity()`, and `combine(into, value)`.
+  template <class Rule, class Term>
+  KOKKOS_FORCEINLINE_FUNCTION static typename Rule::accumulator fold(std::int64_t count, Term const& term) {
+    typename Rule::accumulator total = Rule::identity();
+    std::int64_t const whole = count - count % width;
+    if (whole > 0) {
+      typename Rule::accumulator parts[width];
+      for (int k = 0; k < width; ++k) parts[k] = Rule::identity();
+      for (std::int64_t j = 0; j < whole; j += width) {
+        GSHARD_INDEPENDENT
+        for (int k = 0; k < width; ++k) Rule::combine(parts[k], term(j + k));
+      }
+      for (int half = width / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; ++k) Rule::combine(parts[k], parts[k + half]);
+      total = parts[0];
+    }
+    for (std::int64_t j = whole; j < count; ++j) Rule::combine(total, term(j));
+    return total;
+  }
+
   /// Waits for the other lanes of the row.
   KOKKOS_FORCEINLINE_FUNCTION static void barrier() {}
 
@@ -82,6 +102,20 @@ struct ThreadLanes {
   KOKKOS_FORCEINLINE_FUNCTION static void once(Body const& body) {
     body();
   }
+};
+
+/// A rule as Kokkos wants reductions inside a team.
+template <class Rule>
+struct LaneReducer {
+  using reducer = LaneReducer;
+  using value_type = typename Rule::accumulator;
+  using result_view_type = Kokkos::View<value_type, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
+  value_type& result;
+
+  KOKKOS_FUNCTION void init(value_type& value) const { value = Rule::identity(); }
+  KOKKOS_FUNCTION void join(value_type& into, value_type const& value) const { Rule::combine(into, value); }
+  KOKKOS_FUNCTION value_type& reference() const { return result; }
+  KOKKOS_FUNCTION result_view_type view() const { return result_view_type(&result); }
 };
 
 /// The lanes of a team that shares a row; the members of ThreadLanes with the same meaning.
@@ -114,6 +148,15 @@ struct TeamLanes {
         Kokkos::Max<T>(result));
     // The maximum of nothing is Kokkos' identity of Max, the lowest finite number.
     return count > 0 ? result : -Kokkos::Experimental::infinity_v<T>;
+  }
+
+  template <class Rule, class Term>
+  KOKKOS_FORCEINLINE_FUNCTION typename Rule::accumulator fold(std::int64_t count, Term const& term) const {
+    typename Rule::accumulator result = Rule::identity();
+    Kokkos::parallel_reduce(
+        Kokkos::TeamVectorRange(member, count), [&](std::int64_t j, typename Rule::accumulator& part) { Rule::combine(part, term(j)); },
+        LaneReducer<Rule>{result});
+    return result;
   }
 
   KOKKOS_FORCEINLINE_FUNCTION void barrier() const { member.team_barrier(); }

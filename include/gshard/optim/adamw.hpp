@@ -64,10 +64,7 @@ double gradient_norm(Model& model) {
     mesh = &parameter.value.mesh().state();
     double& sum = squares[Cotangent<Tensor>::layout.split().bits];
     if (!parameter.has_gradient()) return;
-    auto const kernel = gshard::detail::kernel_of(square(parameter.gradient));
-    using Rule = gshard::detail::Reducing<comm::Reduction::sum, typename Tensor::value_type>;
-    sum += gshard::detail::launch_reduce<typename Tensor::memory_space>("gshard::gradient_norm", parameter.gradient.local_size(),
-                                                                        gshard::detail::ReduceKernel<Rule, std::remove_const_t<decltype(kernel)>>{kernel});
+    sum += gshard::detail::local_total<gshard::detail::Norming>(parameter.gradient);
   });
   double total = 0;
   for (auto& [axes, sum] : squares) {

@@ -7,78 +7,43 @@
 #include <Kokkos_Core.hpp>
 
 #include <gshard/comm/all_reduce.hpp>
-#include <gshard/expr/expression.hpp>
 #include <gshard/expr/functions.hpp>
+#include <gshard/reduce/dimensions.hpp>
+#include <gshard/reduce/kernels/fold.hpp>
+#include <gshard/reduce/rules.hpp>
 
 namespace gshard {
 
 namespace detail {
 
-/// Adds, or takes the larger or smaller; sums of float are kept in double.
-template <comm::Reduction Kind, class T>
-struct Reducing {
-  using accumulator = std::conditional_t<Kind == comm::Reduction::sum && std::is_floating_point_v<T>, double, T>;
-
-  KOKKOS_FUNCTION static void combine(accumulator& into, accumulator value) {
-    if constexpr (Kind == comm::Reduction::sum) into += value;
-    else if constexpr (Kind == comm::Reduction::maximum) into = value > into ? value : into;
-    else into = value < into ? value : into;
-  }
-
-  KOKKOS_FUNCTION static constexpr accumulator identity() {
-    if constexpr (Kind == comm::Reduction::sum) return 0;
-    else if constexpr (Kind == comm::Reduction::maximum) return lowest();
-    else return highest();
-  }
-
- private:
-  KOKKOS_FUNCTION static constexpr accumulator lowest() {
-    if constexpr (std::is_floating_point_v<T>) return -Kokkos::Experimental::infinity_v<T>;
-    else return Kokkos::Experimental::finite_min_v<T>;
-  }
-  KOKKOS_FUNCTION static constexpr accumulator highest() {
-    if constexpr (std::is_floating_point_v<T>) return Kokkos::Experimental::infinity_v<T>;
-    else return Kokkos::Experimental::finite_max_v<T>;
-  }
-};
-
-template <class Rule, class Kernel>
-struct ReduceKernel {
-  using value_type = typename Rule::accumulator;
-  Kernel kernel;
-
-  KOKKOS_FUNCTION void operator()(std::int64_t position, value_type& partial) const {
-    Rule::combine(partial, static_cast<value_type>(kernel(position)));
-  }
-  KOKKOS_FUNCTION void join(value_type& into, value_type const& other) const { Rule::combine(into, other); }
-  KOKKOS_FUNCTION void init(value_type& partial) const { partial = Rule::identity(); }
-};
-
-/// What distributes the elements of a tensor over ranks, once each: the split axes, and for sums the partial ones.
-template <class Tensor>
-constexpr AxisSet summed_axes() {
-  return Tensor::layout.split() | Tensor::layout.partial;
+/// Reduces all elements that this rank holds of an expression to one number on the host.
+template <class Operation, class Ready>
+auto local_total(Ready const& ready) {
+  using Space = typename FirstTensor<Ready>::memory_space;
+  using Rule = RuleOf<Operation, ValueOf<Ready>>;
+  using Accumulator = typename Rule::accumulator;
+  auto const& first = first_tensor(ready);
+  Accumulator total = Rule::identity();
+  if (first.local_size() == 0) return total;
+  auto const kernel = kernel_of(ready);
+  Scratch<Space> scratch(first.mesh().memory());
+  Accumulator* const result = scratch.template get<Accumulator>(1);
+  fold<Space, Rule>("gshard::total", first.mesh().memory(), fold_loops({first.local_size()}, {true}),
+                    ElementTerm<Operation, Accumulator, std::remove_const_t<decltype(kernel)>>{kernel}, StoreInRow<Accumulator>{result});
+  copy_to_host<Space>(&total, result, 1);
+  return total;
 }
 
-/// Reduces all elements of an expression to one number, the same on every rank. One kernel, one all-reduce of one number over the axes that
-/// split the tensor.
-template <comm::Reduction Kind, class Expression>
-auto reduce_all(Expression const& expression) {
-  auto const ready = prepared(expression);
-  using Ready = std::remove_const_t<decltype(ready)>;
+/// Reduces all elements of an expression to one number, the same on every rank: one all-reduce of it over the axes that split the tensor, or over which it
+/// is an unreduced sum.
+template <class Operation, class Ready>
+auto total(Ready const& ready) {
   using First = FirstTensor<Ready>;
-  if constexpr (Kind != comm::Reduction::sum && !First::layout.partial.empty()) (void)sizeof(error::NonlinearOfPartialSum<Ready, First>);
-  using Rule = Reducing<Kind, ValueOf<Ready>>;
-  auto const& first = first_tensor(ready);
-  auto const kernel = kernel_of(ready);
-  auto result = launch_reduce<typename First::memory_space>("gshard::reduce", first.local_size(),
-                                                            ReduceKernel<Rule, std::remove_const_t<decltype(kernel)>>{kernel});
-  comm::all_reduce(first.mesh().state().group(summed_axes<First>()), &result, 1, Kind);
+  if constexpr (!Operation::is_linear) refuse_partial<Ready>();
+  auto result = local_total<Operation>(ready);
+  comm::all_reduce(first_tensor(ready).mesh().state().group(First::layout.split() | First::layout.partial), &result, 1, Operation::kind);
   return result;
 }
-
-template <class Expression>
-using ReadyOf = std::remove_cvref_t<decltype(prepared(std::declval<Expression const&>()))>;
 
 /// A scalar tensor of this value, like the tensors of an expression otherwise.
 template <AnyTensor Like, class Value>
@@ -90,27 +55,36 @@ auto scalar_like(Like const& like, Value value) {
 
 }  // namespace detail
 
-/// The sum of all elements. Of an unreduced sum too. Communicates one number over the axes that split the tensor.
+/// The sum of all elements, as a number on the host; of an unreduced sum too. Floating point is added up in double. Communicates one number over the axes
+/// that split the tensor, as do the functions below.
 template <Expression Operand>
-auto sum(Operand const& x) { return detail::reduce_all<comm::Reduction::sum>(x); }
+auto sum(Operand const& x) {
+  return detail::total<detail::Summing>(detail::prepared(x));
+}
 
-/// The largest element; minus infinity of none.
+/// The largest element; of none, minus infinity, or the lowest integer.
 template <Expression Operand>
-auto maximum(Operand const& x) { return detail::reduce_all<comm::Reduction::maximum>(x); }
+auto maximum(Operand const& x) {
+  return detail::total<detail::Choosing<comm::Reduction::maximum>>(detail::prepared(x));
+}
 
-/// The smallest element; infinity of none.
+/// The smallest element; of none, infinity, or the highest integer.
 template <Expression Operand>
-auto minimum(Operand const& x) { return detail::reduce_all<comm::Reduction::minimum>(x); }
+auto minimum(Operand const& x) {
+  return detail::total<detail::Choosing<comm::Reduction::minimum>>(detail::prepared(x));
+}
 
-/// The mean over the global number of elements, however unevenly the ranks hold them.
+/// The mean over the global number of elements, however unevenly the ranks hold them; NaN of none.
 template <Expression Operand>
-auto mean(Operand const& x) {
-  auto const ready = detail::materialized(x);
-  return detail::reduce_all<comm::Reduction::sum>(ready) / static_cast<double>(detail::first_tensor(ready).size());
+double mean(Operand const& x) {
+  auto const ready = detail::prepared(x);
+  return detail::total<detail::Averaging>(ready) / static_cast<double>(detail::first_tensor(ready).size());
 }
 
 /// The Euclidean norm of all elements.
 template <Expression Operand>
-auto norm(Operand const& x) { return Kokkos::sqrt(detail::reduce_all<comm::Reduction::sum>(square(x))); }
+double norm(Operand const& x) {
+  return Kokkos::sqrt(detail::total<detail::Norming>(detail::prepared(x)));
+}
 
 }  // namespace gshard

@@ -198,6 +198,12 @@ using with_extents_of = typename detail::SpecWithExtents<Spec, Other>::type;
 
 namespace detail {
 
+/// The layout of the reduced tensor, where it is an unreduced sum.
+constexpr Layout without_partial(Layout layout) {
+  layout.partial = {};
+  return layout;
+}
+
 /// A box of global indices: what one rank holds of a tensor.
 struct Block {
   Extents offsets;

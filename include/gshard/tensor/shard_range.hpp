@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include <gshard/core/static_vector.hpp>
+#include <gshard/core/macros.hpp>
 
 namespace gshard {
 
@@ -13,7 +13,7 @@ struct Range {
   std::int64_t begin = 0;
   std::int64_t end = 0;
 
-  constexpr std::int64_t size() const { return end - begin; }
+  GSHARD_FUNCTION constexpr std::int64_t size() const { return end - begin; }
   friend constexpr bool operator==(Range const&, Range const&) = default;
 };
 
@@ -25,9 +25,11 @@ constexpr Range intersection(Range left, Range right) {
 
 /// Part `index` of `extent` indices cut into `parts`: blocks of ceil(extent / parts), the last ones shorter or empty (paper 3.3.3).
 /// The only source of block boundaries in gshard.
-constexpr Range shard_range(std::int64_t extent, std::int64_t parts, std::int64_t index) {
+GSHARD_FUNCTION constexpr Range shard_range(std::int64_t extent, std::int64_t parts, std::int64_t index) {
   std::int64_t const block = (extent + parts - 1) / parts;
-  return {std::min(extent, index * block), std::min(extent, (index + 1) * block)};
+  std::int64_t const begin = index * block;
+  std::int64_t const end = begin + block;
+  return {begin < extent ? begin : extent, end < extent ? end : extent};
 }
 
 }  // namespace gshard

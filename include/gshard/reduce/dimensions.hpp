@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <gshard/core/fixed_string.hpp>
+#include <gshard/expr/expression.hpp>
+#include <gshard/reduce/kernels/loops.hpp>
+#include <gshard/tensor/sharded_tensor.hpp>
+
+namespace gshard {
+
+namespace error {
+
+template <int Dimension, int Rank>
+struct NoSuchDimension {
+  static_assert(always_false<std::integral_constant<int, Dimension>>,
+                "gshard: the operation names a dimension that the tensor does not have; dimensions count from 0, and from -1, the last one, downwards");
+};
+
+template <int Dimension, int Rank>
+struct DimensionNamedTwice {
+  static_assert(always_false<std::integral_constant<int, Dimension>>, "gshard: a reduction names a dimension twice; name each one once");
+};
+
+}  // namespace error
+
+namespace detail {
+
+/// The dimensions that an operation on tensors like `Tensor` reduces, negative ones counted from the end.
+template <AnyTensor Tensor, int... Given>
+struct Dimensions {
+  static consteval ReducedDimensions checked() {
+    ReducedDimensions reduced;
+    for (int d = 0; d < Tensor::rank; ++d) reduced.push_back(false);
+    auto mark = [&]<int Dimension>(std::integral_constant<int, Dimension>) {
+      constexpr int d = Dimension < 0 ? Dimension + Tensor::rank : Dimension;
+      if constexpr (d < 0 || d >= Tensor::rank) {
+        (void)sizeof(error::NoSuchDimension<Dimension, Tensor::rank>);
+      } else {
+        if constexpr ((0 + ... + ((Given < 0 ? Given + Tensor::rank : Given) == d ? 1 : 0)) > 1) (void)sizeof(error::DimensionNamedTwice<d, Tensor::rank>);
+        reduced[d] = true;
+      }
+    };
+    (mark(std::integral_constant<int, Given>{}), ...);
+    return reduced;
+  }
+  static constexpr ReducedDimensions reduced = checked();
+
+  /// The layout of the dimensions that are kept: as the tensor's, on the same axes.
+  static consteval Layout kept_layout() {
+    Layout layout;
+    layout.partial = Tensor::layout.partial;
+    for (int d = 0; d < Tensor::rank; ++d)
+      if (!reduced[d]) layout.dimensions.push_back(Tensor::layout.dimensions[d]);
+    return layout;
+  }
+  static constexpr Layout kept = kept_layout();
+
+  /// The axes that split the reduced dimensions.
+  static constexpr AxisSet axes = Tensor::layout.split() - kept.split();
+
+  /// The reduction as the subscripts of an einsum of one operand, "abc->b".
+  static consteval FixedString spelled() {
+    FixedString text{""};
+    int length = 0;
+    for (int d = 0; d < Tensor::rank; ++d) text.text[length++] = static_cast<char>('a' + d);
+    text.text[length++] = '-';
+    text.text[length++] = '>';
+    for (int d = 0; d < Tensor::rank; ++d)
+      if (!reduced[d]) text.text[length++] = static_cast<char>('a' + d);
+    return text;
+  }
+
+  static Extents kept_extents(Extents const& extents) {
+    Extents result;
+    for (int d = 0; d < Tensor::rank; ++d)
+      if (!reduced[d]) result.push_back(extents[d]);
+    return result;
+  }
+
+  /// The number of elements that one result is made of.
+  static std::int64_t count(Extents const& extents) {
+    std::int64_t result = 1;
+    for (int d = 0; d < Tensor::rank; ++d)
+      if (reduced[d]) result *= extents[d];
+    return result;
+  }
+
+  /// The type of results of type `T`, held as the kept dimensions are.
+  template <class T>
+  using Rows = ShardedTensor<typename Tensor::mesh_type, spec_of<typename Tensor::mesh_type, kept>, T, typename Tensor::memory_space>;
+};
+
+/// Refuses what is not linear in an unreduced sum.
+template <class Ready>
+consteval void refuse_partial() {
+  if constexpr (!FirstTensor<Ready>::layout.partial.empty()) (void)sizeof(error::NonlinearOfPartialSum<Ready, FirstTensor<Ready>>);
+}
+
+}  // namespace detail
+}  // namespace gshard

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include <Kokkos_Core.hpp>
+
+#include <gshard/core/launch.hpp>
+#include <gshard/core/rows.hpp>
+#include <gshard/reduce/kernels/loops.hpp>
+
+namespace gshard::detail {
+
+/// Host: some runs of elements next to each other, or a piece of a long one.
+template <class Body>
+struct SpreadRuns {
+  Body body;
+  LoopNest<2> outer;
+  std::int64_t width;
+  bool kept;  ///< whether the row steps with the position inside a run
+  std::int64_t runs;
+  std::int64_t pieces;
+  std::int64_t runs_per_item;
+
+  static SpreadRuns make(Body const& body, LoopNest<2> loops) {
+    int const inner = loops.rank - 1;
+    std::int64_t const width = loops.extents[inner];
+    bool const kept = loops.strides[inner][1] != 0;
+    loops.erase(inner);
+    constexpr std::int64_t granule = 1 << 12;
+    return {body, loops, width, kept, loops.count(), (width + granule - 1) / granule, std::max<std::int64_t>(1, granule / width)};
+  }
+
+  std::int64_t items() const { return (runs + runs_per_item - 1) / runs_per_item * pieces; }
+
+  void operator()(std::int64_t item) const {
+    std::int64_t const first = item / pieces * runs_per_item;
+    std::int64_t const last = std::min(runs, first + runs_per_item);
+    Range const range = shard_range(width, pieces, item % pieces);
+    Body const each = body;
+    LoopCursor<2> cursor(outer, first);
+    for (std::int64_t run = first; run < last; ++run, cursor.advance(outer)) {
+      std::int64_t const position = cursor.offsets[0] + range.begin;
+      std::int64_t const row = cursor.offsets[1];
+      if (kept)
+        ThreadLanes::each(range.size(), [=](std::int64_t j) { each(position + j, row + range.begin + j); });
+      else
+        ThreadLanes::each(range.size(), [=](std::int64_t j) { each(position + j, row); });
+    }
+  }
+};
+
+/// Device: an element for each thread.
+template <class Body>
+struct SpreadElements {
+  Body body;
+  LoopNest<2> loops;
+
+  KOKKOS_FUNCTION void operator()(std::int64_t iteration) const {
+    std::int64_t offsets[2];
+    loops.offsets_of(iteration, offsets);
+    body(offsets[0], offsets[1]);
+  }
+};
+
+/// Calls body(position, row) for each element of a packed block, with its position in the block and that of its row in the result of a reduction.
+template <class MemorySpace, class Body>
+void spread(char const* label, Extents const& extents, ReducedDimensions const& reduced, Body const& body) {
+  if (product(extents) == 0) return;
+  LoopNest<2> const loops = row_loops(extents, packed_strides(extents), reduced);
+  if constexpr (runs_on_host<MemorySpace>) {
+    auto const kernel = SpreadRuns<Body>::make(body, loops);
+    launch<MemorySpace>(label, kernel.items(), product(extents) <= small_row, kernel);
+  } else {
+    launch<MemorySpace>(label, loops.count(), SpreadElements<Body>{body, loops});
+  }
+}
+
+}  // namespace gshard::detail

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include <Kokkos_Core.hpp>
+#include <Kokkos_Profiling_ScopedRegion.hpp>
+
+#include <gshard/comm/all_reduce.hpp>
+#include <gshard/einsum/einsum.hpp>
+#include <gshard/expr/functions.hpp>
+#include <gshard/reduce/dimensions.hpp>
+#include <gshard/reduce/kernels/fold.hpp>
+#include <gshard/reduce/rules.hpp>
+
+namespace gshard {
+
+namespace detail {
+
+/// Where a reduced value goes, in its own type, times a factor.
+template <class T, class Accumulator>
+struct StoreResult {
+  T* data;
+  Accumulator factor;
+  KOKKOS_FORCEINLINE_FUNCTION void operator()(std::int64_t row, Accumulator const& value) const { data[row] = static_cast<T>(value * factor); }
+};
+
+/// Reduces the part `wanted` of the block that this rank holds of an expression into `result`, whose rows lie packed.
+template <class Operation, class Dimensions, class Ready, class T>
+void reduce_block(Ready const& ready, Block const& wanted, double factor, T* result) {
+  using Space = typename FirstTensor<Ready>::memory_space;
+  using Rule = RuleOf<Operation, ValueOf<Ready>>;
+  using Accumulator = typename Rule::accumulator;
+  auto const& first = first_tensor(ready);
+  StoreResult<T, Accumulator> store{result, static_cast<Accumulator>(factor)};
+  Extents const rows = Dimensions::kept_extents(wanted.extents);
+  if (product(wanted.extents) == 0) {
+    fill_elements<Space>(result, product(rows), static_cast<T>(Rule::identity() * store.factor));
+    return;
+  }
+  Extents const strides = packed_strides(first.local_extents());
+  auto const kernel = kernel_of(ready);
+  ElementTerm<Operation, Accumulator, std::remove_const_t<decltype(kernel)>> term{kernel};
+  for (int d = 0; d < strides.size(); ++d) term.begin += (wanted.offsets[d] - first.block().offsets[d]) * strides[d];
+  fold<Space, Rule>("gshard::reduce", first.mesh().memory(), fold_loops(wanted.extents, strides, Dimensions::reduced), term, store);
+}
+
+}  // namespace detail
+
+/// A reduction that waits to be told how its result is to be held: assign it to a tensor type, or `shard<Spec>(...)` it, and the declared spec is the
+/// annotation; `eval(...)` it, or give it to an operation, and the kept dimensions stay on their axes.
+///
+/// It runs as one pass over the operand, which may be a pointwise expression. Sums (and means, and norms) then communicate as the einsum of one operand that
+/// they are, `plan_of<"ab->b", Operand, Result>` for `sum<0>` of a matrix: an all-reduce over the axes that split the reduced dimensions, a reduce-scatter
+/// where the result is split over these axes, nothing where it is declared partial. A maximum or minimum is one all-reduce over these axes, and then what the
+/// declared result needs.
+template <class Operation, class Ready, int... Given>
+class Reduction {
+  using First = detail::FirstTensor<Ready>;
+  using Value = typename Operation::template result<typename detail::StoredType<Ready>::type>;
+
+ public:
+  static constexpr bool is_deferred = true;
+
+  /// The operand, as which the reduction is planned.
+  using Operand = ShardedTensor<typename First::mesh_type, typename First::spec_type, Value, typename First::memory_space>;
+  using Dimensions = detail::Dimensions<Operand, Given...>;
+
+  explicit Reduction(Ready const& ready) : ready_(ready) {
+    if constexpr (!Operation::is_linear) detail::refuse_partial<Ready>();
+  }
+
+  auto eval() const { return run<void>(); }
+
+  /// The result as `Spec` says.
+  template <class Spec>
+  auto eval_as() const {
+    return run<with_spec<Operand, Spec>>();
+  }
+
+  template <class Spec>
+  operator ShardedTensor<typename First::mesh_type, Spec, Value, typename First::memory_space>() const {
+    return eval_as<Spec>();
+  }
+
+ private:
+  template <class Result>
+  auto run() const {
+    using Plan = detail::Planned<Dimensions::spelled(), Result, Operand>;
+    if constexpr (Plan::is_refused) return std::conditional_t<std::is_void_v<Result>, Operand, Result>{};
+    else return finished(reduced<Plan>());
+  }
+
+  template <class Plan>
+  auto reduced() const {
+    Kokkos::Profiling::ScopedRegion const region("gshard::reduce");
+    using Result = spec_of<typename Operand::mesh_type, Plan::plan.result>;
+    if constexpr (Operation::kind == comm::Reduction::sum) {
+      return reshard<Result>(block_results<with_layout<Operand, Plan::plan.produced>, Plan>());
+    } else {
+      using Chosen = ShardedTensor<typename Operand::mesh_type, typename with_layout<Operand, detail::without_partial(Plan::plan.produced)>::spec_type,
+                                   detail::Computed<Value>, typename Operand::memory_space>;
+      Chosen chosen = block_results<Chosen, Plan>();
+      detail::fence<typename Operand::memory_space>("gshard::reduce: what is sent is computed");
+      comm::all_reduce(chosen.mesh().state().group(Plan::plan.produced.partial), chosen.data(), chosen.local_size(), Operation::kind);
+      if constexpr (detail::is_rounded<Value>) {
+        with_spec<Operand, typename Chosen::spec_type> rounded(uninitialized, chosen.mesh(), chosen.extents());
+        assign(rounded, chosen);
+        return reshard<Result>(std::move(rounded));
+      } else {
+        return reshard<Result>(std::move(chosen));
+      }
+    }
+  }
+
+  /// What this rank's block gives, before anything is sent.
+  template <AnyTensor Produced, class Plan>
+  Produced block_results() const {
+    auto const& first = detail::first_tensor(ready_);
+    detail::MeshState const& mesh = first.mesh().state();
+    Produced produced(uninitialized, first.mesh(), Dimensions::kept_extents(first.extents()));
+    double const factor = Operation::averages ? 1 / static_cast<double>(Dimensions::count(first.extents())) : 1;
+    detail::reduce_block<Operation, Dimensions>(ready_, detail::block_of(Plan::plan.operands[0], first.extents(), mesh, mesh.coordinates()), factor,
+                                                produced.data());
+    return produced;
+  }
+
+  template <AnyTensor Tensor>
+  static Tensor finished(Tensor const& result) {
+    if constexpr (Operation::takes_root) assign(result, sqrt(result));
+    return result;
+  }
+
+  Ready ready_;
+};
+
+namespace detail {
+
+template <class Operation, int... Given, class Operand>
+auto reduction_of(Operand const& x) {
+  auto const ready = prepared(x);
+  return Reduction<Operation, std::remove_const_t<decltype(ready)>, Given...>(ready);
+}
+
+}  // namespace detail
+
+/// The sum over dimensions, as in `sum<0, 2>(x)`; -1 is the last. 0 where there is nothing to add. Of an unreduced sum too. Floating point is added up in
+/// double on each rank. Communicates as Reduction says.
+template <int First, int... Rest, Expression Operand>
+auto sum(Operand const& x) {
+  return detail::reduction_of<detail::Summing, First, Rest...>(x);
+}
+
+/// The mean over dimensions, by their global extents, however unevenly the ranks hold them; NaN where there are no elements. Of integers it is double.
+/// Communicates as Reduction says.
+template <int First, int... Rest, Expression Operand>
+auto mean(Operand const& x) {
+  return detail::reduction_of<detail::Averaging, First, Rest...>(x);
+}
+
+/// The largest element over dimensions; of none, minus infinity, or the lowest integer. NaN is passed over. Communicates as Reduction says.
+template <int First, int... Rest, Expression Operand>
+auto maximum(Operand const& x) {
+  return detail::reduction_of<detail::Choosing<comm::Reduction::maximum>, First, Rest...>(x);
+}
+
+/// The smallest element over dimensions; of none, infinity, or the highest integer. NaN is passed over. Communicates as Reduction says.
+template <int First, int... Rest, Expression Operand>
+auto minimum(Operand const& x) {
+  return detail::reduction_of<detail::Choosing<comm::Reduction::minimum>, First, Rest...>(x);
+}
+
+/// The Euclidean norm over dimensions; 0 of none. Of integers it is double. Communicates as Reduction says.
+template <int First, int... Rest, Expression Operand>
+auto norm(Operand const& x) {
+  return detail::reduction_of<detail::Norming, First, Rest...>(x);
+}
+
+/// A reduction with its result declared by a spec: the paper's annotation on the spot.
+template <class Spec, class Operation, class Ready, int... Given>
+auto shard(Reduction<Operation, Ready, Given...> const& reduction) {
+  return reduction.template eval_as<Spec>();
+}
+
+/// Sets the elements of `y`, whose spec is the annotation, to the reduction.
+template <AnyTensor Result, class Operation, class Ready, int... Given>
+void assign(Result const& y, Reduction<Operation, Ready, Given...> const& reduction) {
+  assign(y, shard<typename Result::spec_type>(reduction));
+}
+
+/// Adds the reduction to the elements of `y`, whose spec is the annotation.
+template <AnyTensor Result, class Operation, class Ready, int... Given>
+Result const& operator+=(Result const& y, Reduction<Operation, Ready, Given...> const& reduction) {
+  return y += shard<typename Result::spec_type>(reduction);
+}
+
+template <AnyTensor Result, class Operation, class Ready, int... Given>
+Result const& operator-=(Result const& y, Reduction<Operation, Ready, Given...> const& reduction) {
+  return y -= shard<typename Result::spec_type>(reduction);
+}
+
+}  // namespace gshard

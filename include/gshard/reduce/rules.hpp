@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include <Kokkos_Core.hpp>
+
+#include <gshard/comm/message.hpp>
+
+// What reductions do with elements. A rule combines accumulators; an operation says which rule it takes, what it makes of an element before, and of which
+// type its results are.
+
+namespace gshard::detail {
+
+/// Below all others, or above them.
+template <class T>
+KOKKOS_FORCEINLINE_FUNCTION constexpr T lowest_of() {
+  if constexpr (std::is_integral_v<T>) return Kokkos::Experimental::finite_min_v<T>;
+  else return -Kokkos::Experimental::infinity_v<T>;
+}
+template <class T>
+KOKKOS_FORCEINLINE_FUNCTION constexpr T highest_of() {
+  if constexpr (std::is_integral_v<T>) return Kokkos::Experimental::finite_max_v<T>;
+  else return Kokkos::Experimental::infinity_v<T>;
+}
+
+/// Adds, or takes the larger or the smaller; passes over NaN in the latter two.
+template <comm::Reduction Kind, class Accumulator>
+struct Combining {
+  using accumulator = Accumulator;
+
+  KOKKOS_FORCEINLINE_FUNCTION static constexpr Accumulator identity() {
+    if constexpr (Kind == comm::Reduction::sum) return Accumulator(0);
+    else if constexpr (Kind == comm::Reduction::maximum) return lowest_of<Accumulator>();
+    else return highest_of<Accumulator>();
+  }
+
+  KOKKOS_FORCEINLINE_FUNCTION static constexpr void combine(Accumulator& into, Accumulator value) {
+    Accumulator const so_far = into;  // a second name: otherwise compilers make a branch of the choice
+    if constexpr (Kind == comm::Reduction::sum) into = so_far + value;
+    else if constexpr (Kind == comm::Reduction::maximum) into = value > so_far ? value : so_far;
+    else into = value < so_far ? value : so_far;
+  }
+};
+
+/// What sums of T are kept in: double, or T itself where it is an integer.
+template <class T>
+using SumOf = std::conditional_t<std::is_integral_v<T>, T, double>;
+
+template <class T>
+using Fractional = std::conditional_t<std::is_integral_v<T>, double, T>;
+
+struct Summing {
+  static constexpr bool is_linear = true;
+  static constexpr bool averages = false;    ///< whether sums are divided by the number of elements
+  static constexpr bool takes_root = false;  ///< whether the square root of the reduced value is the result
+  static constexpr comm::Reduction kind = comm::Reduction::sum;
+  template <class T>
+  using result = T;
+  template <class T>
+  using accumulator = SumOf<T>;
+
+  template <class Accumulator>
+  KOKKOS_FORCEINLINE_FUNCTION static Accumulator term(Accumulator element) { return element; }
+};
+
+struct Averaging : Summing {
+  static constexpr bool averages = true;
+  template <class T>
+  using result = Fractional<T>;
+  template <class T>
+  using accumulator = double;
+};
+
+struct Norming : Averaging {
+  static constexpr bool is_linear = false;
+  static constexpr bool averages = false;
+  static constexpr bool takes_root = true;
+
+  template <class Accumulator>
+  KOKKOS_FORCEINLINE_FUNCTION static Accumulator term(Accumulator element) { return element * element; }
+};
+
+template <comm::Reduction Kind>
+struct Choosing : Summing {
+  static constexpr bool is_linear = false;
+  static constexpr comm::Reduction kind = Kind;
+  template <class T>
+  using accumulator = T;
+};
+
+/// The rule of an operation on elements T.
+template <class Operation, class T>
+using RuleOf = Combining<Operation::kind, typename Operation::template accumulator<T>>;
+
+/// What an operation makes of the elements of an expression, from the position `begin` on.
+template <class Operation, class Accumulator, class Kernel>
+struct ElementTerm {
+  Kernel kernel;
+  std::int64_t begin = 0;
+  KOKKOS_FORCEINLINE_FUNCTION Accumulator operator()(std::int64_t position, std::int64_t, std::int64_t) const {
+    return Operation::term(static_cast<Accumulator>(kernel(begin + position)));
+  }
+};
+
+}  // namespace gshard::detail
