@@ -9,6 +9,7 @@
 #include <gshard/cost.hpp>
 #include <gshard/einsum.hpp>
 #include <gshard/expr.hpp>
+#include <gshard/index.hpp>
 #include <gshard/mesh.hpp>
 #include <gshard/nn.hpp>
 #include <gshard/optim.hpp>

@@ -24,6 +24,8 @@ class Tape;
 template <AnyTensor Tensor>
 class GradientSlot {
  public:
+  using tensor_type = Tensor;
+
   GradientSlot(Tape& tape, int node) : tape_(&tape), node_(node) {}
 
   /// Adds to the gradient.

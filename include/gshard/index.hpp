@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Elements by index: slices, padding, concatenation and other rearrangements, reshapes, gathers and scatters, sorting.
+
+#include <gshard/index/rearrange.hpp>

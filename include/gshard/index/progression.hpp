@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include <gshard/core/static_vector.hpp>
+#include <gshard/tensor/shard_range.hpp>
+
+namespace gshard::detail {
+
+/// Where elements of one dimension go: `count` of them, from the indices `from`, `from + from_step`, ... to the indices `to`, `to + to_step`, ...
+/// `from_step` may be negative, `to_step` is not.
+struct Progression {
+  std::int64_t count = 0;
+  std::int64_t from = 0;
+  std::int64_t from_step = 1;
+  std::int64_t to = 0;
+  std::int64_t to_step = 1;
+
+  friend constexpr bool operator==(Progression const&, Progression const&) = default;
+};
+
+/// One progression for each dimension: an affine map of boxes.
+using Progressions = StaticVector<Progression, max_rank>;
+
+constexpr std::int64_t floor_divide(std::int64_t numerator, std::int64_t denominator) {
+  std::int64_t const quotient = numerator / denominator;
+  return quotient - ((numerator % denominator != 0) && ((numerator < 0) != (denominator < 0)) ? 1 : 0);
+}
+
+/// The positions i below `count` for which begin + i step lies in `range`.
+constexpr Range positions_in(Range range, std::int64_t count, std::int64_t begin, std::int64_t step) {
+  std::int64_t const low = step > 0 ? range.begin : range.end - 1;
+  std::int64_t const high = step > 0 ? range.end - 1 : range.begin;
+  Range const inside{-floor_divide(begin - low, step), floor_divide(high - begin, step) + 1};
+  return intersection(inside, {0, count});
+}
+
+/// The part of a progression that leads from the indices `from` to the indices `to`.
+constexpr Progression restricted(Progression const& whole, Range from, Range to) {
+  Range const part = intersection(positions_in(from, whole.count, whole.from, whole.from_step), positions_in(to, whole.count, whole.to, whole.to_step));
+  return {part.size(), whole.from + part.begin * whole.from_step, whole.from_step, whole.to + part.begin * whole.to_step, whole.to_step};
+}
+
+/// The same elements on their way back; from the last one on where the way there was backwards.
+constexpr Progression transposed(Progression const& way) {
+  if (way.from_step > 0) return {way.count, way.to, way.to_step, way.from, way.from_step};
+  return {way.count, way.to + (way.count - 1) * way.to_step, -way.to_step, way.from + (way.count - 1) * way.from_step, -way.from_step};
+}
+
+constexpr std::int64_t count_of(Progressions const& map) {
+  std::int64_t count = 1;
+  for (Progression const& dimension : map) count *= dimension.count;
+  return count;
+}
+
+}  // namespace gshard::detail
