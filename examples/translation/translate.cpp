@@ -37,10 +37,10 @@ struct Hypotheses {
   }
 
   /// Appends to each sentence that goes on the word chosen at its last place.
-  void append(std::vector<int> const& chosen) {
+  void append(std::vector<std::int64_t> const& chosen) {
     for (std::size_t i = 0; i < words.size(); ++i) {
       if (ended[i]) continue;
-      std::int32_t const word = chosen[i * static_cast<std::size_t>(length) + words[i].size() - 1];
+      auto const word = static_cast<std::int32_t>(chosen[i * static_cast<std::size_t>(length) + words[i].size() - 1]);
       if (word == end_id) ended[i] = true;
       else words[i].push_back(word);
     }
@@ -60,7 +60,7 @@ std::vector<std::vector<std::int32_t>> translate(Grid const& grid, Model& model,
     // Every rank holds all hypotheses and so takes the same number of steps, however early its own sentences end.
     while (!hypotheses.all_ended() && hypotheses.length < longest) {
       auto const states = model.decode(memory, source, hypotheses.on_grid(grid));
-      hypotheses.append(gshard::to_vector(gshard::nn::argmax(model.logits(states))));
+      hypotheses.append(gshard::to_vector(gshard::argmax<-1>(model.logits(states))));
     }
     for (std::size_t i = 0; i < hypotheses.words.size(); ++i)
       if (batch.pairs[i] >= 0) outputs[static_cast<std::size_t>(batch.pairs[i])] = {hypotheses.words[i].begin() + 1, hypotheses.words[i].end()};

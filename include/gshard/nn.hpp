@@ -3,7 +3,6 @@
 
 // Layers, the Mixture-of-Experts layer among them.
 
-#include <gshard/nn/argmax.hpp>
 #include <gshard/nn/attention.hpp>
 #include <gshard/nn/cross_entropy.hpp>
 #include <gshard/nn/embedding.hpp>

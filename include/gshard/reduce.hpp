@@ -3,5 +3,7 @@
 
 // Reductions over dimensions, split or not.
 
+#include <gshard/reduce/argmax.hpp>
+#include <gshard/reduce/cumulative_sum.hpp>
 #include <gshard/reduce/reduction.hpp>
 #include <gshard/reduce/total.hpp>

@@ -101,6 +101,40 @@ TEST_CASE("all_reduce: sum, maximum, minimum") {
   });
 }
 
+namespace {
+
+/// A number and where it comes from, combined to the larger one, and of equals to the first.
+struct Found {
+  double value;
+  std::int64_t from;
+};
+struct LargerFound {
+  static void combine(Found& into, Found const& other) {
+    if (other.value > into.value || (other.value == into.value && other.from < into.from)) into = other;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("all_reduce_by: pairs, by a rule of one's own") {
+  on_groups([](Group const& group) {
+    for (std::int64_t limit : limits)
+      for (std::int64_t count : {0, 1, 7}) {
+        std::vector<Found> found;
+        // Two ranks have the largest number of each element, where there are as many.
+        for (std::int64_t i = 0; i < count; ++i) found.push_back({(group.rank + i) % group.size >= group.size - 2 ? 5.0 : 1.0 + group.rank % 2, group.rank});
+        comm::all_reduce_by<LargerFound>(group, found.data(), count, limit);
+        for (std::int64_t i = 0; i < count; ++i) {
+          std::int64_t first = 0;
+          while ((first + i) % group.size < group.size - 2) ++first;
+          CHECK(found[static_cast<std::size_t>(i)].value == 5);
+          CHECK(found[static_cast<std::size_t>(i)].from == first);
+        }
+        CHECK(static_cast<std::int64_t>(found.size()) == count);
+      }
+  });
+}
+
 TEST_CASE("all_gather") {
   on_groups([](Group const& group) {
     for (Counts const& counts : counts_of(group.size))

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <limits>
 
-#include <gshard/nn/argmax.hpp>
 #include <gshard/nn/attention.hpp>
 #include <gshard/nn/cross_entropy.hpp>
 #include <gshard/nn/embedding.hpp>
@@ -118,20 +117,6 @@ TEST_CASE("softmax over the last dimension") {
     check_operation<typename T::template Real<_>>(
         grid, {smooth_values({groups, 3, 4}, 1)}, [](auto const& x) { return nn::softmax(x); },
         [](std::vector<Dense> const& in) { return by_rows(in[0].values, 4, [](double const* x, double* y) { softmax_row(x, y, 4); }); });
-  });
-}
-
-TEST_CASE("argmax: the first of the largest") {
-  on_all_tokens([]<class T>(Grid const& grid, T, std::int64_t groups) {
-    Dense x{{groups, 2, 3}, {}};
-    Values right;
-    Values const rows[] = {{1, 3, 2}, {5, 5, 1}, {0, 0, 0}, {-3, -1, -1}, {-4, -5, -6}};
-    double const largest[] = {1, 0, 0, 1, 0};
-    for (std::int64_t row = 0; row < 2 * groups; ++row) {
-      x.values.insert(x.values.end(), rows[row % 5].begin(), rows[row % 5].end());
-      right.push_back(largest[row % 5]);
-    }
-    CHECK(difference(nn::argmax(tensor_of<typename T::template Real<_>>(grid, x)), right) == "");
   });
 }
 

@@ -47,6 +47,9 @@ struct Dimensions {
   }
   static constexpr ReducedDimensions reduced = checked();
 
+  /// The first dimension that is reduced: the only one, where one was named.
+  static constexpr int only = reduced.find(true);
+
   /// The layout of the dimensions that are kept: as the tensor's, on the same axes.
   static consteval Layout kept_layout() {
     Layout layout;

@@ -211,10 +211,7 @@ void fold(char const* label, MemoryPool& memory, FoldLoops const& loops, Term co
   Scratch<MemorySpace> scratch(memory);
   Accumulator* const totals = scratch.template get<Accumulator>(parts * rows);
   fold_parts<MemorySpace, Rule>(label, loops, parts, term, StoreInRow<Accumulator>{totals});
-  FoldLoops over_parts;
-  over_parts.kept.push_inner(rows, {1});
-  over_parts.reduced.push_inner(parts, {rows});
-  fold_across<MemorySpace, Rule>(label, over_parts, 1, LoadFromRow<Accumulator>{totals}, store);
+  fold_across<MemorySpace, Rule>(label, over_parts(parts, rows), 1, LoadFromRow<Accumulator>{totals}, store);
   fence<MemorySpace>("gshard::fold: the parts' results end here");
 }
 

@@ -48,6 +48,14 @@ constexpr FoldLoops fold_loops(Extents const& extents, ReducedDimensions const& 
   return fold_loops(extents, packed_strides(extents), reduced);
 }
 
+/// The loops of a reduction of what some parts have, (parts, rows).
+constexpr FoldLoops over_parts(std::int64_t parts, std::int64_t rows) {
+  FoldLoops result;
+  result.kept.push_inner(rows, {1});
+  result.reduced.push_inner(parts, {rows});
+  return result;
+}
+
 /// Some of the reduced iterations, where they begin in the block, and the number of the first one where there is one loop only.
 struct FoldPiece {
   LoopNest<1> loops;
