@@ -9,4 +9,6 @@
 #include <gshard/autodiff/reduce.hpp>
 #include <gshard/autodiff/reshape.hpp>
 #include <gshard/autodiff/reshard.hpp>
+#include <gshard/autodiff/sort.hpp>
+#include <gshard/autodiff/take.hpp>
 #include <gshard/autodiff/tape.hpp>

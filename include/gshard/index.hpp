@@ -4,3 +4,6 @@
 // Elements by index: slices, padding, concatenation and other rearrangements, reshapes, gathers and scatters, sorting.
 
 #include <gshard/index/rearrange.hpp>
+#include <gshard/index/reshape.hpp>
+#include <gshard/index/sort.hpp>
+#include <gshard/index/take.hpp>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gshard/autodiff/tape.hpp>
+#include <gshard/index/reshape.hpp>
 #include <gshard/tensor/reshape.hpp>
 
 namespace gshard {
@@ -21,6 +22,15 @@ auto merge_dimensions(Var<Tensor> const& x) {
   auto const result = merge_dimensions<Dimension>(x.value());
   return x.tape().record(result, [slot = x.slot(), outer = x.value().extent(Dimension)](Cotangent<std::remove_const_t<decltype(result)>> const& gradient) {
     slot.add(split_dimension<Dimension>(gradient, outer));
+  });
+}
+
+/// reshape of a recorded tensor; its gradient is reshaped back.
+template <class To, AnyTensor Tensor>
+auto reshape(Var<Tensor> const& x, Extents const& extents) {
+  using Result = with_spec<Tensor, To>;
+  return x.tape().record(reshape<To>(x.value(), extents), [slot = x.slot(), before = x.value().extents()](Cotangent<Result> const& gradient) {
+    slot.add(reshape<typename Cotangent<Tensor>::spec_type>(gradient, before));
   });
 }
 

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <gshard/index/kernels/sort.hpp>
+#include <gshard/index/rearrange.hpp>
+#include <gshard/index/take.hpp>
+
+namespace gshard {
+
+enum class Order { ascending, descending };
+
+/// Some elements of each row, and where they stood.
+template <class Values, AnyTensor Indices>
+struct Ranked {
+  Values values;
+  Indices indices;
+};
+
+namespace error {
+
+template <int Dimension, class Tensor>
+struct SortAlongSplit {
+  static_assert(always_false<Tensor>, "gshard: sorting works along a dimension that no axis splits; reshard the tensor so that it is `_`");
+};
+
+template <class Tensor>
+struct SortOfPartial {
+  static_assert(always_false<Tensor>, "gshard: the order of an unreduced sum is not that of its parts; reduce it first, by reshard to a spec without partial");
+};
+
+}  // namespace error
+
+namespace detail {
+
+template <int Dimension, AnyTensor Tensor>
+consteval bool check_sorted() {
+  constexpr bool whole = axes_along<Tensor, Dimension>().empty();
+  if constexpr (!whole) (void)sizeof(error::SortAlongSplit<Dimension, Tensor>);
+  if constexpr (!Tensor::layout.partial.empty()) (void)sizeof(error::SortOfPartial<Tensor>);
+  return whole && Tensor::layout.partial.empty();
+}
+
+template <AnyTensor Tensor>
+using PlacesOf = ShardedTensor<typename Tensor::mesh_type, typename Rearranged<Tensor>::spec_type, int, typename Tensor::memory_space>;
+
+template <int Dimension, AnyTensor Tensor>
+PlacesOf<Tensor> sorted_places(Tensor const& x, Order order) {
+  using Space = typename Tensor::memory_space;
+  PlacesOf<Tensor> const places(uninitialized, x.mesh(), x.extents());
+  Scratch<Space> scratch(x.mesh().memory());
+  SlicesOf const rows(x.local_extents(), Dimension);
+  launch<Space>("gshard::sort", rows.outer * rows.inner,
+                SortRows<typename Tensor::value_type>{x.data(), places.data(), scratch.template get<int>(x.local_size()), rows.extent, rows.inner,
+                                                      order == Order::descending});
+  fence<Space>("gshard::sort: temporaries end here");
+  return places;
+}
+
+/// The elements of x at the places `indices` of each row.
+template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
+Rearranged<Tensor> take_along(Tensor const& x, Indices const& indices) {
+  Rearranged<Tensor> const result(uninitialized, x.mesh(), indices.extents());
+  SlicesOf const rows(x.local_extents(), Dimension);
+  launch<typename Tensor::memory_space>(
+      "gshard::take_along", result.local_size(),
+      TakeAlongRows<typename Tensor::value_type>{x.data(), indices.data(), result.data(), rows.extent, indices.local_extent(Dimension), rows.inner});
+  return result;
+}
+
+/// The transpose of take_along, of places that differ.
+template <int Dimension, AnyTensor Tensor, AnyTensor Gradient, AnyTensor Indices>
+Tensor put_along(Gradient const& gradient, Indices const& indices, Extents const& extents) {
+  Tensor const result(gradient.mesh(), extents);
+  SlicesOf const rows(result.local_extents(), Dimension);
+  launch<typename Tensor::memory_space>(
+      "gshard::put_along", gradient.local_size(),
+      PutAlongRows<typename Tensor::value_type>{gradient.data(), indices.data(), result.data(), rows.extent, indices.local_extent(Dimension), rows.inner});
+  return result;
+}
+
+}  // namespace detail
+
+// Along a dimension that no axis splits. Local. Equal elements keep their order: the lowest index goes first.
+
+/// The places of the elements of each row along `Dimension`, in the order of the elements.
+template <int Dimension, AnyTensor Tensor>
+auto argsort(Tensor const& x, Order order = Order::ascending) {
+  [[maybe_unused]] constexpr bool is_fine = detail::check_sorted<Dimension, Tensor>();
+  return detail::sorted_places<Dimension>(x, order);
+}
+
+/// The elements of each row along `Dimension`, in order.
+template <int Dimension, AnyTensor Tensor>
+auto sort(Tensor const& x, Order order = Order::ascending) {
+  return detail::take_along<Dimension>(x, argsort<Dimension>(x, order));
+}
+
+/// The `count` largest elements of each row along `Dimension`, the largest first, and their places. Throws ExtentError where a row has fewer.
+template <int Dimension, AnyTensor Tensor>
+auto top_k(Tensor const& x, std::int64_t count) {
+  auto const all = argsort<Dimension>(x, Order::descending);
+  if (count < 0 || count > x.extent(Dimension))
+    throw ExtentError(detail::text("top_k: dimension ", Dimension, " of '", x.name(), "' ", detail::text_of(x.extents()), " has no ", count, " elements"));
+  auto const places = slice<Dimension>(all, 0, count);
+  return Ranked<detail::Rearranged<Tensor>, std::remove_const_t<decltype(places)>>{detail::take_along<Dimension>(x, places), places};
+}
+
+}  // namespace gshard

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include <gshard/expr/expression.hpp>
+#include <gshard/expr/functions.hpp>
+#include <gshard/index/kernels/take.hpp>
+#include <gshard/index/rearrange.hpp>
+#include <gshard/reshard/reshard.hpp>
+
+namespace gshard {
+
+namespace error {
+
+template <class Indices>
+struct IndicesType {
+  static_assert(always_false<Indices>, "gshard: indices are a tensor of int with one dimension, on the mesh of the tensor that they index; make them so");
+};
+
+template <int Dimension, class Tensor, class Indices>
+struct IndicesShareAxis {
+  static_assert(always_false<Tensor>,
+                "gshard: an axis that splits the indices also splits the tensor, so that no rank would have both; split the indices over other axes, or reshard one of them");
+};
+
+template <int Dimension, class Tensor, class Updates>
+struct UpdatesHeldOtherwise {
+  static_assert(always_false<Tensor>,
+                "gshard: the updates of scatter_add are held as the tensor is, but along the indexed dimension, where they are held as the indices are; reshard them so");
+};
+
+}  // namespace error
+
+namespace detail {
+
+/// The elements before, along and behind a dimension of a block.
+struct SlicesOf {
+  std::int64_t outer = 1;
+  std::int64_t extent = 1;
+  std::int64_t inner = 1;
+
+  SlicesOf(Extents const& block, int dimension) : extent(block[dimension]) {
+    for (int d = 0; d < dimension; ++d) outer *= block[d];
+    for (int d = dimension + 1; d < block.size(); ++d) inner *= block[d];
+  }
+  std::int64_t pieces() const { return std::max<std::int64_t>(1, (inner + slice_piece - 1) / slice_piece); }
+};
+
+template <int Dimension>
+constexpr Layout layout_of_taken(Layout layout, Layout const& indices) {
+  layout.partial |= set_of(layout.dimensions[Dimension]);
+  layout.dimensions[Dimension] = indices.dimensions[0];
+  return layout;
+}
+
+/// What scatter adds to, from what each rank has of the updates: an unreduced sum over the axes that split the indices.
+template <int Dimension>
+constexpr Layout layout_of_scattered(Layout layout, Layout const& indices) {
+  layout.partial |= set_of(indices.dimensions[0]);
+  return layout;
+}
+
+template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
+consteval bool check_indices() {
+  (void)axes_along<Tensor, Dimension>();
+  if constexpr (Indices::rank != 1 || !std::is_same_v<typename Indices::value_type, int> || !Indices::layout.partial.empty() ||
+                !std::is_same_v<typename Indices::mesh_type, typename Tensor::mesh_type>) {
+    (void)sizeof(error::IndicesType<Indices>);
+    return false;
+  } else {
+    constexpr AxisSet shared = Indices::layout.split() & (Tensor::layout.split() | Tensor::layout.partial);
+    if constexpr (!shared.empty()) (void)sizeof(error::IndicesShareAxis<Dimension, Tensor, Indices>);
+    return shared.empty();
+  }
+}
+
+template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
+using Taken = with_layout<Tensor, layout_of_taken<Dimension>(Tensor::layout, Indices::layout)>;
+
+/// Slices of x by index: each rank those that it holds.
+template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
+Taken<Dimension, Tensor, Indices> take_held(Tensor const& x, Indices const& indices) {
+  using T = typename Tensor::value_type;
+  using Space = typename Tensor::memory_space;
+  Extents extents = x.extents();
+  extents[Dimension] = indices.extent(0);
+  Taken<Dimension, Tensor, Indices> const result(uninitialized, x.mesh(), extents);
+  SlicesOf const slices(x.local_extents(), Dimension);
+  std::int64_t const count = indices.local_extent(0);
+  launch<Space>("gshard::take", slices.outer * count * slices.pieces() * (slices.inner > 0 ? 1 : 0),
+                TakeSlices<T>{x.data(), indices.data(), result.data(), x.range(Dimension).begin, slices.extent, count, slices.inner, slices.pieces()});
+  return result;
+}
+
+/// Adds this rank's updates to its block of the result.
+template <int Dimension, AnyTensor Result, AnyTensor Indices, AnyTensor Updates>
+void scatter_held(Result const& result, Indices const& indices, Updates const& updates) {
+  using T = typename Result::value_type;
+  using Space = typename Result::memory_space;
+  SlicesOf const slices(result.local_extents(), Dimension);
+  launch<Space>("gshard::scatter_add", slices.outer * slices.pieces() * (slices.inner > 0 ? 1 : 0),
+                ScatterSlices<T>{updates.data(), indices.data(), result.data(), result.range(Dimension).begin, slices.extent, indices.local_extent(0), slices.inner,
+                                 slices.pieces()});
+}
+
+/// The sum of the updates by index, among zeros, held as `To`: what each rank has is added over the axes that split the indices.
+template <int Dimension, AnyTensor To, AnyTensor Indices, AnyTensor Updates>
+To scattered(Extents const& extents, Indices const& indices, Updates const& updates) {
+  using Part = with_layout<To, layout_of_scattered<Dimension>(To::layout, Indices::layout)>;
+  Part const part(updates.mesh(), extents);
+  scatter_held<Dimension>(part, indices, updates);
+  return reshard<typename To::spec_type>(part);
+}
+
+template <int Dimension, AnyTensor Tensor, AnyTensor Indices, AnyTensor Updates>
+void check_updates(Tensor const& x, Indices const& indices, Updates const& updates) {
+  constexpr Layout held = [] {
+    Layout layout = Tensor::layout;
+    layout.dimensions[Dimension] = Indices::layout.dimensions[0];
+    return layout;
+  }();
+  if constexpr (!(Updates::layout == held)) (void)sizeof(error::UpdatesHeldOtherwise<Dimension, Tensor, Updates>);
+  for (int d = 0; d < Tensor::rank; ++d) {
+    std::int64_t const wanted = d == Dimension ? indices.extent(0) : x.extent(d);
+    if (updates.extent(d) != wanted)
+      throw ExtentError(text("scatter_add along dimension ", Dimension, " of '", x.name(), "' ", text_of(x.extents()), ": the updates have extents ",
+                             text_of(updates.extents()), ", and dimension ", d, " should have ", wanted, "; rank ", x.mesh().rank(), " of mesh (", x.mesh().text(), ")"));
+  }
+}
+
+}  // namespace detail
+
+/// The slices of x at `indices` along `Dimension`: x (.., n, ..) and indices (k) to (.., k, ..), where k is held as the indices are; an index outside [0, n), -1 for
+/// padding say, takes zeros. Local. Where axes split `Dimension`, each rank takes what it holds and the result is an unreduced sum over them: reshard it to what you
+/// need, which is an all-reduce or a reduce-scatter. The axes that split the indices split no dimension of x.
+template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
+auto take(Tensor const& x, Indices const& indices) {
+  if constexpr (detail::check_indices<Dimension, Tensor, Indices>()) return detail::take_held<Dimension>(x, indices);
+  else return x;
+}
+
+/// x (.., n, ..) with slice k of `updates` (.., k, ..) added at indices[k] along `Dimension`: equal indices add up, in the order of k on each rank; those outside [0, n)
+/// are left out. The updates are held as x is, but as the indices are along `Dimension`. Communication: an all-reduce over the axes that split the indices.
+template <int Dimension, AnyTensor Tensor, AnyTensor Indices, AnyTensor Updates>
+Tensor scatter_add(Tensor const& x, Indices const& indices, Updates const& updates) {
+  if constexpr (!detail::check_indices<Dimension, Tensor, Indices>()) return x;
+  detail::check_updates<Dimension>(x, indices, updates);
+  if constexpr (Indices::layout.split().empty()) {
+    Tensor const result = copy(x);
+    detail::scatter_held<Dimension>(result, indices, updates);
+    return result;
+  } else {
+    return eval(x + detail::scattered<Dimension, Tensor>(x.extents(), indices, updates));
+  }
+}
+
+}  // namespace gshard
