@@ -109,6 +109,13 @@ static_assert(step<"ab,bc,cd->ad", T<"x", _>, T<_, _>, T<"x", _>, T<"x", _>>(0, 
 static_assert(step<"ab,bc,cd->ad", T<"x", _>, T<_, _>, T<"x", _>, T<"x", _>>(0, 1).reduce_scatter == 1);
 // Movable operands are gathered as in an einsum of two.
 static_assert(plan_of<"ab,bc,cd->ad", T<"x", _>, Movable<T<"x", _>>, Movable<T<"x", _>>, T<"x", _>>.orders[0].all_gather == 2);
+// Extents that the types fix decide at compile time: one order is left.
+template <std::int64_t A, std::int64_t B, std::int64_t C, std::int64_t D>
+constexpr auto const& fixed = plan_of<"ab,bc,cd->ad", T<extent("x", A), extent(B)>, T<_, extent(C)>, T<extent(C), extent(D)>>;
+static_assert(fixed<10, 100, 5, 50>.orders.size() == 1 && fixed<10, 100, 5, 50>.orders[0].steps[0].text == "ab,bc->ac");
+static_assert(fixed<100, 5, 50, 2>.orders.size() == 1 && fixed<100, 5, 50, 2>.orders[0].steps[0].text == "bc,cd->bd");
+static_assert(plan_of<"ab,bc,cd->ad", T<"x", extent(4)>, T<_, _>, T<_, _>>.orders.size() == 2, "not all are known");
+
 // Leading dimensions.
 static_assert(plan_of<"...a,ab,bc->...c", T<"x", _, _>, T<_, "y">, T<"y", _>>.orders[0].all_reduce == 1);
 

@@ -209,6 +209,30 @@ TEST_CASE("a result that does not fit is refused before anything is sent") {
   CHECK_THROWS_WITH_AS(assign(unset, einsum<"ab,bc->ac">(a, b)), doctest::Contains("is no tensor yet"), MeshError);
 }
 
+// ---- Extents that types fix -------------------------------------------------------------------------------------------
+
+TEST_CASE("extents that the types of operands or result fix stay fixed in the result") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    auto const a = filled<On<extent("x", 5), extent(4)>>(mesh, {5, 4}, 1);
+    auto const b = filled<On<_, "y">>(mesh, {4, 6}, 2);
+    auto const c = filled<On<extent("y", 6), extent(3)>>(mesh, {6, 3}, 3);
+    auto const product = einsum<"ab,bc->ac">(a, b).eval();
+    static_assert(std::is_same_v<decltype(product), On<extent("x", 5), "y"> const>);
+    CHECK(difference(product, expected_of("ab,bc->ac", a, b)) == "");
+    On<"x", extent(6)> const declared = einsum<"ab,bc->ac">(a, b);
+    static_assert(std::is_same_v<decltype(shard<Spec<"x", extent(6)>>(einsum<"ab,bc->ac">(a, b))), On<extent("x", 5), extent(6)>>);
+    CHECK(difference(declared, expected_of("ab,bc->ac", a, b)) == "");
+    auto const chained = einsum<"ab,bc,cd->ad">(a, b, c).eval();
+    static_assert(std::is_same_v<decltype(chained), On<extent("x", 5), extent(3)> const>);
+    CHECK(difference(chained, expected_of("ab,bc,cd->ad", a, b, c)) == "");
+    CHECK_THROWS_AS(((void)shard<Spec<"x", extent(7)>>(einsum<"ab,bc->ac">(a, b))), ExtentError);
+    Tape tape;
+    auto const x = tape.watch(a);
+    tape.backward(sum(eval(einsum<"ab,bc->ac">(x, b))));
+    CHECK(tape.gradient(x).extents() == Extents{5, 4});
+  });
+}
+
 // ---- Integers ---------------------------------------------------------------------------------------------------------
 
 namespace {

@@ -83,6 +83,7 @@ struct PlannedGradient {
 
   static constexpr Subscripts subscripts = letters();
   static constexpr EinsumPlan plan = planned_gradient();
+  using result_spec = with_extents_of<typename Cotangent<Tensor>::spec_type, typename Tensor::spec_type>;
 };
 
 }  // namespace detail
@@ -118,19 +119,20 @@ class RecordedEinsum {
       using Tensor = std::conditional_t<std::is_void_v<Result>, First, Result>;
       return Var<Tensor>(std::apply([](auto const&... operands) -> Tape& { return detail::einsum_tape_of(operands...); }, operands_), 0, Tensor{});
     } else {
-      return std::apply([](auto const&... operands) { return record<Plan>(operands...); }, operands_);
+      return std::apply([](auto const&... operands) { return record<Plan, Result>(operands...); }, operands_);
     }
   }
 
-  template <class Plan>
+  template <class Plan, class Declared>
   static auto record(Operands const&... operands) {
     auto const tensors = std::make_tuple(detail::EinsumOperand<detail::PlainOperand<Operands>>::tensor(detail::plain_einsum_operand(operands))...);
     if constexpr (sizeof...(Operands) > 2) return Plan::run(tensors, detail::recorded_operands(tensors, operands...));
-    else return record_pair<Plan>(tensors, operands...);
+    else return record_pair<Plan, Declared>(tensors, operands...);
   }
 
-  template <class Plan, class Tensors>
+  template <class Plan, class Declared, class Tensors>
   static auto record_pair(Tensors const& tensors, Operands const&... operands) {
+    static_assert(detail::check_fixed_extents<Text, Declared, detail::OperandTensor<detail::PlainOperand<Operands>>...>());
     Extents const extents = detail::result_extents(Text.view(), Plan::subscripts, tensors);
     auto const result = std::apply([&](auto const&... tensor) { return detail::run_einsum<Plan>(extents, tensor...); }, tensors);
     using Result = std::remove_const_t<decltype(result)>;

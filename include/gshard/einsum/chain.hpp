@@ -31,7 +31,7 @@ consteval bool check_chain() {
     (void)sizeof(error::EinsumProductTooLarge<TextLetters<Text>>);
     return false;
   } else if constexpr (!std::is_void_v<Result>) {
-    return check_result<Text, Result, OperandTensor<Operands>...>();
+    return check_result<Text, Result, OperandTensor<Operands>...>() && check_fixed_extents<Text, Result, OperandTensor<Operands>...>();
   } else {
     return true;
   }
@@ -44,7 +44,8 @@ consteval auto orders_of_chain() {
   (facts.operands.push_back(OperandTensor<Operands>::layout), ...);
   (facts.movable.push_back(EinsumOperand<Operands>::is_movable), ...);
   if constexpr (!std::is_void_v<Result>) facts.declared = Result::layout;
-  return possible_orders(order_search<Text, Operands...>, facts);
+  return cheapest_of_fixed(possible_orders(order_search<Text, Operands...>, facts), order_search<Text, Operands...>, facts.subscripts,
+                           extents_fixed_by<Text, OperandTensor<Operands>...>());
 }
 
 /// The facts of a chain whose types have passed `check_chain`.
@@ -158,23 +159,15 @@ struct Chain {
   static int cheapest_order(Tensors const& tensors) {
     LetterExtents extents;
     int operand = 0;
-    auto collect = [&](auto const& tensor) {
-      Labels const& letters = Types::subscripts.operands[operand++];
-      for (int d = 0; d < letters.size(); ++d) extents.extents[LetterSet::position(letters[d])] = static_cast<double>(tensor.extent(d));
-    };
-    std::apply([&](auto const&... tensor) { (collect(tensor), ...); }, tensors);
-    auto const costs = [](int order) -> CostedOrder const& { return Types::search.orders[Types::orders[order].position]; };
-    int cheapest = 0;
-    for (int order = 1; order < Types::orders.size(); ++order)
-      if (costs(order).is_cheaper_than(costs(cheapest), extents)) cheapest = order;
-    return cheapest;
+    std::apply([&](auto const&... tensor) { (extents.set(Types::subscripts.operands[operand++], tensor.extents()), ...); }, tensors);
+    return cheapest_among(Types::orders, Types::search, extents);
   }
 
   /// Contracts `operands`, some of them recorded, whose values are `tensors`.
   template <class... Operands>
   static auto run(Tensors const& tensors, std::tuple<Operands...> const& operands) {
     (void)result_extents(Text.view(), Types::subscripts, tensors);
-    using Held = with_layout<typename Types::First, Types::orders[0].products[Types::steps - 1]>;
+    using Held = with_spec<typename Types::First, typename DeclaredSpec<Result, MeshOf<Given...>, Types::orders[0].products[Types::steps - 1]>::type>;
     return contract_in_order<Types, 0>(cheapest_order(tensors), operands, HoldAs<typename Held::spec_type>{});
   }
 

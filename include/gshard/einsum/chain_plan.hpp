@@ -5,6 +5,7 @@
 #include <optional>
 #include <string_view>
 
+#include <gshard/einsum/fixed_extents.hpp>
 #include <gshard/einsum/order.hpp>
 #include <gshard/einsum/plan.hpp>
 
@@ -106,10 +107,12 @@ struct PossibleOrder {
   StaticVector<Layout, max_operands - 1> products;
 };
 
+using PossibleOrders = StaticVector<PossibleOrder, max_orders>;
+
 /// The orders in which no operand has to move that may not, all with the result held in one way: as declared, or as the first of them propagates it. Where
 /// there is none, the first order of all, whose plan says what is wrong.
-constexpr StaticVector<PossibleOrder, max_orders> possible_orders(OrderSearch const& search, ChainFacts facts) {
-  StaticVector<PossibleOrder, max_orders> possible;
+constexpr PossibleOrders possible_orders(OrderSearch const& search, ChainFacts facts) {
+  PossibleOrders possible;
   for (int i = 0; i < search.orders.size(); ++i) {
     HeldProducts const held = hold_products(search.orders[i].steps, facts);
     if (!held.is_possible) continue;
@@ -118,6 +121,28 @@ constexpr StaticVector<PossibleOrder, max_orders> possible_orders(OrderSearch co
   }
   if (possible.empty() && !search.orders.empty()) possible.push_back({0, hold_products(search.orders[0].steps, facts).layouts});
   return possible;
+}
+
+constexpr int cheapest_among(PossibleOrders const& possible, OrderSearch const& search, LetterExtents const& extents) {
+  int cheapest = 0;
+  for (int i = 1; i < possible.size(); ++i)
+    if (search.orders[possible[i].position].is_cheaper_than(search.orders[possible[cheapest].position], extents)) cheapest = i;
+  return cheapest;
+}
+
+/// The orders that are left where types fix extents: the cheapest alone, if they fix all of them.
+constexpr PossibleOrders cheapest_of_fixed(PossibleOrders const& possible, OrderSearch const& search, Subscripts const& subscripts,
+                                           FixedExtents const& fixed) {
+  LetterExtents extents;
+  for (Labels const& operand : subscripts.operands) {
+    Extents of_letters;
+    for (char const letter : operand) of_letters.push_back(fixed.of(letter));
+    if (of_letters.contains(dynamic_extent)) return possible;
+    extents.set(operand, of_letters);
+  }
+  PossibleOrders cheapest;
+  cheapest.push_back(possible[cheapest_among(possible, search, extents)]);
+  return cheapest;
 }
 
 }  // namespace detail

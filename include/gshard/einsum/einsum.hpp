@@ -88,11 +88,26 @@ consteval EinsumPlan planned() {
   return {};
 }
 
+template <class... Operands>
+using MeshOf = typename std::tuple_element_t<0, std::tuple<OperandTensor<Operands>...>>::mesh_type;
+
+/// The spec of a declared result, or where it is void that of `Propagated`.
+template <class Result, class Mesh, Layout Propagated>
+struct DeclaredSpec {
+  using type = typename Result::spec_type;
+};
+template <class Mesh, Layout Propagated>
+struct DeclaredSpec<void, Mesh, Propagated> {
+  using type = spec_of<Mesh, Propagated>;
+};
+
 /// Names the plan of an einsum by types; `Result` is the declared tensor type, or void. Types, not plans, are what templates are given: symbols stay short.
 template <FixedString Text, class Result, class... Operands>
 struct Planned {
   static constexpr Subscripts subscripts = subscripts_for<Text, OperandTensor<Operands>...>;
   static constexpr EinsumPlan plan = planned<Text, Result, Operands...>();
+  /// The spec of the result: extents that the types fix stay fixed.
+  using result_spec = with_extents_of<typename DeclaredSpec<Result, MeshOf<Operands...>, plan.result>::type, FixedResult<Text, OperandTensor<Operands>...>>;
   /// Whether the compiler has said already what is wrong with the types: a result that is made up keeps it from saying more.
   static constexpr bool is_refused = plan.operands.empty();
 };
@@ -165,7 +180,7 @@ template <class Plan, AnyTensor First, AnyTensor... Rest>
 auto run_einsum(Extents const& extents, First const& first, Rest const&... rest) {
   with_layout<First, Plan::plan.produced> produced(uninitialized, first.mesh(), extents);
   produce<Plan>(produced, false, first, rest...);
-  return reshard<spec_of<typename First::mesh_type, Plan::plan.result>>(std::move(produced));
+  return reshard<typename Plan::result_spec>(std::move(produced));
 }
 
 /// Carries out a plan into a tensor that exists: in place, where nothing moves after the contraction and `result` is no operand.
@@ -219,6 +234,7 @@ class Einsum {
     } else if constexpr (sizeof...(Operands) > 2) {
       Plan::run_into(result, add, operands_);
     } else {
+      static_assert(detail::check_fixed_extents<Text, Result, detail::OperandTensor<Operands>...>());
       detail::check_result_tensor(Text.view(), result, detail::result_extents(Text.view(), Plan::subscripts, operands_), std::get<0>(operands_));
       std::apply([&](auto const&... operands) { detail::run_einsum_into<Plan>(result, add, operands...); }, operands_);
     }
@@ -234,6 +250,7 @@ class Einsum {
       return Plan::run(operands_);
     } else {
       Extents const extents = detail::result_extents(Text.view(), Plan::subscripts, operands_);
+      static_assert(detail::check_fixed_extents<Text, Result, detail::OperandTensor<Operands>...>());
       return std::apply([&](auto const&... operands) { return detail::run_einsum<Plan>(extents, operands...); }, operands_);
     }
   }

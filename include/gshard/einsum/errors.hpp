@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
 
 #include <gshard/core/error.hpp>
+#include <gshard/einsum/fixed_extents.hpp>
 #include <gshard/einsum/plan.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
@@ -43,6 +45,13 @@ struct EinsumMeshesDiffer {
   static_assert(always_false<First>, "gshard: the tensors of an einsum live on meshes of different types; put them on one mesh");
 };
 
+template <class Subscripts, class Letter, std::int64_t Known, std::int64_t Other>
+struct EinsumExtentsDiffer {
+  static_assert(always_false<Subscripts>,
+                "gshard: the types of two tensors of an einsum fix different extents for one letter; give both specs the same extent(...), or leave one to "
+                "run time by `_`");
+};
+
 template <class First, class Other>
 struct EinsumElementsDiffer {
   static_assert(always_false<First>, "gshard: the tensors of an einsum have different element types or memory spaces; convert one of them first");
@@ -73,16 +82,18 @@ struct EinsumOperandMustReduce {
 
 namespace gshard::detail {
 
-template <FixedString Text, class... Tensors>
-consteval Subscripts subscripts_of_tensors() {
-  // Another number of tensors than the text names is reported by check_operands.
-  if constexpr (operand_count<Text> == static_cast<int>(sizeof...(Tensors))) return subscripts_of<Text, Tensors::rank...>;
-  else return subscripts_of<Text>;
+/// Says so where the types fix different extents for one letter; `Result` is void where it is not declared.
+template <FixedString Text, class Result, class... Tensors>
+consteval bool check_fixed_extents() {
+  constexpr FixedExtents fixed = [] {
+    FixedExtents all = extents_fixed_by<Text, Tensors...>();
+    if constexpr (!std::is_void_v<Result>) all.add(subscripts_for<Text, Tensors...>.result, Result::static_extents);
+    return all;
+  }();
+  if constexpr (fixed.contradicted != '\0')
+    (void)sizeof(error::EinsumExtentsDiffer<TextLetters<Text>, error::Letter<fixed.contradicted>, fixed.known, fixed.other>);
+  return fixed.contradicted == '\0';
 }
-
-/// The subscripts of an einsum of these tensors.
-template <FixedString Text, class... Tensors>
-inline constexpr Subscripts subscripts_for = subscripts_of_tensors<Text, Tensors...>();
 
 template <FixedString Text, class... Tensors>
 consteval bool check_operands() {
@@ -108,7 +119,8 @@ consteval bool check_operands() {
         if constexpr (!same_elements) (void)sizeof(error::EinsumElementsDiffer<First, Tensor>);
         return letters == Tensor::rank && same_mesh && same_elements;
       };
-      return (check(std::integral_constant<int, static_cast<int>(Positions)>{}, std::type_identity<Tensors>{}) && ...);
+      return (check(std::integral_constant<int, static_cast<int>(Positions)>{}, std::type_identity<Tensors>{}) && ...) &&
+             check_fixed_extents<Text, void, Tensors...>();
     }(std::index_sequence_for<Tensors...>{});
   }
 }

@@ -86,6 +86,10 @@ constexpr bool fits_into(LetterSets const& small, LetterSets const& large) {
 struct LetterExtents {
   double extents[52]{};
 
+  constexpr void set(Labels const& letters, Extents const& of_letters) {
+    for (int d = 0; d < letters.size(); ++d) extents[LetterSet::position(letters[d])] = static_cast<double>(of_letters[d]);
+  }
+
   /// The elements of all tensors with these letters together.
   constexpr double elements(LetterSets const& tensors) const {
     double sum = 0;
