@@ -73,6 +73,12 @@ static_assert(counts<Grid, Spec<"x">, Spec<"y">> == one_exchange, "F10: equal ex
 static_assert(counts<Grid, Spec<"x,y">, Spec<"y,x">> == one_exchange, "axes of unknown sizes");
 static_assert(counts<Fixed, Spec<"x,y">, Spec<"y,x">> == one_exchange, "or of different sizes");
 static_assert(counts<Square, Spec<"x,y">, Spec<"y,x">> == one_permute, "whole blocks change hands where the sizes are equal");
+static_assert(counts<Square, Spec<"x", "y">, Spec<"y", "x">> == one_permute);
+static_assert(counts<Square, Spec<"x", _>, Spec<"y", _>> == one_permute, "replicas change hands, too");
+static_assert(plan<Square, Spec<"x", _>, Spec<"y", _>>.steps[0].axes == AxisSet{0b11});
+static_assert(counts<Square, Spec<"x", _>, Spec<_, "y">> == one_all_gather, "of the part that y slices");
+static_assert(counts<Fixed, Spec<"x", "y">, Spec<"y", "x">> == one_exchange, "blocks of other sizes");
+static_assert(largest_buffer<ShardedTensor<Square, Spec<"x", "y">>, Spec<"y", "x">>({8, 8}) == 16, "nothing is packed");
 static_assert(counts<Fixed, Spec<"y", _, "x">, Spec<_, "x,y", _>> == one_exchange, "C12: never the whole tensor on one rank");
 static_assert(plan<Fixed, Spec<"y", _, "x">, Spec<_, "x,y", _>>.steps.size() == 1);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include <gshard/comm/message.hpp>
@@ -37,7 +38,8 @@ void count_exchange(MeshState const& mesh, AxisSet axes, Block const& before, Bl
   comm::detail::only_counted(mesh.group(axes), Collective::all_to_all, messages, sent * static_cast<std::int64_t>(sizeof(T)));
   MemoryPool& pool = mesh.memory();
   Scratch<AbstractSpace> scratch(pool);
-  scratch.get<T>(sent);
+  // What several ranks want is packed once.
+  scratch.get<T>(std::min(sent, product(before.extents)));
   scratch.get<T>(received);
 }
 

@@ -2,13 +2,16 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include <Kokkos_Core.hpp>
 
 #include <gshard/comm/all_gather.hpp>
 #include <gshard/comm/all_reduce.hpp>
+#include <gshard/comm/permute.hpp>
 #include <gshard/comm/reduce_scatter.hpp>
 #include <gshard/reshard/count.hpp>
 #include <gshard/reshard/exchange.hpp>
@@ -87,6 +90,22 @@ struct Transfer {
     Exchange<MemorySpace, T>{mesh.group(axes), source, mine_before, std::move(sent), result, mine_after, std::move(received),
                              intersection(mine_before, mine_after), std::max(largest_block(from), largest_block(to))}
         .run(mesh.memory(), limit);
+  }
+
+  /// Each rank sends its block to one of the members of its group along `axes`.
+  void permute(AxisSet axes) const {
+    AxisList const source_axes = permuted_axes(from, to, mesh.axis_count());
+    std::vector<int> target = mesh.coordinates();
+    std::vector<int> origin = mesh.coordinates();
+    for (int axis = 0; axis < mesh.axis_count(); ++axis) {
+      target[static_cast<std::size_t>(axis)] = mesh.coordinate(source_axes[axis]);
+      origin[static_cast<std::size_t>(source_axes[axis])] = mesh.coordinate(axis);
+    }
+    int const to_member = mesh.member_index(axes, target);
+    std::int64_t const count = product(before().extents);
+    if (to_member == mesh.group(axes).rank) return copy_elements<MemorySpace>(result, source, count);
+    fence();
+    comm::permute(mesh.group(axes), source, count, to_member, result, product(after().extents), mesh.member_index(axes, origin), limit);
   }
 
   void all_gather(AxisSet axes) const {

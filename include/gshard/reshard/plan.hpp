@@ -28,7 +28,7 @@ constexpr char const* text_of(Movement movement) {
   }
 }
 
-/// How many collectives of each kind; `exchange` is a general all-to-all of block intersections.
+/// How many collectives of each kind; `permute` sends whole blocks, each to one rank, and `exchange` is a general all-to-all of block intersections.
 struct CollectiveCounts {
   int all_gather = 0;
   int all_reduce = 0;
@@ -155,35 +155,60 @@ constexpr bool is_all_to_all(Layout const& from, Layout const& to) {
   return losers == 1 && winners == 1 && lost == won;
 }
 
-/// Whether each dimension keeps its axes in an order of equal sizes, so that whole blocks change hands.
+/// Whether each dimension is cut into the same parts, by other axes or in another order of them, so that whole blocks change hands.
 constexpr bool is_permute(Layout const& from, Layout const& to, StaticSizes const& sizes) {
   for (int dimension = 0; dimension < from.rank(); ++dimension) {
     AxisList const& before = from.dimensions[dimension];
     AxisList const& after = to.dimensions[dimension];
-    if (set_of(before) != set_of(after)) return false;
+    if (before.size() != after.size()) return false;
     for (int i = 0; i < before.size(); ++i)
-      if (before[i] != after[i] && (sizes[before[i]] == 0 || sizes[before[i]] != sizes[after[i]])) return false;
+      if (before[i] != after[i] && (sizes[before[i]] == dynamic_size || sizes[before[i]] != sizes[after[i]])) return false;
   }
   return true;
+}
+
+/// Who gets whose block in a permute: the rank whose coordinate along axis `a` is this one's along axis `result[a]`, for every axis.
+constexpr AxisList permuted_axes(Layout const& from, Layout const& to, int axis_count) {
+  AxisList source;
+  for (int axis = 0; axis < axis_count; ++axis) source.push_back(axis);
+  for (int dimension = 0; dimension < from.rank(); ++dimension)
+    for (int i = 0; i < from.dimensions[dimension].size(); ++i) source[to.dimensions[dimension][i]] = from.dimensions[dimension][i];
+  // An axis that splits nothing afterwards takes the coordinate of the one that split nothing before, at the other end of the chain.
+  auto successor = [&](int axis) {
+    for (int other = 0; other < axis_count; ++other)
+      if (to.split().contains(other) && source[other] == axis) return other;
+    return -1;
+  };
+  for (int axis = 0; axis < axis_count; ++axis) {
+    if (to.split().contains(axis) || !from.split().contains(axis)) continue;
+    int end = axis;
+    for (int next = successor(axis); next >= 0; next = successor(next)) end = next;
+    source[axis] = end;
+  }
+  return source;
+}
+
+constexpr AxisSet axes_that_change(AxisList const& source) {
+  AxisSet result;
+  for (int axis = 0; axis < source.size(); ++axis)
+    if (source[axis] != axis) result |= AxisSet::of(axis);
+  return result;
 }
 
 /// Between layouts with the same partial axes.
 constexpr void plan_movement(ReshardPlan& plan, Layout from, Layout const& to, StaticSizes const& sizes) {
   if (from == to) return;
+  if (is_permute(from, to, sizes)) return plan.add_step(Movement::permute, axes_that_change(permuted_axes(from, to, sizes.size())), to);
   AxisSet const fresh = to.split() - from.split();
   Layout const sliced = with_appended(from, to, fresh);
   bool const gathers = only_gathers(sliced, to);
-  bool const known = sliced == to || gathers || is_all_to_all(sliced, to) || is_permute(sliced, to, sizes);
+  bool const known = sliced == to || gathers || is_all_to_all(sliced, to);
   if (known && sliced != from) {
     plan.add_step(Movement::slice, fresh, sliced);
     from = sliced;
   }
   if (from == to) return;
-  Movement const movement = !known                    ? Movement::exchange
-                            : gathers                 ? Movement::all_gather
-                            : is_all_to_all(from, to) ? Movement::all_to_all
-                                                      : Movement::permute;
-  plan.add_step(movement, moved_axes(from, to), to);
+  plan.add_step(!known ? Movement::exchange : gathers ? Movement::all_gather : Movement::all_to_all, moved_axes(from, to), to);
 }
 
 }  // namespace detail
@@ -230,7 +255,9 @@ constexpr ReshardPlan plan_reshard(Layout const& from, Layout const& to, StaticS
 namespace detail {
 
 /// Whether a movement may need its parts packed, so a buffer of the size of the old block.
-constexpr bool packs_parts(Movement movement) { return !is_local(movement) && movement != Movement::all_gather && movement != Movement::all_reduce; }
+constexpr bool packs_parts(Movement movement) {
+  return movement == Movement::reduce_scatter || movement == Movement::all_to_all || movement == Movement::exchange;
+}
 
 /// The elements of the largest block or buffer on the way that `plan` takes from layout `from`.
 constexpr std::int64_t largest_buffer(Layout const& from, ReshardPlan const& plan, Extents const& extents, StaticSizes const& sizes) {

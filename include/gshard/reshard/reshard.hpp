@@ -72,6 +72,7 @@ auto take_steps(Tensor const& tensor, bool may_share, bool may_overwrite) {
       else if constexpr (step.movement == Movement::all_gather) transfer.all_gather(step.axes);
       else if constexpr (step.movement == Movement::all_reduce) transfer.all_reduce(step.axes);
       else if constexpr (step.movement == Movement::reduce_scatter) transfer.reduce_scatter(step.axes);
+      else if constexpr (step.movement == Movement::permute) transfer.permute(step.axes);
       else transfer.exchange(step.axes);
     }
     return take_steps<To, Original, Index + 1>(next, may_share, may_overwrite || !nothing_moves);
