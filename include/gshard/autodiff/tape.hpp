@@ -45,6 +45,11 @@ class Var {
 
   Var(Tape& tape, int node, Tensor value) : tape_(&tape), node_(node), value_(std::move(value)) {}
 
+  /// The same recorded tensor, with other extents fixed by the type, or none.
+  template <AnyTensor Other>
+    requires(!std::is_same_v<Other, Tensor> && std::is_convertible_v<Other const&, Tensor>)
+  Var(Var<Other> const& other) : Var(other.tape(), other.node(), other.value()) {}
+
   Tensor const& value() const& { return value_; }
   Tensor value() && { return std::move(value_); }
   Tape& tape() const { return *tape_; }

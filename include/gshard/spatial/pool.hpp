@@ -109,8 +109,8 @@ auto max_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X
   using Space = typename Tensor::memory_space;
   Tensor const& value = detail::value_of(x);
   Pooling const pooling(value, options);
-  Tensor const y(uninitialized, value.mesh(), pooling.outputs);
-  ShardedTensor<typename Tensor::mesh_type, typename Tensor::spec_type, int, Space> const chosen(uninitialized, value.mesh(), pooling.outputs);
+  with_layout<Tensor, Tensor::layout> const y(uninitialized, value.mesh(), pooling.outputs);
+  ShardedTensor<typename Tensor::mesh_type, typename Cotangent<Tensor>::spec_type, int, Space> const chosen(uninitialized, value.mesh(), pooling.outputs);
   auto const seen = pooling.halo(value).gather(T(0));
   detail::launch<Space>("gshard::max_pool", y.local_size(),
                         detail::MaxPool<T, Pooling::rank>{pooling.geometry(value, seen, y.block()), seen.data(), y.data(), chosen.data()});
@@ -136,7 +136,7 @@ auto average_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTens
   Tensor const& value = detail::value_of(x);
   Pooling const pooling(value, options);
   bool const count_padding = over == AverageOver::window;
-  Tensor const y(uninitialized, value.mesh(), pooling.outputs);
+  with_layout<Tensor, Tensor::layout> const y(uninitialized, value.mesh(), pooling.outputs);
   auto const seen = pooling.halo(value).gather(T(0));
   detail::launch<Space>("gshard::average_pool", y.local_size(),
                         detail::AveragePool<T, Pooling::rank>{pooling.geometry(value, seen, y.block()), count_padding, seen.data(), y.data()});
