@@ -2,9 +2,10 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <exception>
+#include <limits>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,7 +41,10 @@ class MeshState {
  public:
   MeshState(Runtime& runtime, std::vector<std::string> names, std::vector<int> sizes, std::optional<RankOrder> const& order)
       : names_(std::move(names)), sizes_(std::move(sizes)), rank_(runtime.rank()), ranks_(runtime.size()), memory_(runtime.memory()) {
-    check_sizes();
+    std::int64_t const needed = product_of_sizes();
+    if (needed != ranks_)
+      throw MeshError("mesh (" + text() + ") needs " + std::to_string(needed) + " ranks, but the job has " + std::to_string(ranks_) +
+                      "; start it with mpirun -n " + std::to_string(needed) + ", or choose sizes whose product is " + std::to_string(ranks_));
     place_ranks(order);
     form_groups();
     groups_[0].communicator = MPI_COMM_SELF;
@@ -48,9 +52,11 @@ class MeshState {
   }
 
   MeshState(AbstractRuntime& runtime, std::vector<std::string> names, std::vector<int> sizes, std::optional<RankOrder> const& order)
-      : names_(std::move(names)), sizes_(std::move(sizes)), rank_(runtime.rank()), ranks_(1), memory_(runtime.memory()) {
-    for (int size : sizes_) ranks_ *= size;
-    check_sizes();
+      : names_(std::move(names)), sizes_(std::move(sizes)), rank_(runtime.rank()), memory_(runtime.memory()) {
+    std::int64_t const ranks = product_of_sizes();
+    if (ranks > std::numeric_limits<int>::max())
+      throw MeshError("mesh (" + text() + ") has " + std::to_string(ranks) + " ranks; they are numbered by int, so give at most 2147483647");
+    ranks_ = static_cast<int>(ranks);
     if (rank_ >= ranks_) throw MeshError("mesh (" + text() + ") has no rank " + std::to_string(rank_) + ", as which the abstract runtime is to see it");
     place_ranks(order);
     form_groups();
@@ -87,7 +93,7 @@ class MeshState {
   /// The coordinates of a rank of the job; the last axis runs fastest.
   std::vector<int> coordinates_of(int rank) const {
     std::vector<int> result(sizes_.size());
-    int position = position_of_rank_[static_cast<std::size_t>(rank)];
+    int position = position_of_rank_.empty() ? rank : position_of_rank_[static_cast<std::size_t>(rank)];
     for (std::size_t axis = sizes_.size(); axis-- > 0;) {
       result[axis] = position % sizes_[axis];
       position /= sizes_[axis];
@@ -98,7 +104,8 @@ class MeshState {
   /// The rank of the job at these coordinates.
   template <class Coordinates>
   int rank_at(Coordinates const& coordinates) const {
-    return rank_at_position_[static_cast<std::size_t>(member_index(all_axes(axis_count()), coordinates))];
+    int const position = member_index(all_axes(axis_count()), coordinates);
+    return rank_at_position_.empty() ? position : rank_at_position_[static_cast<std::size_t>(position)];
   }
 
   /// The coordinates of the member `index` of this rank's group along `axes`.
@@ -129,23 +136,19 @@ class MeshState {
   }
 
  private:
-  void check_sizes() const {
+  std::int64_t product_of_sizes() const {
     std::int64_t product = 1;
     for (int axis = 0; axis < axis_count(); ++axis) {
       if (size(axis) < 1) throw MeshError(text() + ": axis '" + name(axis) + "' has size " + std::to_string(size(axis)) + "; give at least 1");
       product *= size(axis);
     }
-    if (product != ranks_)
-      throw MeshError("mesh (" + text() + ") needs " + std::to_string(product) + " ranks, but the job has " + std::to_string(ranks_) +
-                      "; start it with mpirun -n " + std::to_string(product) + ", or choose sizes whose product is " +
-                      std::to_string(ranks_));
+    return product;
   }
 
   void place_ranks(std::optional<RankOrder> const& order) {
-    if (order) order->check(text(), ranks_);
-    rank_at_position_.resize(static_cast<std::size_t>(ranks_));
-    std::iota(rank_at_position_.begin(), rank_at_position_.end(), 0);
-    if (order) rank_at_position_ = order->ranks;
+    if (!order) return;
+    order->check(text(), ranks_);
+    rank_at_position_ = order->ranks;
     position_of_rank_.resize(rank_at_position_.size());
     for (std::size_t i = 0; i < rank_at_position_.size(); ++i) position_of_rank_[static_cast<std::size_t>(rank_at_position_[i])] = static_cast<int>(i);
   }
@@ -174,8 +177,8 @@ class MeshState {
   std::vector<std::string> names_;
   std::vector<int> sizes_;
   int rank_;
-  int ranks_;
-  std::vector<int> rank_at_position_;
+  int ranks_ = 1;
+  std::vector<int> rank_at_position_;  // empty: each rank at the position of its number
   std::vector<int> position_of_rank_;
   std::vector<int> coordinates_;
   std::vector<Group> groups_;

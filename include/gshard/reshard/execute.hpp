@@ -83,8 +83,7 @@ struct Transfer {
     if (mesh.size(axes) == 1) return slice();
     Block const mine_before = before();
     Block const mine_after = after();
-    if constexpr (is_abstract<MemorySpace>)
-      return count_exchange<T>(mesh, axes, mine_before, mine_after, to, extents);
+    if constexpr (is_abstract<MemorySpace>) return count_exchange<T>(mesh, axes, extents, from, mine_before, to, mine_after);
     auto sent = pieces_of_others(axes, axes - to.split(), [&](auto const& member) { return intersection(mine_before, after(member)); });
     auto received = pieces_of_others(axes, {}, [&](auto const& member) { return intersection(before(member), mine_after); });
     Exchange<MemorySpace, T>{mesh.group(axes), source, mine_before, std::move(sent), result, mine_after, std::move(received),
@@ -110,7 +109,7 @@ struct Transfer {
 
   void all_gather(AxisSet axes) const {
     Block const mine_after = after();
-    if constexpr (is_abstract<MemorySpace>) return count_all_gather<T>(mesh.group(axes), mesh.memory(), before(), mine_after);
+    if constexpr (is_abstract<MemorySpace>) return count_all_gather<T>(mesh, axes, extents, from, mine_after);
     auto received = pieces(axes, [&](auto const& member) { return before(member); });
     PartBuffer<MemorySpace, T> const receive(result, mine_after, std::move(received), PartOrder::packed, mesh.memory());
     fence();
@@ -120,7 +119,7 @@ struct Transfer {
 
   void reduce_scatter(AxisSet axes) const {
     Block const mine_before = before();
-    if constexpr (is_abstract<MemorySpace>) return count_reduce_scatter<T>(mesh.group(axes), mesh.memory(), mine_before, after());
+    if constexpr (is_abstract<MemorySpace>) return count_reduce_scatter<T>(mesh, axes, extents, to, mine_before, after());
     auto sent = pieces(axes, [&](auto const& member) { return after(member); });
     PartBuffer<MemorySpace, T const> const send(source, mine_before, std::move(sent), PartOrder::packed, mesh.memory());
     send.pack();

@@ -57,11 +57,15 @@ void reduce_scatter_rounded(Group const& group, T const* send, T* receive, std::
 /// As comm::all_reduce. Each rank sends 2 (p - 1) / p of its buffer.
 template <class MemorySpace, class T>
 void all_reduce_rounded(Group const& group, T* data, std::int64_t count, MemoryPool& memory, std::int64_t limit) {
-  if (comm::detail::only_counted(group, Collective::all_reduce, 2 * (group.size - 1), comm::detail::ring_bytes<T>(group, 2 * count))) return;
   Scratch<MemorySpace> scratch(memory);
+  std::int64_t const own = shard_range(count, group.size, group.rank).size();
+  T* const share = scratch.template get<T>(own);
+  if (comm::detail::only_counted(group, Collective::all_reduce, 2 * (group.size - 1), comm::detail::ring_bytes<T>(group, 2 * count))) {
+    scratch.template get<T>(own * group.size);  // the parts of its share
+    return;
+  }
   std::vector<std::int64_t> counts;
   for (int rank = 0; rank < group.size; ++rank) counts.push_back(shard_range(count, group.size, rank).size());
-  T* const share = scratch.template get<T>(counts[static_cast<std::size_t>(group.rank)]);
   reduce_scatter_rounded<MemorySpace>(uncounted(group), data, share, counts, memory, limit);
   comm::all_gather(uncounted(group), share, data, counts, limit);
 }
