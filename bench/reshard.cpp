@@ -169,7 +169,8 @@ void scatter_columns(benchmark::State& state, Runtime& runtime) {
     int const part = static_cast<int>(rows * my_columns);
     for (Index peer = 0; peer < bare.ranks; ++peer)
       copy_rows(bare.packed.data() + peer * part, my_columns, bare.before + peer * my_columns, columns, rows, my_columns);
-    MPI_Reduce_scatter_block(bare.packed.data(), bare.after.data(), part, MPI_FLOAT, MPI_SUM, bare.communicator);
+    std::vector<int> const parts(static_cast<std::size_t>(bare.ranks), part);
+    MPI_Reduce_scatter(bare.packed.data(), bare.after.data(), parts.data(), MPI_FLOAT, MPI_SUM, bare.communicator);
   });
 }
 
