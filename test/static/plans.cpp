@@ -81,6 +81,27 @@ static_assert(counts<"ab->b", T<"x", _>, T<_>> == one_all_reduce);
 
 }  // namespace lowering_table
 
+// ---- Two letters on one axis: the fewest bytes, where the types fix all extents --------------------------------------
+namespace fewest_bytes {
+template <AxisNames... Entries>
+using T = ShardedTensor<Mesh<Axis<"x", 4>>, Spec<Entries...>>;
+
+template <std::int64_t A, std::int64_t B, std::int64_t C>
+constexpr EinsumPlan outer = plan_of<"ab,bc->ac", Movable<T<extent("x", A), extent(B)>>, Movable<T<extent(B), extent("x", C)>>>;
+static_assert(outer<4096, 512, 64>.operand_moves[1].all_gather == 1 && outer<4096, 512, 64>.total() == 1, "the smaller one moves: the right one here");
+static_assert(outer<64, 512, 4096>.operand_moves[0].all_gather == 1 && outer<64, 512, 4096>.total() == 1, "and the left one here");
+static_assert(outer<64, 512, 64>.operand_moves[1].all_gather == 1, "the fixed rule where both are as large");
+static_assert(plan_of<"ab,bc->ac", Movable<T<"x", extent(512)>>, Movable<T<extent(512), extent("x", 4096)>>>.operand_moves[1].all_gather == 1,
+              "and where an extent is not known");
+static_assert(plan_of<"ab,bc->ac", Movable<T<extent("x", 64), extent(512)>>, Movable<T<extent(512), extent("x", 4096)>>, T<"x", _>>.operand_moves[1].all_gather == 1,
+              "what is declared comes first");
+// Working on b asks for an all-to-all of the right operand and an all-reduce of the result, on c for all-gathers of the left operand and the result.
+template <std::int64_t A, std::int64_t B, std::int64_t C>
+constexpr EinsumPlan contracted = plan_of<"ab,bc->ac", Movable<T<extent(A), extent("x", B)>>, Movable<T<extent(B), extent("x", C)>>, T<_, _>>;
+static_assert(contracted<64, 512, 4096>.all_reduce == 0 && contracted<64, 512, 4096>.operand_moves[0].all_gather == 1);
+static_assert(contracted<512, 4096, 64>.all_reduce == 1 && contracted<512, 4096, 64>.operand_moves[1].all_to_all == 1);
+}  // namespace fewest_bytes
+
 // ---- T48: two axes ---------------------------------------------------------------------------------------------------
 using Grid = Mesh<Axis<"x">, Axis<"y">>;
 template <AxisNames... Entries>

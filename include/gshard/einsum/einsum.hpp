@@ -66,7 +66,8 @@ using OperandTensor = typename EinsumOperand<std::remove_cvref_t<Operand>>::tens
 template <FixedString Text, class... Operands>
 consteval EinsumFacts einsum_facts(std::optional<Layout> declared) {
   using Mesh = typename std::tuple_element_t<0, std::tuple<OperandTensor<Operands>...>>::mesh_type;
-  EinsumFacts facts{subscripts_for<Text, OperandTensor<Operands>...>, {}, {}, declared, static_sizes_of<Mesh>()};
+  EinsumFacts facts{subscripts_for<Text, OperandTensor<Operands>...>, {}, {}, declared, static_sizes_of<Mesh>(),
+                    extents_fixed_by<Text, OperandTensor<Operands>...>()};
   (facts.operands.push_back(OperandTensor<Operands>::layout), ...);
   (facts.movable.push_back(EinsumOperand<std::remove_cvref_t<Operands>>::is_movable), ...);
   return facts;

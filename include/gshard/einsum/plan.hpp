@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include <gshard/einsum/fewest_bytes.hpp>
 #include <gshard/einsum/subscripts.hpp>
 #include <gshard/reshard/plan.hpp>
 
@@ -61,6 +62,7 @@ struct EinsumFacts {
   StaticVector<bool, 2> movable;
   std::optional<Layout> declared;
   StaticSizes sizes;
+  FixedExtents fixed{};
 };
 
 /// The letter that `axis` splits in a tensor with these labels; '\0' where it splits none.
@@ -95,7 +97,8 @@ struct AxisRole {
 /// | the same letter in both        | that letter                                                                           |
 /// | one letter, in one operand     | that letter; the other operand is sliced, for free, where it has the letter           |
 /// | two letters                    | the one that no immovable operand forbids; of two such, the letter that the declared  |
-/// |                                | result has on this axis, since nothing moves afterwards; else the one that the other  |
+/// |                                | result has on this axis, since nothing moves afterwards; else, where the types fix    |
+/// |                                | all extents, the one for which fewer bytes move; else the one that the other          |
 /// |                                | operand has too, since an all-to-all is cheaper than an all-gather; else the left one |
 /// | none                           | the letter that the declared result has on this axis: slices are free                 |
 /// | none, one operand partial      | nothing; the sum stays unreduced                                                      |
@@ -118,6 +121,7 @@ constexpr AxisRole role_of_axis(EinsumFacts const& facts, int axis) {
     bool const on_right = facts.movable[0];
     if (on_left != on_right) return {on_left ? left : right};
     if (wanted == left || wanted == right) return {wanted};
+    if (auto const cheaper = FewestBytes(subscripts, facts.operands, facts.declared, facts.sizes, facts.fixed).choose(axis, left, right)) return {*cheaper};
     if (subscripts.operands[1].contains(left)) return {left};
     return {subscripts.operands[0].contains(right) ? right : left};
   }
