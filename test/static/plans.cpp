@@ -9,12 +9,12 @@ using gshard::detail::PlanFault;
 
 /// Collectives of a plan, to be compared as a whole.
 struct Counts {
-  int all_gather = 0, all_reduce = 0, reduce_scatter = 0, all_to_all = 0, permute = 0, exchange = 0;
+  int all_gather = 0, all_reduce = 0, reduce_scatter = 0, all_to_all = 0, permute = 0, ring = 0, exchange = 0;
   friend constexpr bool operator==(Counts const&, Counts const&) = default;
 };
 
 constexpr Counts counts_in(CollectiveCounts const& plan) {
-  return {plan.all_gather, plan.all_reduce, plan.reduce_scatter, plan.all_to_all, plan.permute, plan.exchange};
+  return {plan.all_gather, plan.all_reduce, plan.reduce_scatter, plan.all_to_all, plan.permute, plan.ring, plan.exchange};
 }
 
 constexpr Counts nothing{};
@@ -22,6 +22,7 @@ constexpr Counts one_all_gather{.all_gather = 1};
 constexpr Counts one_all_reduce{.all_reduce = 1};
 constexpr Counts one_reduce_scatter{.reduce_scatter = 1};
 constexpr Counts one_all_to_all{.all_to_all = 1};
+constexpr Counts one_ring{.ring = 1};
 constexpr Counts one_exchange{.exchange = 1};
 
 template <FixedString Text, class... Types>
@@ -33,7 +34,7 @@ using propagated = spec_of<Mesh, plan_of<Text, Types...>.result>;
 
 /// Why an einsum with this declared result may not be planned, where nothing is movable. (plan_of itself does not compile then.)
 template <FixedString Text, class A, class B, class Result>
-constexpr PlanFault fault = plan_einsum(gshard::detail::einsum_facts<Text, A, B>(Result::layout)).fault;
+constexpr PlanFault fault = plan_einsum(gshard::detail::declared_facts<Text, Result, A, B>()).fault;
 
 constexpr bool must_move(PlanFault const& found, int operand, int axis, char letter) {
   return found.kind == PlanFault::operand_must_move && found.operand == operand && found.axis == axis && found.letter == letter;
@@ -57,18 +58,23 @@ static_assert(counts<"ab,bc->ac", T<_, "x">, T<"x", _>, T<_, _>> == one_all_redu
 static_assert(counts<"ab,bc->ac", T<_, "x">, T<"x", _>, T<"x", _>> == one_reduce_scatter);
 static_assert(counts<"ab,bc->ac", T<_, "x">, T<"x", _>, T<_, "x">> == one_reduce_scatter);
 
-// AB[x,r],BC[r,x]->AC[x,r]: BC is gathered, but only where the call says so.
+// AB[x,r],BC[r,x]->AC[x,r]: BC is gathered, or goes round in a loop, but only where the call says so.
 static_assert(must_move(fault<"ab,bc->ac", T<"x", _>, T<_, "x">, T<"x", _>>, 1, 0, 'a'));
 static_assert(counts<"ab,bc->ac", T<"x", _>, Movable<T<_, "x">>, T<"x", _>> == one_all_gather);
+static_assert(counts<"ab,bc->ac", T<"x", _>, Gathered<T<_, "x">>, T<"x", _>> == one_all_gather);
 static_assert(plan_of<"ab,bc->ac", T<"x", _>, Movable<T<_, "x">>, T<"x", _>>.operand_moves[1].all_gather == 1);
+static_assert(counts<"ab,bc->ac", T<"x", _>, Circulating<T<_, "x">>, T<"x", _>> == one_ring);
 static_assert(must_move(fault<"ab,bc->ac", T<"x", _>, T<_, "x">, T<_, "x">>, 0, 0, 'c'));
 static_assert(counts<"ab,bc->ac", Movable<T<"x", _>>, T<_, "x">, T<_, "x">> == one_all_gather);
+static_assert(counts<"ab,bc->ac", Circulating<T<"x", _>>, T<_, "x">, T<_, "x">> == one_ring);
 
-// AB[x,r],BC[x,r]->AC[x,r]: BC is gathered, or AB exchanged and the sum scattered: what is movable decides.
+// AB[x,r],BC[x,r]->AC[x,r]: BC is gathered, or goes round on the contracted letter; or AB is exchanged and the sum scattered: the marks decide.
 static_assert(must_move(fault<"ab,bc->ac", T<"x", _>, T<"x", _>, T<"x", _>>, 1, 0, 'a'));
 static_assert(counts<"ab,bc->ac", T<"x", _>, Movable<T<"x", _>>, T<"x", _>> == one_all_gather);
+static_assert(counts<"ab,bc->ac", T<"x", _>, Circulating<T<"x", _>>, T<"x", _>> == one_ring);
 static_assert(counts<"ab,bc->ac", Movable<T<"x", _>>, T<"x", _>, T<"x", _>> == Counts{.reduce_scatter = 1, .all_to_all = 1});
 static_assert(counts<"ab,bc->ac", Movable<T<"x", _>>, Movable<T<"x", _>>, T<"x", _>> == one_all_gather, "the declared letter: nothing moves after");
+static_assert(counts<"ab,bc->ac", Gathered<T<"x", _>>, Movable<T<"x", _>>, T<"x", _>> == Counts{.reduce_scatter = 1, .all_to_all = 1}, "the mark overrides it");
 
 // The mixture of experts: dispatch, the two expert layers, combine, gate.
 static_assert(counts<"gsec,gsm->egcm", T<"x", _, _, _>, T<"x", _, _>, T<"x", _, _, _>> == one_all_to_all);
@@ -101,6 +107,49 @@ constexpr EinsumPlan contracted = plan_of<"ab,bc->ac", Movable<T<extent(A), exte
 static_assert(contracted<64, 512, 4096>.all_reduce == 0 && contracted<64, 512, 4096>.operand_moves[0].all_gather == 1);
 static_assert(contracted<512, 4096, 64>.all_reduce == 1 && contracted<512, 4096, 64>.operand_moves[1].all_to_all == 1);
 }  // namespace fewest_bytes
+
+// ---- Strategies by marks: gather the left, gather the right, ring -----------------------------------------------------
+namespace strategies {
+
+template <AxisNames... Entries>
+using T = ShardedTensor<Mesh<Axis<"x", 4>>, Spec<Entries...>>;
+
+template <FixedString Text, class... Types>
+constexpr EinsumLoop loop = plan_of<Text, Types...>.loop;
+
+// Each of the two operands can be the one that moves, whatever the rule would choose.
+static_assert(plan_of<"ab,bc->ac", Gathered<T<"x", _>>, T<_, "x">>.operand_moves[0].all_gather == 1);
+static_assert(plan_of<"ab,bc->ac", T<"x", _>, Gathered<T<_, "x">>>.operand_moves[1].all_gather == 1);
+static_assert(plan_of<"ab,bc->ac", Gathered<T<"x", _>>, Gathered<T<_, "x">>>.operand_moves[1].all_gather == 1, "both: the left one stays");
+static_assert(plan_of<"ab,bc->ac", Gathered<T<"x", _>>, Gathered<T<_, "x">>, T<_, "x">>.operand_moves[0].all_gather == 1, "or as the result is declared");
+
+// T45: a ring of four is four products and three permutes, whatever operand goes round and whether the letter is kept, a batch or contracted.
+static_assert(loop<"ab,bc->ac", T<"x", _>, Circulating<T<_, "x">>>.products() == 4 && loop<"ab,bc->ac", T<"x", _>, Circulating<T<_, "x">>>.permutes() == 3);
+static_assert(loop<"ab,bc->ac", T<"x", _>, Circulating<T<_, "x">>>.role == Role::right && loop<"ab,bc->ac", T<"x", _>, Circulating<T<_, "x">>>.letter == 'c');
+static_assert(loop<"ab,bc->ac", T<"x", _>, Circulating<T<"x", _>>>.letter == 'b', "contracted: windows add up");
+static_assert(loop<"nab,nbc->nac", T<_, "x", _>, Circulating<T<"x", _, _>>>.letter == 'n', "a batch");
+static_assert(loop<"ab,bc->ac", Circulating<T<"x", _>>, T<_, "x">>.role == Role::left);
+static_assert(loop<"ab,bc->ac", Circulating<T<"x", _>>, Circulating<T<_, "x">>, T<_, "x">>.role == Role::left, "of two, the declared result's letter stays");
+static_assert(plan_of<"ab,bc->ac", T<"x", _>, Circulating<T<_, "x">>>.operand_moves[1].is_free(), "no rank holds the whole");
+static_assert(plan_of<"ab,bc->ac", T<"x", _>, Circulating<T<_, "x">>>.total() == 1);
+
+// The result: its sums go round in place of a reduce-scatter.
+static_assert(loop<"ab,bc->ac", T<_, "x">, T<"x", _>, Circulating<T<"x", _>>>.role == Role::result);
+static_assert(loop<"ab,bc->ac", T<_, "x">, T<"x", _>, Circulating<T<_, "x">>>.letter == 'c');
+static_assert(counts<"ab,bc->ac", T<_, "x">, T<"x", _>, Circulating<T<_, "x">>> == one_ring);
+static_assert(plan_of<"ab,bc->ac", T<_, "x">, T<"x", _>, Circulating<T<_, "x">>>.produced == T<_, "x">::layout, "no rank holds a whole partial sum");
+static_assert(counts<"ab->a", T<_, "x">, Circulating<T<"x">>> == one_ring);
+
+// Where there is nothing to gather, or nothing that could go round, the call is refused.
+template <FixedString Text, class A, class B, class Result>
+constexpr PlanFault refusal = plan_einsum(gshard::detail::declared_facts<Text, Result, A, B>()).fault;
+static_assert(refusal<"ab,bc->ac", T<"x", _>, Gathered<T<_, _>>, T<"x", _>>.kind == PlanFault::operand_stays);
+static_assert(refusal<"ab,bc->ac", T<_, "x">, Circulating<T<"x", _>>, T<_, _>>.kind == PlanFault::operand_stays);
+static_assert(refusal<"ab,bc->ac", Circulating<T<"x", _>>, T<"x", _>, T<"x", _>>.kind == PlanFault::no_ring, "an all-to-all brings it at once");
+static_assert(refusal<"ab,bc->ac", T<_, "x">, T<"x", _>, Circulating<T<_, _>>>.kind == PlanFault::no_ring, "an all-reduce has no windows");
+static_assert(refusal<"ab,bc->ac", T<"x", _>, T<_, _>, Circulating<T<"x", _>>>.operand == 2);
+
+}  // namespace strategies
 
 // ---- T48: two axes ---------------------------------------------------------------------------------------------------
 using Grid = Mesh<Axis<"x">, Axis<"y">>;
@@ -151,6 +200,18 @@ static_assert(counts<"bd,bf->df", T<"x", _>, T<"x", _>, T<"x", _>> == one_reduce
 static_assert(counts<"bd,bf->df", T<"x,y", _>, T<"x,y", _>, T<_, _>> == one_all_reduce, "one over both axes");
 static_assert(counts<"bd,bf->df", T<"x,y", _>, T<"x,y", _>, T<"x", "y">> == one_reduce_scatter);
 static_assert(counts<"ab,bc->ac", T<_, "x">, T<_, "y">, T<_, "y">> == one_all_reduce, "x sums, y splits");
+
+// ---- What moves along one axis ---------------------------------------------------------------------------------------
+constexpr EinsumPlan fully_sharded = plan_of<"bd,df->bf", T<"x", _>, Movable<T<"x", "y">>, T<"x", "y">>;
+static_assert(fully_sharded.over("x").all_gather == 1 && fully_sharded.over("x").total() == 1 && fully_sharded.over("y").total() == 0);
+static_assert(fully_sharded.steps().size() == 1 && fully_sharded.steps()[0].role == Role::right && fully_sharded.steps()[0].movement == Movement::all_gather);
+static_assert(plan_of<"bd,bf->df", T<"x,y", _>, T<"x,y", _>, T<_, _>>.over("y").all_reduce == 1, "one over both axes counts for each");
+static_assert(counts<"bd,df->bf", T<"x", _>, Circulating<T<"x", "y">>, T<"x", "y">> == one_ring, "over x; y splits the result");
+static_assert(counts<"bd,df->bf", T<"x,y", _>, Circulating<T<"x,y", _>>, T<"x,y", _>> == one_ring, "one ring over both axes");
+static_assert(plan_of<"bd,df->bf", T<"x,y", _>, Circulating<T<"x,y", _>>, T<"x,y", _>>.loop.axes == (AxisSet::of(0) | AxisSet::of(1)));
+static_assert(plan_of<"bd,df->bf", T<"x,y", _>, Circulating<T<"x,y", _>>, T<"x,y", _>>.loop.ranks == 0, "known when the program runs");
+static_assert(counts<"bd,bf->df", T<"x", _>, T<"x", "y">, Circulating<T<"x", "y">>> == one_ring);
+static_assert(counts<"bd,bf->df", T<"x,y", _>, T<"x,y", _>, Circulating<T<"x", _>>> == Counts{.all_reduce = 1, .ring = 1}, "y is reduced of the block alone");
 
 // ---- Several axes on one letter: their order is part of the layout ---------------------------------------------------
 static_assert(counts<"ab,bc->ac", T<_, "x,y">, T<"x,y", _>, T<_, _>> == one_all_reduce);

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gradients against central differences in double precision: every element of every operand, on every mesh of two axes.
-#include "dense_reference.hpp"
-#include "mpi_test.hpp"
+#include "gradients.hpp"
 
 #include <functional>
 #include <tuple>
-#include <type_traits>
 
 #include <gshard/autodiff.hpp>
 #include <gshard/reshard.hpp>
@@ -15,117 +13,18 @@ namespace {
 using namespace gshard;
 using namespace gshard::test;
 
-template <class Spec>
-using Of = ShardedTensor<TwoAxes, Spec, double>;
 template <AxisNames... Entries>
-using On = Of<Spec<Entries...>>;
+using On = ShardedTensor<TwoAxes, Spec<Entries...>, double>;
 
 /// 1, 2, 3, ... in row-major order.
 double count_from_one(std::int64_t, std::int64_t position) { return static_cast<double>(position + 1); }
 
-template <class Action>
-void on_every_mesh(Action const& action) {
-  for (auto const& shape : two_axis_shapes()) action(TwoAxes(runtime(), shape));
-}
-
-/// The sum of all elements, each times a number of its own, so that their gradients differ. For tensors and recorded tensors.
-template <class Result>
-auto weighted_sum(Result const& result) {
-  using Tensor = std::remove_cvref_t<decltype(gshard::detail::value_of(result))>;
-  if constexpr (!Tensor::layout.partial.empty()) {
-    return weighted_sum(reshard<spec_of<TwoAxes, gshard::detail::without_partial(Tensor::layout)>>(result));
-  } else {
-    auto const weights = filled<Tensor>(gshard::detail::value_of(result).mesh(), gshard::detail::value_of(result).extents(), 99, smooth);
-    return sum(result * weights);
-  }
-}
-
-/// Adds to one element of a tensor, wherever it is held; to the first part, where the tensor is an unreduced sum.
-template <class Tensor>
-void add_to_element(Tensor const& tensor, std::size_t position, double amount) {
-  if (tensor.mesh().state().group(Tensor::layout.partial).rank != 0) return;
-  std::vector<std::size_t> const positions = global_positions(tensor);
-  for (std::size_t local = 0; local < positions.size(); ++local)
-    if (positions[local] == position) tensor.data()[local] += amount;
-}
-
-/// Compares the gradients of `function` with central differences. It takes the inputs, as tensors or recorded, and gives a number or a recorded scalar.
-template <class Function, class... Inputs>
-void check_gradients(Function const& function, Inputs const&... inputs) {
-  Tape tape;
-  std::tuple<Var<Inputs>...> const vars{tape.watch(inputs)...};
-  auto const loss = std::apply(function, vars);
-  CHECK(to_vector(loss.value()).front() == doctest::Approx(static_cast<double>(function(inputs...))));
-  tape.backward(loss);
-  int number = 0;
-  auto check = [&]<class Tensor>(Var<Tensor> const& var) {
-    Tensor const& input = var.value();
-    std::vector<double> expected;
-    double const step = 1e-5;
-    for (std::size_t position = 0; position < static_cast<std::size_t>(input.size()); ++position) {
-      add_to_element(input, position, step);
-      double const above = static_cast<double>(function(inputs...));
-      add_to_element(input, position, -2 * step);
-      double const below = static_cast<double>(function(inputs...));
-      add_to_element(input, position, step);
-      expected.push_back((above - below) / (2 * step));
-    }
-    INFO("operand ", number++, " ", gshard::detail::text_of<TwoAxes>(Tensor::layout), " ", gshard::detail::text_of(input.extents()), " on mesh (",
-         input.mesh().text(), ")");
-    CHECK(difference(tape.gradient(var), expected, 1e-7) == "");
-  };
-  std::apply([&](auto const&... var) { (check(var), ...); }, vars);
-}
+}  // namespace
 
 // ---- Einsums ---------------------------------------------------------------------------------------------------------
 
-template <class Spec>
-struct Moving {};
-
-template <class Type>
-struct OperandSpec {
-  using spec = Type;
-  static auto wrapped(auto const& operand) { return operand; }
-};
-template <class Type>
-struct OperandSpec<Moving<Type>> {
-  using spec = Type;
-  static auto wrapped(auto const& operand) { return movable(operand); }
-};
-
-struct Propagated {};
-
-template <FixedString Text, class Result, class... Operands>
-struct Row {};
-
-template <FixedString Text, class Result, class... Operands>
-void check_row(TwoAxes const& mesh, Row<Text, Result, Operands...>) {
-  constexpr Subscripts subscripts = subscripts_of<Text>;
-  int operand = 0;
-  auto input = [&]<class Operand>(std::type_identity<Operand>) {
-    Extents extents;
-    for (char letter : subscripts.operands[operand]) extents.push_back(std::array{2, 3, 2, 1, 2}[static_cast<std::size_t>(letter - 'a') % 5]);
-    return filled<Of<typename OperandSpec<Operand>::spec>>(mesh, extents, ++operand, smooth);
-  };
-  INFO(std::string(Text.view()));
-  auto const function = [](auto const&... tensor) {
-    auto const expression = einsum<Text>(OperandSpec<Operands>::wrapped(tensor)...);
-    if constexpr (std::is_same_v<Result, Propagated>) return weighted_sum(eval(expression));
-    else return weighted_sum(shard<Result>(expression));
-  };
-  std::tuple<Of<typename OperandSpec<Operands>::spec>...> const inputs{input(std::type_identity<Operands>{})...};
-  std::apply([&](auto const&... tensor) { check_gradients(function, tensor...); }, inputs);
-}
-
-template <class... Rows>
-void check_table(std::tuple<Rows...>) {
-  on_every_mesh([](TwoAxes const& mesh) { (check_row(mesh, Rows{}), ...); });
-}
-
-}  // namespace
-
 TEST_CASE("einsums of two operands") {
-  check_table(std::tuple<
+  check_gradients_of(std::tuple<
               // data parallel, tensor parallel, both
               Row<"ab,bc->ac", Propagated, Spec<"x", _>, Spec<_, _>>, Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x">, Spec<"x", _>>,
               Row<"ab,bc->ac", Propagated, Spec<"x", _>, Spec<_, "y">>, Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", "y">, Spec<"y", _>>,
@@ -133,12 +32,12 @@ TEST_CASE("einsums of two operands") {
               // slices
               Row<"ab,bc->ac", Spec<"x", "y">, Spec<_, _>, Spec<_, _>>, Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x,y">, Spec<_, _>>,
               // fully sharded
-              Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Moving<Spec<"x", _>>>, Row<"ab,bc->ac", Spec<"x", "y">, Spec<"x", _>, Moving<Spec<"x", "y">>>,
-              Row<"ab,bc->ac", Spec<_, _>, Moving<Spec<"x", _>>, Spec<"x", _>>, Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x,y">, Moving<Spec<"y,x", _>>>,
+              Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Movable<Spec<"x", _>>>, Row<"ab,bc->ac", Spec<"x", "y">, Spec<"x", _>, Movable<Spec<"x", "y">>>,
+              Row<"ab,bc->ac", Spec<_, _>, Movable<Spec<"x", _>>, Spec<"x", _>>, Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x,y">, Movable<Spec<"y,x", _>>>,
               // unreduced sums: results, operands
               Row<"ab,bc->ac", Spec<_, _, partial("x")>, Spec<_, "x">, Spec<"x", _>>, Row<"ab,bc->ac", Spec<_, _>, Spec<_, _, partial("x")>, Spec<_, _>>,
               Row<"ab,bc->ac", Propagated, Spec<_, _, partial("x")>, Spec<_, "y">>,
-              Row<"ab,bc->ac", Spec<"x", _>, Moving<Spec<_, _, partial("x")>>, Moving<Spec<_, _, partial("x,y")>>>,
+              Row<"ab,bc->ac", Spec<"x", _>, Movable<Spec<_, _, partial("x")>>, Movable<Spec<_, _, partial("x,y")>>>,
               // the mixture of experts
               Row<"abcd,abe->cade", Spec<"y", "x", _, _>, Spec<"x,y", _, _, _>, Spec<"x,y", _, _>>,
               Row<"cade,ceb->cadb", Propagated, Spec<"y", "x", _, _>, Spec<"y", _, _>>,
@@ -148,8 +47,22 @@ TEST_CASE("einsums of two operands") {
               Row<"ab,c->ac", Spec<_, _>, Spec<_, "x">, Spec<"y">>, Row<"ab,cd->", Spec<>, Spec<"x", _>, Spec<_, "y">>>{});
 }
 
+TEST_CASE("einsums in which a marked operand is gathered or goes round in a ring") {
+  check_gradients_of(std::tuple<
+                     Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Gathered<Spec<_, "x">>>, Row<"ab,bc->ac", Spec<_, _>, Gathered<Spec<"x", _>>, Spec<_, "x">>,
+                     Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Circulating<Spec<"x", _>>>, Row<"ab,bc->ac", Propagated, Circulating<Spec<"x", _>>, Spec<_, "x">>,
+                     Row<"nab,nbc->nac", Spec<_, "x", _>, Spec<_, "x", _>, Circulating<Spec<"x", _, _>>>,
+                     Row<"ab,bc->ac", Spec<"x", "y">, Spec<"x", _>, Circulating<Spec<"x", "y">>>, Row<"ab,bc->ac", Propagated, Spec<"x,y", _>, Circulating<Spec<"x,y", _>>>>{});
+}
+
+TEST_CASE("einsums whose sums go round in a ring") {
+  check_gradients_of(std::tuple<Row<"ab,bc->ac", Circulating<Spec<"x", _>>, Spec<_, "x">, Spec<"x", _>>,
+                                Row<"ab,bc->ac", Circulating<Spec<_, "x">>, Spec<_, "x">, Spec<"x", _>>,
+                                Row<"ab,bc->ac", Circulating<Spec<"x", _>>, Spec<_, "x,y">, Spec<"x,y", _>>, Row<"ab->a", Circulating<Spec<"x">>, Spec<_, "x">>>{});
+}
+
 TEST_CASE("einsums of one operand") {
-  check_table(std::tuple<Row<"ab->ba", Propagated, Spec<"x", _>>, Row<"ab->ba", Spec<"x", "y">, Spec<"x", _>>, Row<"ab->a", Propagated, Spec<"x", "y">>,
+  check_gradients_of(std::tuple<Row<"ab->ba", Propagated, Spec<"x", _>>, Row<"ab->ba", Spec<"x", "y">, Spec<"x", _>>, Row<"ab->a", Propagated, Spec<"x", "y">>,
                          Row<"ab->b", Spec<"x">, Spec<"x", _>>, Row<"ab->", Spec<>, Spec<"y", "x">>, Row<"ab->ba", Spec<_, _>, Spec<_, _, partial("x")>>>{});
 }
 
@@ -160,8 +73,8 @@ TEST_CASE("einsums of more than two operands: each contraction of two is recorde
 }
 
 TEST_CASE("diagonals") {
-  check_table(std::tuple<Row<"aa->a", Propagated, Spec<_, _>>, Row<"aab->ab", Propagated, Spec<_, _, "x">>, Row<"aab->b", Spec<"x">, Spec<_, _, _>>,
-                         Row<"aa->a", Spec<"x">, Moving<Spec<"x", _>>>, Row<"aab,b->a", Spec<"y">, Spec<_, _, "x">, Spec<_>>>{});
+  check_gradients_of(std::tuple<Row<"aa->a", Propagated, Spec<_, _>>, Row<"aab->ab", Propagated, Spec<_, _, "x">>, Row<"aab->b", Spec<"x">, Spec<_, _, _>>,
+                         Row<"aa->a", Spec<"x">, Movable<Spec<"x", _>>>, Row<"aab,b->a", Spec<"y">, Spec<_, _, "x">, Spec<_>>>{});
 }
 
 TEST_CASE("two layers with a function between") {
@@ -181,7 +94,7 @@ namespace {
 
 template <class From, class... To>
 void check_reshards(TwoAxes const& mesh) {
-  auto const input = filled<Of<From>>(mesh, {3, 2}, 1, smooth);
+  auto const input = filled<Of<double, From>>(mesh, {3, 2}, 1, smooth);
   (check_gradients([](auto const& x) { return weighted_sum(reshard<To>(x)); }, input), ...);
 }
 

@@ -227,6 +227,30 @@ TEST_CASE("permute: a ring, a shift with ends, and nobody") {
   });
 }
 
+TEST_CASE("a permute that is under way: what is computed meanwhile does not wait for it") {
+  on_groups([](Group const& group) {
+    for (std::int64_t limit : limits) {
+      int const next = (group.rank + 1) % group.size;
+      int const last = (group.rank + group.size - 1) % group.size;
+      Values const own(5, static_cast<double>(group.rank));
+      Values received(5, -1);
+      comm::Pending pending = comm::start_permute<double>(group, own.data(), 5, next, received.data(), 5, last, limit);
+      double sum = 0;
+      for (double value : own) sum += value;
+      comm::Pending moved = std::move(pending);
+      pending.wait();
+      moved.wait();
+      moved.wait();
+      CHECK(received == Values(5, static_cast<double>(last)));
+      CHECK(sum == 5.0 * group.rank);
+      {
+        comm::Pending const ended_with_its_scope = comm::start_permute<double>(group, own.data(), 5, last, received.data(), 5, next, limit);
+      }
+      CHECK(received == Values(5, static_cast<double>(next)));
+    }
+  });
+}
+
 TEST_CASE("other element types") {
   Line const mesh(runtime(), {ranks()});
   auto check = [&]<class T>(T one) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Einsums of sharded tensors against loops over all letters: a table of subscripts and specs, on every mesh of two axes, with even, uneven, tiny and
 // empty extents. Elements are small integers, so results are exact.
-#include "dense_reference.hpp"
+#include "einsum_table.hpp"
 #include "mpi_test.hpp"
 
 #include <string>
@@ -17,80 +17,8 @@ namespace {
 using namespace gshard;
 using namespace gshard::test;
 
-template <class T, class Spec>
-using Of = ShardedTensor<TwoAxes, Spec, T>;
 template <AxisNames... Entries>
 using On = ShardedTensor<TwoAxes, Spec<Entries...>, double>;
-
-/// The result spec is left to the plan.
-struct Propagated {};
-
-/// An operand that may move.
-template <class Spec>
-struct Moving {};
-
-template <FixedString Text, class Result, class... Operands>
-struct Row {};
-
-template <class Type>
-struct OperandSpec {
-  using spec = Type;
-  static auto wrapped(auto const& tensor) { return tensor; }
-};
-template <class Type>
-struct OperandSpec<Moving<Type>> {
-  using spec = Type;
-  static auto wrapped(auto const& tensor) { return movable(tensor); }
-};
-
-/// How long each letter is.
-struct Lengths {
-  char const* name;
-  std::array<std::int64_t, 5> cycle;
-  std::int64_t operator()(char letter) const { return cycle[static_cast<std::size_t>(letter - 'a') % cycle.size()]; }
-};
-
-std::array<Lengths, 4> const lengths = {{{"even", {4, 8, 4, 8, 12}}, {"uneven", {5, 7, 3, 6, 2}}, {"tiny", {1, 2, 1, 1, 2}}, {"empty", {3, 0, 4, 1, 2}}}};
-
-Extents extents_of(Labels const& labels, Lengths const& length) {
-  Extents extents;
-  for (char label : labels) extents.push_back(length(label));
-  return extents;
-}
-
-template <class T, FixedString Text, class Result, class... Operands>
-void check_row(TwoAxes const& mesh, Lengths const& length, Row<Text, Result, Operands...>) {
-  constexpr Subscripts subscripts = subscripts_of<Text>;
-  int operand = 0;
-  std::vector<Dense> dense;
-  std::string specs;
-  auto make = [&]<class Operand>(std::type_identity<Operand>) {
-    using Tensor = Of<T, typename OperandSpec<Operand>::spec>;
-    auto const tensor = filled<Tensor>(mesh, extents_of(subscripts.operands[operand], length), operand + 1);
-    dense.push_back({tensor.extents(), dense_values_of(tensor, operand + 1)});
-    specs += gshard::detail::text_of<TwoAxes>(Tensor::layout);
-    ++operand;
-    return tensor;
-  };
-  std::tuple<Of<T, typename OperandSpec<Operands>::spec>...> const tensors{make(std::type_identity<Operands>{})...};
-  auto const expression = std::apply([](auto const&... tensor) { return einsum<Text>(OperandSpec<Operands>::wrapped(tensor)...); }, tensors);
-  auto const result = [&] {
-    if constexpr (std::is_same_v<Result, Propagated>) return expression.eval();
-    else return static_cast<Of<T, Result>>(expression);
-  }();
-  Dense const expected = dense_einsum(Text.view(), dense);
-  INFO(std::string(Text.view()), " of ", specs, " as ", gshard::detail::text_of<TwoAxes>(result.layout), " on mesh (", mesh.text(), "), ", length.name);
-  CHECK(result.extents() == expected.extents);
-  CHECK(difference(result, expected.values) == "");
-}
-
-template <class T, class... Rows>
-void check_table(std::tuple<Rows...>) {
-  for (auto const& shape : two_axis_shapes()) {
-    TwoAxes const mesh(runtime(), shape);
-    for (Lengths const& length : lengths) (check_row<T>(mesh, length, Rows{}), ...);
-  }
-}
 
 using Matrices = std::tuple<
     // nothing moves
@@ -111,15 +39,15 @@ using Matrices = std::tuple<
     Row<"ab,bc->ac", Spec<"y", "x">, Spec<"x", _>, Spec<_, "y">>, Row<"ab,bc->ac", Spec<"y,x", _>, Spec<"x,y", _>, Spec<_, _>>,
     Row<"ab,bc->ac", Spec<_, _, partial("x")>, Spec<"x", _>, Spec<_, _>>,
     // operands move where they may
-    Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Moving<Spec<"x", _>>>, Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Moving<Spec<_, "x">>>,
-    Row<"ab,bc->ac", Spec<"x", _>, Moving<Spec<"x", _>>, Spec<"x", _>>, Row<"ab,bc->ac", Spec<_, "x">, Moving<Spec<"x", _>>, Moving<Spec<_, "x">>>,
-    Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x,y">, Moving<Spec<"y,x", _>>>, Row<"ab,bc->ac", Spec<"x", "y">, Spec<"x", _>, Moving<Spec<"x", "y">>>,
-    Row<"ab,bc->ac", Spec<_, _>, Moving<Spec<_, "y">>, Moving<Spec<"x,y", _>>>,
+    Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Movable<Spec<"x", _>>>, Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Movable<Spec<_, "x">>>,
+    Row<"ab,bc->ac", Spec<"x", _>, Movable<Spec<"x", _>>, Spec<"x", _>>, Row<"ab,bc->ac", Spec<_, "x">, Movable<Spec<"x", _>>, Movable<Spec<_, "x">>>,
+    Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x,y">, Movable<Spec<"y,x", _>>>, Row<"ab,bc->ac", Spec<"x", "y">, Spec<"x", _>, Movable<Spec<"x", "y">>>,
+    Row<"ab,bc->ac", Spec<_, _>, Movable<Spec<_, "y">>, Movable<Spec<"x,y", _>>>,
     // unreduced sums come in
     Row<"ab,bc->ac", Spec<_, _>, Spec<_, _, partial("x")>, Spec<_, _>>, Row<"ab,bc->ac", Spec<"x", _>, Spec<_, _, partial("x")>, Spec<_, "y">>,
     Row<"ab,bc->ac", Spec<_, "y", partial("x")>, Spec<_, _>, Spec<_, "y", partial("x")>>,
-    Row<"ab,bc->ac", Spec<_, "x">, Moving<Spec<_, _, partial("x")>>, Spec<_, "x">>,
-    Row<"ab,bc->ac", Spec<_, _>, Moving<Spec<_, _, partial("x")>>, Moving<Spec<_, _, partial("x,y")>>>,
+    Row<"ab,bc->ac", Spec<_, "x">, Movable<Spec<_, _, partial("x")>>, Spec<_, "x">>,
+    Row<"ab,bc->ac", Spec<_, _>, Movable<Spec<_, _, partial("x")>>, Movable<Spec<_, _, partial("x,y")>>>,
     // propagated
     Row<"ab,bc->ac", Propagated, Spec<"x", _>, Spec<_, "y">>, Row<"ab,bc->ac", Propagated, Spec<"x", "y">, Spec<"y", _>>,
     Row<"ab,bc->ac", Propagated, Spec<_, "y,x">, Spec<_, _>>, Row<"ab,bc->ac", Propagated, Spec<_, _, partial("y")>, Spec<_, "x">>>;
@@ -129,7 +57,7 @@ using Others = std::tuple<
     Row<"ba,cb->ca", Spec<"x", _>, Spec<"y", _>, Spec<"x", "y">>, Row<"ba,bc->ca", Propagated, Spec<"x", "y">, Spec<"x", _>>,
     Row<"nab,nbc->nac", Spec<"x", _, _>, Spec<"x", _, _>, Spec<"x", _, _>>, Row<"nab,nbc->nac", Spec<_, "x", _>, Spec<"x", _, _>, Spec<_, _, _>>,
     Row<"nab,nbc->nac", Propagated, Spec<"x", "y", _>, Spec<"x", _, _>>, Row<"nab,nbc->anc", Spec<_, "y,x", _>, Spec<"y", _, "x">, Spec<"y", "x", _>>,
-    Row<"nab,nbc->nac", Spec<_, _, "y">, Spec<"x", _, _>, Moving<Spec<_, "x", "y">>>, Row<"ac,b->abc", Propagated, Spec<"x", _>, Spec<"y">>,
+    Row<"nab,nbc->nac", Spec<_, _, "y">, Spec<"x", _, _>, Movable<Spec<_, "x", "y">>>, Row<"ac,b->abc", Propagated, Spec<"x", _>, Spec<"y">>,
     Row<"a,b->ba", Spec<"y", "x">, Spec<"x">, Spec<"y">>, Row<"ab,ab->ab", Spec<"x", "y">, Spec<"x", "y">, Spec<"x", _>>,
     // the mixture of experts
     Row<"gsec,gsm->egcm", Spec<"y", "x", _, _>, Spec<"x,y", _, _, _>, Spec<"x,y", _, _>>,
@@ -149,8 +77,8 @@ using Others = std::tuple<
     Row<"ab->ba", Spec<_, _>, Spec<_, _, partial("x")>>,
     // diagonals
     Row<"aab->ab", Propagated, Spec<_, _, "x">>, Row<"aab->b", Spec<"x">, Spec<_, _, _>>, Row<"aab->a", Spec<"x">, Spec<_, _, "y">>,
-    Row<"aab->ab", Spec<_, _>, Moving<Spec<"x", _, _>>>, Row<"aab,b->a", Spec<_>, Spec<_, _, "x">, Spec<"x">>,
-    Row<"aab,a->b", Spec<_>, Spec<_, _, _>, Moving<Spec<"x">>>, Row<"aab,a->ab", Spec<"x", _>, Spec<_, _, "y">, Spec<_>>>;
+    Row<"aab->ab", Spec<_, _>, Movable<Spec<"x", _, _>>>, Row<"aab,b->a", Spec<_>, Spec<_, _, "x">, Spec<"x">>,
+    Row<"aab,a->b", Spec<_>, Spec<_, _, _>, Movable<Spec<"x">>>, Row<"aab,a->ab", Spec<"x", _>, Spec<_, _, "y">, Spec<_>>>;
 
 }  // namespace
 
@@ -159,7 +87,7 @@ TEST_CASE("matrix products of all kinds of specs") { check_table<double>(Matrice
 TEST_CASE("other subscripts") { check_table<double>(Others{}); }
 
 TEST_CASE("in single precision") {
-  check_table<float>(std::tuple<Row<"ab,bc->ac", Spec<"x", _>, Spec<_, "x">, Spec<"x", _>>, Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Moving<Spec<"x", _>>>,
+  check_table<float>(std::tuple<Row<"ab,bc->ac", Spec<"x", _>, Spec<_, "x">, Spec<"x", _>>, Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Movable<Spec<"x", _>>>,
                                 Row<"gsec,gsm->egcm", Spec<"y", "x", _, _>, Spec<"x,y", _, _, _>, Spec<"x,y", _, _>>,
                                 Row<"nqhd,nkhd->nhqk", Propagated, Spec<"x", _, "y", _>, Spec<"x", _, "y", _>>>{});
 }

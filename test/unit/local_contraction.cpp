@@ -3,6 +3,7 @@
 // and any order of summation, and is compared with ==.
 #include "mpi_test.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -154,11 +155,10 @@ struct Einsum {
 /// The contraction by matrix products even where the plain kernel would be chosen.
 template <class T>
 void contract_by_products(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<T> c, bool accumulate, HostScratch& scratch) {
-  if (contract_nothing<HostSpace>(product(a.extents) == 0 || product(b.extents) == 0, c, accumulate)) return;
+  if (contract_nothing<HostSpace>(product(a.extents) == 0 || product(b.extents) == 0, c, accumulate, scratch)) return;
   a = summed<HostSpace>(a, b.labels, c.labels, scratch);
   b = summed<HostSpace>(b, a.labels, c.labels, scratch);
-  Units const units =
-      units_of(labelled_strides(a.labels, a.extents), labelled_strides(b.labels, b.extents), labelled_strides(c.labels, c.extents));
+  Units const units = units_of(labelled_strides(a), labelled_strides(b), labelled_strides(c));
   execute<HostSpace>(lower(units, false), a.data, b.data, c.data, accumulate, scratch);
 }
 
@@ -181,6 +181,26 @@ std::vector<T> computed(Einsum const& einsum, std::vector<double> const& in_a, s
   return result;
 }
 
+/// The contraction in two windows of one letter: boxes of the operands, and a box of c, or all of it twice.
+template <class T>
+std::vector<T> computed_in_windows(Einsum const& einsum, char letter, std::vector<double> const& in_a, std::vector<double> const& in_b, std::vector<T> result) {
+  std::vector<T> const a = converted<T>(in_a);
+  std::vector<T> const b = converted<T>(in_b);
+  HostScratch scratch;
+  LocalTensor<T const> const tensor_a{a.data(), einsum.a, extents_of(einsum.a, einsum.sizes)};
+  LocalTensor<T const> const tensor_b{b.data(), einsum.b, extents_of(einsum.b, einsum.sizes)};
+  LocalTensor<T> const tensor_c{result.data(), einsum.c, extents_of(einsum.c, einsum.sizes)};
+  std::int64_t const extent = einsum.sizes.at(letter);
+  bool accumulate = false;
+  for (Range window : {Range{0, extent / 2}, Range{extent / 2, extent}}) {
+    LocalTensor<T> const c = tensor_c.narrowed(letter, window);
+    if (einsum.binary) contract<HostSpace>(tensor_a.narrowed(letter, window), tensor_b.narrowed(letter, window), c, accumulate, scratch);
+    else contract<HostSpace>(tensor_a.narrowed(letter, window), c, accumulate, scratch);
+    accumulate = !einsum.c.contains(letter);
+  }
+  return result;
+}
+
 template <class T>
 void check(std::string const& subscripts, std::string const& extents) {
   Einsum const einsum(subscripts, extents);
@@ -194,6 +214,11 @@ void check(std::string const& subscripts, std::string const& extents) {
   std::vector<T> const uninitialised(before.size(), garbage<T>());
   CHECK(computed<T>(einsum, a, b, uninitialised, false, false) == assigned);
   CHECK(computed<T>(einsum, a, b, converted<T>(before), true, false) == added);
+  for (auto const& [letter, size] : einsum.sizes) {
+    bool repeated = false;
+    for (Labels const& labels : {einsum.a, einsum.b}) repeated = repeated || std::count(labels.begin(), labels.end(), letter) > 1;
+    if (!repeated) CHECK_MESSAGE(computed_in_windows<T>(einsum, letter, a, b, uninitialised) == assigned, "in windows of ", letter);
+  }
   if (einsum.binary && LocalGemm<HostSpace, T>::available) {
     CHECK(computed<T>(einsum, a, b, uninitialised, false, true) == assigned);
     CHECK(computed<T>(einsum, a, b, converted<T>(before), true, true) == added);

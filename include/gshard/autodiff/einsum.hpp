@@ -10,28 +10,25 @@
 
 namespace gshard {
 
-/// A recorded operand that may move (see Movable).
-template <AnyVar Operand>
-Movable<Operand> movable(Operand const& operand) {
-  return {operand};
-}
-
 namespace detail {
 
 template <class Type>
-inline constexpr bool is_recorded_movable = false;
-template <class Operand>
-inline constexpr bool is_recorded_movable<Movable<Operand>> = AnyVar<Operand>;
+inline constexpr bool is_recorded_handled = false;
+template <class Operand, Handling How>
+inline constexpr bool is_recorded_handled<Handled<Operand, How>> = AnyVar<Operand>;
 
 template <class Type>
-concept RecordedEinsumInput = AnyVar<Type> || is_recorded_movable<std::remove_cvref_t<Type>>;
+concept RecordedEinsumInput = AnyVar<Type> || is_recorded_handled<std::remove_cvref_t<Type>>;
 
-/// The operand's tensor, movable as the operand is.
+/// The operand's tensor, marked as the operand is.
 template <class Operand>
 auto plain_einsum_operand(Operand const& operand) {
-  if constexpr (is_recorded_movable<Operand>) return movable(operand.operand.value());
-  else if constexpr (AnyVar<Operand>) return operand.value();
+  if constexpr (AnyVar<Operand>) return operand.value();
   else return operand;
+}
+template <AnyVar Operand, Handling How>
+auto plain_einsum_operand(Handled<Operand, How> const& operand) {
+  return Handled<typename Operand::tensor_type, How>{operand.operand.value()};
 }
 
 template <class Operand>
@@ -39,7 +36,7 @@ using PlainOperand = decltype(plain_einsum_operand(std::declval<Operand const&>(
 
 template <class Operand>
 auto einsum_slot_of(Operand const& operand) {
-  if constexpr (is_recorded_movable<Operand>) return operand.operand.slot();
+  if constexpr (is_recorded_handled<Operand>) return operand.operand.slot();
   else return slot_of(operand);
 }
 
@@ -55,14 +52,14 @@ auto recorded_operands(std::tuple<Tensors...> const& tensors, Operands const&...
 
 template <class First, class... Rest>
 Tape& einsum_tape_of(First const& first, Rest const&... rest) {
-  if constexpr (is_recorded_movable<First>) return first.operand.tape();
+  if constexpr (is_recorded_handled<First>) return first.operand.tape();
   else if constexpr (AnyVar<First>) return first.tape();
   else return einsum_tape_of(rest...);
 }
 
 /// The einsum whose result is the gradient of operand `Operand` of `Forward`: that operand's letters from those of the result and of the other
 /// operand, declared with the operand's own spec. The planner then finds the all-reduce of data parallelism and the reduce-scatter of sharded
-/// parameters by itself. Operands may move: where the forward pass gathered one, this gathers it again.
+/// parameters by itself. Operands may move, and what went round in a ring goes round again, where it can.
 template <class Forward, int Operand, AnyTensor Tensor, AnyTensor... Others>
 struct PlannedGradient {
   static consteval Subscripts letters() {
@@ -74,10 +71,15 @@ struct PlannedGradient {
   }
 
   static consteval EinsumPlan planned_gradient() {
-    EinsumFacts facts{letters(), {}, {}, Cotangent<Tensor>::layout, static_sizes_of<typename Tensor::mesh_type>()};
+    auto at_least_movable = [](Handling handling) { return handling == Handling::fixed ? Handling::movable : handling; };
+    EinsumFacts facts = facts_on<typename Tensor::mesh_type>(letters());
     facts.operands.push_back(without_partial(Forward::plan.produced));
+    facts.handling.push_back(at_least_movable(Forward::result_handling));
     (facts.operands.push_back(Others::layout), ...);
-    for (int i = 0; i < facts.operands.size(); ++i) facts.movable.push_back(true);
+    if constexpr (sizeof...(Others) == 1) facts.handling.push_back(at_least_movable(Forward::handling[1 - Operand]));
+    facts.declared = Cotangent<Tensor>::layout;
+    facts.result_handling = Forward::handling[Operand];
+    facts.strict = false;
     return plan_einsum(facts);
   }
 
@@ -100,10 +102,10 @@ class RecordedEinsum {
   /// The result with the spec that the plan propagates.
   auto eval() const { return run<void>(); }
 
-  /// The result as `Spec` says.
-  template <class Spec>
+  /// The result as `Spec` says; marked as `How` says.
+  template <class Spec, Handling How = Handling::movable>
   auto eval_as() const {
-    return run<with_spec<First, Spec>>();
+    return run<detail::Marked<with_spec<First, Spec>, How>>();
   }
 
   template <class Spec>
@@ -116,8 +118,9 @@ class RecordedEinsum {
   auto run() const {
     using Plan = detail::PlanOf<Text, Result, detail::PlainOperand<Operands>...>;
     if constexpr (Plan::is_refused) {
-      using Tensor = std::conditional_t<std::is_void_v<Result>, First, Result>;
-      return Var<Tensor>(std::apply([](auto const&... operands) -> Tape& { return detail::einsum_tape_of(operands...); }, operands_), 0, Tensor{});
+      Tape& tape = std::apply([](auto const&... operands) -> Tape& { return detail::einsum_tape_of(operands...); }, operands_);
+      if constexpr (std::is_void_v<Result>) return Var<First>(tape, 0, First{});
+      else return Var<detail::OperandTensor<Result>>(tape, 0, detail::OperandTensor<Result>{});
     } else {
       return std::apply([](auto const&... operands) { return record<Plan, Result>(operands...); }, operands_);
     }
@@ -172,10 +175,27 @@ auto einsum(Operands const&... operands) {
   return RecordedEinsum<Text, Operands...>(operands...);
 }
 
+/// A recorded einsum whose result circulates: it waits for its result spec.
+template <FixedString Text, class... Operands>
+struct Handled<RecordedEinsum<Text, Operands...>, Handling::circulating> {
+  using First = typename RecordedEinsum<Text, Operands...>::First;
+  RecordedEinsum<Text, Operands...> operand;
+
+  template <class Spec>
+  operator Var<ShardedTensor<typename First::mesh_type, Spec, typename First::value_type, typename First::memory_space>>() const {
+    return operand.template eval_as<Spec, Handling::circulating>();
+  }
+};
+
 /// The recorded einsum with its result held as `Spec` says.
 template <class Spec, FixedString Text, class... Operands>
 auto shard(RecordedEinsum<Text, Operands...> const& einsum) {
   return einsum.template eval_as<Spec>();
+}
+
+template <class Spec, FixedString Text, class... Operands>
+auto shard(Circulating<RecordedEinsum<Text, Operands...>> const& einsum) {
+  return einsum.operand.template eval_as<Spec, Handling::circulating>();
 }
 
 /// The recorded einsum with the spec that its plan propagates.

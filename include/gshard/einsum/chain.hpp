@@ -13,11 +13,11 @@
 
 namespace gshard::detail {
 
-/// An operand as the pairs take it: evaluated, and movable as it was given.
+/// An operand as the pairs take it: evaluated, and marked as it was given.
 template <class Operand>
 auto held_operand(OperandTensor<Operand> const& tensor) {
-  if constexpr (EinsumOperand<Operand>::is_movable) return movable(tensor);
-  else return tensor;
+  if constexpr (handling_of<Operand> == Handling::fixed) return tensor;
+  else return Handled<OperandTensor<Operand>, handling_of<Operand>>{tensor};
 }
 
 template <FixedString Text, class... Operands>
@@ -31,7 +31,8 @@ consteval bool check_chain() {
     (void)sizeof(error::EinsumProductTooLarge<TextLetters<Text>>);
     return false;
   } else if constexpr (!std::is_void_v<Result>) {
-    return check_result<Text, Result, OperandTensor<Operands>...>() && check_fixed_extents<Text, Result, OperandTensor<Operands>...>();
+    return check_result<Text, OperandTensor<Result>, OperandTensor<Operands>...>() &&
+           check_fixed_extents<Text, OperandTensor<Result>, OperandTensor<Operands>...>();
   } else {
     return true;
   }
@@ -39,13 +40,14 @@ consteval bool check_chain() {
 
 template <FixedString Text, class Result, class... Operands>
 consteval auto orders_of_chain() {
-  using Mesh = typename std::tuple_element_t<0, std::tuple<OperandTensor<Operands>...>>::mesh_type;
-  ChainFacts facts{subscripts_for<Text, OperandTensor<Operands>...>, {}, {}, {}, static_sizes_of<Mesh>()};
+  ChainFacts facts;
+  facts.last = facts_on<typename std::tuple_element_t<0, std::tuple<OperandTensor<Operands>...>>::mesh_type>({});
+  if constexpr (!std::is_void_v<Result>) facts.last.declared = OperandTensor<Result>::layout;
+  facts.last.result_handling = result_handling_of<Result>;
   (facts.operands.push_back(OperandTensor<Operands>::layout), ...);
-  (facts.movable.push_back(EinsumOperand<Operands>::is_movable), ...);
-  if constexpr (!std::is_void_v<Result>) facts.declared = Result::layout;
-  return cheapest_of_fixed(possible_orders(order_search<Text, Operands...>, facts), order_search<Text, Operands...>, facts.subscripts,
-                           extents_fixed_by<Text, OperandTensor<Operands>...>());
+  (facts.handling.push_back(handling_of<Operands>), ...);
+  return cheapest_of_fixed(possible_orders(order_search<Text, Operands...>, facts), order_search<Text, Operands...>,
+                           subscripts_for<Text, OperandTensor<Operands>...>, extents_fixed_by<Text, OperandTensor<Operands>...>());
 }
 
 /// The facts of a chain whose types have passed `check_chain`.
@@ -57,6 +59,7 @@ struct ChainTypes {
   static constexpr Subscripts subscripts = subscripts_for<Text, OperandTensor<Given>...>;
   static constexpr OrderSearch const& search = order_search<Text, Given...>;
   static constexpr auto orders = orders_of_chain<Text, Result, Given...>();
+  static constexpr Handling result_handling = result_handling_of<Result>;
 };
 
 /// The operands that a step leaves, and its product.
@@ -88,7 +91,7 @@ struct ChainPair {
   static constexpr bool is_last = Position + 1 == Chain::steps;
   using Operands = typename ChainOperands<Chain, Order, Position>::type;
   using Product = with_layout<typename Chain::First, Chain::orders[Order].products[Position]>;
-  using Plan = Planned<pair.text, Product, std::tuple_element_t<static_cast<std::size_t>(pair.left), Operands>,
+  using Plan = Planned<pair.text, Marked<Product, is_last ? Chain::result_handling : Handling::movable>, std::tuple_element_t<static_cast<std::size_t>(pair.left), Operands>,
                        std::tuple_element_t<static_cast<std::size_t>(pair.right), Operands>>;
 };
 
@@ -129,25 +132,25 @@ auto contract_in_order(int chosen, std::tuple<Operands...> const& operands, Fini
   return contract_pairs<Chain, Order, 0>(operands, finish);
 }
 
-template <class Spec>
+template <class Spec, Handling How>
 struct HoldAs {
   template <class Einsum>
   auto operator()(Einsum const& einsum) const {
-    return shard<Spec>(einsum);
+    return einsum.template eval_as<Spec, How>();
   }
 };
 
-template <class Result>
+template <class Result, Handling How>
 struct PutInto {
   Result const& result;
   bool add;
   template <class Einsum>
   void operator()(Einsum const& einsum) const {
-    einsum.into(result, add);
+    einsum.template into<How>(result, add);
   }
 };
 
-/// An einsum of more than two operands; `Result` is the declared tensor type, or void.
+/// An einsum of more than two operands; `Result` is the declared tensor type, marked or not, or void.
 template <FixedString Text, class Result, class... Given>
 struct Chain {
   using Types = ChainTypes<Text, Result, Given...>;
@@ -168,7 +171,7 @@ struct Chain {
   static auto run(Tensors const& tensors, std::tuple<Operands...> const& operands) {
     (void)result_extents(Text.view(), Types::subscripts, tensors);
     using Held = with_spec<typename Types::First, typename DeclaredSpec<Result, MeshOf<Given...>, Types::orders[0].products[Types::steps - 1]>::type>;
-    return contract_in_order<Types, 0>(cheapest_order(tensors), operands, HoldAs<typename Held::spec_type>{});
+    return contract_in_order<Types, 0>(cheapest_order(tensors), operands, HoldAs<typename Held::spec_type, Types::result_handling>{});
   }
 
   static auto run(Tensors const& tensors) { return run(tensors, operands_of(tensors)); }
@@ -176,7 +179,7 @@ struct Chain {
   template <AnyTensor Tensor>
   static void run_into(Tensor const& result, bool add, Tensors const& tensors) {
     check_result_tensor(Text.view(), result, result_extents(Text.view(), Types::subscripts, tensors), std::get<0>(tensors));
-    contract_in_order<Types, 0>(cheapest_order(tensors), operands_of(tensors), PutInto<Tensor>{result, add});
+    contract_in_order<Types, 0>(cheapest_order(tensors), operands_of(tensors), PutInto<Tensor, Types::result_handling>{result, add});
   }
 
  private:

@@ -37,7 +37,7 @@ struct ChainPlan : CollectiveCounts {
   constexpr void add_order(ChainOrder const& order) {
     orders.push_back(order);
     for (int CollectiveCounts::* count : {&CollectiveCounts::all_gather, &CollectiveCounts::all_reduce, &CollectiveCounts::reduce_scatter,
-                                          &CollectiveCounts::all_to_all, &CollectiveCounts::permute, &CollectiveCounts::exchange})
+                                          &CollectiveCounts::all_to_all, &CollectiveCounts::permute, &CollectiveCounts::ring, &CollectiveCounts::exchange})
       this->*count = std::max(this->*count, order.*count);
   }
 };
@@ -46,11 +46,10 @@ namespace detail {
 
 /// What the planner knows of an einsum of several operands.
 struct ChainFacts {
-  Subscripts subscripts;
   StaticVector<Layout, max_operands> operands;
-  StaticVector<bool, max_operands> movable;
-  std::optional<Layout> declared;
-  StaticSizes sizes;
+  StaticVector<Handling, max_operands> handling;
+  /// What is known of the last contraction, its subscripts and operands excepted.
+  EinsumFacts last;
 };
 
 /// How the products of an order are held, the result last, and whether no operand has to move that may not.
@@ -80,22 +79,27 @@ constexpr HeldProducts hold_products(ContractionOrder const& order, ChainFacts f
   for (int i = 0; i < order.size(); ++i) {
     PairStep const& step = order[i];
     bool const last = i + 1 == order.size();
-    EinsumFacts pair{parse_subscripts(step.text.view()).subscripts, {}, {}, last ? facts.declared : std::nullopt, facts.sizes};
+    EinsumFacts pair = facts.last;
+    pair.subscripts = parse_subscripts(step.text.view()).subscripts;
+    if (!last) {
+      pair.declared = std::nullopt;
+      pair.result_handling = Handling::movable;
+    }
     for (int operand : {step.left, step.right}) {
       pair.operands.push_back(facts.operands[operand]);
-      pair.movable.push_back(facts.movable[operand]);
+      pair.handling.push_back(facts.handling[operand]);
     }
     EinsumPlan const plan = plan_einsum(pair);
     held.is_possible = held.is_possible && plan.fault.kind == PlanFault::none;
     step.remove_from(facts.operands);
-    step.remove_from(facts.movable);
+    step.remove_from(facts.handling);
     Layout product = plan.result;
     if (!last && order[i + 1].right == facts.operands.size()) {
       Labels const other = parse_subscripts(order[i + 1].text.view()).subscripts.operands[0];
       product = layout_of_product(plan, pair.subscripts.result, facts.operands[order[i + 1].left], other);
     }
     facts.operands.push_back(product);
-    facts.movable.push_back(true);
+    facts.handling.push_back(Handling::movable);
     held.layouts.push_back(product);
   }
   return held;
@@ -117,7 +121,7 @@ constexpr PossibleOrders possible_orders(OrderSearch const& search, ChainFacts f
     HeldProducts const held = hold_products(search.orders[i].steps, facts);
     if (!held.is_possible) continue;
     possible.push_back({i, held.layouts});
-    if (!facts.declared) facts.declared = held.layouts.back();
+    if (!facts.last.declared) facts.last.declared = held.layouts.back();
   }
   if (possible.empty() && !search.orders.empty()) possible.push_back({0, hold_products(search.orders[0].steps, facts).layouts});
   return possible;

@@ -12,64 +12,34 @@
 
 #include <gshard/einsum/errors.hpp>
 #include <gshard/einsum/local/contract_rounded.hpp>
+#include <gshard/einsum/operand.hpp>
 #include <gshard/einsum/plan.hpp>
+#include <gshard/einsum/ring.hpp>
 #include <gshard/einsum/work.hpp>
 #include <gshard/expr/update.hpp>
 #include <gshard/reshard/reshard.hpp>
 
 namespace gshard {
 
-/// An operand that an einsum may gather, exchange or reduce, as fully sharded weights are: `einsum<"ab,bc->ac">(x, movable(w))`.
-template <class Operand>
-struct Movable {
-  Operand operand;
-};
-
-template <class Operand>
-Movable<std::remove_cvref_t<Operand>> movable(Operand&& operand) {
-  return {std::forward<Operand>(operand)};
-}
-
 namespace detail {
-
-template <class Type>
-inline constexpr bool is_movable_operand = false;
-template <class Operand>
-inline constexpr bool is_movable_operand<Movable<Operand>> = Expression<Operand>;
-
-}  // namespace detail
-
-/// What an einsum takes: a tensor or an expression, movable or not.
-template <class Type>
-concept EinsumInput = Expression<Type> || detail::is_movable_operand<std::remove_cvref_t<Type>>;
-
-namespace detail {
-
-template <class Operand>
-struct EinsumOperand {
-  static constexpr bool is_movable = false;
-  using tensor_type = std::remove_cvref_t<decltype(eval(std::declval<Operand const&>()))>;
-  static tensor_type tensor(Operand const& operand) { return eval(operand); }
-};
-
-template <class Operand>
-struct EinsumOperand<Movable<Operand>> {
-  static constexpr bool is_movable = true;
-  using tensor_type = typename EinsumOperand<Operand>::tensor_type;
-  static tensor_type tensor(Movable<Operand> const& operand) { return EinsumOperand<Operand>::tensor(operand.operand); }
-};
-
-template <class Operand>
-using OperandTensor = typename EinsumOperand<std::remove_cvref_t<Operand>>::tensor_type;
 
 /// The facts of an einsum whose types have passed `check_operands`.
 template <FixedString Text, class... Operands>
-consteval EinsumFacts einsum_facts(std::optional<Layout> declared) {
+consteval EinsumFacts einsum_facts() {
   using Mesh = typename std::tuple_element_t<0, std::tuple<OperandTensor<Operands>...>>::mesh_type;
-  EinsumFacts facts{subscripts_for<Text, OperandTensor<Operands>...>, {}, {}, declared, static_sizes_of<Mesh>(),
-                    extents_fixed_by<Text, OperandTensor<Operands>...>()};
+  EinsumFacts facts = facts_on<Mesh>(subscripts_for<Text, OperandTensor<Operands>...>);
+  facts.fixed = extents_fixed_by<Text, OperandTensor<Operands>...>();
   (facts.operands.push_back(OperandTensor<Operands>::layout), ...);
-  (facts.movable.push_back(EinsumOperand<std::remove_cvref_t<Operands>>::is_movable), ...);
+  (facts.handling.push_back(handling_of<Operands>), ...);
+  return facts;
+}
+
+/// The same with the result declared.
+template <FixedString Text, class Result, class... Operands>
+consteval EinsumFacts declared_facts() {
+  EinsumFacts facts = einsum_facts<Text, Operands...>();
+  facts.declared = OperandTensor<Result>::layout;
+  facts.result_handling = result_handling_of<Result>;
   return facts;
 }
 
@@ -77,11 +47,11 @@ template <FixedString Text, class Result, class... Operands>
 consteval EinsumPlan planned() {
   if constexpr (check_operands<Text, OperandTensor<Operands>...>()) {
     if constexpr (std::is_void_v<Result>) {
-      constexpr EinsumPlan plan = plan_einsum(einsum_facts<Text, Operands...>({}));
+      constexpr EinsumPlan plan = plan_einsum(einsum_facts<Text, Operands...>());
       report_fault<Text, plan.fault, OperandTensor<Operands>...>();
       return plan;
-    } else if constexpr (check_result<Text, Result, OperandTensor<Operands>...>()) {
-      constexpr EinsumPlan plan = plan_einsum(einsum_facts<Text, Operands...>(Result::layout));
+    } else if constexpr (check_result<Text, OperandTensor<Result>, OperandTensor<Operands>...>()) {
+      constexpr EinsumPlan plan = plan_einsum(declared_facts<Text, Result, Operands...>());
       report_fault<Text, plan.fault, OperandTensor<Operands>...>();
       return plan;
     }
@@ -95,18 +65,21 @@ using MeshOf = typename std::tuple_element_t<0, std::tuple<OperandTensor<Operand
 /// The spec of a declared result, or where it is void that of `Propagated`.
 template <class Result, class Mesh, Layout Propagated>
 struct DeclaredSpec {
-  using type = typename Result::spec_type;
+  using type = typename OperandTensor<Result>::spec_type;
 };
 template <class Mesh, Layout Propagated>
 struct DeclaredSpec<void, Mesh, Propagated> {
   using type = spec_of<Mesh, Propagated>;
 };
 
-/// Names the plan of an einsum by types; `Result` is the declared tensor type, or void. Types, not plans, are what templates are given: symbols stay short.
+/// Names the plan of an einsum by types; `Result` is the declared tensor type, marked or not, or void. Types, not plans, are what templates are given:
+/// symbols stay short.
 template <FixedString Text, class Result, class... Operands>
 struct Planned {
   static constexpr Subscripts subscripts = subscripts_for<Text, OperandTensor<Operands>...>;
   static constexpr EinsumPlan plan = planned<Text, Result, Operands...>();
+  static constexpr StaticVector<Handling, 2> handling{handling_of<Operands>...};
+  static constexpr Handling result_handling = result_handling_of<Result>;
   /// The spec of the result: extents that the types fix stay fixed.
   using result_spec = with_extents_of<typename DeclaredSpec<Result, MeshOf<Operands...>, plan.result>::type, FixedResult<Text, OperandTensor<Operands>...>>;
   /// Whether the compiler has said already what is wrong with the types: a result that is made up keeps it from saying more.
@@ -171,8 +144,11 @@ template <class Plan, AnyTensor Produced, AnyTensor... Operands>
 void produce(Produced const& produced, bool add, Operands const&... operands) {
   Kokkos::Profiling::ScopedRegion const region("gshard::einsum");
   [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {
-    contract_blocks<Plan>(produced, add,
-                          held_as<typename with_layout<Produced, Plan::plan.operands[static_cast<int>(Operand)]>::spec_type>(operands)...);
+    auto contract_held = [&](auto const&... held) {
+      if constexpr (Plan::plan.loop.runs()) contract_in_ring<Plan>(produced, add, held...);
+      else contract_blocks<Plan>(produced, add, held...);
+    };
+    contract_held(held_as<typename with_layout<Produced, Plan::plan.operands[static_cast<int>(Operand)]>::spec_type>(operands)...);
   }(std::index_sequence_for<Operands...>{});
 }
 
@@ -197,7 +173,8 @@ void run_einsum_into(Result const& result, bool add, Operands const&... operands
 }  // namespace detail
 
 /// The plan of an einsum of these operand types, and the result type where it is declared:
-/// `plan_of<"gsec,gsm->egcm", decltype(mask), decltype(x), decltype(sent)>`. A constant to print and to assert; movable operands are `Movable<Tensor>`.
+/// `plan_of<"gsec,gsm->egcm", decltype(mask), decltype(x), decltype(sent)>`. A constant to print and to assert; marked ones are `Movable<Tensor>`,
+/// `Gathered<Tensor>`, `Circulating<Tensor>`.
 template <FixedString Text, class... Types>
 inline constexpr auto plan_of = decltype(detail::planned_types<Text, std::remove_cvref_t<Types>...>())::plan;
 
@@ -215,10 +192,10 @@ class Einsum {
   /// The result as the plan propagates it: every letter stays on the axes that the contraction worked on, and sums are reduced.
   auto eval() const { return run<void>(); }
 
-  /// The result as `Spec` says.
-  template <class Spec>
+  /// The result as `Spec` says; marked as `How` says.
+  template <class Spec, Handling How = Handling::movable>
   auto eval_as() const {
-    return run<with_spec<First, Spec>>();
+    return run<detail::Marked<with_spec<First, Spec>, How>>();
   }
 
   template <class Spec>
@@ -226,10 +203,10 @@ class Einsum {
     return eval_as<Spec>();
   }
 
-  /// Sets the elements of `result` as its spec says, or with `add` adds to them.
-  template <AnyTensor Result>
+  /// Sets the elements of `result` as its spec says, or with `add` adds to them; marked as `How` says.
+  template <Handling How = Handling::movable, AnyTensor Result>
   void into(Result const& result, bool add) const {
-    using Plan = detail::PlanOf<Text, Result, Operands...>;
+    using Plan = detail::PlanOf<Text, detail::Marked<Result, How>, Operands...>;
     if constexpr (Plan::is_refused) {
       return;
     } else if constexpr (sizeof...(Operands) > 2) {
@@ -246,12 +223,13 @@ class Einsum {
   auto run() const {
     using Plan = detail::PlanOf<Text, Result, Operands...>;
     if constexpr (Plan::is_refused) {
-      return std::conditional_t<std::is_void_v<Result>, First, Result>{};
+      if constexpr (std::is_void_v<Result>) return First{};
+      else return detail::OperandTensor<Result>{};
     } else if constexpr (sizeof...(Operands) > 2) {
       return Plan::run(operands_);
     } else {
       Extents const extents = detail::result_extents(Text.view(), Plan::subscripts, operands_);
-      static_assert(detail::check_fixed_extents<Text, Result, detail::OperandTensor<Operands>...>());
+      static_assert(detail::check_fixed_extents<Text, detail::DeclaredTensor<Result>, detail::OperandTensor<Operands>...>());
       return std::apply([&](auto const&... operands) { return detail::run_einsum<Plan>(extents, operands...); }, operands_);
     }
   }
@@ -275,10 +253,27 @@ auto einsum(A const& a, B const& b) {
   return Einsum<Text, A, B>(a, b);
 }
 
+/// An einsum whose result circulates: it waits for its result spec.
+template <FixedString Text, class... Operands>
+struct Handled<Einsum<Text, Operands...>, Handling::circulating> {
+  using First = typename Einsum<Text, Operands...>::First;
+  Einsum<Text, Operands...> operand;
+
+  template <class Spec>
+  operator ShardedTensor<typename First::mesh_type, Spec, typename First::value_type, typename First::memory_space>() const {
+    return operand.template eval_as<Spec, Handling::circulating>();
+  }
+};
+
 /// An einsum with its result declared by a spec: the paper's annotation on the spot.
 template <class Spec, FixedString Text, class... Operands>
 auto shard(Einsum<Text, Operands...> const& einsum) {
   return einsum.template eval_as<Spec>();
+}
+
+template <class Spec, FixedString Text, class... Operands>
+auto shard(Circulating<Einsum<Text, Operands...>> const& einsum) {
+  return einsum.operand.template eval_as<Spec, Handling::circulating>();
 }
 
 /// Sets the elements of `y`, whose spec is the annotation, to the einsum, in place where nothing moves after the contraction. What `y` held is not read.
@@ -299,6 +294,22 @@ Result const& operator+=(Result const& y, Einsum<Text, Operands...> const& einsu
 template <AnyTensor Result, FixedString Text, class... Operands>
 Result const& operator-=(Result const& y, Einsum<Text, Operands...> const& einsum) {
   return y -= einsum.template eval_as<typename Result::spec_type>();
+}
+
+template <AnyTensor Result, FixedString Text, class... Operands>
+void assign(Result const& y, Circulating<Einsum<Text, Operands...>> const& einsum) {
+  einsum.operand.template into<Handling::circulating>(y, false);
+}
+
+template <AnyTensor Result, FixedString Text, class... Operands>
+Result const& operator+=(Result const& y, Circulating<Einsum<Text, Operands...>> const& einsum) {
+  einsum.operand.template into<Handling::circulating>(y, true);
+  return y;
+}
+
+template <AnyTensor Result, FixedString Text, class... Operands>
+Result const& operator-=(Result const& y, Circulating<Einsum<Text, Operands...>> const& einsum) {
+  return y -= shard<typename Result::spec_type>(einsum);
 }
 
 }  // namespace gshard

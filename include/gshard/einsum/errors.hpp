@@ -61,7 +61,7 @@ template <class Subscripts, int Operand, class LetterNeeded, class AxisName>
 struct EinsumOperandMustMove {
   static_assert(always_false<Subscripts>,
                 "gshard: this einsum needs an operand (0 is the first) on another letter of the named axis than its spec has, and operands do not "
-                "move unseen; declare the result so that the axis stays where it is, reshard the operand before, or allow it by movable(operand)");
+                "move unseen; declare the result so that the axis stays where it is, reshard the operand before, or allow it by movable(operand), gathered(operand) or circulating(operand)");
 };
 
 template <class Subscripts, int Operand, class AxisName>
@@ -76,6 +76,21 @@ struct EinsumOperandMustReduce {
   static_assert(always_false<Subscripts>,
                 "gshard: an einsum operand (0 is the first) is an unreduced sum over the named axis, which the other operand uses too; reduce it first, "
                 "by reshard to a spec without partial, or allow it by movable(operand)");
+};
+
+template <class Subscripts, int Operand>
+struct EinsumOperandStays {
+  static_assert(always_false<Subscripts>,
+                "gshard: an einsum operand (0 is the first) is marked gathered or circulating, but its spec meets the other operand's as it is, and "
+                "nothing of it moves; remove the mark");
+};
+
+template <class Subscripts, int Operand>
+struct EinsumWithoutRing {
+  static_assert(always_false<Subscripts>,
+                "gshard: a tensor of this einsum (0 is the first operand, 2 the result) is marked circulating, but is not to be gathered along one "
+                "dimension, or is no result whose sum is scattered to one dimension, so it has no windows to go round; mark an operand gathered or "
+                "movable, leave a result without a mark");
 };
 
 }  // namespace gshard::error
@@ -146,8 +161,12 @@ consteval void report_fault() {
       (void)sizeof(error::EinsumOperandMustMove<Name, fault.operand, error::Letter<fault.letter>, AxisName>);
     else if constexpr (fault.kind == PlanFault::operand_must_reorder)
       (void)sizeof(error::EinsumOperandMustReorder<Name, fault.operand, AxisName>);
-    else
+    else if constexpr (fault.kind == PlanFault::operand_must_reduce)
       (void)sizeof(error::EinsumOperandMustReduce<Name, fault.operand, AxisName>);
+    else if constexpr (fault.kind == PlanFault::operand_stays)
+      (void)sizeof(error::EinsumOperandStays<Name, fault.operand>);
+    else
+      (void)sizeof(error::EinsumWithoutRing<Name, fault.operand>);
   }
 }
 

@@ -2,12 +2,17 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 
 #include <gshard/einsum/fewest_bytes.hpp>
 #include <gshard/einsum/subscripts.hpp>
 #include <gshard/reshard/plan.hpp>
 
 namespace gshard {
+
+/// How a tensor of an einsum may move: not at all, which holds for operands that are not marked; as the table of the planner says, which holds for
+/// results; before the contraction, or in a ring while it runs, in preference to the other operand.
+enum class Handling { fixed, movable, gathered, circulating };
 
 /// Whose elements a movement of an einsum carries.
 enum class Role { left, right, result };
@@ -19,12 +24,26 @@ struct EinsumStep {
   AxisSet axes;
 };
 
+/// The looped form of an einsum (paper 3.3.2, figure 4): in place of an all-gather, the blocks of one operand go round the ranks of a group, one window
+/// of `letter` multiplied while the next is under way; in place of a reduce-scatter, the sums of the result's blocks do.
+struct EinsumLoop {
+  Role role = Role::right;
+  AxisSet axes;
+  char letter = '\0';
+  /// The ranks of a group where the mesh's type fixes them, else 0.
+  int ranks = 0;
+
+  constexpr bool runs() const { return letter != '\0'; }
+  constexpr int products() const { return ranks; }
+  constexpr int permutes() const { return ranks - 1; }
+};
+
 namespace detail {
 
 /// Why an einsum cannot be planned as written: operand `operand` would have to move along `axis`, to be held by the letter `letter`, or whole where
-/// there is none; or both operands are unreduced sums over `axis`.
+/// there is none; or both operands are unreduced sums over `axis`; or it is marked to move and need not, or cannot in a ring (2 is the result).
 struct PlanFault {
-  enum Kind { none, operand_must_move, operand_must_reorder, operand_must_reduce } kind = none;
+  enum Kind { none, operand_must_move, operand_must_reorder, operand_must_reduce, operand_stays, no_ring } kind = none;
   int operand = 0;
   int axis = 0;
   char letter = '\0';
@@ -42,14 +61,28 @@ struct EinsumPlan : CollectiveCounts {
   /// What leads from the given operands to `operands`, and from `produced` to `result`.
   StaticVector<ReshardPlan, 2> operand_moves;
   ReshardPlan result_move;
+  /// What goes round during the contraction, if anything: then `operands` has its first window, or `produced` the block of the result that is left here.
+  EinsumLoop loop;
+  StaticVector<std::string_view, max_axes> axis_names;
   detail::PlanFault fault;
 
-  constexpr StaticVector<EinsumStep, 18> steps() const {
-    StaticVector<EinsumStep, 18> list;
+  /// All movements in their order.
+  constexpr StaticVector<EinsumStep, 20> steps() const {
+    StaticVector<EinsumStep, 20> list;
     for (int i = 0; i < operand_moves.size(); ++i)
       for (ReshardStep const& step : operand_moves[i].steps) list.push_back({i == 0 ? Role::left : Role::right, step.movement, step.axes});
+    if (loop.runs()) list.push_back({loop.role, Movement::ring, loop.axes});
     for (ReshardStep const& step : result_move.steps) list.push_back({Role::result, step.movement, step.axes});
     return list;
+  }
+
+  /// The collectives along the axis of this name: `plan_of<...>.over("data").total() == 0`.
+  constexpr CollectiveCounts over(std::string_view axis) const {
+    CollectiveCounts counts;
+    for (EinsumStep const& step : steps())
+      for (int i = 0; i < axis_names.size(); ++i)
+        if (axis_names[i] == axis && step.axes.contains(i)) counts.add(step.movement);
+    return counts;
   }
 };
 
@@ -59,11 +92,24 @@ namespace detail {
 struct EinsumFacts {
   Subscripts subscripts;
   StaticVector<Layout, 2> operands;
-  StaticVector<bool, 2> movable;
+  StaticVector<Handling, 2> handling;
   std::optional<Layout> declared;
+  Handling result_handling = Handling::movable;
   StaticSizes sizes;
   FixedExtents fixed{};
+  StaticVector<std::string_view, max_axes> axis_names;
+  /// Whether a mark that changes nothing is a fault. In gradients, which inherit the marks of the forward pass, it is not.
+  bool strict = true;
 };
+
+template <class Mesh>
+constexpr EinsumFacts facts_on(Subscripts const& subscripts) {
+  EinsumFacts facts;
+  facts.subscripts = subscripts;
+  facts.sizes = static_sizes_of<Mesh>();
+  for (int axis = 0; axis < Mesh::axis_count; ++axis) facts.axis_names.push_back(Mesh::name(axis));
+  return facts;
+}
 
 /// The letter that `axis` splits in a tensor with these labels; '\0' where it splits none.
 constexpr char split_letter(Labels const& labels, Layout const& layout, int axis) {
@@ -90,18 +136,27 @@ struct AxisRole {
   bool passes_partial = false;
 };
 
-/// The table of the planner, for one axis. `left` and `right` are the letters that the axis splits in the operands.
+/// The table of the planner, for one axis, and the reason of each row.
 ///
-/// | split                          | the contraction works on                                                              |
-/// | ------------------------------ | ------------------------------------------------------------------------------------- |
-/// | the same letter in both        | that letter                                                                           |
-/// | one letter, in one operand     | that letter; the other operand is sliced, for free, where it has the letter           |
-/// | two letters                    | the one that no immovable operand forbids; of two such, the letter that the declared  |
-/// |                                | result has on this axis, since nothing moves afterwards; else, where the types fix    |
-/// |                                | all extents, the one for which fewer bytes move; else the one that the other          |
-/// |                                | operand has too, since an all-to-all is cheaper than an all-gather; else the left one |
-/// | none                           | the letter that the declared result has on this axis: slices are free                 |
-/// | none, one operand partial      | nothing; the sum stays unreduced                                                      |
+/// | the axis splits                | the contraction works on           | because                                                                |
+/// | ------------------------------ | ---------------------------------- | ---------------------------------------------------------------------- |
+/// | the same letter in both        | that letter                        | the blocks meet: no operand moves                                      |
+/// | one letter, in one operand     | that letter                        | the other operand is sliced, for free, where it has the letter         |
+/// | no letter                      | the declared result's letter, if   | slices are free, and each rank does its share of the work              |
+/// |                                | any                                |                                                                        |
+/// | none, one operand is partial   | no letter                          | the product is linear: the sum is passed on and reduced once           |
+/// | two letters, and of these rows the first that applies:              |                                                                        |
+/// | - one operand alone is marked  | the letter of the other            | the call says which operand moves                                      |
+/// |   gathered or circulating      |                                    |                                                                        |
+/// | - one operand alone may move   | the letter of the other            | no operand moves unseen                                                |
+/// | - the declared result has one  | that letter                        | nothing moves after the contraction                                    |
+/// |   of the letters on this axis  |                                    |                                                                        |
+/// | - the types fix all extents    | the one for which fewer bytes move | no custom is better than the numbers                                   |
+/// | - the right operand has the    | the left operand's letter          | the right operand moves by an all-to-all, which sends and leaves 1/p   |
+/// |   left one's letter            |                                    | of what an all-gather does                                             |
+/// | - the left operand has the     | the right operand's letter         | the same of the left operand                                           |
+/// |   right one's letter           |                                    |                                                                        |
+/// | - all else                     | the left operand's letter          | activations stand left and weights right by custom, and weights move   |
 constexpr AxisRole role_of_axis(EinsumFacts const& facts, int axis) {
   Subscripts const& subscripts = facts.subscripts;
   bool const binary = facts.operands.size() == 2;
@@ -117,8 +172,10 @@ constexpr AxisRole role_of_axis(EinsumFacts const& facts, int axis) {
   bool const right_partial = binary && facts.operands[1].partial.contains(axis);
   if (left_partial != right_partial && (left_partial ? right : left) == '\0') return {'\0', true};
   if (left != '\0' && right != '\0' && left != right) {
-    bool const on_left = facts.movable[1];
-    bool const on_right = facts.movable[0];
+    auto moves_first = [&](int operand) { return facts.handling[operand] == Handling::gathered || facts.handling[operand] == Handling::circulating; };
+    if (moves_first(0) != moves_first(1)) return {moves_first(1) ? left : right};
+    bool const on_left = facts.handling[1] != Handling::fixed;
+    bool const on_right = facts.handling[0] != Handling::fixed;
     if (on_left != on_right) return {on_left ? left : right};
     if (wanted == left || wanted == right) return {wanted};
     if (auto const cheaper = FewestBytes(subscripts, facts.operands, facts.declared, facts.sizes, facts.fixed).choose(axis, left, right)) return {*cheaper};
@@ -163,10 +220,82 @@ constexpr PlanFault fault_of_move(EinsumFacts const& facts, StaticVector<AxisRol
   return fault;
 }
 
+/// The dimension in which two layouts differ, where it is one alone; else -1.
+constexpr int changed_dimension(Layout const& from, Layout const& to) {
+  int changed = -1;
+  for (int dimension = 0; dimension < from.rank(); ++dimension) {
+    if (from.dimensions[dimension] == to.dimensions[dimension]) continue;
+    if (changed >= 0) return -1;
+    changed = dimension;
+  }
+  return changed;
+}
+
+/// The steps [begin, end) of a plan.
+constexpr ReshardPlan part_of(ReshardPlan const& plan, int begin, int end) {
+  ReshardPlan part;
+  for (int i = begin; i < end; ++i) part.add_step(plan.steps[i].movement, plan.steps[i].axes, plan.steps[i].layout);
+  return part;
+}
+
+/// Turns the last step of an operand's move into a loop, where that is an all-gather of one dimension; `before` is the layout it starts from.
+constexpr bool plan_operand_loop(EinsumPlan& plan, EinsumFacts const& facts, int operand) {
+  ReshardPlan& move = plan.operand_moves[operand];
+  int const last = move.steps.size() - 1;
+  if (move.total() != 1 || move.steps[last].movement != Movement::all_gather || plan.loop.runs()) return false;
+  Layout const windows = last == 0 ? facts.operands[operand] : move.steps[last - 1].layout;
+  int const dimension = changed_dimension(windows, move.steps[last].layout);
+  if (dimension < 0) return false;
+  plan.loop = {operand == 0 ? Role::left : Role::right, move.steps[last].axes, facts.subscripts.operands[operand][dimension]};
+  plan.operands[operand] = windows;
+  move = part_of(move, 0, last);
+  return true;
+}
+
+/// Turns the first step of the result's move into a loop, where that is a reduce-scatter to one dimension.
+constexpr bool plan_result_loop(EinsumPlan& plan, EinsumFacts const& facts) {
+  ReshardPlan& move = plan.result_move;
+  if (move.steps.empty() || move.steps[0].movement != Movement::reduce_scatter || plan.loop.runs()) return false;
+  int const dimension = changed_dimension(plan.produced, move.steps[0].layout);
+  if (dimension < 0) return false;
+  plan.loop = {Role::result, move.steps[0].axes, facts.subscripts.result[dimension]};
+  plan.produced = move.steps[0].layout;
+  move = part_of(move, 1, move.steps.size());
+  return true;
+}
+
+/// Carries out the marks: `gathered` operands have to move, `circulating` tensors to move in a ring. Of two marked operands, one is enough.
+constexpr void apply_marks(EinsumPlan& plan, EinsumFacts const& facts) {
+  bool any_repeated = false;
+  for (char letter : facts.subscripts.result) any_repeated = any_repeated || is_repeated(facts.subscripts, letter);
+  for (Labels const& operand : facts.subscripts.operands)
+    for (char letter : operand) any_repeated = any_repeated || is_repeated(facts.subscripts, letter);
+  int idle = -1;
+  bool moves = false;
+  for (int operand = 0; operand < facts.operands.size(); ++operand) {
+    Handling const handling = facts.handling[operand];
+    if (handling != Handling::gathered && handling != Handling::circulating) continue;
+    if (plan.operand_moves[operand].is_free()) {
+      idle = operand;
+      continue;
+    }
+    moves = true;
+    if (handling == Handling::circulating && (any_repeated || !plan_operand_loop(plan, facts, operand)) && facts.strict)
+      plan.fault = {PlanFault::no_ring, operand, 0, '\0'};
+  }
+  if (idle >= 0 && !moves && facts.strict) plan.fault = {PlanFault::operand_stays, idle, 0, '\0'};
+  if (facts.result_handling == Handling::circulating && (any_repeated || !plan_result_loop(plan, facts)) && facts.strict)
+    plan.fault = {PlanFault::no_ring, 2, 0, '\0'};
+  if (!plan.loop.runs()) return;
+  plan.loop.ranks = 1;
+  for (int axis = 0; axis < facts.sizes.size(); ++axis)
+    if (plan.loop.axes.contains(axis)) plan.loop.ranks *= facts.sizes[axis];
+}
+
 }  // namespace detail
 
 /// Plans one einsum: each mesh axis by itself (see detail::role_of_axis), then the reshards of operands and result that follow. An operand that would
-/// have to move without being movable is a fault of the plan.
+/// have to move without being marked is a fault of the plan.
 constexpr EinsumPlan plan_einsum(detail::EinsumFacts const& facts) {
   using namespace detail;
   EinsumPlan plan;
@@ -190,7 +319,7 @@ constexpr EinsumPlan plan_einsum(detail::EinsumFacts const& facts) {
     Layout needed = layout_for(facts.subscripts.operands[operand]);
     needed.partial = facts.operands[operand].partial & passed;
     ReshardPlan const move = plan_reshard(facts.operands[operand], needed, facts.sizes);
-    if (!move.is_free() && !facts.movable[operand] && plan.fault.kind == PlanFault::none)
+    if (!move.is_free() && facts.handling[operand] == Handling::fixed && plan.fault.kind == PlanFault::none)
       plan.fault = fault_of_move(facts, roles, operand, needed);
     plan.operands.push_back(needed);
     plan.operand_moves.push_back(move);
@@ -202,6 +331,8 @@ constexpr EinsumPlan plan_einsum(detail::EinsumFacts const& facts) {
   plan.result.partial = passed;
   if (facts.declared) plan.result = *facts.declared;
   plan.result_move = plan_reshard(plan.produced, plan.result, facts.sizes);
+  plan.axis_names = facts.axis_names;
+  if (plan.fault.kind == PlanFault::none) apply_marks(plan, facts);
   for (EinsumStep const& step : plan.steps()) plan.add(step.movement);
   return plan;
 }

@@ -10,8 +10,8 @@
 
 namespace gshard {
 
-/// How elements get from one layout to another. `slice` and `zero_fill` are local.
-enum class Movement { slice, zero_fill, all_gather, all_reduce, reduce_scatter, all_to_all, permute, exchange };
+/// How elements get from one layout to another. `slice` and `zero_fill` are local; `ring` is a loop of permutes, which einsums alone make.
+enum class Movement { slice, zero_fill, all_gather, all_reduce, reduce_scatter, all_to_all, permute, ring, exchange };
 
 constexpr bool is_local(Movement movement) { return movement == Movement::slice || movement == Movement::zero_fill; }
 
@@ -24,20 +24,23 @@ constexpr char const* text_of(Movement movement) {
     case Movement::reduce_scatter: return "reduce-scatter";
     case Movement::all_to_all: return "all-to-all";
     case Movement::permute: return "permute";
+    case Movement::ring: return "ring";
     default: return "exchange";
   }
 }
 
-/// How many collectives of each kind; `permute` sends whole blocks, each to one rank, and `exchange` is a general all-to-all of block intersections.
+/// How many collectives of each kind; `permute` sends whole blocks, each to one rank, and a ring of permutes counts once; `exchange` is a general all-to-all of
+/// block intersections.
 struct CollectiveCounts {
   int all_gather = 0;
   int all_reduce = 0;
   int reduce_scatter = 0;
   int all_to_all = 0;
   int permute = 0;
+  int ring = 0;
   int exchange = 0;
 
-  constexpr int total() const { return all_gather + all_reduce + reduce_scatter + all_to_all + permute + exchange; }
+  constexpr int total() const { return all_gather + all_reduce + reduce_scatter + all_to_all + permute + ring + exchange; }
 
   constexpr void add(Movement movement) {
     switch (movement) {
@@ -46,6 +49,7 @@ struct CollectiveCounts {
       case Movement::reduce_scatter: ++reduce_scatter; break;
       case Movement::all_to_all: ++all_to_all; break;
       case Movement::permute: ++permute; break;
+      case Movement::ring: ++ring; break;
       case Movement::exchange: ++exchange; break;
       default: break;
     }

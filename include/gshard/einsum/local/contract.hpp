@@ -107,17 +107,26 @@ void execute(Lowering const& lowering, T const* a, T const* b, T* c, bool accumu
 }
 
 /// Handles a contraction without a single multiplication: an empty result is left alone, an empty sum is zero. Returns whether it was one.
-template <class MemorySpace, class T>
-bool contract_nothing(bool empty_operands, LocalTensor<T> const& c, bool accumulate) {
+template <class MemorySpace, class T, class Scratch>
+bool contract_nothing(bool empty_operands, LocalTensor<T> const& c, bool accumulate, Scratch& scratch) {
   std::int64_t const size = product(c.extents);
   if (size != 0 && !empty_operands) return false;
-  if (!accumulate) fill_elements<MemorySpace>(c.data, size, T(0));
+  if (accumulate || size == 0) return true;
+  if (c.is_packed()) {
+    fill_elements<MemorySpace>(c.data, size, T(0));
+  } else {
+    T* const zero = scratch.template get<T>(1);
+    fill_elements<MemorySpace>(zero, 1, T(0));
+    Extents repeated = c.strides;
+    for (std::int64_t& stride : repeated) stride = 0;
+    copy_strided<T, MemorySpace>(c.data, c.strides, static_cast<T const*>(zero), repeated, c.extents);
+  }
   return true;
 }
 
 template <class T>
 Units fused_units(LocalTensor<T const> const& a, LocalTensor<T> const& c) {
-  return fuse(units_of(labelled_strides(a.labels, a.extents), {}, labelled_strides(c.labels, c.extents)));
+  return fuse(units_of(labelled_strides(a), {}, labelled_strides(c)));
 }
 
 /// Copies the elements of a to c, or adds them, where c has all units. Returns whether it has.
@@ -144,7 +153,7 @@ bool permute(Units const& units, T const* a, T* c, bool accumulate) {
 /// work it leaves in the stream) ends.
 template <class MemorySpace, class T, class Scratch>
 void contract(LocalTensor<T const> a, LocalTensor<T> c, bool accumulate, Scratch& scratch) {
-  if (contract_nothing<MemorySpace>(product(a.extents) == 0, c, accumulate)) return;
+  if (contract_nothing<MemorySpace>(product(a.extents) == 0, c, accumulate, scratch)) return;
   Units const units = fused_units(a, c);
   if (permute<MemorySpace>(units, a.data, c.data, accumulate)) return;
   contract_directly<MemorySpace, false>(units, a.data, static_cast<T const*>(nullptr), c.data, accumulate, scratch);
@@ -192,11 +201,10 @@ void contract_strided(T const* a, LabelledStrides const& a_strides, T const* b, 
 /// c is not read. Temporaries as in the one-operand form.
 template <class MemorySpace, class T, class Scratch>
 void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<T> c, bool accumulate, Scratch& scratch) {
-  if (contract_nothing<MemorySpace>(product(a.extents) == 0 || product(b.extents) == 0, c, accumulate)) return;
+  if (contract_nothing<MemorySpace>(product(a.extents) == 0 || product(b.extents) == 0, c, accumulate, scratch)) return;
   a = summed<MemorySpace>(a, b.labels, c.labels, scratch);
   b = summed<MemorySpace>(b, a.labels, c.labels, scratch);
-  contract_strided<MemorySpace>(a.data, labelled_strides(a.labels, a.extents), b.data, labelled_strides(b.labels, b.extents), c.data,
-                                labelled_strides(c.labels, c.extents), accumulate, scratch);
+  contract_strided<MemorySpace>(a.data, labelled_strides(a), b.data, labelled_strides(b), c.data, labelled_strides(c), accumulate, scratch);
 }
 
 }  // namespace gshard::detail

@@ -31,6 +31,11 @@ struct RoundRow {
 template <class MemorySpace, class T, class Scratch>
 LocalTensor<Computed<T> const> widened(LocalTensor<T const> tensor, Scratch& scratch) {
   std::int64_t const count = product(tensor.extents);
+  if (!tensor.is_packed()) {
+    T* const packed = scratch.template get<T>(count);
+    copy_strided<T, MemorySpace>(packed, packed_strides(tensor.extents), tensor.data, tensor.strides, tensor.extents);
+    tensor.data = packed;
+  }
   Computed<T>* const wide = scratch.template get<Computed<T>>(count);
   launch<MemorySpace>("gshard::widen", count, count <= small_row, WidenRow<T>{wide, tensor.data});
   return {wide, tensor.labels, tensor.extents};
@@ -41,13 +46,20 @@ void contract_and_round(LocalTensor<T> c, bool accumulate, Scratch& scratch, Wid
   std::int64_t const count = product(c.extents);
   LocalTensor<Computed<T>> const sums{scratch.template get<Computed<T>>(count), c.labels, c.extents};
   contract<MemorySpace>(operands..., sums, false, scratch);
-  launch<MemorySpace>("gshard::round", count, count <= small_row, RoundRow<T>{c.data, sums.data, accumulate});
+  if (c.is_packed()) {
+    launch<MemorySpace>("gshard::round", count, count <= small_row, RoundRow<T>{c.data, sums.data, accumulate});
+    return;
+  }
+  T* const packed = scratch.template get<T>(count);
+  if (accumulate) copy_strided<T, MemorySpace>(packed, packed_strides(c.extents), static_cast<T const*>(c.data), c.strides, c.extents);
+  launch<MemorySpace>("gshard::round", count, count <= small_row, RoundRow<T>{packed, sums.data, accumulate});
+  copy_strided<T, MemorySpace>(c.data, c.strides, static_cast<T const*>(packed), packed_strides(c.extents), c.extents);
 }
 
 template <class MemorySpace, class T, class Scratch>
   requires is_rounded<T>
 void contract(LocalTensor<T const> a, LocalTensor<T> c, bool accumulate, Scratch& scratch) {
-  if (contract_nothing<MemorySpace>(product(a.extents) == 0, c, accumulate)) return;
+  if (contract_nothing<MemorySpace>(product(a.extents) == 0, c, accumulate, scratch)) return;
   if (permute<MemorySpace>(fused_units(a, c), a.data, c.data, accumulate)) return;
   contract_and_round<MemorySpace>(c, accumulate, scratch, widened<MemorySpace>(a, scratch));
 }
@@ -55,7 +67,7 @@ void contract(LocalTensor<T const> a, LocalTensor<T> c, bool accumulate, Scratch
 template <class MemorySpace, class T, class Scratch>
   requires is_rounded<T>
 void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<T> c, bool accumulate, Scratch& scratch) {
-  if (contract_nothing<MemorySpace>(product(a.extents) == 0 || product(b.extents) == 0, c, accumulate)) return;
+  if (contract_nothing<MemorySpace>(product(a.extents) == 0 || product(b.extents) == 0, c, accumulate, scratch)) return;
   contract_and_round<MemorySpace>(c, accumulate, scratch, widened<MemorySpace>(a, scratch), widened<MemorySpace>(b, scratch));
 }
 

@@ -4,15 +4,30 @@
 #include <cstdint>
 
 #include <gshard/core/static_vector.hpp>
+#include <gshard/tensor/shard_range.hpp>
 
 namespace gshard::detail {
 
-/// A packed row-major block with a letter for each dimension: one operand, or the result, of a local contraction.
+/// A packed row-major block, or a box inside one, with a letter for each dimension: one operand, or the result, of a local contraction.
 template <class T>
 struct LocalTensor {
   T* data;
   Labels labels;
   Extents extents;
+  /// Of the block that this is a box in; none where it is a block itself.
+  Extents strides{};
+
+  constexpr bool is_packed() const { return strides.empty(); }
+
+  /// The indices `range` of the dimension with this letter; the whole where there is none.
+  constexpr LocalTensor narrowed(char letter, Range range) const {
+    int const dimension = labels.find(letter);
+    if (dimension < 0) return *this;
+    LocalTensor box{data, labels, extents, is_packed() ? packed_strides(extents) : strides};
+    box.extents[dimension] = range.size();
+    if (product(box.extents) > 0) box.data += range.begin * box.strides[dimension];
+    return box;
+  }
 };
 
 /// The layout of a tensor with each letter once: a letter that is repeated ("iij") walks the diagonal, so its strides add up.
@@ -27,21 +42,29 @@ struct LabelledStrides {
   }
 };
 
-/// The layout of a packed row-major block.
-constexpr LabelledStrides labelled_strides(Labels const& labels, Extents const& extents) {
-  Extents const packed = packed_strides(extents);
+constexpr LabelledStrides labelled_strides(Labels const& labels, Extents const& extents, Extents const& strides) {
   LabelledStrides result;
   for (int i = 0; i < labels.size(); ++i) {
     int const seen = result.labels.find(labels[i]);
     if (seen >= 0) {
-      result.strides[seen] += packed[i];
+      result.strides[seen] += strides[i];
       continue;
     }
     result.labels.push_back(labels[i]);
     result.extents.push_back(extents[i]);
-    result.strides.push_back(packed[i]);
+    result.strides.push_back(strides[i]);
   }
   return result;
+}
+
+/// The layout of a packed row-major block.
+constexpr LabelledStrides labelled_strides(Labels const& labels, Extents const& extents) {
+  return labelled_strides(labels, extents, packed_strides(extents));
+}
+
+template <class T>
+constexpr LabelledStrides labelled_strides(LocalTensor<T> const& tensor) {
+  return labelled_strides(tensor.labels, tensor.extents, tensor.is_packed() ? packed_strides(tensor.extents) : tensor.strides);
 }
 
 }  // namespace gshard::detail
