@@ -134,3 +134,19 @@ TEST_CASE("no rank ever holds a whole operand or a whole sum") {
   auto const w = filled<OnLine<"x", _>>(mesh, {8 * p, 64}, 4);
   CHECK_MESSAGE(reserved_by([&] { OnLine<"x", _> const sums = circulating(einsum<"ab,bc->ac">(z, w)); }) <= 4 * block, "three blocks and the result");
 }
+
+TEST_CASE("of several operands, the marked one moves in the contraction that meets it") {
+  Line const mesh(runtime(), {ranks()});
+  auto const x = filled<OnLine<"x", _>>(mesh, {5, 4}, 1);
+  auto const w = filled<OnLine<"x", _>>(mesh, {4, 6}, 2);
+  auto const v = filled<OnLine<"x", _>>(mesh, {6, 3}, 3);
+  auto const expected = dense_einsum("ab,bc,cd->ad", {{x.extents(), dense_values({5, 4}, 1)}, {w.extents(), dense_values({4, 6}, 2)}, {v.extents(), dense_values({6, 3}, 3)}});
+  static_assert(plan_of<"ab,bc,cd->ad", OnLine<"x", _>, Circulating<OnLine<"x", _>>, Gathered<OnLine<"x", _>>, OnLine<"x", _>>.ring == 1);
+  static_assert(plan_of<"ab,bc,cd->ad", OnLine<"x", _>, Circulating<OnLine<"x", _>>, Gathered<OnLine<"x", _>>, OnLine<"x", _>>.all_gather == 1);
+  OnLine<"x", _> const y = einsum<"ab,bc,cd->ad">(x, circulating(w), gathered(v));
+  CHECK(difference(y, expected.values) == "");
+
+  auto const inner = filled<OnLine<_, "x">>(mesh, {5, 4}, 1);
+  OnLine<"x", _> const sums = circulating(einsum<"ab,bc,cd->ad">(inner, w, filled<OnLine<_, _>>(mesh, {6, 3}, 3)));
+  CHECK(difference(sums, expected.values) == "");
+}

@@ -58,7 +58,8 @@ template <class T>
   }
   Kokkos::Profiling::ScopedRegion const region("gshard::permute");
   bool const sends = destination != nobody && destination != group.rank && send_count > 0;
-  if (detail::only_counted(group, Collective::permute, sends ? 1 : 0, sends ? send_count * static_cast<std::int64_t>(sizeof(T)) : 0)) return;
+  if (detail::only_counted(group, Collective::permute, sends ? 1 : 0, sends ? send_count * static_cast<std::int64_t>(sizeof(T)) : 0))
+    return {};
   std::vector<MPI_Request> requests;
   if (source != nobody)
     detail::in_pieces(receive_count, limit, [&](std::int64_t done, int piece) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <optional>
 #include <tuple>
@@ -117,7 +118,7 @@ template <class Plan, AnyTensor Produced, AnyTensor... Held>
 void contract_blocks(Produced const& produced, bool add, Held const&... held) {
   using Space = typename Produced::memory_space;
   using T = typename Produced::value_type;
-  record_contraction(Plan::subscripts, produced, held...);
+  record_contraction<T>(produced.mesh().memory().ledger(), Plan::subscripts, produced.local_extents(), std::array{held.local_extents()...});
   Scratch<Space> scratch(produced.mesh().memory());
   auto contract_into = [&](LocalTensor<T> const& result) {
     [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {

@@ -10,6 +10,7 @@
 #include <gshard/comm/permute.hpp>
 #include <gshard/einsum/local/contract_rounded.hpp>
 #include <gshard/einsum/plan.hpp>
+#include <gshard/einsum/work.hpp>
 #include <gshard/tensor/copy_block.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
@@ -40,6 +41,14 @@ struct RingSide {
   /// What it has of these global indices of the letter: all where it lacks the letter.
   LocalTensor<T> window(char letter, Range range) const { return block.narrowed(letter, {range.begin - begin, range.end - begin}); }
 };
+
+/// Enters one product of a ring into the ledger.
+template <class T, std::size_t Count>
+void record_window(Ledger& ledger, Subscripts const& subscripts, Extents const& result, std::array<LocalTensor<T const>, Count> const& operands) {
+  std::array<Extents, Count> blocks;
+  for (std::size_t i = 0; i < Count; ++i) blocks[i] = operands[i].extents;
+  record_contraction<T>(ledger, subscripts, result, blocks);
+}
 
 template <class Space, class T>
 void contract_window(std::array<LocalTensor<T const>, 1> const& operands, LocalTensor<T> const& result, bool accumulate, Scratch<Space>&& scratch) {
@@ -104,6 +113,7 @@ void contract_windows(Produced const& produced, bool add, Held const&... held) {
     for (std::size_t i = 0; i < operands.size(); ++i) operands[i] = sides[i].window(letter, range);
     operands[Which] = {current, Plan::subscripts.operands[Which], window.extents};
     bool const accumulate = add || (iteration > 0 && !Plan::subscripts.result.contains(letter));
+    record_window<T>(produced.mesh().memory().ledger(), Plan::subscripts, result.window(letter, range).extents, operands);
     contract_window<Space>(operands, result.window(letter, range), accumulate, Scratch<Space>(produced.mesh().memory()));
     next_window.wait();
     current = buffers[iteration % 2];
@@ -141,6 +151,7 @@ void sum_blocks(Produced const& produced, bool add, Held const&... held) {
     Range const range{block.offsets[dimension], block.offsets[dimension] + block.extents[dimension]};
     std::array<LocalTensor<T const>, sizeof...(Held)> operands;
     for (std::size_t i = 0; i < operands.size(); ++i) operands[i] = sides[i].window(letter, range);
+    record_window<T>(produced.mesh().memory().ledger(), Plan::subscripts, block.extents, operands);
     contract_window<Space>(operands, LocalTensor<T>{sum, Plan::subscripts.result, block.extents}, add && last, Scratch<Space>(produced.mesh().memory()));
     others.wait();
     if (iteration > 0) add_strided<T, Space>(sum, {1}, static_cast<T const*>(incoming), {1}, {count});

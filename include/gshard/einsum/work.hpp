@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
 #include <gshard/core/ledger.hpp>
 #include <gshard/einsum/subscripts.hpp>
-#include <gshard/tensor/sharded_tensor.hpp>
 
 namespace gshard::detail {
 
@@ -20,27 +21,24 @@ inline std::string text_of(Subscripts const& subscripts) {
   return text.append("->").append(subscripts.result.begin(), subscripts.result.end());
 }
 
-/// Enters one rank's contraction into the ledger, if that is open: two flops for each product, one for each sum of a single operand, and each tensor's
-/// bytes once.
-template <AnyTensor Produced, AnyTensor... Held>
-void record_contraction(Subscripts const& subscripts, Produced const& produced, Held const&... held) {
-  Ledger& ledger = produced.mesh().memory().ledger();
+/// Enters a local contraction into the ledger, if that is open: two flops for each product, one for each sum of a single operand, and each tensor's bytes
+/// once. `blocks` are the extents of the operands.
+template <class T, std::size_t Count>
+void record_contraction(Ledger& ledger, Subscripts const& subscripts, Extents const& produced, std::array<Extents, Count> const& blocks) {
   if (!ledger.is_open()) return;
   StaticVector<char, 2 * max_rank> counted;
   std::int64_t products = 1;
-  int operand = 0;
-  auto count = [&](auto const& tensor) {
-    Labels const& labels = subscripts.operands[operand++];
+  std::int64_t elements = product(produced);
+  for (std::size_t operand = 0; operand < Count; ++operand) {
+    Labels const& labels = subscripts.operands[static_cast<int>(operand)];
+    elements += product(blocks[operand]);
     for (int d = 0; d < labels.size(); ++d) {
       if (counted.contains(labels[d])) continue;
       counted.push_back(labels[d]);
-      products *= tensor.local_extent(d);
+      products *= blocks[operand][d];
     }
-  };
-  (count(held), ...);
-  std::int64_t const elements = (produced.local_size() + ... + held.local_size());
-  ledger.add_work("einsum " + text_of(subscripts), (sizeof...(Held) == 2 ? 2 : 1) * products,
-                  elements * static_cast<std::int64_t>(sizeof(typename Produced::value_type)));
+  }
+  ledger.add_work("einsum " + text_of(subscripts), (Count == 2 ? 2 : 1) * products, elements * static_cast<std::int64_t>(sizeof(T)));
 }
 
 }  // namespace gshard::detail
