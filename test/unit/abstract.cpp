@@ -2,8 +2,6 @@
 // Programs on meshes without ranks: their ledger is that of the same program on real ones, and stays small where the mesh grows.
 #include <cmath>
 #include <cstdint>
-#include <sstream>
-#include <string>
 #include <vector>
 
 #include <gshard/cost.hpp>
@@ -14,6 +12,7 @@
 
 #include "dense_reference.hpp"
 #include "mpi_test.hpp"
+#include "two_ledgers.hpp"
 
 namespace {
 
@@ -77,56 +76,17 @@ void convolutions(TwoAxes const& mesh) {
   tape.backward(mean(eval(convolution(x, w, {.low = {1, 1}, .high = {1, 1}}))));
 }
 
-struct Program {
-  char const* name;
-  void (*really)(TwoAxes const&);
-  void (*abstractly)(TwoAxes const&);
-};
-
-Program const programs[] = {
-    {"reshards", reshards<HostSpace>, reshards<AbstractSpace>},
-    {"products", products<HostSpace>, products<AbstractSpace>},
-    {"a mixture of experts", mixture<HostSpace>, mixture<AbstractSpace>},
-    {"convolutions", convolutions<HostSpace>, convolutions<AbstractSpace>},
-};
-
-std::string work_of(Ledger const& ledger) {
-  std::ostringstream text;
-  for (auto const& work : ledger.work()) text << work.operation << ": " << work.calls << " calls, " << work.flops << " flops, " << work.bytes << " bytes\n";
-  return text.str();
-}
-
-std::string traffic_of(Ledger const& ledger) {
-  std::ostringstream text;
-  for (auto const& traffic : ledger.traffic())
-    text << text_of(traffic.collective) << " over " << traffic.axes << " in groups of " << traffic.ranks << ": " << traffic.calls << " calls, " << traffic.messages
-         << " messages, " << traffic.bytes << " bytes\n";
-  return text.str();
-}
-
 }  // namespace
 
 TEST_CASE("what a program asks of a rank is the same on real and on abstract meshes: work, messages, bytes and memory") {
-  for (auto const& shape : two_axis_shapes())
-    for (Program const& program : programs) {
-      TwoAxes const mesh(runtime(), shape);
-      Ledger& real = runtime().ledger();
-      real.clear();
-      std::int64_t const before = real.bytes_in_use();
-      real.open();
-      program.really(mesh);
-      real.close();
-
-      AbstractRuntime machine(rank());
-      TwoAxes const abstract_mesh(machine, shape);
-      program.abstractly(abstract_mesh);
-
-      INFO(program.name, " on mesh (", mesh.text(), ")");
-      CHECK(work_of(machine.ledger()) == work_of(real));
-      CHECK(traffic_of(machine.ledger()) == traffic_of(real));
-      CHECK(machine.ledger().peak_bytes() == real.peak_bytes() - before);
-      CHECK(machine.ledger().bytes_in_use() == 0);
-    }
+  for (auto const& shape : two_axis_shapes()) {
+    TwoMeshes<TwoAxes> meshes(shape);
+    INFO("mesh (", meshes.real.text(), ")");
+    check_same_ledgers(meshes, []<class Space>(std::type_identity<Space>, TwoAxes const& mesh) { reshards<Space>(mesh); });
+    check_same_ledgers(meshes, []<class Space>(std::type_identity<Space>, TwoAxes const& mesh) { products<Space>(mesh); });
+    check_same_ledgers(meshes, []<class Space>(std::type_identity<Space>, TwoAxes const& mesh) { mixture<Space>(mesh); });
+    check_same_ledgers(meshes, []<class Space>(std::type_identity<Space>, TwoAxes const& mesh) { convolutions<Space>(mesh); });
+  }
 }
 
 // ---- Large machines --------------------------------------------------------------------------------------------------

@@ -1,52 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a reshard asks of a rank is counted without looking at the other ranks: the same messages, bytes and memory as where they are there.
-#include <string>
-
 #include <gshard/reshard.hpp>
 
 #include "dense_reference.hpp"
 #include "mpi_test.hpp"
+#include "two_ledgers.hpp"
 
 namespace {
 
 using namespace gshard;
 using namespace gshard::test;
 
-std::string text_of_ledger(Ledger const& ledger, std::int64_t memory_before) {
-  std::string text;
-  for (auto const& traffic : ledger.traffic())
-    text += detail::text(text_of(traffic.collective), " over ", traffic.axes, " in groups of ", traffic.ranks, ": ", traffic.calls, " calls, ", traffic.messages,
-                         " messages, ", traffic.bytes, " bytes; ");
-  return text + detail::text("at most ", ledger.peak_bytes() - memory_before, " bytes held");
-}
-
-/// A mesh of this run's ranks, and the same without ranks, as this rank would see it.
-template <class Mesh>
-struct TwoMeshes {
-  Mesh real;
-  AbstractRuntime machine{rank()};
-  Mesh abstract;
-
-  explicit TwoMeshes(std::array<int, Mesh::axis_count> const& sizes) : real(runtime(), sizes), abstract(machine, sizes) {}
-};
-
 template <class T, class From, class To, class Mesh>
 void check_pair(TwoMeshes<Mesh>& meshes, Extents const& extents) {
-  Ledger& real = runtime().ledger();
-  Ledger& counted = meshes.machine.ledger();
-  auto reshard_once = [&]<class Space>(std::type_identity<Space>, Mesh const& mesh) {
+  INFO(detail::text_of<Mesh>(layout_of<Mesh, From>), " to ", detail::text_of<Mesh>(layout_of<Mesh, To>), " of ", detail::text_of(extents), " on mesh (", meshes.real.text(), ")");
+  check_same_ledgers(meshes, [&]<class Space>(std::type_identity<Space>, Mesh const& mesh) {
     ShardedTensor<Mesh, From, T, Space> const x(mesh, extents);
     auto const y = reshard<To>(x);
-  };
-  real.clear();
-  counted.clear();
-  std::int64_t const before = real.bytes_in_use();
-  real.open();
-  reshard_once(std::type_identity<Kokkos::HostSpace>{}, meshes.real);
-  real.close();
-  reshard_once(std::type_identity<AbstractSpace>{}, meshes.abstract);
-  INFO(detail::text_of<Mesh>(layout_of<Mesh, From>), " to ", detail::text_of<Mesh>(layout_of<Mesh, To>), " of ", detail::text_of(extents), " on mesh (", meshes.real.text(), ")");
-  CHECK(text_of_ledger(counted, 0) == text_of_ledger(real, before));
+  });
 }
 
 template <class T, class From, class... To, class Mesh>

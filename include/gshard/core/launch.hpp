@@ -15,9 +15,16 @@
 
 namespace gshard::detail {
 
-/// Whether kernels on this memory run on the host's own execution space.
+/// Whether kernels on this memory run on the host's own execution space, or are prepared as there: the same temporaries, for a ledger to compare.
 template <class MemorySpace>
-inline constexpr bool runs_on_host = std::is_same_v<typename MemorySpace::execution_space, Kokkos::DefaultHostExecutionSpace>;
+inline constexpr bool runs_on_host = is_abstract<MemorySpace> || std::is_same_v<typename MemorySpace::execution_space, Kokkos::DefaultHostExecutionSpace>;
+
+/// How many threads kernels on this memory have.
+template <class MemorySpace>
+std::int64_t concurrency() {
+  if constexpr (is_abstract<MemorySpace>) return 1;
+  else return typename MemorySpace::execution_space().concurrency();
+}
 
 /// The iterations [0, count) on the execution space of `MemorySpace`.
 template <class MemorySpace>
@@ -28,14 +35,16 @@ auto range_policy(std::int64_t count) {
 /// Calls `functor(i)` for every i in [0, count), in parallel; on the host a job too small to pay for waking threads stays on this one.
 template <class MemorySpace, class Functor>
 void launch(char const* label, std::int64_t count, bool tiny, Functor const& functor) {
-  if (is_abstract<MemorySpace> || count <= 0) return;
-  if constexpr (runs_on_host<MemorySpace>) {
-    if (tiny || count == 1) {
-      for (std::int64_t i = 0; i < count; ++i) functor(i);
-      return;
+  if constexpr (!is_abstract<MemorySpace>) {
+    if (count <= 0) return;
+    if constexpr (runs_on_host<MemorySpace>) {
+      if (tiny || count == 1) {
+        for (std::int64_t i = 0; i < count; ++i) functor(i);
+        return;
+      }
     }
+    Kokkos::parallel_for(label, range_policy<MemorySpace>(count), functor);
   }
-  if constexpr (!is_abstract<MemorySpace>) Kokkos::parallel_for(label, range_policy<MemorySpace>(count), functor);
 }
 
 template <class MemorySpace, class Functor>
@@ -67,7 +76,7 @@ inline constexpr std::int64_t small_row = 1 << 13;
 
 /// Elements in a row that somebody else owns.
 template <class MemorySpace, class T>
-using Row = Kokkos::View<T*, Kokkos::LayoutRight, ViewSpace<MemorySpace>, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
+using Row = Kokkos::View<T*, Kokkos::LayoutRight, MemorySpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
 
 template <class T>
 struct FillRow {

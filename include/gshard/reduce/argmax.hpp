@@ -67,7 +67,7 @@ struct StoreIndices {
 template <class Rule, class MemorySpace, class T>
 void all_reduce_on_host(Group const& group, T* data, std::int64_t count, MemoryPool& memory) {
   fence<MemorySpace>("gshard::reduce: what is sent is computed");
-  if constexpr (runs_on_host<MemorySpace> || is_abstract<MemorySpace>) {
+  if constexpr (runs_on_host<MemorySpace>) {
     comm::all_reduce_by<Rule>(group, data, count);
   } else {
     Scratch<Kokkos::HostSpace> scratch(memory);

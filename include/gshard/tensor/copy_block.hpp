@@ -160,7 +160,7 @@ void transfer_strided(T* destination, Extents const& destination_strides, T cons
     CopyElements<T, MemorySpace, Accumulate> const kernel{destination, source, loops};
     launch<MemorySpace>("gshard::copy_elements", loops.count(), false, kernel);
   } else {
-    std::int64_t const concurrency = typename MemorySpace::execution_space().concurrency();
+    std::int64_t const threads = concurrency<MemorySpace>();
     bool const tiny = loops.count() * static_cast<std::int64_t>(sizeof(T)) <= (64 << 10);
     if (loops.rank == 0) loops.push_inner(1, {1, 1});
     int const inner = loops.rank - 1;
@@ -169,7 +169,7 @@ void transfer_strided(T* destination, Extents const& destination_strides, T cons
     std::int64_t const across_from = loops.strides[inner][1];
     loops.erase(inner);
     if (across_to == 1 && across_from == 1) {
-      auto const kernel = CopyRows<T, Accumulate>::make(destination, source, loops, across, concurrency);
+      auto const kernel = CopyRows<T, Accumulate>::make(destination, source, loops, across, threads);
       launch<MemorySpace>("gshard::copy_rows", kernel.items(), tiny, kernel);
       return;
     }

@@ -35,7 +35,7 @@ Tensor from_local(typename Tensor::mesh_type const& mesh, Extents const& extents
   Extents const packed = packed_strides(given);
   if constexpr (std::is_same_v<typename View::memory_space, Space>) {
     detail::copy_strided<T, Space>(tensor.data(), packed, view.data(), strides, given);
-  } else {
+  } else if constexpr (!detail::is_abstract<Space>) {
     auto const block = std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(tensor.local_size()));
     detail::copy_strided<T, Kokkos::HostSpace>(block.get(), packed, view.data(), strides, given);
     detail::copy_from_host<Space>(tensor.data(), block.get(), tensor.local_size());

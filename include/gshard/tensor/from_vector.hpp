@@ -20,7 +20,7 @@ Tensor from_vector(typename Tensor::mesh_type const& mesh, Extents const& extent
   Tensor tensor(uninitialized, mesh, extents);
   if (static_cast<std::int64_t>(elements.size()) != product(extents))
     throw ExtentError(detail::text("from_vector: ", elements.size(), " elements given for extents ", detail::text_of(extents)));
-  if (tensor.local_size() == 0) return tensor;
+  if (detail::is_abstract<typename Tensor::memory_space> || tensor.local_size() == 0) return tensor;
   auto const block = std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(tensor.local_size()));
   Extents start = extents;
   for (std::int64_t& offset : start) offset = 0;

@@ -57,7 +57,7 @@ struct ViewData<T, 0> {
 
 /// A Kokkos view on memory that somebody else owns.
 template <class T, int Rank, class MemorySpace>
-using LocalView = Kokkos::View<typename ViewData<T, Rank>::type, Kokkos::LayoutRight, ViewSpace<MemorySpace>>;
+using LocalView = Kokkos::View<typename ViewData<T, Rank>::type, Kokkos::LayoutRight, MemorySpace>;
 
 template <class T, int Rank, class MemorySpace>
 LocalView<T, Rank, MemorySpace> local_view(T* data, Extents const& extents) {

@@ -94,7 +94,7 @@ void embedding_backward(Rank1<int const, MemorySpace> ids, Rank2<T const, Memory
   std::int64_t const columns = extent(gradient, 1);
   if (columns == 0 || extent(ids, 0) == 0) return;
   if constexpr (runs_on_host<MemorySpace>) {
-    std::int64_t const threads = typename MemorySpace::execution_space().concurrency();
+    std::int64_t const threads = gshard::detail::concurrency<MemorySpace>();
     std::int64_t const width = ((columns + threads - 1) / threads + 15) / 16 * 16;
     launch<MemorySpace>("gshard::embedding_backward", (columns + width - 1) / width,
                         EmbeddingBackwardByColumns<T, MemorySpace>{ids, upstream, gradient, first, scale, width});

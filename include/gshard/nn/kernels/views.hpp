@@ -20,15 +20,15 @@ using gshard::detail::runs_on_host;
 using gshard::detail::ThreadLanes;
 
 template <class T, class MemorySpace>
-using Rank0 = Kokkos::View<T, Kokkos::LayoutRight, gshard::detail::ViewSpace<MemorySpace>, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
+using Rank0 = Kokkos::View<T, Kokkos::LayoutRight, MemorySpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
 template <class T, class MemorySpace>
-using Rank1 = Kokkos::View<T*, Kokkos::LayoutRight, gshard::detail::ViewSpace<MemorySpace>, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
+using Rank1 = Kokkos::View<T*, Kokkos::LayoutRight, MemorySpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
 template <class T, class MemorySpace>
-using Rank2 = Kokkos::View<T**, Kokkos::LayoutRight, gshard::detail::ViewSpace<MemorySpace>, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
+using Rank2 = Kokkos::View<T**, Kokkos::LayoutRight, MemorySpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
 template <class T, class MemorySpace>
-using Rank3 = Kokkos::View<T***, Kokkos::LayoutRight, gshard::detail::ViewSpace<MemorySpace>, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
+using Rank3 = Kokkos::View<T***, Kokkos::LayoutRight, MemorySpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
 template <class T, class MemorySpace>
-using Rank4 = Kokkos::View<T****, Kokkos::LayoutRight, gshard::detail::ViewSpace<MemorySpace>, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
+using Rank4 = Kokkos::View<T****, Kokkos::LayoutRight, MemorySpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
 
 /// An extent of a view as a signed number.
 template <class View>
