@@ -4,11 +4,11 @@
 // Layers, the Mixture-of-Experts layer among them.
 
 #include <gshard/nn/attention.hpp>
+#include <gshard/nn/attention_weights.hpp>
 #include <gshard/nn/cross_entropy.hpp>
 #include <gshard/nn/embedding.hpp>
 #include <gshard/nn/feed_forward.hpp>
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/moe/layer.hpp>
 #include <gshard/nn/rms_norm.hpp>
-#include <gshard/nn/softmax.hpp>
 #include <gshard/nn/transformer.hpp>

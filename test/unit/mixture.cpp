@@ -375,7 +375,7 @@ template <class Check>
 void check_balance_gradient(Grid const& grid, std::int64_t groups, std::vector<Values> const& logits, Check const& check) {
   Tape tape;
   auto const z = tape.watch(gates_on<"data,expert">(grid, groups, logits));
-  auto const gates = nn::softmax(z);
+  auto const gates = softmax<-1>(z);
   std::int64_t const tokens = static_cast<std::int64_t>(logits.size());
   double const experts = static_cast<double>(logits[0].size());
   auto const mask = integers<Spec<"data,expert", _>>(grid, {groups, tokens}, std::vector<int>(static_cast<std::size_t>(groups * tokens), 1));

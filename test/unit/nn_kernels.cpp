@@ -160,7 +160,7 @@ TEST_CASE("softmax by teams, as on accelerators, is softmax by threads up to rou
   auto const scores = drawn(Matrix<double>("scores", 12, 50), 4);
   Matrix<double> by_thread("by_thread", 12, 50), by_team("by_team", 12, 50);
   softmax<double, Host>(scores, by_thread, 2.0, visible);
-  launch_teams<Host>("team", 12, 1, 1, RowByTeam<SoftmaxKernel<double, Host>>{{scores, by_team, visible, 2.0}});
+  launch_teams<Host>("team", 12, 1, 1, RowByTeam<SoftmaxKernel<double, Host>>{{{scores.data(), 2.0}, by_team.data(), 50, visible}});
   Kokkos::fence();
   check_near(by_team, values_of(by_thread), 1e-15);
 }

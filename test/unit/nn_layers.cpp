@@ -112,14 +112,6 @@ TEST_CASE("a norm layer starts with gains of 1") {
   });
 }
 
-TEST_CASE("softmax over the last dimension") {
-  on_all_tokens([]<class T>(Grid const& grid, T, std::int64_t groups) {
-    check_operation<typename T::template Real<_>>(
-        grid, {smooth_values({groups, 3, 4}, 1)}, [](auto const& x) { return nn::softmax(x); },
-        [](std::vector<Dense> const& in) { return by_rows(in[0].values, 4, [](double const* x, double* y) { softmax_row(x, y, 4); }); });
-  });
-}
-
 TEST_CASE("split_dimension and merge_dimensions: the same elements, in the same order") {
   on_every_grid([](Grid const& grid) {
     for (std::int64_t groups : group_counts) {

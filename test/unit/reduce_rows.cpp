@@ -102,34 +102,6 @@ TEST_CASE("argmax of an empty dimension: every rank throws, naming it; no result
 
 namespace {
 
-/// `function` of each row along a dimension, which gives a row of as many elements.
-template <class Function>
-Values along(Extents const& extents, Values const& values, int dimension, Function const& function) {
-  std::int64_t inner = 1;
-  for (int d = dimension + 1; d < extents.size(); ++d) inner *= extents[d];
-  std::int64_t const length = extents[dimension];
-  Values result(values.size());
-  std::int64_t const rows = length == 0 ? 0 : static_cast<std::int64_t>(values.size()) / length;
-  for (std::int64_t row = 0; row < rows; ++row) {
-    auto const position = [&](std::int64_t k) { return static_cast<std::size_t>((row / inner * length + k) * inner + row % inner); };
-    Values line;
-    for (std::int64_t k = 0; k < length; ++k) line.push_back(values[position(k)]);
-    Values const found = function(line);
-    for (std::int64_t k = 0; k < length; ++k) result[position(k)] = found[static_cast<std::size_t>(k)];
-  }
-  return result;
-}
-
-Values inclusive(Values row) {
-  for (std::size_t i = 1; i < row.size(); ++i) row[i] += row[i - 1];
-  return row;
-}
-Values exclusive(Values const& row) {
-  Values result(row.size(), 0);
-  for (std::size_t i = 1; i < row.size(); ++i) result[i] = result[i - 1] + row[i - 1];
-  return result;
-}
-
 template <class Tensor, int Dimension>
 void check_scans(TwoAxes const& mesh) {
   for (Extents const& extents : shapes) {
@@ -191,4 +163,87 @@ TEST_CASE("cumulative sums of float are added up in double over all ranks") {
   for (std::int64_t i = 0; i < sums.local_size(); ++i)
     if (sums.data()[i] != static_cast<float>(16777216.0 + static_cast<double>(sums.range(0).begin + i))) FAIL("element " << sums.range(0).begin + i);
   CHECK(sums.extents() == Extents{1 << 17});
+}
+
+// ---- Softmax ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Far apart, so that the largest has to come off first; some are minus infinity.
+double scores_of(std::int64_t seed, std::int64_t position) { return position % 4 == 1 ? -infinity : 900 * smooth(seed, position); }
+
+template <class Tensor, class Kept, int Dimension>
+void check_softmax(TwoAxes const& mesh) {
+  for (Extents const& extents : shapes) {
+    auto const x = filled<Tensor>(mesh, extents, 1, scores_of);
+    auto const dense = dense_values(extents, 1, 1, [](std::int64_t seed, std::int64_t position) { return scores_of(seed, position); });
+    INFO(gshard::detail::text_of<TwoAxes>(Tensor::layout), " ", gshard::detail::text_of(extents), " along ", Dimension);
+    auto const weights = softmax<Dimension>(x);
+    static_assert(std::is_same_v<decltype(weights), Tensor const>);
+    CHECK(exact_difference(weights, along(extents, dense, Dimension, softmax_of)) == "");
+    CHECK(exact_difference(log_softmax<Dimension>(x), along(extents, dense, Dimension, log_softmax_of)) == "");
+    auto const sums = log_sum_exp<Dimension>(x);
+    static_assert(std::is_same_v<typename decltype(sums)::spec_type, Kept>);
+    CHECK(exact_difference(sums, reduced(extents, dense, {Dimension}, log_sum_exp_of)) == "");
+  }
+}
+
+}  // namespace
+
+TEST_CASE("softmax, log_softmax and log_sum_exp along any dimension, split or not; minus infinity has no weight") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    check_softmax<On<"x", _, "y">, Spec<_, "y">, 0>(mesh);
+    check_softmax<On<"x", _, "y">, Spec<"x", "y">, 1>(mesh);
+    check_softmax<On<"x", _, "y">, Spec<"x", _>, 2>(mesh);
+    check_softmax<On<"x", "y", _>, Spec<"x", "y">, 2>(mesh);
+    check_softmax<On<_, "y,x", _>, Spec<_, _>, 1>(mesh);
+  });
+}
+
+TEST_CASE("C11: the largest of all ranks comes off, not the sum of their largest") {
+  using Scores = ShardedTensor<TwoAxes, Spec<"x,y">, float>;
+  on_every_mesh([](TwoAxes const& mesh) {
+    Scores const x(mesh, {4});
+    fill(x, [](GlobalIndex<1> const& index) { return index[0] == 0 ? 200.0f : index[0] == 2 ? 150.0f : 0.0f; });
+    auto const found = to_vector(softmax<0>(x));
+    CHECK(found[0] == 1);
+    CHECK(found[1] == 0);
+    CHECK(static_cast<double>(found[2]) == doctest::Approx(1.9287498479639178e-22).epsilon(1e-6));
+    CHECK(found[3] == 0);
+    CHECK(to_vector(log_sum_exp<0>(x)) == std::vector<float>{200});
+    CHECK(to_vector(log_softmax<0>(x)) == std::vector<float>{0, -200, -50, -200});
+  });
+}
+
+TEST_CASE("a row that is masked altogether has weights of 0, and no NaN") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    On<_, "x,y"> const x(mesh, {2, 3});
+    fill(x, [](GlobalIndex<2> const& index) { return index[0] == 0 ? -infinity : 0.0; });
+    CHECK(difference(softmax<1>(x), {0, 0, 0, 1. / 3, 1. / 3, 1. / 3}, 1e-15) == "");
+    CHECK(exact_difference(log_sum_exp<1>(x), {-infinity, std::log(3.0)}) == "");
+    CHECK(exact_difference(log_softmax<1>(x), {-infinity, -infinity, -infinity, -std::log(3.0), -std::log(3.0), -std::log(3.0)}) == "");
+    auto const whole = replicate(x);
+    CHECK(difference(softmax<1>(whole), {0, 0, 0, 1. / 3, 1. / 3, 1. / 3}, 1e-15) == "");
+    CHECK(difference(softmax<0>(whole), {0, 0, 0, 1, 1, 1}) == "");
+  });
+}
+
+TEST_CASE("softmax of expressions, of float and BFloat16, and of few long rows") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    Extents const extents{3, 20000};
+    auto const x = filled<On<_, "x">>(mesh, extents, 1, smooth);
+    auto const dense = dense_values(extents, 1, 1, smooth);
+    CHECK(difference(softmax<1>(x * 3), along(extents, dense, 1, [](Values row) { for (double& v : row) v *= 3; return softmax_of(row); }), 1e-14) == "");
+    auto const whole = replicate(x);
+    CHECK(difference(softmax<-1>(whole), along(extents, dense, 1, softmax_of), 1e-14) == "");
+    ShardedTensor<TwoAxes, Spec<"y", "x">, float> const single(mesh, {5, 40});
+    fill_by_position(single, 1, smooth);
+    auto const right = dense_values({5, 40}, 1, 1, smooth);
+    CHECK(difference(softmax<0>(single), along({5, 40}, right, 0, softmax_of), 1e-6) == "");
+    CHECK(difference(softmax<1>(single), along({5, 40}, right, 1, softmax_of), 1e-6) == "");
+    ShardedTensor<TwoAxes, Spec<"y", "x">, BFloat16> const half(mesh, {2, 4});
+    fill_by_position(half, 1);
+    static_assert(std::is_same_v<decltype(softmax<1>(half)), ShardedTensor<TwoAxes, Spec<"y", "x">, BFloat16>>);
+    CHECK(difference(softmax<1>(half), along({2, 4}, dense_values({2, 4}, 1), 1, softmax_of), 1. / 256) == "");
+  });
 }

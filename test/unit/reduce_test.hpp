@@ -100,4 +100,52 @@ std::string exact_difference(Tensor const& tensor, Values expected) {
   return "";
 }
 
+/// `function` of each row along a dimension, which gives a row of as many elements.
+template <class Function>
+Values along(Extents const& extents, Values const& values, int dimension, Function const& function) {
+  std::int64_t inner = 1;
+  for (int d = dimension + 1; d < extents.size(); ++d) inner *= extents[d];
+  std::int64_t const length = extents[dimension];
+  Values result(values.size());
+  std::int64_t const rows = length == 0 ? 0 : static_cast<std::int64_t>(values.size()) / length;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    auto const position = [&](std::int64_t k) { return static_cast<std::size_t>((row / inner * length + k) * inner + row % inner); };
+    Values line;
+    for (std::int64_t k = 0; k < length; ++k) line.push_back(values[position(k)]);
+    Values const found = function(line);
+    for (std::int64_t k = 0; k < length; ++k) result[position(k)] = found[static_cast<std::size_t>(k)];
+  }
+  return result;
+}
+
+inline Values inclusive(Values row) {
+  for (std::size_t i = 1; i < row.size(); ++i) row[i] += row[i - 1];
+  return row;
+}
+inline Values exclusive(Values const& row) {
+  Values result(row.size(), 0);
+  for (std::size_t i = 1; i < row.size(); ++i) result[i] = result[i - 1] + row[i - 1];
+  return result;
+}
+
+inline double sum_of_powers(Values const& row) {
+  double const largest = maximum_of(row);
+  double sum = 0;
+  for (double value : row) sum += value == -infinity ? 0 : std::exp(value - largest);
+  return sum;
+}
+inline double log_sum_exp_of(Values const& row) { return maximum_of(row) == -infinity ? -infinity : maximum_of(row) + std::log(sum_of_powers(row)); }
+inline Values log_softmax_of(Values row) {
+  double const largest = maximum_of(row);
+  double const sum = sum_of_powers(row);
+  for (double& value : row) value = value == -infinity ? value : (value - largest) - std::log(sum);
+  return row;
+}
+inline Values softmax_of(Values row) {
+  double const largest = maximum_of(row);
+  double const sum = sum_of_powers(row);
+  for (double& value : row) value = value == -infinity ? 0 : std::exp(value - largest) / sum;
+  return row;
+}
+
 }  // namespace gshard::test

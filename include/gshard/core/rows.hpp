@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include <Kokkos_Core.hpp>
 
@@ -78,7 +79,9 @@ struct ThreadLanes {
   template <class Rule, class Term>
   KOKKOS_FORCEINLINE_FUNCTION static typename Rule::accumulator fold(std::int64_t count, Term const& term) {
     typename Rule::accumulator total = Rule::identity();
-    std::int64_t const whole = count - count % width;
+    // What is no plain number costs more to set up than a short row.
+    constexpr std::int64_t short_row = std::is_arithmetic_v<typename Rule::accumulator> ? width : 8 * width;
+    std::int64_t const whole = count < short_row ? 0 : count - count % width;
     if (whole > 0) {
       typename Rule::accumulator parts[width];
       for (int k = 0; k < width; ++k) parts[k] = Rule::identity();

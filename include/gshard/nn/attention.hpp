@@ -6,8 +6,8 @@
 
 #include <gshard/autodiff/einsum.hpp>
 #include <gshard/autodiff/reshape.hpp>
+#include <gshard/nn/attention_weights.hpp>
 #include <gshard/nn/initialize.hpp>
-#include <gshard/nn/softmax.hpp>
 
 namespace gshard::nn {
 

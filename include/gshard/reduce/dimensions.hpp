@@ -33,7 +33,7 @@ struct Dimensions {
   static consteval ReducedDimensions checked() {
     ReducedDimensions reduced;
     for (int d = 0; d < Tensor::rank; ++d) reduced.push_back(false);
-    auto mark = [&]<int Dimension>(std::integral_constant<int, Dimension>) {
+    [[maybe_unused]] auto mark = [&]<int Dimension>(std::integral_constant<int, Dimension>) {
       constexpr int d = Dimension < 0 ? Dimension + Tensor::rank : Dimension;
       if constexpr (d < 0 || d >= Tensor::rank) {
         (void)sizeof(error::NoSuchDimension<Dimension, Tensor::rank>);

@@ -28,6 +28,7 @@ KOKKOS_FORCEINLINE_FUNCTION constexpr T highest_of() {
 /// Adds, or takes the larger or the smaller; passes over NaN in the latter two.
 template <comm::Reduction Kind, class Accumulator>
 struct Combining {
+  static constexpr comm::Reduction kind = Kind;
   using accumulator = Accumulator;
 
   KOKKOS_FORCEINLINE_FUNCTION static constexpr Accumulator identity() {

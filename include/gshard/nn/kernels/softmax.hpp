@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include <gshard/nn/kernels/views.hpp>
+#include <gshard/reduce/kernels/softmax.hpp>
 
 namespace gshard::nn::detail {
 
@@ -32,53 +33,19 @@ struct VisibleKeys {
   }
 };
 
-template <class T, class MemorySpace>
-struct SoftmaxKernel {
-  Rank2<T const, MemorySpace> scores;
-  Rank2<T, MemorySpace> probabilities;
-  VisibleKeys<MemorySpace> visible;
+/// Scores times a number.
+template <class T>
+struct ScaledScores {
+  T const* data;
   T scale;
-
-  template <class Lanes>
-  KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
-    std::int64_t const keys = extent(scores, 1);
-    std::int64_t const count = visible.count(row, keys);
-    T const* const in = scores.data() + row * keys;
-    T* const out = probabilities.data() + row * keys;
-    T const factor = scale;
-    T const largest = lanes.template max<T>(count, [=](std::int64_t j) { return factor * in[j]; });
-    T const sum = lanes.template sum<T>(count, [=](std::int64_t j) {
-      T const power = loop_exp(factor * in[j] - largest);
-      out[j] = power;
-      return power;
-    });
-    T const inverse = T(1) / sum;
-    lanes.each(count, [=](std::int64_t j) { out[j] *= inverse; });
-    lanes.each(keys - count, [=](std::int64_t j) { out[count + j] = T(0); });
-  }
+  KOKKOS_FORCEINLINE_FUNCTION T operator()(std::int64_t position) const { return scale * data[position]; }
 };
 
 template <class T, class MemorySpace>
-struct SoftmaxBackwardKernel {
-  Rank2<T const, MemorySpace> probabilities;
-  Rank2<T const, MemorySpace> upstream;
-  Rank2<T, MemorySpace> gradient;
-  VisibleKeys<MemorySpace> visible;
-  T scale;
+using SoftmaxKernel = gshard::detail::SoftmaxRows<gshard::detail::SoftmaxForm::plain, T, ScaledScores<T>, VisibleKeys<MemorySpace>>;
 
-  template <class Lanes>
-  KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
-    std::int64_t const keys = extent(probabilities, 1);
-    std::int64_t const count = visible.count(row, keys);
-    T const* const p = probabilities.data() + row * keys;
-    T const* const dp = upstream.data() + row * keys;
-    T* const out = gradient.data() + row * keys;
-    T const factor = scale;
-    T const mean = lanes.template sum<T>(count, [=](std::int64_t j) { return p[j] * dp[j]; });
-    lanes.each(count, [=](std::int64_t j) { out[j] = factor * p[j] * (dp[j] - mean); });
-    lanes.each(keys - count, [=](std::int64_t j) { out[count + j] = T(0); });
-  }
-};
+template <class T, class MemorySpace>
+using SoftmaxBackwardKernel = gshard::detail::SoftmaxRowsBackward<T, VisibleKeys<MemorySpace>>;
 
 /// Softmax of scale * scores over the last dimension, (rows, keys); `probabilities` may be `scores`. Keys that `visible` hides get 0; a
 /// row that sees none is all 0. The result stands for any finite scores: the largest is subtracted first.
@@ -86,7 +53,7 @@ template <class T, class MemorySpace>
 void softmax(Rank2<T const, MemorySpace> scores, Rank2<T, MemorySpace> probabilities, T scale = T(1),
              VisibleKeys<MemorySpace> visible = {}) {
   for_each_row<MemorySpace>("gshard::softmax", extent(scores, 0),
-                            SoftmaxKernel<T, MemorySpace>{scores, probabilities, visible, scale});
+                            SoftmaxKernel<T, MemorySpace>{{scores.data(), scale}, probabilities.data(), extent(scores, 1), visible});
 }
 
 /// The gradient of softmax: d scores = scale * p * (dp - sum(p * dp)), from its result p and the gradient dp of that, with the arguments
@@ -95,7 +62,8 @@ template <class T, class MemorySpace>
 void softmax_backward(Rank2<T const, MemorySpace> probabilities, Rank2<T const, MemorySpace> upstream, Rank2<T, MemorySpace> gradient,
                       T scale = T(1), VisibleKeys<MemorySpace> visible = {}) {
   for_each_row<MemorySpace>("gshard::softmax_backward", extent(probabilities, 0),
-                            SoftmaxBackwardKernel<T, MemorySpace>{probabilities, upstream, gradient, visible, scale});
+                            SoftmaxBackwardKernel<T, MemorySpace>{probabilities.data(), upstream.data(), gradient.data(), extent(probabilities, 1), visible,
+                                                                  scale});
 }
 
 }  // namespace gshard::nn::detail

@@ -9,11 +9,11 @@
 #include <gshard/autodiff/map.hpp>
 #include <gshard/autodiff/reduce.hpp>
 #include <gshard/autodiff/reshard.hpp>
+#include <gshard/autodiff/softmax.hpp>
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/moe/dispatch.hpp>
 #include <gshard/nn/moe/gate.hpp>
 #include <gshard/nn/moe/one_hot.hpp>
-#include <gshard/nn/softmax.hpp>
 
 namespace gshard::nn {
 
@@ -80,7 +80,7 @@ class MixtureOfExperts {
   /// of tokens and experts.
   template <DispatchForm Form = DispatchForm::by_index, class X, AnyTensor Real>
   auto operator()(X const& x, Real const& real, std::optional<RandomStream> random) {
-    auto const gates = softmax(eval(einsum<"gsm,me->gse">(x, bind(gate, x))));
+    auto const gates = softmax<-1>(eval(einsum<"gsm,me->gse">(x, bind(gate, x))));
     using Gates = detail::ValueTensor<decltype(gates)>;
     Routing<Gates> const routing(detail::value_of(gates), real, options.gate, random);
     auto const weights = route_weights(gates, routing);

@@ -10,6 +10,23 @@
 
 namespace gshard::detail {
 
+/// A block as (outer, length, inner): the dimension that something runs along, and those around it.
+struct AlongShape {
+  std::int64_t outer = 1;
+  std::int64_t length = 1;
+  std::int64_t inner = 1;
+
+  AlongShape(Extents const& extents, int dimension) : length(extents[dimension]) {
+    for (int d = 0; d < dimension; ++d) outer *= extents[d];
+    for (int d = dimension + 1; d < extents.size(); ++d) inner *= extents[d];
+  }
+
+  std::int64_t rows() const { return outer * inner; }
+
+  /// Whether a row is too much for one thread, or team, of too few.
+  bool has_few_long_rows() const { return rows() < 64 && length > 1 << 14; }
+};
+
 /// For each dimension, whether it is reduced.
 using ReducedDimensions = StaticVector<bool, max_rank>;
 

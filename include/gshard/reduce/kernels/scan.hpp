@@ -7,6 +7,7 @@
 #include <Kokkos_Core.hpp>
 
 #include <gshard/core/launch.hpp>
+#include <gshard/reduce/kernels/loops.hpp>
 #include <gshard/tensor/shard_range.hpp>
 
 namespace gshard {
@@ -16,24 +17,13 @@ enum class Scan { inclusive, exclusive };
 
 namespace detail {
 
-/// A block as (outer, length, inner): the dimension that something runs along, and those around it.
-struct AlongShape {
-  std::int64_t outer = 1;
-  std::int64_t length = 1;
-  std::int64_t inner = 1;
-
-  AlongShape(Extents const& extents, int dimension) : length(extents[dimension]) {
-    for (int d = 0; d < dimension; ++d) outer *= extents[d];
-    for (int d = dimension + 1; d < extents.size(); ++d) inner *= extents[d];
-  }
-
-  std::int64_t rows() const { return outer * inner; }
-};
+/// Rows that a host thread keeps sums of at once.
+inline constexpr int scan_tile = 1024;
 
 /// Cumulative sums along a block (outer, length, inner), whose length is cut into chunks; `starts`, (chunks, outer, inner), is what stands before each.
 template <class T, class Accumulator, class Kernel>
 struct ScanKernel {
-  static constexpr int tile = 256;
+  static constexpr int tile = scan_tile;
 
   Kernel kernel;
   T* result;
@@ -108,7 +98,7 @@ void run_scan(ScanKernel<T, Accumulator, Kernel> const& kernel) {
 template <class MemorySpace>
 std::int64_t chunks_of_scan(AlongShape const& shape) {
   if constexpr (runs_on_host<MemorySpace>) {
-    std::int64_t const items = shape.outer * ((shape.inner + 255) / 256);
+    std::int64_t const items = shape.outer * ((shape.inner + scan_tile - 1) / scan_tile);
     return std::clamp<std::int64_t>(std::min(32 / items, shape.rows() * shape.length >> 15), 1, std::max<std::int64_t>(1, shape.length));
   } else {
     return std::clamp<std::int64_t>(std::min((std::int64_t{1} << 14) / shape.rows(), shape.length >> 6), 1, std::max<std::int64_t>(1, shape.length));

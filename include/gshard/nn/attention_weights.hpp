@@ -13,12 +13,6 @@ enum class Masking { none, causal };
 
 namespace detail {
 
-/// Every row sees all keys.
-template <class MemorySpace>
-struct AllKeys {
-  VisibleKeys<MemorySpace> operator()() const { return {}; }
-};
-
 /// Rows of scores (G, N, H, L, K) see the first keys of their sentence; holds the lengths for the backward pass.
 template <AnyTensor Lengths>
 struct SentenceKeys {
@@ -37,38 +31,27 @@ struct SentenceKeys {
   }
 };
 
-template <class X, class Visible>
-auto softmax_of_rows(X const& x, double scale, Visible const& visible) {
-  using Tensor = ValueTensor<X>;
-  using T = typename Tensor::value_type;
-  using Space = typename Tensor::memory_space;
-  static_assert(Tensor::layout.dimensions[Tensor::rank - 1].empty(), "gshard: softmax works on a whole last dimension; reshard x so that it is `_`");
-  static_assert(Tensor::layout.partial.empty(), "gshard: softmax is not linear; reduce the partial tensor first");
-  Tensor const result = unset_like(value_of(x));
-  softmax<T, Space>(rows_of(value_of(x)), rows_of(result), static_cast<T>(scale), visible());
-  return recorded_beside(x, result, [slot = slot_of(x), result, scale, visible](auto const& gradient) {
-    Tensor const of_input = unset_like(result);
-    softmax_backward<T, Space>(rows_of(result), rows_of(gradient), rows_of(of_input), static_cast<T>(scale), visible());
-    slot.add(of_input);
-  });
-}
-
 }  // namespace detail
-
-/// Softmax over the last dimension, which is whole. Local.
-template <class X>
-auto softmax(X const& x) {
-  return detail::softmax_of_rows(x, 1, detail::AllKeys<typename detail::ValueTensor<X>::memory_space>{});
-}
 
 /// Attention weights from scores (G, N, H, L, K): softmax of scale * scores over the K keys, of which the first `key_lengths` (G, N) of each sequence are
 /// valid, and under causal masking those up to the query's own position. A query that sees no key gets zeros. Local.
 template <class X, AnyTensor Lengths>
 auto attention_weights(X const& scores, Lengths const& key_lengths, double scale, Masking masking) {
   using Tensor = detail::ValueTensor<X>;
+  using T = typename Tensor::value_type;
+  using Space = typename Tensor::memory_space;
   static_assert(Tensor::rank == 5 && Lengths::rank == 2, "gshard: attention scores are (G, N, H, L, K), key lengths (G, N)");
+  static_assert(Tensor::layout.dimensions[4].empty(), "gshard: attention weights are over all keys; reshard the scores so that K is `_`");
+  static_assert(Tensor::layout.partial.empty(), "gshard: attention weights are not linear in the scores; reduce the partial tensor first");
   Tensor const& values = detail::value_of(scores);
-  return detail::softmax_of_rows(scores, scale, detail::SentenceKeys<Lengths>{key_lengths, values.extent(2), values.extent(3), masking});
+  detail::SentenceKeys<Lengths> const visible{key_lengths, values.extent(2), values.extent(3), masking};
+  Tensor const result = detail::unset_like(values);
+  detail::softmax<T, Space>(detail::rows_of(values), detail::rows_of(result), static_cast<T>(scale), visible());
+  return detail::recorded_beside(scores, result, [slot = detail::slot_of(scores), result, scale, visible](auto const& gradient) {
+    Tensor const of_scores = detail::unset_like(result);
+    detail::softmax_backward<T, Space>(detail::rows_of(result), detail::rows_of(gradient), detail::rows_of(of_scores), static_cast<T>(scale), visible());
+    slot.add(of_scores);
+  });
 }
 
 }  // namespace gshard::nn

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include <Kokkos_Core.hpp>
+#include <Kokkos_Profiling_ScopedRegion.hpp>
+
+#include <gshard/expr/expression.hpp>
+#include <gshard/reduce/dimensions.hpp>
+#include <gshard/reduce/kernels/softmax.hpp>
+#include <gshard/reduce/kernels/spread.hpp>
+#include <gshard/reduce/row_values.hpp>
+#include <gshard/reduce/rules.hpp>
+
+namespace gshard {
+
+namespace error {
+
+template <class T>
+struct SoftmaxOfIntegers {
+  static_assert(always_false<T>, "gshard: softmax, log_softmax and log_sum_exp are of floating point; give them a tensor of float, double or BFloat16");
+};
+
+}  // namespace error
+
+namespace detail {
+
+/// The largest score, or the lowest number where all are minus infinity.
+template <class T>
+struct Shifting : Combining<comm::Reduction::maximum, T> {
+  KOKKOS_FORCEINLINE_FUNCTION static constexpr T identity() { return Kokkos::Experimental::finite_min_v<T>; }
+};
+
+/// exp(score - shift of its row).
+template <class T, class Kernel>
+struct PowerTerm {
+  Kernel kernel;
+  T const* shifts;
+  KOKKOS_FORCEINLINE_FUNCTION double operator()(std::int64_t position, std::int64_t row, std::int64_t) const {
+    return static_cast<double>(loop_exp(kernel(position) - shifts[row]));
+  }
+};
+
+/// The shifts and the sums of powers of rows: two all-reduces of one number for each row.
+template <class T>
+struct PowerSums {
+  T const* shifts;
+  double* sums;
+};
+
+template <class Along, class Ready>
+auto power_sums(Scratch<typename FirstTensor<Ready>::memory_space>& scratch, Ready const& ready) {
+  using T = ValueOf<Ready>;
+  auto const& first = first_tensor(ready);
+  auto const kernel = kernel_of(ready);
+  using Kernel = std::remove_const_t<decltype(kernel)>;
+  T const* const shifts = row_values<Along, Shifting<T>>(scratch, first, ElementTerm<Summing, T, Kernel>{kernel});
+  double* const sums = row_values<Along, Combining<comm::Reduction::sum, double>>(scratch, first, PowerTerm<T, Kernel>{kernel, shifts});
+  return PowerSums<T>{shifts, sums};
+}
+
+template <SoftmaxForm Form>
+struct SumsToFactors {
+  double* sums;
+  KOKKOS_FUNCTION void operator()(std::int64_t row) const { sums[row] = softmax_factor<Form>(sums[row]); }
+};
+
+template <SoftmaxForm Form, class Result, class T, class Kernel>
+struct SoftmaxOfElement {
+  Kernel kernel;
+  T const* shifts;
+  double const* factors;
+  Result* results;
+  KOKKOS_FORCEINLINE_FUNCTION void operator()(std::int64_t position, std::int64_t row) const {
+    results[position] = static_cast<Result>(softmax_value<Form>(kernel(position), shifts[row], static_cast<T>(factors[row])));
+  }
+};
+
+template <class Ready>
+consteval void check_softmax() {
+  refuse_partial<Ready>();
+  if constexpr (std::is_integral_v<ValueOf<Ready>>) (void)sizeof(error::SoftmaxOfIntegers<ValueOf<Ready>>);
+}
+
+template <SoftmaxForm Form, int Dimension, class Ready>
+auto softmax_along(Ready const& ready) {
+  check_softmax<Ready>();
+  Kokkos::Profiling::ScopedRegion const region("gshard::softmax");
+  using First = FirstTensor<Ready>;
+  using Along = Dimensions<First, Dimension>;
+  using Space = typename First::memory_space;
+  using T = ValueOf<Ready>;
+  using Result = typename StoredType<Ready>::type;
+  auto const& first = first_tensor(ready);
+  ShardedTensor<typename First::mesh_type, typename First::spec_type, Result, Space> const result(uninitialized, first.mesh(), first.extents());
+  AlongShape const shape(first.local_extents(), Along::only);
+  auto const kernel = kernel_of(ready);
+  using Kernel = std::remove_const_t<decltype(kernel)>;
+  if (shape.rows() == 0) return result;
+  if (first.mesh().state().group(Along::axes).size == 1 && !shape.has_few_long_rows()) {
+    softmax_of_block<Space, Form>(kernel, result.data(), shape);
+    return result;
+  }
+  Scratch<Space> scratch(first.mesh().memory());
+  PowerSums<T> const row = power_sums<Along>(scratch, ready);
+  launch<Space>("gshard::softmax", shape.rows(), shape.rows() <= small_row, SumsToFactors<Form>{row.sums});
+  spread<Space>("gshard::softmax", first.local_extents(), Along::reduced, SoftmaxOfElement<Form, Result, T, Kernel>{kernel, row.shifts, row.sums, result.data()});
+  fence<Space>("gshard::softmax: temporaries end here");
+  return result;
+}
+
+template <class Result, class T>
+struct LogSumOfRow {
+  T const* shifts;
+  double const* sums;
+  Result* results;
+  KOKKOS_FUNCTION void operator()(std::int64_t row) const {
+    results[row] = static_cast<Result>(static_cast<double>(shifts[row]) + Kokkos::log(sums[row]));
+  }
+};
+
+}  // namespace detail
+
+/// exp(x) over its sum along a dimension, split or not, as `softmax<-1>(scores)`; held as x is. The largest element of each row is subtracted first, so any
+/// finite scores will do. Scores of minus infinity, as masks leave them, have weight 0, and a row of them alone is all 0. Communicates, over the axes that split
+/// the dimension, two all-reduces of one number for each row: the maximum and the sum of powers.
+template <int Dimension, Expression Operand>
+auto softmax(Operand const& x) {
+  return detail::softmax_along<detail::SoftmaxForm::plain, Dimension>(detail::prepared(x));
+}
+
+/// log(softmax(x)) without its underflow: x - log_sum_exp(x). Scores of minus infinity stay so. Communicates as softmax.
+template <int Dimension, Expression Operand>
+auto log_softmax(Operand const& x) {
+  return detail::softmax_along<detail::SoftmaxForm::logarithm, Dimension>(detail::prepared(x));
+}
+
+/// The logarithm of the sum of exp(x) along a dimension, split or not; the other dimensions keep their axes. Minus infinity of nothing, or of minus infinity
+/// alone. Communicates as softmax.
+template <int Dimension, Expression Operand>
+auto log_sum_exp(Operand const& x) {
+  auto const ready = detail::prepared(x);
+  using Ready = std::remove_const_t<decltype(ready)>;
+  detail::check_softmax<Ready>();
+  Kokkos::Profiling::ScopedRegion const region("gshard::log_sum_exp");
+  using First = detail::FirstTensor<Ready>;
+  using Along = detail::Dimensions<First, Dimension>;
+  using Space = typename First::memory_space;
+  using Value = typename detail::StoredType<Ready>::type;
+  auto const& first = detail::first_tensor(ready);
+  typename Along::template Rows<Value> const result(uninitialized, first.mesh(), Along::kept_extents(first.extents()));
+  Scratch<Space> scratch(first.mesh().memory());
+  auto const row = detail::power_sums<Along>(scratch, ready);
+  detail::launch<Space>("gshard::log_sum_exp", result.local_size(), result.local_size() <= detail::small_row,
+                        detail::LogSumOfRow<Value, detail::ValueOf<Ready>>{row.shifts, row.sums, result.data()});
+  detail::fence<Space>("gshard::log_sum_exp: temporaries end here");
+  return result;
+}
+
+}  // namespace gshard
