@@ -129,6 +129,25 @@ TEST_CASE("einsums: products and sums in float, one rounding") {
   });
 }
 
+TEST_CASE("rings add in float, too: one rounding, however many windows come by") {
+  using Line = Mesh<Axis<"x">>;
+  using Rows = ShardedTensor<Line, Spec<"x", _>, BFloat16>;
+  using Columns = ShardedTensor<Line, Spec<_, "x">, BFloat16>;
+  Line const mesh(runtime(), {ranks()});
+  // One term of each sum is 256, the others are 1: rounded after every addition, the sum would stay at 256.
+  auto const first_is_large = [](std::int64_t, std::int64_t position) { return position % ranks() == 0 ? 256.0 : 1.0; };
+  auto const ones = filled<Rows>(mesh, {ranks(), 2}, 0, [](std::int64_t, std::int64_t) { return 1.0; });
+  double const sum = 256 + ranks() - 1;
+  auto all = [](double value) { return std::vector<double>(static_cast<std::size_t>(2 * ranks()), BFloat16(value)); };
+  CHECK(difference(shard<Spec<"x", _>>(circulating(einsum<"ab,bc->ac">(filled<Columns>(mesh, {ranks(), ranks()}, 0, first_is_large), ones))), all(sum)) == "");
+  auto const rows = filled<Rows>(mesh, {ranks(), ranks()}, 0, first_is_large);
+  Rows const result = einsum<"ab,bc->ac">(rows, circulating(ones));
+  CHECK(difference(result, all(sum)) == "");
+  fill(result, [](GlobalIndex<2> const&) { return 1; });
+  result += einsum<"ab,bc->ac">(rows, circulating(ones));
+  CHECK(difference(result, all(sum + 1)) == "");
+}
+
 TEST_CASE("a fused expression is computed in float and rounded once; its type is that of its operands") {
   on_every_mesh([](TwoAxes const& mesh) {
     auto const x = filled<On<"x", _>>(mesh, {5, 4}, 1);

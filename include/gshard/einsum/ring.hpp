@@ -50,14 +50,14 @@ void record_window(Ledger& ledger, Subscripts const& subscripts, Extents const& 
   record_contraction<T>(ledger, subscripts, result, blocks);
 }
 
-template <class Space, class T>
-void contract_window(std::array<LocalTensor<T const>, 1> const& operands, LocalTensor<T> const& result, bool accumulate, Scratch<Space>&& scratch) {
+template <class Space, class T, class Sum>
+void contract_window(std::array<LocalTensor<T const>, 1> const& operands, LocalTensor<Sum> const& result, bool accumulate, Scratch<Space>&& scratch) {
   contract<Space>(operands[0], result, accumulate, scratch);
   fence<Space>("gshard::einsum: temporaries end here");
 }
 
-template <class Space, class T>
-void contract_window(std::array<LocalTensor<T const>, 2> const& operands, LocalTensor<T> const& result, bool accumulate, Scratch<Space>&& scratch) {
+template <class Space, class T, class Sum>
+void contract_window(std::array<LocalTensor<T const>, 2> const& operands, LocalTensor<Sum> const& result, bool accumulate, Scratch<Space>&& scratch) {
   contract<Space>(operands[0], operands[1], result, accumulate, scratch);
   fence<Space>("gshard::einsum: temporaries end here");
 }
@@ -79,18 +79,22 @@ struct RingBlocks {
   }
 };
 
+template <class... Held>
+using ElementOfHeld = typename std::tuple_element_t<0, std::tuple<Held...>>::value_type;
+
 /// The looped form that stands for an all-gather of operand `Which`: its windows come by, and each writes its block of the result where the result has the
 /// ring's letter, or adds to the whole where the letter is contracted. Two buffers hold the window that is multiplied and the one that is under way.
 template <int Which, class Plan, AnyTensor Produced, AnyTensor... Held>
 void contract_windows(Produced const& produced, bool add, Held const&... held) {
   using Space = typename Produced::memory_space;
-  using T = typename Produced::value_type;
+  using Sum = typename Produced::value_type;
+  using T = ElementOfHeld<Held...>;
   constexpr char letter = Plan::plan.loop.letter;
   constexpr int dimension = Plan::subscripts.operands[Which].find(letter);
   auto const& own = std::get<Which>(std::tie(held...));
   int operand = 0;
   std::array<RingSide<T const>, sizeof...(Held)> const sides{RingSide<T const>(held, Plan::subscripts.operands[operand++], letter)...};
-  RingSide<T> const result(produced, Plan::subscripts.result, letter);
+  RingSide<Sum> const result(produced, Plan::subscripts.result, letter);
   RingBlocks const ring{produced.mesh().state(), Plan::plan.loop.axes, std::remove_cvref_t<decltype(own)>::layout, own.extents()};
   Group const& group = ring.group();
 
@@ -126,7 +130,8 @@ void contract_windows(Produced const& produced, bool add, Held const&... held) {
 template <class Plan, AnyTensor Produced, AnyTensor... Held>
 void sum_blocks(Produced const& produced, bool add, Held const&... held) {
   using Space = typename Produced::memory_space;
-  using T = typename Produced::value_type;
+  using Sum = typename Produced::value_type;
+  using T = ElementOfHeld<Held...>;
   constexpr char letter = Plan::plan.loop.letter;
   constexpr int dimension = Plan::subscripts.result.find(letter);
   int operand = 0;
@@ -136,34 +141,55 @@ void sum_blocks(Produced const& produced, bool add, Held const&... held) {
 
   Scratch<Space> scratch(produced.mesh().memory());
   std::int64_t const room = group.size > 1 ? ring.largest() : 0;
-  T* const buffers[3] = {scratch.template get<T>(room), scratch.template get<T>(group.size > 2 ? room : 0), scratch.template get<T>(room)};
+  Sum* const buffers[3] = {scratch.template get<Sum>(room), scratch.template get<Sum>(group.size > 2 ? room : 0), scratch.template get<Sum>(room)};
   std::int64_t sent = 0;
   for (int iteration = 0; iteration < group.size; ++iteration) {
     Block const block = ring.block(ring_window(group.rank, iteration + 1, group.size));
     std::int64_t const count = product(block.extents);
     bool const last = iteration + 1 == group.size;
-    T* const sum = last ? produced.data() : buffers[iteration % 3];
-    T* const incoming = buffers[(iteration + 1) % 3];
+    Sum* const sum = last ? produced.data() : buffers[iteration % 3];
+    Sum* const incoming = buffers[(iteration + 1) % 3];
     comm::Pending others;
     if (iteration > 0)
-      others = comm::start_permute(group, static_cast<T const*>(buffers[(iteration - 1) % 3]), sent, ring_target(group.rank, group.size), incoming, count,
+      others = comm::start_permute(group, static_cast<Sum const*>(buffers[(iteration - 1) % 3]), sent, ring_target(group.rank, group.size), incoming, count,
                                    ring_source(group.rank, group.size));
     Range const range{block.offsets[dimension], block.offsets[dimension] + block.extents[dimension]};
     std::array<LocalTensor<T const>, sizeof...(Held)> operands;
     for (std::size_t i = 0; i < operands.size(); ++i) operands[i] = sides[i].window(letter, range);
     record_window<T>(produced.mesh().memory().ledger(), Plan::subscripts, block.extents, operands);
-    contract_window<Space>(operands, LocalTensor<T>{sum, Plan::subscripts.result, block.extents}, add && last, Scratch<Space>(produced.mesh().memory()));
+    contract_window<Space>(operands, LocalTensor<Sum>{sum, Plan::subscripts.result, block.extents}, add && last, Scratch<Space>(produced.mesh().memory()));
     others.wait();
-    if (iteration > 0) add_strided<T, Space>(sum, {1}, static_cast<T const*>(incoming), {1}, {count});
+    if (iteration > 0) add_strided<Sum, Space>(sum, {1}, static_cast<Sum const*>(incoming), {1}, {count});
     fence<Space>("gshard: local work before communication");
     sent = count;
   }
 }
 
 template <class Plan, AnyTensor Produced, AnyTensor... Held>
-void contract_in_ring(Produced const& produced, bool add, Held const&... held) {
+void run_ring(Produced const& produced, bool add, Held const&... held) {
   if constexpr (Plan::plan.loop.role == Role::result) sum_blocks<Plan>(produced, add, held...);
   else contract_windows<Plan::plan.loop.role == Role::left ? 0 : 1, Plan>(produced, add, held...);
+}
+
+/// Whether elements of a plan's result are summed from iteration to iteration.
+template <class Plan>
+inline constexpr bool sums_in_ring = Plan::plan.loop.role == Role::result || !Plan::subscripts.result.contains(Plan::plan.loop.letter);
+
+/// The looped form of a plan. Elements that are stored in fewer bits than they are computed with are summed, and sent as sums, in the wider type, and
+/// rounded at the end.
+template <class Plan, AnyTensor Produced, AnyTensor... Held>
+void contract_in_ring(Produced const& produced, bool add, Held const&... held) {
+  using T = typename Produced::value_type;
+  using Space = typename Produced::memory_space;
+  if constexpr (is_rounded<T> && sums_in_ring<Plan>) {
+    using Sums = ShardedTensor<typename Produced::mesh_type, typename Produced::spec_type, Computed<T>, Space>;
+    Sums const sums(uninitialized, produced.mesh(), produced.extents());
+    run_ring<Plan>(sums, false, held...);
+    launch<Space>("gshard::round", sums.local_size(), RoundRow<T>{produced.data(), sums.data(), add});
+    fence<Space>("gshard::einsum: temporaries end here");
+  } else {
+    run_ring<Plan>(produced, add, held...);
+  }
 }
 
 }  // namespace detail

@@ -71,4 +71,17 @@ void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<T> c, 
   contract_and_round<MemorySpace>(c, accumulate, scratch, widened<MemorySpace>(a, scratch), widened<MemorySpace>(b, scratch));
 }
 
+/// The same with sums that are not rounded yet.
+template <class MemorySpace, class T, class Scratch>
+  requires is_rounded<T>
+void contract(LocalTensor<T const> a, LocalTensor<Computed<T>> c, bool accumulate, Scratch& scratch) {
+  contract<MemorySpace>(widened<MemorySpace>(a, scratch), c, accumulate, scratch);
+}
+
+template <class MemorySpace, class T, class Scratch>
+  requires is_rounded<T>
+void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<Computed<T>> c, bool accumulate, Scratch& scratch) {
+  contract<MemorySpace>(widened<MemorySpace>(a, scratch), widened<MemorySpace>(b, scratch), c, accumulate, scratch);
+}
+
 }  // namespace gshard::detail
