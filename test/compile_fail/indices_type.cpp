@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Places are whole numbers.
-// expect-error: indices are a tensor of int with one dimension
+// expect-error: indices are a tensor of int or std::int64_t with one dimension
 #include <gshard/index.hpp>
 
 using namespace gshard;

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -166,21 +168,96 @@ TEST_CASE("C19: a roll and its transpose, with one element to a shard") {
   });
 }
 
-TEST_CASE("T58, T60, T61: a slice across shards, a strided slice that moves nothing, and the reversal of uneven shards") {
-  on_every_mesh([](TwoAxes const& mesh) {
-    std::vector<double> twelve;
-    for (int i = 0; i < 12; ++i) twelve.push_back(i);
-    auto const x = from_vector<On<"x,y">>(mesh, {12}, twelve);
+namespace {
+
+std::vector<double> counted(int count) {
+  std::vector<double> values(static_cast<std::size_t>(count));
+  std::iota(values.begin(), values.end(), 0.0);
+  return values;
+}
+
+/// What a rank of `part` holds of `operation()`, and the bytes that it sends for it.
+template <class Operation>
+void check_blocks(Runtime& part, Operation const& operation, std::vector<std::vector<double>> const& blocks, std::vector<std::int64_t> const& bytes) {
+  part.ledger().clear();
+  part.ledger().open();
+  auto const y = operation();
+  part.ledger().close();
+  std::size_t const self = static_cast<std::size_t>(part.rank());
+  CHECK(std::vector<double>(y.data(), y.data() + y.local_size()) == blocks[self]);
+  CHECK(part.ledger().bytes_sent() == bytes[self]);
+}
+
+}  // namespace
+
+TEST_CASE("T58: a slice [2, 9) of twelve over four ranks: each of its ends takes one element from a neighbour") {
+  on_ranks(std::min(4, ranks()), [](Runtime& part) {
+    TwoAxes const mesh(part, {part.size(), 1});
+    auto const x = from_vector<On<"x">>(mesh, {12}, counted(12));
     CHECK(difference(slice<0>(x, 2, 9), {2, 3, 4, 5, 6, 7, 8}) == "");
+    if (part.size() == 4) check_blocks(part, [&] { return slice<0>(x, 2, 9); }, {{2, 3}, {4, 5}, {6, 7}, {8}}, {0, 8, 8, 0});
+  });
+}
+
+TEST_CASE("T60: every third of twelve over two ranks: nothing is sent") {
+  on_ranks(std::min(2, ranks()), [](Runtime& part) {
+    TwoAxes const mesh(part, {part.size(), 1});
+    auto const x = from_vector<On<"x">>(mesh, {12}, counted(12));
+    bool const alone = part.size() == 1;
+    check_blocks(part, [&] { return slice<0>(x, 1, 12, 3); }, {alone ? std::vector<double>{1, 4, 7, 10} : std::vector<double>{1, 4}, {7, 10}}, {0, 0});
+    CHECK(part.ledger().traffic().empty());
+  });
+}
+
+TEST_CASE("T61: five elements reversed over two ranks: four of them cross, the short block stays the last") {
+  on_ranks(std::min(2, ranks()), [](Runtime& part) {
+    TwoAxes const mesh(part, {part.size(), 1});
+    auto const x = from_vector<On<"x">>(mesh, {5}, counted(5));
+    bool const alone = part.size() == 1;
+    check_blocks(part, [&] { return reverse<0>(x); }, {alone ? std::vector<double>{4, 3, 2, 1, 0} : std::vector<double>{4, 3, 2}, {1, 0}},
+                 alone ? std::vector<std::int64_t>{0} : std::vector<std::int64_t>{16, 16});
+  });
+}
+
+TEST_CASE("A4: slices and padding of two elements on four ranks") {
+  on_ranks(std::min(4, ranks()), [](Runtime& part) {
+    TwoAxes const mesh(part, {part.size(), 1});
+    auto const two = from_vector<On<"x">>(mesh, {2}, std::vector<double>{3, 5});
+    CHECK(difference(slice<0>(two, 1, 2), {5}) == "");
+    CHECK(difference(pad<0>(two, 1, 2, 9.0), {9, 3, 5, 9, 9}) == "");
+    CHECK(difference(pad<0>(two, 0, -2), {}) == "");
+  });
+}
+
+TEST_CASE("C8: a slice of a tensor with replicas is not their sum") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    auto const x = from_vector<On<"x">>(mesh, {4}, std::vector<double>(4, 10000.0));
+    for (std::int64_t i = 0; i < 4; ++i) CHECK(difference(slice<0>(x, i, i + 1), {10000}) == "");
+  });
+}
+
+TEST_CASE("along a dimension that no axis splits nothing is sent") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    auto const x = filled<On<"x,y", _>>(mesh, {7, 5}, 1);
     Ledger& ledger = runtime().ledger();
     ledger.clear();
     ledger.open();
-    auto const strided = slice<0>(x, 1, 12, 3);
+    (void)concatenate<1>(roll<1>(reverse<1>(x), 2), pad<1>(slice<1>(x, 1, 4), 1, 1));
+    (void)update_slice<1>(x, x, 0);
     ledger.close();
-    CHECK(difference(strided, {1, 4, 7, 10}) == "");
-    if (ranks() <= 2) CHECK(ledger.bytes_sent() == 0);
-    auto const five = from_vector<On<"x,y">>(mesh, {5}, std::vector<double>{0, 1, 2, 3, 4});
-    CHECK(difference(reverse<0>(five), {4, 3, 2, 1, 0}) == "");
+    CHECK(ledger.traffic().empty());
+  });
+}
+
+TEST_CASE("refusals name the tensor, its extents, the mesh and the rank; the largest stride is one") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    On<"x"> x(mesh, {4}, "weights");
+    std::string const place = gshard::detail::text("dimension 0 of 'weights' (4); rank ", mesh.rank(), " of mesh (", mesh.text(), ")");
+    CHECK_THROWS_WITH_AS(slice<0>(x, 1, 9), doctest::Contains(place.c_str()), ExtentError);
+    CHECK_THROWS_WITH_AS(slice<0>(x, 0, 4, 0), doctest::Contains(place.c_str()), ExtentError);
+    CHECK_THROWS_WITH_AS(pad<0>(x, -9, 0), doctest::Contains(place.c_str()), ExtentError);
+    CHECK_THROWS_WITH_AS(update_slice<0>(x, x, std::numeric_limits<std::int64_t>::max()), doctest::Contains("does not lie"), ExtentError);
+    CHECK(slice<0>(x, 1, 4, std::numeric_limits<std::int64_t>::max()).extent(0) == 1);
   });
 }
 

@@ -6,11 +6,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <vector>
 
 #include <gshard/autodiff.hpp>
 #include <gshard/index.hpp>
+#include <gshard/reduce.hpp>
 #include <gshard/tensor.hpp>
 
 namespace {
@@ -153,6 +155,26 @@ TEST_CASE("updates by index add up, also where indices repeat and are split over
   });
 }
 
+TEST_CASE("the places of argmax are indices") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    auto const x = from_vector<On<_, "x">>(mesh, {2, 3}, std::vector<double>{0, 7, 1, 5, 2, 2});
+    CHECK(difference(take<0>(from_vector<On<_, "y">>(mesh, {3, 1}, std::vector<double>{10, 11, 12}), argmax<1>(x)), {11, 10}) == "");
+  });
+}
+
+TEST_CASE("indices and updates on another mesh are refused") {
+  TwoAxes const mesh(runtime(), {ranks(), 1});
+  TwoAxes const other(runtime(), {1, ranks()});
+  auto const x = filled<On<_, _>>(mesh, {4, 2}, 1);
+  Indices<"x"> const here(mesh, {8}, "here");
+  Indices<"x"> const there(other, {8}, "there");
+  On<"x", _> const updates(mesh, {8, 2});
+  On<"x", _> const elsewhere(other, {8, 2}, "elsewhere");
+  CHECK_THROWS_WITH_AS(take<0>(x, there), doctest::Contains("'there' on another one"), MeshError);
+  CHECK_THROWS_WITH_AS(scatter_add<0>(x, there, updates), doctest::Contains("'there' on another one"), MeshError);
+  CHECK_THROWS_WITH_AS(scatter_add<0>(x, here, elsewhere), doctest::Contains("'elsewhere' on another one"), MeshError);
+}
+
 // ---- Sorting ---------------------------------------------------------------------------------------------------------
 
 namespace {
@@ -219,7 +241,20 @@ TEST_CASE("sorting along whole dimensions keeps equal elements in order; the lar
       check_sorting<0, On<_, "y">>(mesh, extents);
       check_sorting<1, On<_, _>>(mesh, extents);
     }
-    CHECK_THROWS_WITH_AS(top_k<1>(filled<On<"x", _>>(mesh, {2, 3}, 1), 4), doctest::Contains("has no 4 elements"), ExtentError);
+    CHECK_THROWS_WITH_AS(top_k<1>(filled<On<"x", _>>(mesh, {2, 3}, 1), 4), doctest::Contains("there are no 4 elements in dimension 1"), ExtentError);
+  });
+}
+
+TEST_CASE("NaN stands behind all others in either order, and the first of the largest is argmax") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    double const nan = std::numeric_limits<double>::quiet_NaN();
+    auto const x = from_vector<On<"x", _>>(mesh, {2, 6}, std::vector<double>{nan, 2, nan, 5, 1, 5, 3, nan, 4, nan, nan, 4});
+    CHECK(difference(argsort<1>(x), {4, 1, 3, 5, 0, 2, 0, 2, 5, 1, 3, 4}) == "");
+    CHECK(difference(argsort<1>(x, Order::descending), {3, 5, 1, 4, 0, 2, 2, 5, 0, 1, 3, 4}) == "");
+    auto const top = top_k<1>(x, 1);
+    CHECK(difference(top.values, {5, 4}) == "");
+    CHECK(difference(top.indices, {3, 2}) == "");
+    CHECK(difference(argmax<1>(x), {3, 2}) == "");
   });
 }
 

@@ -40,12 +40,12 @@ auto recorded_rearrangement(Var<Tensor> const& x, Rearrangement const& way, type
 /// slice of a recorded tensor; its gradient is the slice of the gradient put back among zeros. So are those of the following.
 template <int Dimension, AnyTensor Tensor>
 auto slice(Var<Tensor> const& x, std::int64_t begin, std::int64_t end, std::int64_t stride = 1) {
-  return detail::recorded_rearrangement<Dimension>(x, detail::slice_of(x.value().extents(), Dimension, begin, end, stride));
+  return detail::recorded_rearrangement<Dimension>(x, detail::slice_of(x.value(), Dimension, begin, end, stride));
 }
 
 template <int Dimension, AnyTensor Tensor>
 auto pad(Var<Tensor> const& x, std::int64_t low, std::int64_t high, typename Tensor::value_type value = 0, std::int64_t interior = 0) {
-  return detail::recorded_rearrangement<Dimension>(x, detail::pad_of(x.value().extents(), Dimension, low, high, interior), value);
+  return detail::recorded_rearrangement<Dimension>(x, detail::pad_of(x.value(), Dimension, low, high, interior), value);
 }
 
 template <int Dimension, AnyTensor Tensor>

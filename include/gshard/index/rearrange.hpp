@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include <gshard/core/error.hpp>
@@ -70,12 +71,20 @@ typename Tensor::value_type part_of(Tensor const& tensor, typename Tensor::value
   return tensor.mesh().state().group(Tensor::layout.partial).rank == 0 ? value : typename Tensor::value_type(0);
 }
 
-/// Carries out a rearrangement along `Dimension` into a tensor that is filled with `value` before.
+/// Whose extents an operation was asked for, for messages.
+template <AnyTensor Tensor>
+std::string text_about(Tensor const& x) {
+  return text("'", x.name(), "' ", text_of(x.extents()), "; rank ", x.mesh().rank(), " of mesh (", x.mesh().text(), ")");
+}
+
+/// Carries out a rearrangement along `Dimension`; elements that no map leads to are `value`.
 template <int Dimension, AnyTensor Tensor>
 Rearranged<Tensor> rearranged(Tensor const& x, Rearrangement const& way, typename Tensor::value_type value = 0) {
   using Result = Rearranged<Tensor>;
   Result const result(uninitialized, x.mesh(), way.result);
-  fill_elements<typename Tensor::memory_space>(result.data(), result.local_size(), part_of(result, value));
+  std::int64_t covered = 0;
+  for (Progressions const& map : way.maps) covered += count_of(map);
+  if (covered < product(way.result)) fill_elements<typename Tensor::memory_space>(result.data(), result.local_size(), part_of(result, value));
   Result const source = x.template reinterpreted<typename Result::spec_type>(x.extents());
   std::vector<Move<Result>> moves;
   for (Progressions const& map : way.maps) moves.push_back({source, map});
@@ -85,22 +94,23 @@ Rearranged<Tensor> rearranged(Tensor const& x, Rearrangement const& way, typenam
 
 // ---- What each operation does with extents ---------------------------------------------------------------------------
 
-inline Rearrangement slice_of(Extents const& extents, int dimension, std::int64_t begin, std::int64_t end, std::int64_t stride) {
-  std::int64_t const extent = extents[dimension];
-  if (begin < 0 || end > extent || begin > end || stride < 1)
-    throw ExtentError(text("slice: [", begin, ", ", end, ") in steps of ", stride, " does not lie in dimension ", dimension, " of extents ", text_of(extents)));
-  std::int64_t const count = (end - begin + stride - 1) / stride;
-  return along(extents, dimension, count, {{count, begin, stride, 0, 1}});
+template <AnyTensor Tensor>
+Rearrangement slice_of(Tensor const& x, int dimension, std::int64_t begin, std::int64_t end, std::int64_t stride) {
+  if (begin < 0 || end > x.extent(dimension) || begin > end || stride < 1)
+    throw ExtentError(text("slice: [", begin, ", ", end, ") in steps of ", stride, " does not lie in dimension ", dimension, " of ", text_about(x)));
+  std::int64_t const count = (end - begin) / stride + ((end - begin) % stride == 0 ? 0 : 1);
+  return along(x.extents(), dimension, count, {{count, begin, stride, 0, 1}});
 }
 
-inline Rearrangement pad_of(Extents const& extents, int dimension, std::int64_t low, std::int64_t high, std::int64_t interior) {
-  std::int64_t const extent = extents[dimension];
+template <AnyTensor Tensor>
+Rearrangement pad_of(Tensor const& x, int dimension, std::int64_t low, std::int64_t high, std::int64_t interior) {
+  std::int64_t const extent = x.extent(dimension);
   std::int64_t const result = low + (extent == 0 ? 0 : (extent - 1) * (interior + 1) + 1) + high;
   if (interior < 0 || result < 0)
-    throw ExtentError(text("pad: ", low, " before, ", high, " behind and ", interior, " between the elements of dimension ", dimension, " of extents ", text_of(extents),
-                           " leave fewer than none"));
+    throw ExtentError(text("pad: ", low, " before, ", high, " behind and ", interior, " between leave fewer than no elements in dimension ", dimension, " of ",
+                           text_about(x)));
   Progression const way = restricted({extent, 0, 1, low, interior + 1}, {0, extent}, {0, result});
-  return along(extents, dimension, result, {way});
+  return along(x.extents(), dimension, result, {way});
 }
 
 inline Rearrangement reverse_of(Extents const& extents, int dimension) {
@@ -126,7 +136,8 @@ void check_concatenated(First const& first, Other const& other) {
   for (int d = 0; d < First::rank; ++d)
     if (d != Dimension && first.extent(d) != other.extent(d))
       throw ExtentError(text("concatenate along dimension ", Dimension, ": '", first.name(), "' has extents ", text_of(first.extents()), ", '", other.name(), "' ",
-                             text_of(other.extents()), "; all other dimensions have to agree"));
+                             text_of(other.extents()), "; all other dimensions have to agree; rank ", first.mesh().rank(), " of mesh (", first.mesh().text(),
+                             ")"));
 }
 
 /// Where each operand of a concatenation begins.
@@ -140,9 +151,8 @@ std::vector<std::int64_t> beginnings(Tensors const&... tensors) {
 template <int Dimension, AnyTensor Tensor, AnyTensor Update>
 void check_update(Tensor const& x, Update const& update, std::int64_t begin) {
   check_concatenated<Dimension>(x, update);
-  if (begin < 0 || begin + update.extent(Dimension) > x.extent(Dimension))
-    throw ExtentError(text("update_slice: [", begin, ", ", begin + update.extent(Dimension), ") does not lie in dimension ", Dimension, " of '", x.name(), "' ",
-                           text_of(x.extents()), "; rank ", x.mesh().rank(), " of mesh (", x.mesh().text(), ")"));
+  if (begin < 0 || begin > x.extent(Dimension) - update.extent(Dimension))
+    throw ExtentError(text("update_slice: [", begin, ", ", begin + update.extent(Dimension), ") does not lie in dimension ", Dimension, " of ", text_about(x)));
 }
 
 }  // namespace detail
@@ -153,13 +163,13 @@ void check_update(Tensor const& x, Update const& update, std::int64_t begin) {
 /// The elements [begin, end) along `Dimension`, every `stride`-th of them. Throws ExtentError where they are not all there.
 template <int Dimension, AnyTensor Tensor>
 auto slice(Tensor const& x, std::int64_t begin, std::int64_t end, std::int64_t stride = 1) {
-  return detail::rearranged<Dimension>(x, detail::slice_of(x.extents(), Dimension, begin, end, stride));
+  return detail::rearranged<Dimension>(x, detail::slice_of(x, Dimension, begin, end, stride));
 }
 
 /// `low` elements of `value` before, `high` behind (negative: so many fewer) and `interior` between those along `Dimension`.
 template <int Dimension, AnyTensor Tensor>
 auto pad(Tensor const& x, std::int64_t low, std::int64_t high, typename Tensor::value_type value = 0, std::int64_t interior = 0) {
-  return detail::rearranged<Dimension>(x, detail::pad_of(x.extents(), Dimension, low, high, interior), value);
+  return detail::rearranged<Dimension>(x, detail::pad_of(x, Dimension, low, high, interior), value);
 }
 
 /// The elements along `Dimension` from the last to the first.

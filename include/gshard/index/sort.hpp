@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
+#include <type_traits>
 
 #include <gshard/index/kernels/sort.hpp>
 #include <gshard/index/rearrange.hpp>
@@ -48,6 +50,8 @@ using PlacesOf = ShardedTensor<typename Tensor::mesh_type, typename Rearranged<T
 template <int Dimension, AnyTensor Tensor>
 PlacesOf<Tensor> sorted_places(Tensor const& x, Order order) {
   using Space = typename Tensor::memory_space;
+  if (x.extent(Dimension) > std::numeric_limits<int>::max())
+    throw ExtentError(text("sort: places are ints, which those in dimension ", Dimension, " exceed, of ", text_about(x)));
   PlacesOf<Tensor> const places(uninitialized, x.mesh(), x.extents());
   Scratch<Space> scratch(x.mesh().memory());
   SlicesOf const rows(x.local_extents(), Dimension);
@@ -82,7 +86,8 @@ Tensor put_along(Gradient const& gradient, Indices const& indices, Extents const
 
 }  // namespace detail
 
-// Along a dimension that no axis splits. Local. Equal elements keep their order: the lowest index goes first.
+// Along a dimension that no axis splits. Local. Equal elements keep their order: the lowest index goes first. NaN stands behind all others in either
+// order, so that top_k passes it over as argmax does.
 
 /// The places of the elements of each row along `Dimension`, in the order of the elements.
 template <int Dimension, AnyTensor Tensor>
@@ -100,9 +105,9 @@ auto sort(Tensor const& x, Order order = Order::ascending) {
 /// The `count` largest elements of each row along `Dimension`, the largest first, and their places. Throws ExtentError where a row has fewer.
 template <int Dimension, AnyTensor Tensor>
 auto top_k(Tensor const& x, std::int64_t count) {
-  auto const all = argsort<Dimension>(x, Order::descending);
   if (count < 0 || count > x.extent(Dimension))
-    throw ExtentError(detail::text("top_k: dimension ", Dimension, " of '", x.name(), "' ", detail::text_of(x.extents()), " has no ", count, " elements"));
+    throw ExtentError(detail::text("top_k: there are no ", count, " elements in dimension ", Dimension, " of ", detail::text_about(x)));
+  auto const all = argsort<Dimension>(x, Order::descending);
   auto const places = slice<Dimension>(all, 0, count);
   return Ranked<detail::Rearranged<Tensor>, std::remove_const_t<decltype(places)>>{detail::take_along<Dimension>(x, places), places};
 }

@@ -17,7 +17,8 @@ namespace error {
 
 template <class Indices>
 struct IndicesType {
-  static_assert(always_false<Indices>, "gshard: indices are a tensor of int with one dimension, on the mesh of the tensor that they index; make them so");
+  static_assert(always_false<Indices>,
+                "gshard: indices are a tensor of int or std::int64_t with one dimension, on the mesh of the tensor that they index; make them so");
 };
 
 template <int Dimension, class Tensor, class Indices>
@@ -46,8 +47,11 @@ struct SlicesOf {
     for (int d = 0; d < dimension; ++d) outer *= block[d];
     for (int d = dimension + 1; d < block.size(); ++d) inner *= block[d];
   }
-  std::int64_t pieces() const { return std::max<std::int64_t>(1, (inner + slice_piece - 1) / slice_piece); }
+  std::int64_t pieces(std::int64_t piece) const { return std::max<std::int64_t>(1, (inner + piece - 1) / piece); }
 };
+
+template <class T>
+inline constexpr bool is_index = std::is_same_v<T, int> || std::is_same_v<T, std::int64_t>;
 
 template <int Dimension>
 constexpr Layout layout_of_taken(Layout layout, Layout const& indices) {
@@ -66,7 +70,7 @@ constexpr Layout layout_of_scattered(Layout layout, Layout const& indices) {
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 consteval bool check_indices() {
   (void)axes_along<Tensor, Dimension>();
-  if constexpr (Indices::rank != 1 || !std::is_same_v<typename Indices::value_type, int> || !Indices::layout.partial.empty() ||
+  if constexpr (Indices::rank != 1 || !is_index<typename Indices::value_type> || !Indices::layout.partial.empty() ||
                 !std::is_same_v<typename Indices::mesh_type, typename Tensor::mesh_type>) {
     (void)sizeof(error::IndicesType<Indices>);
     return false;
@@ -77,6 +81,13 @@ consteval bool check_indices() {
   }
 }
 
+template <AnyTensor Tensor, AnyTensor Other>
+void check_same_mesh(char const* operation, Tensor const& x, Other const& other) {
+  if (!(x.mesh() == other.mesh()))
+    throw MeshError(text(operation, ": '", x.name(), "' lives on mesh (", x.mesh().text(), "), '", other.name(), "' on another one (",
+                         other.mesh().text(), ")"));
+}
+
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 using Taken = with_layout<Tensor, layout_of_taken<Dimension>(Tensor::layout, Indices::layout)>;
 
@@ -85,13 +96,16 @@ template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 Taken<Dimension, Tensor, Indices> take_held(Tensor const& x, Indices const& indices) {
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
+  check_same_mesh("take", x, indices);
+  constexpr std::int64_t piece = slice_piece<Space>;
   Extents extents = x.extents();
   extents[Dimension] = indices.extent(0);
   Taken<Dimension, Tensor, Indices> const result(uninitialized, x.mesh(), extents);
   SlicesOf const slices(x.local_extents(), Dimension);
   std::int64_t const count = indices.local_extent(0);
-  launch<Space>("gshard::take", slices.outer * count * slices.pieces() * (slices.inner > 0 ? 1 : 0),
-                TakeSlices<T>{x.data(), indices.data(), result.data(), x.range(Dimension).begin, slices.extent, count, slices.inner, slices.pieces()});
+  launch<Space>("gshard::take", slices.outer * count * slices.pieces(piece) * (slices.inner > 0 ? 1 : 0),
+                TakeSlices<T, typename Indices::value_type, piece>{x.data(), indices.data(), result.data(), x.range(Dimension).begin, slices.extent, count,
+                                                                   slices.inner, slices.pieces(piece)});
   return result;
 }
 
@@ -100,10 +114,11 @@ template <int Dimension, AnyTensor Result, AnyTensor Indices, AnyTensor Updates>
 void scatter_held(Result const& result, Indices const& indices, Updates const& updates) {
   using T = typename Result::value_type;
   using Space = typename Result::memory_space;
+  constexpr std::int64_t piece = slice_piece<Space>;
   SlicesOf const slices(result.local_extents(), Dimension);
-  launch<Space>("gshard::scatter_add", slices.outer * slices.pieces() * (slices.inner > 0 ? 1 : 0),
-                ScatterSlices<T>{updates.data(), indices.data(), result.data(), result.range(Dimension).begin, slices.extent, indices.local_extent(0), slices.inner,
-                                 slices.pieces()});
+  launch<Space>("gshard::scatter_add", slices.outer * slices.pieces(piece) * (slices.inner > 0 ? 1 : 0),
+                ScatterSlices<T, typename Indices::value_type, piece>{updates.data(), indices.data(), result.data(), result.range(Dimension).begin,
+                                                                      slices.extent, indices.local_extent(0), slices.inner, slices.pieces(piece)});
 }
 
 /// The sum of the updates by index, among zeros, held as `To`: what each rank has is added over the axes that split the indices.
@@ -123,6 +138,8 @@ void check_updates(Tensor const& x, Indices const& indices, Updates const& updat
     return layout;
   }();
   if constexpr (!(Updates::layout == held)) (void)sizeof(error::UpdatesHeldOtherwise<Dimension, Tensor, Updates>);
+  check_same_mesh("scatter_add", x, indices);
+  check_same_mesh("scatter_add", x, updates);
   for (int d = 0; d < Tensor::rank; ++d) {
     std::int64_t const wanted = d == Dimension ? indices.extent(0) : x.extent(d);
     if (updates.extent(d) != wanted)

@@ -9,7 +9,8 @@
 
 namespace gshard::detail {
 
-/// The positions of each row's elements in order, equal ones as they stand: a merge sort of positions, from the bottom up. `order` and `spare` have the shape of x.
+/// The positions of each row's elements in order, equal ones as they stand and NaN behind all others: a merge sort of positions, from the bottom up.
+/// `order` and `spare` have the shape of x.
 template <class T>
 struct SortRows {
   T const* x;
@@ -18,7 +19,11 @@ struct SortRows {
   std::int64_t extent, inner;
   bool descending;
 
-  KOKKOS_FUNCTION bool goes_first(T left, T right) const { return descending ? left > right : left < right; }
+  KOKKOS_FUNCTION bool goes_first(T left, T right) const {
+    bool const left_is_number = left == left;
+    if (left_is_number != (right == right)) return left_is_number;
+    return descending ? left > right : left < right;
+  }
 
   KOKKOS_FUNCTION void operator()(std::int64_t row) const {
     std::int64_t const start = row / inner * extent * inner + row % inner;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 #include <gshard/core/launch.hpp>
@@ -11,14 +10,15 @@
 
 namespace gshard::detail {
 
-/// How many elements of a slice one work item moves.
-inline constexpr std::int64_t slice_piece = 256;
+/// How many elements of a slice one work item moves: a run of them on the host; on a device one, so that neighbours are moved by neighbours.
+template <class MemorySpace>
+inline constexpr std::int64_t slice_piece = runs_on_host<MemorySpace> ? 256 : 1;
 
 /// Slice k of the result is slice indices[k] of x, zero where this rank does not hold it.
-template <class T>
+template <class T, class Index, std::int64_t Piece>
 struct TakeSlices {
   T const* x;
-  int const* indices;
+  Index const* indices;
   T* result;
   std::int64_t begin, extent, count, inner, pieces;
 
@@ -26,8 +26,8 @@ struct TakeSlices {
     std::int64_t const piece = item % pieces;
     std::int64_t const slice = item / pieces;
     std::int64_t const index = indices[slice % count] - begin;
-    std::int64_t const first = piece * slice_piece;
-    std::int64_t const end = first + slice_piece < inner ? first + slice_piece : inner;
+    std::int64_t const first = piece * Piece;
+    std::int64_t const end = first + Piece < inner ? first + Piece : inner;
     T* const to = result + slice * inner;
     if (index < 0 || index >= extent) {
       for (std::int64_t i = first; i < end; ++i) to[i] = T(0);
@@ -40,18 +40,18 @@ struct TakeSlices {
 
 /// Adds slice k of the updates to slice indices[k] of the result, in the order of k: one work item for each part of all slices, so that the sums are the same in
 /// each run.
-template <class T>
+template <class T, class Index, std::int64_t Piece>
 struct ScatterSlices {
   T const* updates;
-  int const* indices;
+  Index const* indices;
   T* result;
   std::int64_t begin, extent, count, inner, pieces;
 
   KOKKOS_FUNCTION void operator()(std::int64_t item) const {
     std::int64_t const piece = item % pieces;
     std::int64_t const outer = item / pieces;
-    std::int64_t const first = piece * slice_piece;
-    std::int64_t const end = first + slice_piece < inner ? first + slice_piece : inner;
+    std::int64_t const first = piece * Piece;
+    std::int64_t const end = first + Piece < inner ? first + Piece : inner;
     for (std::int64_t k = 0; k < count; ++k) {
       std::int64_t const index = indices[k] - begin;
       if (index < 0 || index >= extent) continue;
