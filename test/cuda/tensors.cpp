@@ -26,6 +26,8 @@ void move(Runtime& runtime) {
   ShardedTensor<Grid, Spec<extent("expert", 8), _, extent(5)>> fixed = reshard<Spec<"expert", extent(6), _>>(x, turned);
   ShardedTensor<Grid, Spec<"expert", _, _>> plain = fixed;
   x = reshard<Spec<"data,expert", _, _>>(plain, grid);
+  Kokkos::View<float***, Kokkos::LayoutLeft, Kokkos::HostSpace> given("given", 8, 6, 5);
+  whole = from_local<decltype(whole)>(grid, {8, 6, 5}, given);
   Kokkos::View<float***, Kokkos::LayoutRight, Kokkos::CudaSpace> local = whole.local();
   Kokkos::deep_copy(local, 1.0f);
 }
