@@ -33,8 +33,12 @@ void reductions(std::type_identity<Space>, TwoAxes const& mesh, std::int64_t n) 
   argmax<0>(x);
   cumulative_sum<0>(x);
   cumulative_sum<1>(x);
+  softmax<0>(x);
+  log_softmax<1>(2 * x);
+  log_sum_exp<1>(x);
   Tape tape;
-  tape.backward(mean(tape.watch(x)));
+  auto const v = tape.watch(x);
+  tape.backward(mean(v) + norm(v) + sum(eval(maximum<0>(v))) + sum(softmax<1>(v)) + sum(log_sum_exp<0>(v)) + sum(cumulative_sum<1>(v)));
 }
 
 template <class Space>

@@ -80,3 +80,20 @@ TEST_CASE("dimensions count from the end where they are negative") {
   CHECK(local_values(eval(sum<-1>(x))) == local_values(eval(sum<2>(x))));
   CHECK(local_values(eval(maximum<-3, 1>(x))) == local_values(eval(maximum<0, 1>(x))));
 }
+
+TEST_CASE("extents that types fix stay fixed in what is kept") {
+  using Fixed = On<extent("x", 6), extent(4), "y">;
+  on_every_mesh([](TwoAxes const& mesh) {
+    auto const x = filled<Fixed>(mesh, {6, 4, 5}, 1);
+    auto const dense = dense_values({6, 4, 5}, 1);
+    auto const sums = eval(sum<0, 2>(x));
+    static_assert(std::is_same_v<decltype(sums), On<extent(4)> const>);
+    CHECK(difference(sums, reduced({6, 4, 5}, dense, {0, 2}, sum_of)) == "");
+    On<"y"> const largest = maximum<1, 2>(x);
+    CHECK(difference(largest, reduced({6, 4, 5}, dense, {1, 2}, maximum_of)) == "");
+    static_assert(std::is_same_v<decltype(argmax<1>(x)), ShardedTensor<TwoAxes, Spec<extent("x", 6), "y">, std::int64_t>>);
+    static_assert(std::is_same_v<decltype(log_sum_exp<2>(x)), On<extent("x", 6), extent(4)>>);
+    static_assert(std::is_same_v<decltype(softmax<1>(x)), Fixed>);
+    CHECK(difference(cumulative_sum<1>(x), along({6, 4, 5}, dense, 1, inclusive)) == "");
+  });
+}

@@ -49,6 +49,7 @@ TEST_CASE("gradients of reductions whose result is declared otherwise") {
     check_operation<X>(grid, x, [](auto const& in) { return shard<Spec<"expert">>(norm<1>(in)); }, reduced_by({1}, norm_of));
     check_operation<X>(grid, x, [](auto const& in) { return reshard<Spec<_>>(shard<Spec<_, partial("data")>>(sum<0>(in))); }, reduced_by({0}, sum_of));
     check_operation<At<_, _>>(grid, x, [](auto const& in) { return shard<Spec<"data">>(minimum<0>(in)); }, reduced_by({0}, minimum_of));
+    check_operation<At<extent("data", 3), extent(5)>>(grid, x, [](auto const& in) { return eval(maximum<0>(in)); }, reduced_by({0}, maximum_of));
   });
 }
 

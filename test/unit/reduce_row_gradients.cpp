@@ -45,6 +45,16 @@ TEST_CASE("gradients along one dimension, split and whole") {
   });
 }
 
+TEST_CASE("gradients along a dimension whose extent the type fixes") {
+  on_every_grid([](Grid const& grid) {
+    using X = At<extent("data", 3), extent(5)>;
+    std::vector<Dense> const x{smooth_values({3, 5}, 1)};
+    check_operation<X>(grid, x, [](auto const& in) { return softmax<0>(in); }, along_by(0, softmax_of));
+    check_operation<X>(grid, x, [](auto const& in) { return log_sum_exp<0>(in); }, reduced_by({0}, log_sum_exp_of));
+    check_operation<X>(grid, x, [](auto const& in) { return cumulative_sum<0>(in); }, along_by(0, inclusive));
+  });
+}
+
 TEST_CASE("weights of scores that are masked altogether pass no gradient, and no NaN") {
   on_every_grid([](Grid const& grid) {
     Tape tape;

@@ -60,8 +60,8 @@ struct SpreadNormGradient {
 };
 
 /// The gradient of a reduction of `x`, from its result and the gradient of that, held as the kept dimensions of x are.
-template <class Operation, class Dimensions, AnyTensor Tensor, AnyTensor Rows>
-Tensor gradient_of_reduction(Tensor const& x, Rows const& results, Rows const& gradients) {
+template <class Operation, class Dimensions, AnyTensor Tensor, AnyTensor Results, AnyTensor Gradients>
+Tensor gradient_of_reduction(Tensor const& x, Results const& results, Gradients const& gradients) {
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
   Tensor const result(uninitialized, x.mesh(), x.extents());
@@ -95,7 +95,7 @@ template <class Operation, AnyTensor Tensor, int... Given>
 class RecordedReduction {
   using Plain = Reduction<Operation, Tensor, Given...>;
   using Dimensions = typename Plain::Dimensions;
-  using KeptSpec = spec_of<typename Tensor::mesh_type, detail::without_partial(Dimensions::kept)>;
+  using KeptSpec = typename Dimensions::kept_spec;
 
  public:
   static constexpr bool is_recorded = true;

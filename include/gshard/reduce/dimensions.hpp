@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include <gshard/core/fixed_string.hpp>
 #include <gshard/expr/expression.hpp>
@@ -50,18 +52,24 @@ struct Dimensions {
   /// The first dimension that is reduced: the only one, where one was named.
   static constexpr int only = reduced.find(true);
 
-  /// The layout of the dimensions that are kept: as the tensor's, on the same axes.
-  static consteval Layout kept_layout() {
-    Layout layout;
-    layout.partial = Tensor::layout.partial;
+  static consteval StaticVector<int, max_rank> others() {
+    StaticVector<int, max_rank> result;
     for (int d = 0; d < Tensor::rank; ++d)
-      if (!reduced[d]) layout.dimensions.push_back(Tensor::layout.dimensions[d]);
-    return layout;
+      if (!reduced[d]) result.push_back(d);
+    return result;
   }
-  static constexpr Layout kept = kept_layout();
+  static constexpr StaticVector<int, max_rank> kept = others();
+
+  template <std::size_t... Kept>
+  static consteval auto spec_of_kept(std::index_sequence<Kept...>) {
+    return Spec<Tensor::spec_type::dimension(kept[static_cast<int>(Kept)])...>{};
+  }
+
+  /// The spec of results: the kept dimensions as the tensor's spec has them.
+  using kept_spec = decltype(spec_of_kept(std::make_index_sequence<static_cast<std::size_t>(kept.size())>{}));
 
   /// The axes that split the reduced dimensions.
-  static constexpr AxisSet axes = Tensor::layout.split() - kept.split();
+  static constexpr AxisSet axes = Tensor::layout.split() - layout_of<typename Tensor::mesh_type, kept_spec>.split();
 
   /// The reduction as the subscripts of an einsum of one operand, "abc->b".
   static consteval FixedString spelled() {
@@ -70,15 +78,13 @@ struct Dimensions {
     for (int d = 0; d < Tensor::rank; ++d) text.text[length++] = static_cast<char>('a' + d);
     text.text[length++] = '-';
     text.text[length++] = '>';
-    for (int d = 0; d < Tensor::rank; ++d)
-      if (!reduced[d]) text.text[length++] = static_cast<char>('a' + d);
+    for (int d : kept) text.text[length++] = static_cast<char>('a' + d);
     return text;
   }
 
   static Extents kept_extents(Extents const& extents) {
     Extents result;
-    for (int d = 0; d < Tensor::rank; ++d)
-      if (!reduced[d]) result.push_back(extents[d]);
+    for (int d : kept) result.push_back(extents[d]);
     return result;
   }
 
@@ -90,9 +96,9 @@ struct Dimensions {
     return result;
   }
 
-  /// The type of results of type `T`, held as the kept dimensions are.
+  /// The type of results of type `T`.
   template <class T>
-  using Rows = ShardedTensor<typename Tensor::mesh_type, spec_of<typename Tensor::mesh_type, kept>, T, typename Tensor::memory_space>;
+  using Rows = ShardedTensor<typename Tensor::mesh_type, kept_spec, T, typename Tensor::memory_space>;
 };
 
 /// Refuses what is not linear in an unreduced sum.

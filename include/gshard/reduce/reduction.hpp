@@ -96,7 +96,7 @@ class Reduction {
   template <class Plan>
   auto reduced() const {
     Kokkos::Profiling::ScopedRegion const region("gshard::reduce");
-    using Result = spec_of<typename Operand::mesh_type, Plan::plan.result>;
+    using Result = typename Plan::result_spec;
     if constexpr (Operation::kind == comm::Reduction::sum) {
       return reshard<Result>(block_results<with_layout<Operand, Plan::plan.produced>, Plan>());
     } else {
