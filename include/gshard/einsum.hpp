@@ -7,6 +7,7 @@
 #include <gshard/einsum/chain_plan.hpp>
 #include <gshard/einsum/einsum.hpp>
 #include <gshard/einsum/explain.hpp>
+#include <gshard/einsum/explain_chain.hpp>
 #include <gshard/einsum/fixed_extents.hpp>
 #include <gshard/einsum/order.hpp>
 #include <gshard/einsum/plan.hpp>

@@ -130,6 +130,29 @@ TEST_CASE("four operands and more, vectors, scalars, batches, and expressions am
   });
 }
 
+TEST_CASE("explain: the orders with their costs, and the contractions of the one that is taken") {
+  if (ranks() >= 4)
+    on_ranks(4, [](Runtime& four) {
+      TwoAxes const mesh(four, {2, 2});
+      On<"x", _> const a(mesh, {10, 100});
+      On<_, "y"> const b(mesh, {100, 6});
+      On<"y", _> const c(mesh, {6, 50});
+      std::string const text = explain<"ab,bc,cd->ad">(a, b, c, On<"x", _>(mesh, {10, 50}));
+      for (char const* part :
+           {"einsum \"ab,bc,cd->ad\" on mesh (x=2, y=2)", "taken      ab,bc->ac     cd,ac->ad     9000 multiplications on all ranks, products of 60 elements",
+            "dearer     bc,cd->bd     ab,bd->ad     80000 multiplications", "einsum \"ab,bc->ac\" of double", "3000 flops per rank", "einsum \"cd,ac->ad\" of double",
+            "1500 flops per rank", "all-reduce over y, groups of 2: 2000 bytes sent per rank"})
+        CHECK_MESSAGE(text.find(part) != std::string::npos, "'", part, "' is not in: ", text);
+      // Each of the 5 rows meets both windows of 3 columns: 2 * 5 * 6 * 100.
+      CHECK(explain<"ab,cb->ac">(a, circulating(On<"x", _>(mesh, {6, 100}))).find("6000 flops per rank") != std::string::npos);
+      CHECK(explain<"ab,bc,cd->ad">(a, movable(b), c).find("taken      ab,bc->ac") != std::string::npos);
+    });
+  on_ranks(1, [](Runtime& one) {
+    TwoAxes const mesh(one, {1, 1});
+    CHECK(explain<"a,ab,b->">(On<_>(mesh, {3}), On<_, _>(mesh, {3, 9}), On<_>(mesh, {9})).find("taken      ab,b->a") != std::string::npos);
+  });
+}
+
 TEST_CASE("extents of a chain are checked before anything is contracted") {
   TwoAxes const mesh(runtime(), two_axis_shapes().front());
   On<"x", _> const a(mesh, {5, 4});

@@ -91,8 +91,8 @@ struct ChainPair {
   static constexpr bool is_last = Position + 1 == Chain::steps;
   using Operands = typename ChainOperands<Chain, Order, Position>::type;
   using Product = with_layout<typename Chain::First, Chain::orders[Order].products[Position]>;
-  using Plan = Planned<pair.text, Marked<Product, is_last ? Chain::result_handling : Handling::movable>, std::tuple_element_t<static_cast<std::size_t>(pair.left), Operands>,
-                       std::tuple_element_t<static_cast<std::size_t>(pair.right), Operands>>;
+  using Plan = Planned<pair.text, Marked<Product, is_last ? Chain::result_handling : Handling::movable>,
+                       std::tuple_element_t<static_cast<std::size_t>(pair.left), Operands>, std::tuple_element_t<static_cast<std::size_t>(pair.right), Operands>>;
 };
 
 template <class Chain, int Order, int... Position>
@@ -158,13 +158,15 @@ struct Chain {
   static constexpr bool is_refused = !check_chain<Text, Result, Given...>();
   static constexpr ChainPlan plan = planned_chain<Types, is_refused>();
 
-  /// The position in `plan.orders` of the cheapest order with these extents: the same on every rank.
-  static int cheapest_order(Tensors const& tensors) {
+  static LetterExtents letter_extents(Tensors const& tensors) {
     LetterExtents extents;
     int operand = 0;
     std::apply([&](auto const&... tensor) { (extents.set(Types::subscripts.operands[operand++], tensor.extents()), ...); }, tensors);
-    return cheapest_among(Types::orders, Types::search, extents);
+    return extents;
   }
+
+  /// The position in `plan.orders` of the cheapest order with these extents: the same on every rank.
+  static int cheapest_order(Tensors const& tensors) { return cheapest_among(Types::orders, Types::search, letter_extents(tensors)); }
 
   /// Contracts `operands`, some of them recorded, whose values are `tensors`.
   template <class... Operands>

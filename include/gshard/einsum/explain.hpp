@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <ostream>
 #include <string>
+#include <tuple>
+#include <utility>
 
 #include <gshard/einsum/einsum.hpp>
 #include <gshard/reshard/count.hpp>
@@ -123,6 +125,10 @@ struct Reasons {
 
 inline std::string letters(Labels const& labels) { return {labels.begin(), labels.end()}; }
 
+/// How many elements' bytes a sum takes on its way.
+template <class T>
+inline constexpr std::int64_t widening_of = static_cast<std::int64_t>(sizeof(Computed<T>) / sizeof(T));
+
 /// `Plan` is a Planned.
 template <FixedString Text, class Plan, class... Tensors>
 std::string explain_plan(Tensors const&... tensors) {
@@ -151,12 +157,17 @@ std::string explain_plan(Tensors const&... tensors) {
     int const operand = position;
     explanation.add_moves(plan.operand_moves[position], given[position], tensor.extents(), role,
                           [&](ReshardStep const& step) { return reasons.of_operand(operand, step); });
-    if (plan.loop.runs() && plan.loop.role == (position == 0 ? Role::left : Role::right)) {
+    bool const circulates = plan.loop.runs() && plan.loop.role == (position == 0 ? Role::left : Role::right);
+    if (circulates) {
       int const ranks = mesh.state().size(plan.loop.axes);
       explanation.add_movement(role, Movement::ring, plan.loop.axes, (ranks - 1) * explanation.block_size(plan.operands[position], tensor.extents()),
                                text("its blocks go round, ", ranks, " products and ", ranks - 1, " permutes, in place of an all-gather"));
     }
-    Block const block = block_of(plan.operands[position], tensor.extents(), mesh.state(), mesh.state().coordinates());
+    // All windows of a ring are multiplied, the blocks of the whole group.
+    Layout multiplied = plan.operands[position];
+    if (circulates)
+      for (AxisList& axes : multiplied.dimensions) axes = without(axes, plan.loop.axes);
+    Block const block = block_of(multiplied, tensor.extents(), mesh.state(), mesh.state().coordinates());
     for (int dimension = 0; dimension < labels.size(); ++dimension) {
       if (counted.contains(labels[dimension])) continue;
       counted.push_back(labels[dimension]);
@@ -169,13 +180,29 @@ std::string explain_plan(Tensors const&... tensors) {
   out += tensor_line(mesh, "produced", letters(subscripts.result), plan.produced, extents);
   explanation.largest_temporary = std::max(explanation.largest_temporary, explanation.block_size(plan.produced, extents));
   if (plan.loop.runs() && plan.loop.role == Role::result)
-    explanation.add_movement("result", Movement::ring, plan.loop.axes, (mesh.state().size(plan.loop.axes) - 1) * explanation.block_size(plan.produced, extents),
+    explanation.add_movement("result", Movement::ring, plan.loop.axes,
+                             (mesh.state().size(plan.loop.axes) - 1) * explanation.block_size(plan.produced, extents) * widening_of<typename First::value_type>,
                              "its sums go round and grow block by block, in place of a reduce-scatter");
   explanation.add_moves(plan.result_move, plan.produced, extents, "result", [&](ReshardStep const& step) { return reasons.of_result(step); });
   out += tensor_line(mesh, "result", letters(subscripts.result), plan.result, extents);
   out += text("  collectives: ", plan.total(), "; largest temporary: ",
               explanation.largest_temporary * explanation.element_size, " bytes per rank\n");
   return out;
+}
+
+/// What explanations are of: tensors, marked or not.
+template <class Type>
+concept ExplainedInput = AnyTensor<Type> || AnyTensor<decltype(Type::operand)>;
+
+template <class Type>
+auto const& explained_tensor(Type const& given) {
+  if constexpr (AnyTensor<Type>) return given;
+  else return given.operand;
+}
+
+template <FixedString Text, class Plan, class Tensors, std::size_t... Operand>
+std::string explain_first(Tensors const& tensors, std::index_sequence<Operand...>) {
+  return explain_plan<Text, Plan>(std::get<Operand>(tensors)...);
 }
 
 }  // namespace detail
@@ -197,32 +224,14 @@ inline std::ostream& operator<<(std::ostream& stream, EinsumPlan const& plan) {
   return stream;
 }
 
-/// The plan of `einsum<Text>(left, right)` with the result declared as `result` is, in words and in this run's numbers: blocks, flops, and each movement
-/// with its axis, group size and bytes sent per rank (as a ring). Computes and sends nothing.
-template <FixedString Text, AnyTensor Left, AnyTensor Right, AnyTensor Result>
-  requires(operand_count<Text> == 2)
-std::string explain(Left const& left, Right const& right, Result const&) {
-  return detail::explain_plan<Text, detail::Planned<Text, Result, Left, Right>>(left, right);
-}
-
-/// The same with the result's spec propagated.
-template <FixedString Text, AnyTensor Left, AnyTensor Right>
-  requires(operand_count<Text> == 2)
-std::string explain(Left const& left, Right const& right) {
-  return detail::explain_plan<Text, detail::Planned<Text, void, Left, Right>>(left, right);
-}
-
-/// The explanation of a sum, a transpose or a diagonal: an einsum of one operand.
-template <FixedString Text, AnyTensor Operand>
-  requires(operand_count<Text> == 1)
-std::string explain(Operand const& operand) {
-  return detail::explain_plan<Text, detail::Planned<Text, void, Operand>>(operand);
-}
-
-template <FixedString Text, AnyTensor Operand, AnyTensor Result>
-  requires(operand_count<Text> == 1)
-std::string explain(Operand const& operand, Result const&) {
-  return detail::explain_plan<Text, detail::Planned<Text, Result, Operand>>(operand);
+/// The plan of `einsum<Text>(operands...)` in words and in this run's numbers: blocks, flops, and each movement with its axis, group size and bytes sent per
+/// rank (as the ledger counts them), and why. Operands are marked as in the einsum; a tensor after them declares the result. Computes and sends nothing.
+template <FixedString Text, detail::ExplainedInput... Types>
+  requires(operand_count<Text> <= 2)
+std::string explain(Types const&... operands_and_result) {
+  using Plan = decltype(detail::planned_types<Text, Types...>());
+  return detail::explain_first<Text, Plan>(std::forward_as_tuple(detail::explained_tensor(operands_and_result)...),
+                                           std::make_index_sequence<static_cast<std::size_t>(operand_count<Text>)>{});
 }
 
 /// The movements of `reshard<To>(tensor)` in this run's numbers. Sends nothing.
