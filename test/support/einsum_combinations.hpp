@@ -113,7 +113,7 @@ class EinsumTable {
 
   template <class Result, class... Operands>
   static void check_result(Expected const& expected, Operands const&... operands) {
-    constexpr bool moves = plan_einsum(gshard::detail::einsum_facts<Text, Operands...>(Of<Result>::layout)).fault.kind != gshard::detail::PlanFault::none;
+    constexpr bool moves = plan_einsum(gshard::detail::declared_facts<Text, Of<Result>, Operands...>()).fault.kind != gshard::detail::PlanFault::none;
     check_combination(shard<Result>(einsum<Text>(operand_of<moves>(operands)...)), expected);
   }
 };

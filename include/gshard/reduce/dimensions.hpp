@@ -33,19 +33,19 @@ namespace detail {
 template <AnyTensor Tensor, int... Given>
 struct Dimensions {
   static consteval ReducedDimensions checked() {
-    ReducedDimensions reduced;
-    for (int d = 0; d < Tensor::rank; ++d) reduced.push_back(false);
+    ReducedDimensions named;
+    for (int d = 0; d < Tensor::rank; ++d) named.push_back(false);
     [[maybe_unused]] auto mark = [&]<int Dimension>(std::integral_constant<int, Dimension>) {
       constexpr int d = Dimension < 0 ? Dimension + Tensor::rank : Dimension;
       if constexpr (d < 0 || d >= Tensor::rank) {
         (void)sizeof(error::NoSuchDimension<Dimension, Tensor::rank>);
       } else {
         if constexpr ((0 + ... + ((Given < 0 ? Given + Tensor::rank : Given) == d ? 1 : 0)) > 1) (void)sizeof(error::DimensionNamedTwice<d, Tensor::rank>);
-        reduced[d] = true;
+        named[d] = true;
       }
     };
     (mark(std::integral_constant<int, Given>{}), ...);
-    return reduced;
+    return named;
   }
   static constexpr ReducedDimensions reduced = checked();
 

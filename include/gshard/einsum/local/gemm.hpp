@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <gshard/core/launch.hpp>
 #include <gshard/einsum/local/gemm_batch.hpp>
 #include <gshard/einsum/local/gemm_cblas.hpp>
 #include <gshard/einsum/local/gemm_kokkos_kernels.hpp>
