@@ -7,8 +7,8 @@
 #include <gshard/einsum/chain_plan.hpp>
 #include <gshard/einsum/einsum.hpp>
 #include <gshard/einsum/explain.hpp>
-#include <gshard/einsum/explain_chain.hpp>
 #include <gshard/einsum/fixed_extents.hpp>
 #include <gshard/einsum/order.hpp>
 #include <gshard/einsum/plan.hpp>
+#include <gshard/einsum/print.hpp>
 #include <gshard/einsum/subscripts.hpp>

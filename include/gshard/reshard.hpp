@@ -4,6 +4,7 @@
 // From one spec to another.
 
 #include <gshard/reshard/between_meshes.hpp>
+#include <gshard/reshard/explain.hpp>
 #include <gshard/reshard/gather.hpp>
 #include <gshard/reshard/plan.hpp>
 #include <gshard/reshard/reshard.hpp>

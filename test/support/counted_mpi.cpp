@@ -27,6 +27,13 @@ void count(gshard::test::MpiCalls& calls, std::int64_t bytes) {
   calls.bytes += bytes;
 }
 
+/// As many bytes as each rank of a ring sends of a whole buffer.
+std::int64_t ring_share(std::int64_t whole, MPI_Comm communicator) {
+  int ranks = 0;
+  PMPI_Comm_size(communicator, &ranks);
+  return whole * (ranks - 1) / ranks;
+}
+
 }  // namespace
 
 namespace gshard::test {
@@ -51,17 +58,17 @@ int MPI_Alltoallv(void const* send, int const* send_counts, int const* send_offs
 
 int MPI_Allgatherv(void const* send, int send_count, MPI_Datatype send_type, void* receive, int const* receive_counts, int const* receive_offsets,
                    MPI_Datatype receive_type, MPI_Comm communicator) {
-  count(counted_mpi().all_gather, total_of(receive_counts, communicator, true) * size_of(receive_type));
+  count(counted_mpi().all_gather, ring_share(total_of(receive_counts, communicator, true) * size_of(receive_type), communicator));
   return PMPI_Allgatherv(send, send_count, send_type, receive, receive_counts, receive_offsets, receive_type, communicator);
 }
 
 int MPI_Allreduce(void const* send, void* receive, int elements, MPI_Datatype type, MPI_Op operation, MPI_Comm communicator) {
-  count(counted_mpi().all_reduce, elements * size_of(type));
+  count(counted_mpi().all_reduce, ring_share(2 * elements * size_of(type), communicator));
   return PMPI_Allreduce(send, receive, elements, type, operation, communicator);
 }
 
 int MPI_Reduce_scatter(void const* send, void* receive, int const* receive_counts, MPI_Datatype type, MPI_Op operation, MPI_Comm communicator) {
-  count(counted_mpi().reduce_scatter, total_of(receive_counts, communicator, true) * size_of(type));
+  count(counted_mpi().reduce_scatter, ring_share(total_of(receive_counts, communicator, true) * size_of(type), communicator));
   return PMPI_Reduce_scatter(send, receive, receive_counts, type, operation, communicator);
 }
 

@@ -183,7 +183,7 @@ TEST_CASE("operands on two meshes of one type: every rank throws, naming both") 
 TEST_CASE("explain: blocks, flops, and every movement with its bytes") {
   on_ranks(1, [](Runtime& one) {
     TwoAxes const mesh(one, {1, 1});
-    auto const text = explain<"ab,bc->ac">(On<"x", _>(mesh, {5, 4}), On<_, "y">(mesh, {4, 6}));
+    auto const text = explain<"ab,bc->ac">(On<"x", _>(mesh, {5, 4}), On<_, "y">(mesh, {4, 6})).text;
     mentions(text, {"einsum \"ab,bc->ac\" of double on mesh (x=1, y=1)", "240 flops per rank", "collectives: 0"});
   });
   if (ranks() >= 4)
@@ -191,16 +191,16 @@ TEST_CASE("explain: blocks, flops, and every movement with its bytes") {
       TwoAxes const mesh(four, {2, 2});
       auto const x = On<"x", "y">(mesh, {8, 6});
       auto const w = On<"y", _>(mesh, {6, 5});
-      mentions(explain<"ab,bc->ac">(x, w, On<"x", "y">(mesh, {8, 5})), {"reduce-scatter over y, groups of 2: 80 bytes sent per rank", "because b is summed and split over y"});
-      mentions(explain<"ab->b">(x), {"12 flops per rank", "all-reduce over x, groups of 2: 24 bytes sent per rank", "because a is summed and split over x, and the result is whole over x"});
-      mentions(explain<Spec<_, "y">>(x), {"reshard of double", "all-gather over x, groups of 2: 96 bytes sent per rank"});
+      mentions(explain<"ab,bc->ac">(x, w, On<"x", "y">(mesh, {8, 5})).text, {"reduce-scatter over y, groups of 2: 80 bytes sent per rank", "because b is summed and split over y"});
+      mentions(explain<"ab->b">(x).text, {"12 flops per rank", "all-reduce over x, groups of 2: 24 bytes sent per rank", "because a is summed and split over x, and the result is whole over x"});
+      mentions(explain<Spec<_, "y">>(x).text, {"reshard of double", "all-gather over x, groups of 2: 96 bytes sent per rank"});
       std::ostringstream plan;
       plan << plan_of<"ab,bc->ac", decltype(x), decltype(w)>;
       CHECK(plan.str() == "result all-reduce over y\n");
       ShardedTensor<TwoAxes, Spec<"x,y", _, _, _>> const mask(mesh, {4, 2, 2, 2});
       ShardedTensor<TwoAxes, Spec<"x,y", _, _>> const tokens(mesh, {4, 2, 3});
       ShardedTensor<TwoAxes, Spec<"y", "x", _, _>> const sent(mesh, {2, 4, 2, 3});
-      auto const text = explain<"gsec,gsm->egcm">(mask, tokens, sent);
+      auto const text = explain<"gsec,gsm->egcm">(mask, tokens, sent).text;
       // Each rank contracts one group: 1*2*2*2*3 multiplications and additions into a block of 2*1*2*3 floats, of which half goes to the other rank.
       mentions(text, {"of float on mesh (x=2, y=2)", "[x,y | _ | _ | _]", "48 flops per rank", "block (2, 1, 2, 3)",
                       "all-to-all over y, groups of 2: 24 bytes sent per rank", "because the contraction splits g over y, and the result is declared to split e over y", "block (1, 2, 2, 3)", "collectives: 1", "largest temporary: 48 bytes"});

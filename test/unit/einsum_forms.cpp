@@ -65,7 +65,7 @@ TEST_CASE("the plan of an einsum with leading dimensions") {
   static_assert(plan_of<"...b,bc->...c", On<"x", _, _>, On<_, _>, On<_, _, "x">>.all_to_all == 1);
   static_assert(plan_of<"...ab->...ba", On<"x", _, _>, On<"x", _, _>>.total() == 0);
   TwoAxes const mesh(runtime(), two_axis_shapes().front());
-  std::string const text = explain<"...b,bc->...c">(On<"x", _, _>(mesh, {2, 3, 4}), On<_, _>(mesh, {4, 5}));
+  std::string const text = explain<"...b,bc->...c">(On<"x", _, _>(mesh, {2, 3, 4}), On<_, _>(mesh, {4, 5})).text;
   CHECK_MESSAGE(text.find("ABc") != std::string::npos, text);
 }
 

@@ -2,78 +2,23 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <ostream>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
+#include <gshard/core/bfloat16.hpp>
+#include <gshard/einsum/chain.hpp>
 #include <gshard/einsum/einsum.hpp>
-#include <gshard/reshard/count.hpp>
-#include <gshard/tensor/describe.hpp>
+#include <gshard/reshard/explain.hpp>
 
 namespace gshard {
 
 namespace detail {
-
-inline std::string padded(std::string text, std::size_t width) {
-  if (text.size() < width) text.append(width - text.size(), ' ');
-  return text;
-}
-
-/// A tensor's line: role, global extents, layout, and this rank's block.
-template <class Mesh>
-std::string tensor_line(Mesh const& mesh, std::string const& role, std::string const& labels, Layout const& layout, Extents const& extents) {
-  Block const block = block_of(layout, extents, mesh.state(), mesh.state().coordinates());
-  return text("  ", padded(role, 11), padded(labels, 7), padded(text_of(extents), 20), padded(text_of<Mesh>(layout), 30), "block ",
-              text_of(block.extents), "\n");
-}
-
-/// What a movement from one layout to another sends from this rank, in elements: as the ledger counts it.
-inline std::int64_t elements_sent(Movement movement, MeshState const& mesh, AxisSet axes, Extents const& extents, Layout const& from, Layout const& to) {
-  std::int64_t const ranks = mesh.size(axes);
-  Block const before = block_of(from, extents, mesh, mesh.coordinates());
-  Block const after = block_of(to, extents, mesh, mesh.coordinates());
-  auto ring = [&](std::int64_t whole) { return whole * (ranks - 1) / ranks; };
-  switch (movement) {
-    case Movement::all_gather: return ring(product(after.extents));
-    case Movement::all_reduce: return ring(2 * product(before.extents));
-    case Movement::reduce_scatter: return ring(product(before.extents));
-    case Movement::slice:
-    case Movement::zero_fill: return 0;
-    default: return pieces_of_block(before, to, extents, mesh, axes).elements * mesh.size(axes - to.split()) - product(intersection(before, after).extents);
-  }
-}
-
-/// Lines of one run's numbers.
-template <class Mesh>
-struct Explanation {
-  Mesh const& mesh;
-  std::int64_t element_size;
-  std::string result{};
-  std::int64_t largest_temporary = 0;
-
-  std::int64_t block_size(Layout const& layout, Extents const& extents) const {
-    return product(block_of(layout, extents, mesh.state(), mesh.state().coordinates()).extents);
-  }
-
-  void add_movement(std::string const& whose, Movement movement, AxisSet axes, std::int64_t elements, std::string const& why) {
-    result += text("  ", padded(whose, 11), gshard::text_of(movement), " over ", names_of<Mesh>(axes).view());
-    if (is_local(movement)) result += ", free";
-    else result += text(", groups of ", mesh.state().size(axes), ": ", elements * element_size, " bytes sent per rank");
-    result += why.empty() ? "\n" : text("\n", std::string(13, ' '), "because ", why, "\n");
-  }
-
-  /// The lines of one reshard; `whose` is what moves, `why(step)` the reason.
-  template <class Why>
-  void add_moves(ReshardPlan const& plan, Layout before, Extents const& extents, std::string const& whose, Why const& why) {
-    for (ReshardStep const& step : plan.steps) {
-      add_movement(whose, step.movement, step.axes, elements_sent(step.movement, mesh.state(), step.axes, extents, before, step.layout), why(step));
-      largest_temporary = std::max(largest_temporary, block_size(step.layout, extents));
-      before = step.layout;
-    }
-  }
-};
 
 /// Why an einsum moves what it moves.
 template <class Mesh>
@@ -86,9 +31,11 @@ struct Reasons {
 
   /// The letter by which the contraction splits its work over an axis; '\0' where it does not.
   char worked_on(int axis) const {
-    for (int operand = 0; operand < plan.operands.size(); ++operand)
+    for (int operand = 0; operand < plan.operands.size(); ++operand) {
+      if (plan.loop.is_of(operand) && plan.loop.axes.contains(axis)) continue;
       if (char const letter = split_letter(subscripts.operands[operand], plan.operands[operand], axis); letter != '\0') return letter;
-    return plan.loop.runs() && plan.loop.axes.contains(axis) ? plan.loop.letter : '\0';
+    }
+    return '\0';
   }
 
   int first(AxisSet axes) const {
@@ -97,8 +44,8 @@ struct Reasons {
     return axis;
   }
 
-  std::string of_operand(int operand, ReshardStep const& step) const {
-    int const axis = first(step.axes);
+  std::string of_operand(int operand, AxisSet axes) const {
+    int const axis = first(axes);
     std::string const over = text(" over ", Mesh::name(axis));
     char const own = split_letter(subscripts.operands[operand], given[operand], axis);
     if (given[operand].partial.contains(axis)) return text("it is an unreduced sum", over, ", which the other operand uses too");
@@ -111,13 +58,14 @@ struct Reasons {
     return work;
   }
 
-  std::string of_result(ReshardStep const& step) const {
-    int const axis = first(step.axes);
+  std::string of_result(AxisSet axes) const {
+    int const axis = first(axes);
     std::string const over = text(" over ", Mesh::name(axis));
     char const letter = worked_on(axis);
     char const held = split_letter(subscripts.result, plan.result, axis);
     std::string const declared = held == '\0' ? text("the result is whole", over) : text("the result is declared to split ", held, over);
-    if (plan.produced.partial.contains(axis))
+    bool const summed = plan.loop.runs() && plan.loop.role == Role::result && plan.loop.axes.contains(axis);
+    if (summed || plan.produced.partial.contains(axis))
       return letter == '\0' ? text("an operand is an unreduced sum", over, ", and ", declared) : text(letter, " is summed and split", over, ", and ", declared);
     return letter == '\0' ? declared : text("the contraction splits ", letter, over, ", and ", declared);
   }
@@ -125,127 +73,185 @@ struct Reasons {
 
 inline std::string letters(Labels const& labels) { return {labels.begin(), labels.end()}; }
 
-/// How many elements' bytes a sum takes on its way.
-template <class T>
-inline constexpr std::int64_t widening_of = static_cast<std::int64_t>(sizeof(Computed<T>) / sizeof(T));
+/// What is known of one contraction in a run: the layouts and global extents of its operands as they are given, and the extents of the result.
+struct RunOfPair {
+  Subscripts subscripts;
+  StaticVector<Layout, 2> given;
+  StaticVector<Extents, 2> extents;
+  Extents result;
 
-/// `Plan` is a Planned.
+  /// Finds the extents of the result.
+  void complete() {
+    for (char const letter : subscripts.result)
+      for (int operand = 0; operand < extents.size(); ++operand)
+        if (int const d = subscripts.operands[operand].find(letter); d >= 0) {
+          result.push_back(extents[operand][d]);
+          break;
+        }
+  }
+};
+
+/// The lines of one contraction. Sums that go round in a ring have `sum_size` bytes an element.
+template <class Mesh>
+class PairExplainer {
+ public:
+  PairExplainer(Explainer<Mesh>& out, EinsumPlan const& plan, RunOfPair const& run, std::int64_t element_size, std::int64_t sum_size)
+      : out_(out), plan_(plan), run_(run), reasons_{run.subscripts, plan, run.given}, element_size_(element_size), sum_size_(sum_size) {}
+
+  void explain() {
+    for (int operand = 0; operand < run_.given.size(); ++operand) add_operand(operand);
+    std::int64_t const flops = (run_.given.size() == 2 ? 2 : 1) * products();
+    out_.explanation.flops += flops;
+    out_.add_line("  contract   ", flops, " flops per rank", plan_.loop.runs() ? text(", in ", out_.mesh().size(plan_.loop.axes), " products") : std::string());
+    std::string const result = letters(run_.subscripts.result);
+    if (plan_.loop.runs() && plan_.loop.role == Role::result) {
+      out_.hold(plan_.produced, run_.result);
+      add_ring("result", plan_.produced, run_.result, 1, sum_size_, reasons_.of_result(plan_.loop.axes));
+    } else if (!plan_.result_move.steps.empty()) {
+      out_.add_tensor("produced", result, plan_.produced, run_.result);
+      out_.hold(plan_.produced, run_.result);
+    }
+    out_.add_moves(plan_.result_move, plan_.produced, run_.result, true, "result", [&](ReshardStep const& step) { return reasons_.of_result(step.axes); });
+    out_.add_tensor("result", result, plan_.result, run_.result);
+  }
+
+ private:
+  void add_operand(int operand) {
+    std::string const role = operand == 0 ? "left" : "right";
+    Extents const& extents = run_.extents[operand];
+    out_.add_tensor(role, letters(run_.subscripts.operands[operand]), run_.given[operand], extents);
+    out_.add_moves(plan_.operand_moves[operand], run_.given[operand], extents, false, role,
+                   [&](ReshardStep const& step) { return reasons_.of_operand(operand, step.axes); });
+    if (!plan_.loop.is_of(operand)) return;
+    out_.hold(plan_.operands[operand], extents);
+    add_ring(role, plan_.operands[operand], extents, 0, element_size_, reasons_.of_operand(operand, plan_.loop.axes));
+  }
+
+  /// Blocks of a tensor that go round, beginning with that of the rank `first` places behind this one.
+  void add_ring(std::string const& whose, Layout const& blocks, Extents const& extents, int first, std::int64_t size, std::string const& why) {
+    RingBlocks const ring{out_.mesh(), plan_.loop.axes, blocks, extents};
+    int const ranks = ring.group().size;
+    std::int64_t elements = 0;
+    for (int i = 0; i + 1 < ranks; ++i) elements += product(ring.block(ring_window(ring.group().rank, first + i, ranks)).extents);
+    out_.add_move(whose, Movement::ring, plan_.loop.axes, ranks == 1, elements * size, why, text(" in ", ranks - 1, ranks == 2 ? " permute" : " permutes"));
+  }
+
+  /// How many products of elements this rank adds up: each letter counts as far as it meets it, in one window after the other.
+  std::int64_t products() const {
+    StaticVector<char, 3 * max_rank> seen;
+    StaticVector<std::int64_t, 3 * max_rank> extents;
+    auto add = [&](Labels const& labels, Block const& block) {
+      for (int d = 0; d < labels.size(); ++d) {
+        int const known = seen.find(labels[d]);
+        if (known >= 0) {
+          extents[known] = std::max(extents[known], block.extents[d]);
+        } else {
+          seen.push_back(labels[d]);
+          extents.push_back(block.extents[d]);
+        }
+      }
+    };
+    for (int operand = 0; operand < run_.given.size(); ++operand) {
+      Layout met = plan_.operands[operand];
+      if (plan_.loop.is_of(operand))
+        for (AxisList& axes : met.dimensions) axes = without(axes, plan_.loop.axes);
+      add(run_.subscripts.operands[operand], out_.block(met, run_.extents[operand]));
+    }
+    std::int64_t result = 1;
+    for (std::int64_t extent : extents) result *= extent;
+    return result;
+  }
+
+  Explainer<Mesh>& out_;
+  EinsumPlan const& plan_;
+  RunOfPair const& run_;
+  Reasons<Mesh> reasons_;
+  std::int64_t element_size_;
+  std::int64_t sum_size_;
+};
+
+/// The orders that extents choose among, with their costs.
+template <class Chain, class Mesh, class Tensors>
+void explain_orders(Explainer<Mesh>& out, Tensors const& tensors, int chosen) {
+  using Types = typename Chain::Types;
+  LetterExtents const extents = Chain::letter_extents(tensors);
+  for (int order = 0; order < Types::orders.size(); ++order) {
+    CostedOrder const& costed = Types::search.orders[Types::orders[order].position];
+    std::string steps;
+    for (PairStep const& step : costed.steps) steps += padded(std::string(step.text.view()), 14);
+    out.add_line("  ", padded(order == chosen ? "taken" : "dearer", 11), steps, static_cast<std::int64_t>(extents.elements(costed.loops)),
+                 " multiplications on all ranks, products of ", static_cast<std::int64_t>(extents.elements(costed.products)), " elements");
+  }
+}
+
+/// The contractions of an order, one after the other.
+template <class Mesh>
+void explain_chain(Explainer<Mesh>& out, ChainOrder const& order, StaticVector<Layout, max_operands> layouts, StaticVector<Extents, max_operands> extents,
+                   std::int64_t element_size, std::int64_t sum_size) {
+  for (int i = 0; i < order.steps.size(); ++i) {
+    ChainStep const& step = order.steps[i];
+    out.add_line("  step ", i + 1, " of ", order.steps.size(), ": \"", step.text, "\"");
+    RunOfPair run{parse_subscripts(step.text).subscripts, {layouts[step.left], layouts[step.right]}, {extents[step.left], extents[step.right]}, {}};
+    run.complete();
+    PairExplainer<Mesh>(out, *step.plan, run, element_size, sum_size).explain();
+    PairStep const pair{step.left, step.right};
+    pair.remove_from(layouts);
+    pair.remove_from(extents);
+    layouts.push_back(step.plan->result);
+    extents.push_back(run.result);
+  }
+}
+
+template <class Type>
+inline constexpr bool is_marked_tensor = AnyTensor<Type>;
+template <class Tensor, Handling How>
+inline constexpr bool is_marked_tensor<Handled<Tensor, How>> = AnyTensor<Tensor>;
+
 template <FixedString Text, class Plan, class... Tensors>
-std::string explain_plan(Tensors const&... tensors) {
-  constexpr Subscripts const& subscripts = Plan::subscripts;
-  constexpr EinsumPlan const& plan = Plan::plan;
-  auto const operands = std::forward_as_tuple(tensors...);
-  auto const& first = std::get<0>(operands);
-  using First = std::remove_cvref_t<decltype(first)>;
+Explanation explain_einsum(std::tuple<Tensors...> const& tensors) {
+  using First = std::tuple_element_t<0, std::tuple<Tensors...>>;
   using Mesh = typename First::mesh_type;
-  Extents const extents = result_extents(Text.view(), subscripts, std::make_tuple(tensors...));
-  Mesh const& mesh = first.mesh();
-  Explanation<Mesh> explanation{mesh, static_cast<std::int64_t>(sizeof(typename First::value_type))};
-  StaticVector<Layout, 2> const given{Tensors::layout...};
-  Reasons<Mesh> const reasons{subscripts, plan, given};
-  std::string& out = explanation.result;
-  out = text("einsum \"", Text.view(), "\" of ", type_name<typename First::value_type>(), " on mesh (", mesh.text(), "), as rank ", mesh.rank(),
-             " sees it\n");
-
-  double multiply_adds = 1;
-  Labels counted;
-  int position = 0;
-  auto add_operand = [&](auto const& tensor) {
-    std::string const role = position == 0 ? "left" : "right";
-    Labels const& labels = subscripts.operands[position];
-    out += tensor_line(mesh, role, letters(labels), std::remove_cvref_t<decltype(tensor)>::layout, tensor.extents());
-    int const operand = position;
-    explanation.add_moves(plan.operand_moves[position], given[position], tensor.extents(), role,
-                          [&](ReshardStep const& step) { return reasons.of_operand(operand, step); });
-    bool const circulates = plan.loop.runs() && plan.loop.role == (position == 0 ? Role::left : Role::right);
-    if (circulates) {
-      int const ranks = mesh.state().size(plan.loop.axes);
-      explanation.add_movement(role, Movement::ring, plan.loop.axes, (ranks - 1) * explanation.block_size(plan.operands[position], tensor.extents()),
-                               text("its blocks go round, ", ranks, " products and ", ranks - 1, " permutes, in place of an all-gather"));
-    }
-    // All windows of a ring are multiplied, the blocks of the whole group.
-    Layout multiplied = plan.operands[position];
-    if (circulates)
-      for (AxisList& axes : multiplied.dimensions) axes = without(axes, plan.loop.axes);
-    Block const block = block_of(multiplied, tensor.extents(), mesh.state(), mesh.state().coordinates());
-    for (int dimension = 0; dimension < labels.size(); ++dimension) {
-      if (counted.contains(labels[dimension])) continue;
-      counted.push_back(labels[dimension]);
-      multiply_adds *= static_cast<double>(block.extents[dimension]);
-    }
-    ++position;
-  };
-  (add_operand(tensors), ...);
-  out += text("  contract   ", static_cast<std::int64_t>((sizeof...(Tensors) == 2 ? 2 : 1) * multiply_adds), " flops per rank\n");
-  out += tensor_line(mesh, "produced", letters(subscripts.result), plan.produced, extents);
-  explanation.largest_temporary = std::max(explanation.largest_temporary, explanation.block_size(plan.produced, extents));
-  if (plan.loop.runs() && plan.loop.role == Role::result)
-    explanation.add_movement("result", Movement::ring, plan.loop.axes,
-                             (mesh.state().size(plan.loop.axes) - 1) * explanation.block_size(plan.produced, extents) * widening_of<typename First::value_type>,
-                             "its sums go round and grow block by block, in place of a reduce-scatter");
-  explanation.add_moves(plan.result_move, plan.produced, extents, "result", [&](ReshardStep const& step) { return reasons.of_result(step); });
-  out += tensor_line(mesh, "result", letters(subscripts.result), plan.result, extents);
-  out += text("  collectives: ", plan.total(), "; largest temporary: ",
-              explanation.largest_temporary * explanation.element_size, " bytes per rank\n");
-  return out;
-}
-
-/// What explanations are of: tensors, marked or not.
-template <class Type>
-concept ExplainedInput = AnyTensor<Type> || AnyTensor<decltype(Type::operand)>;
-
-template <class Type>
-auto const& explained_tensor(Type const& given) {
-  if constexpr (AnyTensor<Type>) return given;
-  else return given.operand;
-}
-
-template <FixedString Text, class Plan, class Tensors, std::size_t... Operand>
-std::string explain_first(Tensors const& tensors, std::index_sequence<Operand...>) {
-  return explain_plan<Text, Plan>(std::get<Operand>(tensors)...);
+  using T = typename First::value_type;
+  constexpr Subscripts subscripts = subscripts_for<Text, Tensors...>;
+  Extents const result = result_extents(Text.view(), subscripts, tensors);
+  auto const extents = std::apply([](auto const&... tensor) { return std::array{tensor.extents()...}; }, tensors);
+  Explainer<Mesh> out(std::get<0>(tensors).mesh().state(), sizeof(T));
+  out.add_title(text("einsum \"", Text.view(), "\""), type_name<T>());
+  if constexpr (sizeof...(Tensors) > 2) {
+    StaticVector<Extents, max_operands> list;
+    for (Extents const& one : extents) list.push_back(one);
+    int const chosen = Plan::cheapest_order(tensors);
+    explain_orders<Plan>(out, tensors, chosen);
+    explain_chain(out, Plan::plan.orders[chosen], {Tensors::layout...}, list, sizeof(T), sizeof(Computed<T>));
+  } else {
+    RunOfPair run{subscripts, {Tensors::layout...}, {}, result};
+    for (Extents const& one : extents) run.extents.push_back(one);
+    PairExplainer<Mesh>(out, Plan::plan, run, sizeof(T), sizeof(Computed<T>)).explain();
+  }
+  out.add_summary();
+  return std::move(out.explanation);
 }
 
 }  // namespace detail
 
-/// A plan's movements, one a line, as "result all-to-all over expert"; "nothing moves" where there is none.
-inline std::ostream& operator<<(std::ostream& stream, EinsumPlan const& plan) {
-  auto const steps = plan.steps();
-  if (steps.empty()) return stream << "nothing moves\n";
-  for (EinsumStep const& step : steps) {
-    stream << (step.role == Role::left ? "left " : step.role == Role::right ? "right " : "result ") << text_of(step.movement) << " over ";
-    bool first = true;
-    for (int axis = 0; axis < plan.axis_names.size(); ++axis) {
-      if (!step.axes.contains(axis)) continue;
-      stream << (first ? "" : ",") << plan.axis_names[axis];
-      first = false;
-    }
-    stream << '\n';
+/// The plan of `einsum<Text>` of these operands in words and in this run's numbers: blocks, flops, and each movement with its axes, the size of its groups,
+/// the bytes sent per rank, and why it is needed. A tensor behind the operands says how the result is declared, and marks count:
+/// `explain<"ab,bc->ac">(x, circulating(w), y)`. Of more than two operands it lists the orders of contraction with their costs, and follows the one that is
+/// taken. Computes and sends nothing. Throws as the einsum does.
+template <FixedString Text, class... Tensors>
+  requires(detail::is_marked_tensor<Tensors> && ...)
+Explanation explain(Tensors const&... tensors) {
+  using Plan = decltype(detail::planned_types<Text, Tensors...>());
+  if constexpr (Plan::is_refused) {
+    return {};
+  } else {
+    auto const given = std::forward_as_tuple(tensors...);
+    return [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {
+      using detail::EinsumOperand;
+      return detail::explain_einsum<Text, Plan>(
+          std::make_tuple(EinsumOperand<std::remove_cvref_t<decltype(std::get<Operand>(given))>>::tensor(std::get<Operand>(given))...));
+    }(std::make_index_sequence<static_cast<std::size_t>(operand_count<Text>)>{});
   }
-  return stream;
-}
-
-/// The plan of `einsum<Text>(operands...)` in words and in this run's numbers: blocks, flops, and each movement with its axis, group size and bytes sent per
-/// rank (as the ledger counts them), and why. Operands are marked as in the einsum; a tensor after them declares the result. Computes and sends nothing.
-template <FixedString Text, detail::ExplainedInput... Types>
-  requires(operand_count<Text> <= 2)
-std::string explain(Types const&... operands_and_result) {
-  using Plan = decltype(detail::planned_types<Text, Types...>());
-  return detail::explain_first<Text, Plan>(std::forward_as_tuple(detail::explained_tensor(operands_and_result)...),
-                                           std::make_index_sequence<static_cast<std::size_t>(operand_count<Text>)>{});
-}
-
-/// The movements of `reshard<To>(tensor)` in this run's numbers. Sends nothing.
-template <class To, AnyTensor Tensor>
-std::string explain(Tensor const& tensor) {
-  using Mesh = typename Tensor::mesh_type;
-  using Result = with_spec<Tensor, To>;
-  static constexpr ReshardPlan plan = plan_reshard(Tensor::layout, Result::layout, static_sizes_of<Mesh>());
-  detail::Explanation<Mesh> explanation{tensor.mesh(), static_cast<std::int64_t>(sizeof(typename Tensor::value_type))};
-  explanation.result = detail::text("reshard of ", detail::type_name<typename Tensor::value_type>(), " on mesh (", tensor.mesh().text(), "), as rank ", tensor.mesh().rank(),
-                                    " sees it\n", detail::tensor_line(tensor.mesh(), "from", "", Tensor::layout, tensor.extents()));
-  explanation.add_moves(plan, Tensor::layout, tensor.extents(), "", [](ReshardStep const&) { return std::string(); });
-  explanation.result += detail::tensor_line(tensor.mesh(), "to", "", Result::layout, tensor.extents());
-  return explanation.result;
 }
 
 }  // namespace gshard

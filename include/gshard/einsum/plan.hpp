@@ -34,6 +34,8 @@ struct EinsumLoop {
   int ranks = 0;
 
   constexpr bool runs() const { return letter != '\0'; }
+  /// Whether the blocks of this operand go round.
+  constexpr bool is_of(int operand) const { return runs() && role == (operand == 0 ? Role::left : Role::right); }
   constexpr int products() const { return ranks; }
   constexpr int permutes() const { return ranks - 1; }
 };

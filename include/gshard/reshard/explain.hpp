@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <gshard/reshard/count.hpp>
+#include <gshard/reshard/reshard.hpp>
+#include <gshard/tensor/describe.hpp>
+
+namespace gshard {
+
+/// One movement of a plan in one run's numbers.
+struct ExplainedMove {
+  std::string whose;  ///< "left", "right", "result"; nothing where there is one tensor
+  Movement movement = Movement::slice;
+  std::string axes;        ///< as "data,expert"
+  int ranks = 1;           ///< in a group along them
+  bool free = false;       ///< whether no rank sends anything: local work, or an axis of one rank
+  std::int64_t bytes = 0;  ///< that this rank sends: gathers and reductions as in a ring
+  std::string why;
+};
+
+/// A plan in words and in the numbers of one run, as one rank sees it. Print it: `std::cout << explain<...>(...)`.
+struct Explanation {
+  std::string text;
+  std::vector<ExplainedMove> moves;
+  std::int64_t flops = 0;              ///< of this rank's contractions, two for each multiply-add
+  std::int64_t largest_temporary = 0;  ///< the bytes of the largest block or packed buffer on the way
+
+  /// What this rank sends, in bytes.
+  std::int64_t bytes_sent() const {
+    std::int64_t sum = 0;
+    for (ExplainedMove const& move : moves) sum += move.bytes;
+    return sum;
+  }
+};
+
+inline std::ostream& operator<<(std::ostream& stream, Explanation const& explanation) { return stream << explanation.text; }
+
+namespace detail {
+
+inline std::string padded(std::string text, std::size_t width) {
+  if (text.size() < width) text.append(width - text.size(), ' ');
+  return text;
+}
+
+/// What a permute sends from this rank, in elements: its block, or nothing where it is to keep that.
+inline std::int64_t elements_permuted(MeshState const& mesh, Extents const& extents, Layout const& from, Layout const& to) {
+  AxisList const source = permuted_axes(from, to, mesh.axis_count());
+  bool stays = true;
+  for (int axis = 0; axis < mesh.axis_count(); ++axis) stays = stays && mesh.coordinate(source[axis]) == mesh.coordinate(axis);
+  return stays ? 0 : product(block_of(from, extents, mesh, mesh.coordinates()).extents);
+}
+
+/// The bytes that a movement from one layout to another sends from this rank, of elements of `size` bytes: as the ledger counts them.
+inline std::int64_t bytes_moved(Movement movement, MeshState const& mesh, AxisSet axes, Extents const& extents, Layout const& from, Layout const& to,
+                                std::int64_t size) {
+  std::int64_t const ranks = mesh.size(axes);
+  Block const before = block_of(from, extents, mesh, mesh.coordinates());
+  Block const after = block_of(to, extents, mesh, mesh.coordinates());
+  auto ring = [&](std::int64_t whole) { return whole * size * (ranks - 1) / ranks; };
+  switch (movement) {
+    case Movement::all_gather: return ring(product(after.extents));
+    case Movement::all_reduce: return ring(2 * product(before.extents));
+    case Movement::reduce_scatter: return ring(product(before.extents));
+    case Movement::permute: return elements_permuted(mesh, extents, from, to) * size;
+    default:
+      return (pieces_of_block(before, to, extents, mesh, axes).elements * mesh.size(axes - to.split()) - product(intersection(before, after).extents)) * size;
+  }
+}
+
+/// Writes an explanation line by line.
+template <class Mesh>
+class Explainer {
+ public:
+  Explainer(MeshState const& mesh, std::int64_t element_size) : mesh_(mesh), element_size_(element_size) {}
+
+  Explanation explanation;
+
+  MeshState const& mesh() const { return mesh_; }
+
+  Block block(Layout const& layout, Extents const& extents) const { return block_of(layout, extents, mesh_, mesh_.coordinates()); }
+
+  template <class... Parts>
+  void add_line(Parts const&... parts) {
+    explanation.text += text(parts..., "\n");
+  }
+
+  /// `what` explained, of these elements.
+  void add_title(std::string const& what, std::string const& elements) {
+    add_line(what, " of ", elements, " on mesh (", mesh_.text(), "), as rank ", mesh_.rank(), " sees it");
+  }
+
+  /// A tensor: its role, letters, global extents, layout, and this rank's block.
+  void add_tensor(std::string const& role, std::string const& letters, Layout const& layout, Extents const& extents) {
+    add_line("  ", padded(role, 11), padded(letters, 7), padded(text_of(extents), 20), padded(text_of<Mesh>(layout), 30), "block ",
+             text_of(block(layout, extents).extents));
+  }
+
+  /// A movement; `how` says more of it.
+  void add_move(std::string const& whose, Movement movement, AxisSet axes, bool free, std::int64_t bytes, std::string const& why,
+                std::string const& how = {}) {
+    ExplainedMove const& move = explanation.moves.emplace_back(
+        ExplainedMove{whose, movement, std::string(names_of<Mesh>(axes).view()), mesh_.size(axes), free, bytes, why});
+    std::string const cost = free ? ", free" : text(", groups of ", move.ranks, ": ", bytes, " bytes sent per rank", how);
+    add_line("  ", padded(whose, 11), gshard::text_of(movement), " over ", move.axes, cost);
+    if (!why.empty()) add_line(std::string(13, ' '), "because ", why);
+  }
+
+  /// The movements of one reshard; `whose` is what moves, `why(step)` the reason. Blocks on the way and packed parts are temporaries, what the last step
+  /// leaves is one unless it is `kept`.
+  template <class Why>
+  void add_moves(ReshardPlan const& plan, Layout before, Extents const& extents, bool kept, std::string const& whose, Why const& why) {
+    for (int i = 0; i < plan.steps.size(); ++i) {
+      ReshardStep const& step = plan.steps[i];
+      bool const free = is_local(step.movement) || mesh_.size(step.axes) == 1 || same_blocks(before, step.layout, mesh_);
+      std::int64_t const bytes = free ? 0 : bytes_moved(step.movement, mesh_, step.axes, extents, before, step.layout, element_size_);
+      add_move(whose, step.movement, step.axes, free, bytes, why(step));
+      if (packs_parts(step.movement)) hold(before, extents);
+      if (packs_parts(step.movement) || !kept || i + 1 < plan.steps.size()) hold(step.layout, extents);
+      before = step.layout;
+    }
+  }
+
+  /// Counts a block among the temporaries.
+  void hold(Layout const& layout, Extents const& extents) {
+    explanation.largest_temporary = std::max(explanation.largest_temporary, product(block(layout, extents).extents) * element_size_);
+  }
+
+  void add_summary() {
+    int collectives = 0;
+    for (ExplainedMove const& move : explanation.moves) collectives += move.free ? 0 : 1;
+    add_line("  collectives: ", collectives, "; largest temporary: ", explanation.largest_temporary, " bytes per rank");
+  }
+
+ private:
+  MeshState const& mesh_;
+  std::int64_t element_size_;
+};
+
+}  // namespace detail
+
+/// The movements of `reshard<To>(tensor)` in this run's numbers: each with its axes, the size of its groups, and the bytes sent per rank. Sends nothing.
+template <class To, AnyTensor Tensor>
+Explanation explain(Tensor const& tensor) {
+  static constexpr ReshardPlan const& plan = reshard_plan_of<Tensor, To>;
+  using T = typename Tensor::value_type;
+  detail::Explainer<typename Tensor::mesh_type> explainer(tensor.mesh().state(), sizeof(T));
+  explainer.add_title("reshard", detail::type_name<T>());
+  explainer.add_tensor("from", "", Tensor::layout, tensor.extents());
+  explainer.add_moves(plan, Tensor::layout, tensor.extents(), true, "", [](ReshardStep const&) { return std::string(); });
+  explainer.add_tensor("to", "", layout_of<typename Tensor::mesh_type, To>, tensor.extents());
+  explainer.add_summary();
+  return std::move(explainer.explanation);
+}
+
+}  // namespace gshard
