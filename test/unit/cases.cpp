@@ -181,6 +181,25 @@ TEST_CASE("B4: a bias is added once, and the gradient of the sum is not summed a
   });
 }
 
+TEST_CASE("B4: a bias that joins an unreduced sum counts once, and a sum that is kept is reduced once, forward and backward") {
+  on_ranks(2, [](Runtime& two) {
+    Line const mesh(two, {2});
+    Tape tape;
+    auto const x = tape.watch(of_values<OnLine<_, "x">>(mesh, {1, 2}, {1, 2}));
+    auto const w = tape.watch(of_values<OnLine<"x", _>>(mesh, {2, 1}, {3, 4}));
+    auto const b = tape.watch(of_values<OnLine<_, _>>(mesh, {1, 1}, {10}));
+    Var<OnLine<_, _, partial("x")>> const kept = einsum<"ab,bc->ac">(x, w);
+    auto const parts = 2 * kept + reshard<Spec<_, _, partial("x")>>(b) - kept / 2;
+    static_assert(!decltype(parts)::tensor_type::layout.partial.empty());
+    auto const z = reshard<Spec<_, _>>(parts);
+    CHECK(to_vector(z.value()) == Values{1.5 * 11 + 10});
+    tape.backward(sum(z));
+    CHECK(collected(tape.gradient(x)) == Values{4.5, 6});
+    CHECK(collected(tape.gradient(w)) == Values{1.5, 3});
+    CHECK(local_values(tape.gradient(b)) == Values{1});
+  });
+}
+
 TEST_CASE("B5: scattering the parts of a sum has neither a factor forward nor backward") {
   on_ranks(2, [](Runtime& two) {
     Line const mesh(two, {2});

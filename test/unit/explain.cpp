@@ -139,3 +139,14 @@ TEST_CASE("a reshard") {
   collectives: 0; largest temporary: 0 bytes per rank
 )");
 }
+
+TEST_CASE("T47: what each rank of a ring of four sends, of 4096 bytes") {
+  Mesh<Axis<"x">> const line(runtime(), {4});
+  auto bytes = [&]<class From, class To>(From, To, std::int64_t rows) {
+    return explain<To>(ShardedTensor<Mesh<Axis<"x">>, From, float>(line, Extents{rows, 4})).bytes_sent();
+  };
+  CHECK(bytes(Spec<_, _, partial("x")>{}, Spec<_, _>{}, 256) == 6144);
+  CHECK(bytes(Spec<"x", _>{}, Spec<_, _>{}, 256) == 3072);
+  CHECK(bytes(Spec<_, _, partial("x")>{}, Spec<"x", _>{}, 256) == 3072);
+  CHECK_MESSAGE(bytes(Spec<"x", _>{}, Spec<_, "x">{}, 1024) == 3072, "of an all-to-all, 4096 bytes a rank");
+}

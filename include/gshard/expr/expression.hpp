@@ -54,6 +54,13 @@ struct PointwiseLayoutsDiffer {
                 "first, by reshard<Spec<...>>(tensor), so that what moves is written down");
 };
 
+template <class First, class Other>
+struct WholeMeetsPartialSum {
+  static_assert(always_false<First>,
+                "gshard: the operands of a pointwise expression are unreduced sums over different axes, or one is whole and would be added once by each "
+                "rank; reduce the sums first, or bring all to one partial(...) spec, by reshard, which fills up with zeros for free");
+};
+
 template <class Function, class Tensor>
 struct NonlinearOfPartialSum {
   static_assert(always_false<Function>,
@@ -127,10 +134,15 @@ template <class Left, class Right>
 inline constexpr bool same_placement = std::is_same_v<typename Left::mesh_type, typename Right::mesh_type> && Left::layout == Right::layout &&
                                        std::is_same_v<typename Left::memory_space, typename Right::memory_space>;
 
+template <class Left, class Right>
+inline constexpr bool differ_in_partial_alone = std::is_same_v<typename Left::mesh_type, typename Right::mesh_type> &&
+                                                Left::layout.dimensions == Right::layout.dimensions && Left::layout.partial != Right::layout.partial;
+
 template <class First, class... Types>
 consteval bool check_placements(std::tuple<Types...>) {
   auto check = []<class Other>(std::type_identity<Other>) {
-    if constexpr (!same_placement<First, Other>) (void)sizeof(error::PointwiseLayoutsDiffer<First, Other>);
+    if constexpr (differ_in_partial_alone<First, Other>) (void)sizeof(error::WholeMeetsPartialSum<First, Other>);
+    else if constexpr (!same_placement<First, Other>) (void)sizeof(error::PointwiseLayoutsDiffer<First, Other>);
     else return check_extents<typename First::spec_type, typename Other::spec_type>();
     return same_placement<First, Other>;
   };
