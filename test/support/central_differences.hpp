@@ -14,11 +14,6 @@
 /// Gradients against central differences in double precision: every element of every operand.
 namespace gshard::test {
 
-template <class Action>
-void on_every_mesh(Action const& action) {
-  for (auto const& shape : two_axis_shapes()) action(TwoAxes(runtime(), shape));
-}
-
 /// The sum of all elements, each times a number of its own, so that their gradients differ. For tensors and recorded tensors.
 template <class Result>
 auto weighted_sum(Result const& result) {

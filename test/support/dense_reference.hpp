@@ -34,6 +34,16 @@ inline std::vector<std::array<int, 2>> two_axis_shapes() {
   return {{rows, columns}, {columns, rows}};
 }
 
+/// Calls `action(mesh)` with each of them.
+template <class Action>
+void on_every_mesh(Action const& action) {
+  for (auto const& shape : two_axis_shapes()) {
+    TwoAxes const mesh(runtime(), shape);
+    INFO("mesh (", mesh.text(), ")");
+    action(mesh);
+  }
+}
+
 /// Runs `body(Runtime&)` on the first `count` ranks of this run as if they were the whole job; the others leave it alone.
 template <class Body>
 void on_ranks(int count, Body const& body) {

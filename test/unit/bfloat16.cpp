@@ -23,11 +23,6 @@ using On = ShardedTensor<TwoAxes, Spec<Entries...>, BFloat16>;
 template <AxisNames... Entries>
 using FloatOn = ShardedTensor<TwoAxes, Spec<Entries...>, float>;
 
-template <class Action>
-void on_every_mesh(Action const& action) {
-  for (auto const& shape : two_axis_shapes()) action(TwoAxes(runtime(), shape));
-}
-
 std::vector<double> as_doubles(std::vector<BFloat16> const& elements) { return {elements.begin(), elements.end()}; }
 
 /// Each element as BFloat16 holds it.

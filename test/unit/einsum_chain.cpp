@@ -18,11 +18,6 @@ using namespace gshard::test;
 template <AxisNames... Entries>
 using On = ShardedTensor<TwoAxes, Spec<Entries...>, double>;
 
-template <class Action>
-void on_every_mesh(Action const& action) {
-  for (auto const& shape : two_axis_shapes()) action(TwoAxes(runtime(), shape));
-}
-
 /// The extents of a chain of matrices; each of the two orders is the cheaper one for some.
 std::array<std::array<std::int64_t, 4>, 5> const chains = {{{4, 8, 4, 8}, {2, 7, 3, 9}, {9, 2, 7, 1}, {1, 2, 1, 1}, {3, 0, 4, 2}}};
 

@@ -19,11 +19,6 @@ using namespace gshard::test;
 template <AxisNames... Entries>
 using On = ShardedTensor<TwoAxes, Spec<Entries...>, double>;
 
-template <class Action>
-void on_every_mesh(Action const& action) {
-  for (auto const& shape : two_axis_shapes()) action(TwoAxes(runtime(), shape));
-}
-
 /// The dense values of einsum operands that were filled with the seeds 1, 2, ...
 template <class... Tensors>
 std::vector<double> expected_of(std::string_view subscripts, Tensors const&... tensors) {

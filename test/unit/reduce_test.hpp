@@ -26,15 +26,6 @@ inline constexpr double infinity = std::numeric_limits<double>::infinity();
 /// Even, uneven, tiny, and empty ones.
 inline std::vector<Extents> const shapes = {{4, 6, 8}, {3, 5, 7}, {1, 2, 1}, {2, 0, 3}, {0, 2, 2}};
 
-template <class Action>
-void on_every_mesh(Action const& action) {
-  for (auto const& shape : two_axis_shapes()) {
-    TwoAxes const mesh(runtime(), shape);
-    INFO("mesh (", mesh.text(), ")");
-    action(mesh);
-  }
-}
-
 /// The elements that each result is made of, in their order.
 inline std::vector<Values> rows_of(Extents const& extents, Values const& values, std::vector<int> const& dimensions) {
   auto const is_reduced = [&](int d) { return std::find(dimensions.begin(), dimensions.end(), d) != dimensions.end(); };

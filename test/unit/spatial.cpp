@@ -23,11 +23,6 @@ using namespace gshard::test;
 template <AxisNames... Entries>
 using On = ShardedTensor<TwoAxes, Spec<Entries...>, double>;
 
-template <class Action>
-void on_every_mesh(Action const& action) {
-  for (auto const& shape : two_axis_shapes()) action(TwoAxes(runtime(), shape));
-}
-
 // ---- The plain convolution -------------------------------------------------------------------------------------------
 
 /// y by loops over outputs and window positions; an element exists where the position is a multiple of the base dilation, and inside.

@@ -11,7 +11,7 @@
 #include <gshard/mesh/mesh.hpp>
 
 // The exclusive scan of what ranks have, in the order in which their blocks follow one another: that of the axes as a spec lists them, not that of the
-// ranks in a communicator, which is all that MPI_Exscan knows.
+// ranks in a communicator, which is all that a scan of MPI knows.
 
 namespace gshard::detail {
 
