@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The Mixture-of-Experts layer of the paper on 2048 devices that are not there. Run it on one machine: planner [devices [machine.json]]
+#include <charconv>
+#include <exception>
 #include <fstream>
 #include <iostream>
+#include <stdexcept>
 #include <string>
+#include <string_view>
+#include <system_error>
 
 #include <nlohmann/json.hpp>
 
@@ -14,7 +19,9 @@ using Grid = Mesh<Axis<"device">>;
 using Layer = nn::MixtureOfExperts<Grid, "device", "device", float, AbstractSpace>;  // groups and experts over the same devices
 
 cost::Machine machine_from(std::string const& file) {
-  nlohmann::json const json = nlohmann::json::parse(std::ifstream(file));
+  std::ifstream stream(file);
+  if (!stream) throw std::runtime_error("cannot read the machine file '" + file + "'");
+  nlohmann::json const json = nlohmann::json::parse(stream);
   return {.name = json.at("name"),
           .flops = json.at("flops"),
           .memory_bandwidth = json.at("memory_bandwidth"),
@@ -24,8 +31,15 @@ cost::Machine machine_from(std::string const& file) {
           .torus_dimensions = json.value("torus_dimensions", 2)};
 }
 
-int main(int argc, char** argv) {
-  int const devices = argc > 1 ? std::stoi(argv[1]) : 2048;
+int devices_from(std::string_view text) {
+  int devices = 0;
+  auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), devices);
+  if (error != std::errc{} || end != text.data() + text.size()) throw std::runtime_error("the number of devices is a whole number, not '" + std::string(text) + "'");
+  return devices;
+}
+
+int main(int argc, char** argv) try {
+  int const devices = argc > 1 ? devices_from(argv[1]) : 2048;
   cost::Machine const machine = machine_from(argc > 2 ? argv[2] : PLANNER_MACHINE);
   std::int64_t const S = 1024, M = 1024, H = 8192;  // tokens of a group, widths of the model and inside an expert; one group and one expert a device
 
@@ -44,4 +58,7 @@ int main(int argc, char** argv) {
   bool const as_in_the_paper = forward.calls(Collective::all_to_all) == 2 && forward.calls(Collective::all_gather) == 0;
   std::cout << (as_in_the_paper ? "two all-to-alls and no all-gather, as in the paper\n" : "not the collectives of the paper\n");
   return as_in_the_paper ? 0 : 1;
+} catch (std::exception const& exception) {
+  std::cerr << "planner: " << exception.what() << '\n';
+  return 1;
 }
