@@ -2,7 +2,9 @@
 // Tokens to their experts: one all-to-all, written as a type. Run it on 4 ranks: mpirun -n 4 quickstart
 #include <iostream>
 
-#include <gshard/gshard.hpp>
+#include <gshard/einsum.hpp>
+#include <gshard/reduce.hpp>
+#include <gshard/tensor.hpp>
 
 using namespace gshard;
 

@@ -32,18 +32,38 @@ auto range_policy(std::int64_t count) {
   return Kokkos::RangePolicy<typename MemorySpace::execution_space, Kokkos::IndexType<std::int64_t>>(0, count);
 }
 
+template <class Functor>
+void run_iterations(void const* functor, std::int64_t begin, std::int64_t end) {
+  for (std::int64_t i = begin; i < end; ++i) (*static_cast<Functor const*>(functor))(i);
+}
+
+/// A piece of the iterations of any kernel for each thread of the host: Kokkos' loop is compiled once and not for every kernel.
+struct HostPieces {
+  void const* functor;
+  void (*run)(void const*, std::int64_t, std::int64_t);
+  std::int64_t count;
+  std::int64_t pieces;
+
+  void operator()(std::int64_t piece) const {
+    std::int64_t const length = count / pieces;
+    std::int64_t const longer = count % pieces;
+    std::int64_t const begin = piece * length + std::min(piece, longer);
+    run(functor, begin, begin + length + (piece < longer ? 1 : 0));
+  }
+};
+
 /// Calls `functor(i)` for every i in [0, count), in parallel; on the host a job too small to pay for waking threads stays on this one.
 template <class MemorySpace, class Functor>
 void launch(char const* label, std::int64_t count, bool tiny, Functor const& functor) {
   if constexpr (!is_abstract<MemorySpace>) {
     if (count <= 0) return;
     if constexpr (runs_on_host<MemorySpace>) {
-      if (tiny || count == 1) {
-        for (std::int64_t i = 0; i < count; ++i) functor(i);
-        return;
-      }
+      if (tiny || count == 1) return run_iterations<Functor>(&functor, 0, count);
+      std::int64_t const pieces = std::min(count, concurrency<MemorySpace>());
+      Kokkos::parallel_for(label, range_policy<MemorySpace>(pieces), HostPieces{&functor, &run_iterations<Functor>, count, pieces});
+    } else {
+      Kokkos::parallel_for(label, range_policy<MemorySpace>(count), functor);
     }
-    Kokkos::parallel_for(label, range_policy<MemorySpace>(count), functor);
   }
 }
 
@@ -104,26 +124,36 @@ void copy_elements(T* to, T const* from, std::int64_t count) {
   launch<MemorySpace>("gshard::copy_elements", count, count <= small_row, CopyRow<T>{to, from});
 }
 
+/// Waits for all kernels on this memory: before its elements are sent, and before temporaries that kernels use end.
+template <class MemorySpace>
+void fence(char const* reason) {
+  if constexpr (!is_abstract<MemorySpace>) typename MemorySpace::execution_space{}.fence(reason);
+}
+
 /// Copies `count` elements to the host, and waits for them.
 template <class MemorySpace, class T>
 void copy_to_host(T* to, T const* from, std::int64_t count) {
-  if constexpr (is_abstract<MemorySpace>) std::fill_n(to, count, T{});
-  else if (count > 0)
+  if (count <= 0) return;
+  if constexpr (is_abstract<MemorySpace>) {
+    std::fill_n(to, count, T{});
+  } else if constexpr (runs_on_host<MemorySpace>) {
+    fence<MemorySpace>("gshard: elements are read on the host");
+    std::copy_n(from, count, to);
+  } else {
     Kokkos::deep_copy(Row<Kokkos::HostSpace, T>(to, static_cast<std::size_t>(count)), Row<MemorySpace, T const>(from, static_cast<std::size_t>(count)));
+  }
 }
 
 /// Copies `count` elements from the host, and waits until `from` may change.
 template <class MemorySpace, class T>
 void copy_from_host(T* to, T const* from, std::int64_t count) {
-  if constexpr (is_abstract<MemorySpace>) return;
-  else if (count > 0)
+  if (count <= 0 || is_abstract<MemorySpace>) return;
+  if constexpr (runs_on_host<MemorySpace>) {
+    fence<MemorySpace>("gshard: elements are written from the host");
+    std::copy_n(from, count, to);
+  } else {
     Kokkos::deep_copy(Row<MemorySpace, T>(to, static_cast<std::size_t>(count)), Row<Kokkos::HostSpace, T const>(from, static_cast<std::size_t>(count)));
-}
-
-/// Waits for all kernels on this memory: before its elements are sent, and before temporaries that kernels use end.
-template <class MemorySpace>
-void fence(char const* reason) {
-  if constexpr (!is_abstract<MemorySpace>) typename MemorySpace::execution_space{}.fence(reason);
+  }
 }
 
 }  // namespace gshard::detail

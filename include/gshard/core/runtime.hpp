@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -10,7 +12,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <type_traits>
 #include <vector>
 
@@ -78,7 +79,10 @@ class Runtime {
     int arrived = 0;
     while (arrived == 0 && std::chrono::steady_clock::now() < patience) {
       MPI_Test(&everyone_failed, &arrived, MPI_STATUS_IGNORE);
-      if (arrived == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      if (arrived == 0) {
+        timespec const pause{0, 5'000'000};
+        nanosleep(&pause, nullptr);
+      }
     }
     if (arrived == 0) {
       print_failure(message);
