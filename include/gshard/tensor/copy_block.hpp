@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 
 #include <Kokkos_Core.hpp>
 
@@ -29,8 +30,8 @@ struct CopyElements {
   }
 };
 
-/// Host kernel for rows that are contiguous on both sides. A work item is a group of short rows or a piece of a long one.
-template <class T, bool Accumulate>
+/// Host kernel for rows that are innermost on both sides: contiguous, or in steps, backwards too. A work item is a group of short rows or a piece of a long one.
+template <class T, bool Accumulate, bool Contiguous>
 struct CopyRows {
   T* destination;
   T const* source;
@@ -40,15 +41,19 @@ struct CopyRows {
   std::int64_t pieces;
   std::int64_t piece_length;
   std::int64_t rows_per_item;
+  std::int64_t to_stride;
+  std::int64_t from_stride;
 
-  static CopyRows make(T* destination, T const* source, LoopNest<2> const& rows, std::int64_t length, std::int64_t concurrency) {
+  static CopyRows make(T* destination, T const* source, LoopNest<2> const& rows, std::int64_t length, std::int64_t to_stride,
+                       std::int64_t from_stride, std::int64_t concurrency) {
     constexpr std::int64_t granule = std::max<std::int64_t>(1, (64 << 10) / static_cast<std::int64_t>(sizeof(T)));
     std::int64_t const row_count = rows.count();
     // Long pieces let the copy stream past the cache.
     std::int64_t const piece_length = std::max(granule, (row_count * length + 4 * concurrency - 1) / (4 * concurrency));
     std::int64_t const pieces = (length + piece_length - 1) / piece_length;
     return {destination, source, rows,         row_count,
-            length,      pieces, piece_length, pieces > 1 ? 1 : std::max<std::int64_t>(1, granule / length)};
+            length,      pieces, piece_length, pieces > 1 ? 1 : std::max<std::int64_t>(1, granule / length),
+            to_stride,   from_stride};
   }
 
   std::int64_t items() const { return (row_count + rows_per_item - 1) / rows_per_item * pieces; }
@@ -63,8 +68,8 @@ struct CopyRows {
     LoopCursor<2> cursor(rows, first);
     for (std::int64_t row = first; row < last;) {
       std::int64_t const run = std::min(last - row, cursor.run(rows));
-      T* to = destination + cursor.offsets[0] + begin;
-      T const* from = source + cursor.offsets[1] + begin;
+      T* to = destination + cursor.offsets[0] + begin * to_stride;
+      T const* from = source + cursor.offsets[1] + begin * from_stride;
       for (std::int64_t i = 0; i < run; ++i, to += to_step, from += from_step) copy_row(to, from, count);
       row += run;
       cursor.advance(rows, run);
@@ -72,11 +77,25 @@ struct CopyRows {
   }
 
  private:
-  static void copy_row(T* to, T const* from, std::int64_t count) {
-    if constexpr (Accumulate)
-      for (std::int64_t i = 0; i < count; ++i) to[i] = static_cast<T>(to[i] + from[i]);
-    else
+  void copy_row(T* to, T const* from, std::int64_t count) const {
+    if constexpr (Contiguous && !Accumulate) {
       std::copy_n(from, count, to);
+    } else {
+      std::int64_t const to_step = Contiguous ? 1 : to_stride;
+      std::int64_t const from_step = Contiguous ? 1 : from_stride;
+      // The processor foresees reads that go up: those of rows that lie backwards begin at their other end.
+      if (from_step < 0)
+        for (std::int64_t i = count - 1; i >= 0; --i) put(to[i * to_step], from[i * from_step]);
+      else
+        for (std::int64_t i = 0; i < count; ++i) put(to[i * to_step], from[i * from_step]);
+    }
+  }
+
+  static void put(T& to, T const& from) {
+    if constexpr (Accumulate)
+      to = static_cast<T>(to + from);
+    else
+      to = from;
   }
 };
 
@@ -168,14 +187,17 @@ void transfer_strided(T* destination, Extents const& destination_strides, T cons
     std::int64_t const across_to = loops.strides[inner][0];
     std::int64_t const across_from = loops.strides[inner][1];
     loops.erase(inner);
-    if (across_to == 1 && across_from == 1) {
-      auto const kernel = CopyRows<T, Accumulate>::make(destination, source, loops, across, threads);
-      launch<MemorySpace>("gshard::copy_rows", kernel.items(), tiny, kernel);
-      return;
-    }
+    bool follows_rows = across_from != 0;
+    for (int i = 0; i < loops.rank; ++i)
+      if (loops.strides[i][1] != 0 && std::abs(loops.strides[i][1]) < std::abs(across_from)) follows_rows = false;
+    auto copy_rows = [&](auto const& kernel) { launch<MemorySpace>("gshard::copy_rows", kernel.items(), tiny, kernel); };
+    if (across_to == 1 && across_from == 1)
+      return copy_rows(CopyRows<T, Accumulate, true>::make(destination, source, loops, across, across_to, across_from, threads));
+    if (follows_rows)
+      return copy_rows(CopyRows<T, Accumulate, false>::make(destination, source, loops, across, across_to, across_from, threads));
     int along = -1;
     for (int i = 0; i < loops.rank; ++i)
-      if (loops.strides[i][1] != 0 && (along < 0 || loops.strides[i][1] < loops.strides[along][1])) along = i;
+      if (loops.strides[i][1] != 0 && (along < 0 || std::abs(loops.strides[i][1]) < std::abs(loops.strides[along][1]))) along = i;
     std::int64_t along_extent = 1;
     std::int64_t along_to = 0;
     std::int64_t along_from = 0;
