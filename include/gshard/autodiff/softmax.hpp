@@ -46,6 +46,7 @@ Tensor gradient_of_softmax(Tensor const& values, Tensor const& gradients) {
   using Along = Dimensions<Tensor, Dimension>;
   using Rule = Combining<comm::Reduction::sum, double>;
   Tensor const result(uninitialized, values.mesh(), values.extents());
+  record_kernel("softmax gradient", result, values, gradients);
   AlongShape const shape(values.local_extents(), Along::only);
   if (Form == SoftmaxForm::plain && shape.inner == 1 && !shape.has_few_long_rows() && values.mesh().state().group(Along::axes).size == 1) {
     for_each_row<Space>("gshard::softmax_backward", shape.outer,

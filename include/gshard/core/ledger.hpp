@@ -30,10 +30,10 @@ class Ledger {
  public:
   /// All calls of one operation.
   struct Work {
-    std::string operation;    ///< as "einsum gsm,me->gse"
+    std::string operation;    ///< as "einsum gsm,me->gse"; "map" for any pointwise expression
     std::int64_t calls = 0;
     std::int64_t flops = 0;   ///< of contractions, two for each multiply-add
-    std::int64_t bytes = 0;   ///< read and written, each operand once
+    std::int64_t bytes = 0;   ///< read or written, each tensor once; what is packed for messages is not among them
   };
 
   /// All collectives of one kind over one set of axes. Reductions and gathers count as rings do: each rank sends (p - 1) / p of the whole buffer, an

@@ -10,6 +10,7 @@
 
 #include <gshard/core/error.hpp>
 #include <gshard/expr/kernels.hpp>
+#include <gshard/tensor/record_kernel.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
 namespace gshard {
@@ -242,9 +243,18 @@ struct StoredType<Map<Function, Parts...>> {
   using type = typename NamedStoredType<Function, std::conditional_t<comes_from_bfloat16, BFloat16, Value>>::type;
 };
 
+/// What one pass over an expression reads.
+template <class Ready>
+std::int64_t bytes_read(Ready const& ready) {
+  std::int64_t bytes = 0;
+  for_each_tensor(ready, [&](auto const& tensor) { bytes += block_bytes(tensor); });
+  return bytes;
+}
+
 template <AnyTensor Result, class Ready>
 void run_into(Result const& result, Ready const& ready) {
   auto const kernel = kernel_of(ready);
+  result.mesh().memory().ledger().add_work("map", 0, block_bytes(result) + bytes_read(ready));
   launch<typename Result::memory_space>("gshard::map", result.local_size(),
                                         AssignKernel<typename Result::value_type, std::remove_const_t<decltype(kernel)>>{result.data(), kernel});
 }
@@ -283,6 +293,7 @@ void assign(Result const& result, Operand const& expression) {
 template <AnyTensor Tensor>
 Tensor copy(Tensor const& tensor) {
   Tensor result(uninitialized, tensor.mesh(), tensor.extents(), tensor.name());
+  detail::record_kernel("copy", result, tensor);
   detail::copy_elements<typename Tensor::memory_space>(result.data(), tensor.data(), tensor.local_size());
   return result;
 }

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <optional>
 
 #include <gshard/autodiff/einsum.hpp>
 #include <gshard/autodiff/reshape.hpp>
@@ -12,7 +13,8 @@
 namespace gshard::nn {
 
 /// Multi-head attention (paper 2.1) within sentences: tokens are (G, S, M) with S = N * L, N sentences of L places one after the other, of which the first
-/// ones are words and the rest padding. Weights are replicated; local.
+/// ones are words and the rest padding. Weights are replicated; local. H heads of D numbers: of M / H unless `head_size` says otherwise, as in the paper, where 16
+/// heads of 128 make 2048 of M = 1024 (A.2).
 template <class Mesh, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 struct Attention {
   using Tensor = ShardedTensor<Mesh, Spec<_, _, _>, T, MemorySpace>;
@@ -21,11 +23,8 @@ struct Attention {
   Parameter<Tensor> wv;  ///< (M, H, D)
   Parameter<Tensor> wo;  ///< (H, D, M)
 
-  Attention(Mesh const& mesh, Initializer& initializer, std::int64_t model, std::int64_t heads)
-      : wq(projection(mesh, initializer, model, heads, "attention wq")),
-        wk(projection(mesh, initializer, model, heads, "attention wk")),
-        wv(projection(mesh, initializer, model, heads, "attention wv")),
-        wo(initializer.normal<Tensor>(mesh, {heads, head_size(model, heads), model}, 1 / std::sqrt(static_cast<double>(model)), "attention wo")) {}
+  Attention(Mesh const& mesh, Initializer& initializer, std::int64_t model, std::int64_t heads, std::optional<std::int64_t> head_size = {})
+      : Attention(mesh, initializer, Shape{model, heads, head_size ? *head_size : share_of_head(model, heads)}) {}
 
   /// Each place of `queries` (G, N * L, M) looks at the places of `keys` (G, N * K, M) of its own sentence; `key_lengths` (G, N) counts their words. Under
   /// causal masking it sees none behind its own.
@@ -50,14 +49,27 @@ struct Attention {
   }
 
  private:
-  static std::int64_t head_size(std::int64_t model, std::int64_t heads) {
+  struct Shape {
+    std::int64_t model;
+    std::int64_t heads;
+    std::int64_t head_size;
+  };
+
+  Attention(Mesh const& mesh, Initializer& initializer, Shape const& shape)
+      : wq(projection(mesh, initializer, shape, "attention wq")),
+        wk(projection(mesh, initializer, shape, "attention wk")),
+        wv(projection(mesh, initializer, shape, "attention wv")),
+        wo(initializer.normal<Tensor>(mesh, {shape.heads, shape.head_size, shape.model}, 1 / std::sqrt(static_cast<double>(shape.heads * shape.head_size)),
+                                      "attention wo")) {}
+
+  static std::int64_t share_of_head(std::int64_t model, std::int64_t heads) {
     if (heads < 1 || model % heads != 0)
       throw ExtentError(gshard::detail::text("attention: a model of ", model, " does not divide into ", heads, " heads"));
     return model / heads;
   }
 
-  static Parameter<Tensor> projection(Mesh const& mesh, Initializer& initializer, std::int64_t model, std::int64_t heads, char const* name) {
-    return initializer.normal<Tensor>(mesh, {model, heads, head_size(model, heads)}, 1 / std::sqrt(static_cast<double>(model)), name);
+  static Parameter<Tensor> projection(Mesh const& mesh, Initializer& initializer, Shape const& shape, char const* name) {
+    return initializer.normal<Tensor>(mesh, {shape.model, shape.heads, shape.head_size}, 1 / std::sqrt(static_cast<double>(shape.model)), name);
   }
 };
 

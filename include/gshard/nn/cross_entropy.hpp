@@ -21,12 +21,14 @@ auto cross_entropy(X const& logits, Targets const& targets, double tokens, doubl
   using Rows = ShardedTensor<typename Tensor::mesh_type, typename Targets::spec_type, T, Space>;
   Rows const losses(uninitialized, scores.mesh(), targets.extents());
   Rows const log_sums(uninitialized, scores.mesh(), targets.extents());
+  detail::record_kernel("cross_entropy", scores, targets, losses, log_sums);
   detail::cross_entropy<T, Space>(detail::rows_of(scores), detail::row_of(targets), detail::row_of(losses), detail::row_of(log_sums),
                                   static_cast<T>(smoothing));
   auto const loss = gshard::detail::scalar_like(losses, sum(losses) / tokens);
   return detail::recorded_beside(
       logits, loss, [slot = detail::slot_of(logits), scores, targets, log_sums, tokens, smoothing](auto const& gradient) {
         Tensor const of_logits = detail::unset_like(scores);
+        detail::record_kernel("cross_entropy gradient", of_logits, scores, targets, log_sums);
         detail::cross_entropy_backward<T, Space>(detail::rows_of(scores), detail::row_of(targets), detail::row_of(log_sums), detail::rows_of(of_logits),
                                                  static_cast<T>(1 / tokens), static_cast<T>(smoothing),
                                                  detail::Rank0<T const, Space>(gradient.data()));

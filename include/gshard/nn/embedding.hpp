@@ -25,9 +25,11 @@ auto embedding(Table const& table, Ids const& ids, double scale = 1) {
   Extents extents = ids.extents();
   extents.push_back(rows.extent(1));
   with_layout<Value, layout> output(uninitialized, rows.mesh(), extents);
+  detail::record_kernel("embedding", output, output, ids);  // a row of the table for each row of the output
   detail::embedding<T, Space>(rows.local(), detail::row_of(ids), detail::rows_of(output), static_cast<T>(scale));
   return detail::recorded_beside(table, output, [slot = detail::slot_of(table), ids, shape = rows.extents(), scale](auto const& gradient) {
     detail::GradientPart<Value, Ids> part(gradient.mesh(), shape);
+    detail::record_kernel("embedding gradient", part, gradient, ids);
     detail::embedding_backward<T, Space>(detail::row_of(ids), detail::rows_of(gradient), detail::rows_of(part), static_cast<T>(scale));
     detail::add_parts<Value>(slot, std::move(part));
   });

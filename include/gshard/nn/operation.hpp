@@ -5,10 +5,12 @@
 
 #include <gshard/autodiff/tape.hpp>
 #include <gshard/nn/kernels/views.hpp>
+#include <gshard/tensor/record_kernel.hpp>
 
 /// What the layers' operations share: each computes a tensor by a kernel and, where its input is recorded, leaves its gradient on the tape.
 namespace gshard::nn::detail {
 
+using gshard::detail::record_kernel;
 using gshard::detail::slot_of;
 using gshard::detail::value_of;
 using gshard::detail::ValueTensor;

@@ -22,6 +22,7 @@ struct TransformerOptions {
   std::int64_t model = 128;
   std::int64_t hidden = 512;      ///< of dense and expert feed-forward layers alike
   std::int64_t heads = 4;
+  std::optional<std::int64_t> head_size{};  ///< model / heads unless given
   std::int64_t encoder_layers = 2;
   std::int64_t decoder_layers = 2;
   std::int64_t experts = 4;
@@ -194,7 +195,7 @@ class Transformer {
         encoder_norm_(mesh, initializer, options.model),
         decoder_norm_(mesh, initializer, options.model) {
     auto norm = [&] { return RmsNorm<Mesh, T, MemorySpace>(mesh, initializer, options.model); };
-    auto attention = [&] { return Attention<Mesh, T, MemorySpace>(mesh, initializer, options.model, options.heads); };
+    auto attention = [&] { return Attention<Mesh, T, MemorySpace>(mesh, initializer, options.model, options.heads, options.head_size); };
     auto dense = [&] { return Dense(mesh, initializer, options.model, options.hidden); };
     auto mixture = [&] { return Mixture(mesh, initializer, {options.experts, options.model, options.hidden, options.gate}); };
     for (std::int64_t layer = 0; layer < options.encoder_layers; ++layer) {

@@ -99,6 +99,7 @@ class AdamW {
       if (position == moments_.size()) moments_.push_back(made_for(parameter.value.mesh().memory(), parameter.value.local_size()));
       Moments const& moments = moments_[position++];
       if (!parameter.has_gradient()) return;
+      gshard::detail::record_kernel("adamw", parameter.value, parameter.value, parameter.value, parameter.gradient);  // the moments are as the value
       gshard::detail::launch<MemorySpace>("gshard::adamw", parameter.value.local_size(),
                                           kernel_for(parameter.value.data(), parameter.gradient.data(), moments, scale, learning_rate));
       parameter.clear_gradient();

@@ -99,6 +99,7 @@ auto softmax_along(Ready const& ready) {
   auto const kernel = kernel_of(ready);
   using Kernel = std::remove_const_t<decltype(kernel)>;
   if (shape.rows() == 0) return result;
+  first.mesh().memory().ledger().add_work("softmax", 0, block_bytes(result) + bytes_read(ready));
   if (first.mesh().state().group(Along::axes).size == 1 && !shape.has_few_long_rows()) {
     softmax_of_block<Space, Form>(kernel, result.data(), shape);
     return result;

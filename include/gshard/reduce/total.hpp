@@ -25,6 +25,7 @@ auto local_total(Ready const& ready) {
   auto const& first = first_tensor(ready);
   Accumulator total = Rule::identity();
   if (first.local_size() == 0) return total;
+  first.mesh().memory().ledger().add_work("reduce", 0, bytes_read(ready));
   auto const kernel = kernel_of(ready);
   Scratch<Space> scratch(first.mesh().memory());
   Accumulator* const result = scratch.template get<Accumulator>(1);

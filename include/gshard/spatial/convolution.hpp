@@ -152,11 +152,21 @@ struct ConvolutionRun {
 
   LocalConvolution<T, rank> local(HaloBlock<Held> const& seen, Block const& own, HeldWeights const& w) const { return {windows, seen.box(), own, w.local_extents()}; }
 
+  /// Enters one contraction over all windows into the ledger: two flops for each product.
+  template <AnyTensor Outputs>
+  void record(char const* operation, Outputs const& y, HaloBlock<Held> const& seen, HeldWeights const& w) const {
+    std::int64_t products = y.local_size() * w.local_extent(rank);
+    for (int d = 0; d < rank; ++d) products *= w.local_extent(d);
+    std::int64_t const inputs = product(seen.box().extents) * static_cast<std::int64_t>(sizeof(T));
+    y.mesh().memory().ledger().add_work(operation, 2 * products, block_bytes(y) + inputs + block_bytes(w));
+  }
+
   auto forward(X const& x, W const& w) const {
     Kokkos::Profiling::ScopedRegion const region("gshard::convolution");
     auto const weights = held_as<typename HeldWeights::spec_type>(w);
     auto const seen = halo(held_as<typename Held::spec_type>(x)).gather(T(0));
     Produced y(uninitialized, x.mesh(), outputs);
+    record("convolution", y, seen, weights);
     Scratch<Space> scratch(x.mesh().memory());
     local(seen, y.block(), weights).template forward<Space>(seen.data(), weights.data(), y.data(), scratch);
     fence<Space>("gshard::convolution: temporaries end here");

@@ -54,6 +54,7 @@ struct ConvolutionGradient {
     auto const plan = run.halo(x);
     auto const seen = plan.unset();
     Scratch<Space> scratch(x.mesh().memory());
+    run.record("convolution input gradient", gradient, seen, w);
     run.local(seen, gradient.block(), w).template input_gradient<Space>(gradient.data(), w.data(), seen.data(), scratch);
     auto const sum = plan.scatter_sum(seen);
     using Part = with_layout<X, gradient_part_layout<Plan, 0>()>;
@@ -64,6 +65,7 @@ struct ConvolutionGradient {
     auto const seen = run.halo(x).gather(typename X::value_type(0));
     with_layout<W, gradient_part_layout<Plan, 1>()> part(uninitialized, w.mesh(), w.extents());
     Scratch<Space> scratch(w.mesh().memory());
+    run.record("convolution weight gradient", gradient, seen, w);
     run.local(seen, gradient.block(), w).template weight_gradient<Space>(seen.data(), gradient.data(), part.data(), scratch);
     fence<Space>("gshard::convolution_gradient: temporaries end here");
     return reshard<typename Cotangent<W>::spec_type>(std::move(part));

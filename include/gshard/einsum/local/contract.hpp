@@ -54,6 +54,7 @@ T const* arranged(Lowering const& lowering, int operand, T const* data, Scratch&
 /// as C^T = B^T A^T.
 template <class MemorySpace, class T>
 void multiply(Lowering const& lowering, T const* a, T const* b, T* c, bool accumulate) {
+  if constexpr (is_abstract<MemorySpace>) return;
   int const m = lowering.m;
   int const n = lowering.n;
   int const k = lowering.k;

@@ -90,6 +90,7 @@ class Routing {
     auto const [seed, stream] = random.value_or(RandomStream{});
     detail::SecondChoice<T, Space> const second{random ? options.second_choice : SecondChoicePolicy::always, seed, stream,
                                                 static_cast<std::uint64_t>(gates.range(0).begin * gates.extent(1)), {}};
+    detail::record_kernel("gate", gates, expert, slot, weight, token_of_slot);
     detail::top2_gate<T, Space>(gates.local(), real.local(), second, {expert.local(), slot.local(), weight.local(), token_of_slot.local()},
                                 {first_choices.local(), choices.local(), mean_gates.local(), balance_loss.local()});
   }
@@ -108,6 +109,7 @@ auto route_weights(X const& gates, Routing<Gates> const& routing) {
   using Space = typename Gates::memory_space;
   return detail::recorded_beside(gates, routing.weight, [slot = detail::slot_of(gates), values = detail::value_of(gates), routing](auto const& gradient) {
     Gates const of_gates = detail::unset_like(values);
+    detail::record_kernel("gate gradient", of_gates, values);
     detail::top2_gate_backward<T, Space>(values.local(), routing.expert.local(), routing.slot.local(), routing.first_choices.local(), gradient.local(), {},
                                          of_gates.local());
     slot.add(of_gates);
@@ -122,6 +124,7 @@ auto balance_losses(X const& gates, Routing<Gates> const& routing) {
   return detail::recorded_beside(gates, routing.balance_loss, [slot = detail::slot_of(gates), values = detail::value_of(gates), routing](auto const& gradient) {
     Gates const of_gates = detail::unset_like(values);
     typename Routing<Gates>::Weights const no_gradient(values.mesh(), routing.weight.extents());
+    detail::record_kernel("gate gradient", of_gates, values);
     detail::top2_gate_backward<T, Space>(values.local(), routing.expert.local(), routing.slot.local(), routing.first_choices.local(), no_gradient.local(),
                                          gradient.local(), of_gates.local());
     slot.add(of_gates);

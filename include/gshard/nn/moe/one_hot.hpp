@@ -29,6 +29,7 @@ auto one_hot_routes(W const& weights, Routing<Gates> const& routing) {
   Extents const extents{weight.extent(0), weight.extent(1), routing.token_of_slot.extent(0), routing.capacity};
   Tensor const combine(uninitialized, weight.mesh(), extents);
   Tensor const mask(uninitialized, weight.mesh(), extents);
+  detail::record_kernel("one_hot_routes", combine, mask, weight);
   detail::one_hot_routes<T, Space>(routing.expert.local(), routing.slot.local(), weight.local(), combine.local(), mask.local());
   auto recorded = detail::recorded_beside(weights, combine, [slot = detail::slot_of(weights), weight, routing](auto const& gradient) {
     Weight const of_weights = detail::unset_like(weight);
