@@ -365,3 +365,19 @@ TEST_CASE("the padding of a maximum is smaller than every element: negative ones
     CHECK(difference(max_pool(x, {.window = {3}, .stride = {{1}}, .low = {1}, .high = {1}}), {-1, -1, -1, -2}) == "");
   });
 }
+
+TEST_CASE("a window without elements: its maximum is smaller than every number, its mean 0") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    auto const x = from_vector<On<_, "x,y", _>>(mesh, {1, 2, 1}, std::vector<double>{3, 4});
+    PoolOptions<1> const options{.window = {1}, .low = {2}, .high = {1}};
+    double const none = -std::numeric_limits<double>::infinity();
+    auto const same = [](auto const& found, std::vector<double> const& wanted) {
+      std::vector<std::size_t> const positions = global_positions(found);
+      bool all = true;
+      for (std::size_t i = 0; i < positions.size(); ++i) all = all && found.data()[i] == wanted[positions[i]];
+      return all;
+    };
+    CHECK(same(max_pool(x, options), {none, none, 3, 4, none}));
+    CHECK(same(average_pool(x, options), {0, 0, 3, 4, 0}));
+  });
+}

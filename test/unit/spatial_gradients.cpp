@@ -62,6 +62,13 @@ TEST_CASE("gradients of convolutions in two dimensions, with results held otherw
   });
 }
 
+TEST_CASE("gradients of convolutions in three dimensions") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    ConvolutionOptions<3> const options{.stride = {1, 2, 1}, .low = {1, 0, 0}, .high = {0, 1, 0}};
+    check<On<_, "x", _, "y", _>, On<_, "x", _, "y", _>, On<_, _, _, _, _>>(mesh, {1, 3, 3, 2, 2}, {2, 2, 1, 2, 1}, options);
+  });
+}
+
 TEST_CASE("gradients of convolutions with weights that may move: their gradient is scattered as they are") {
   on_every_mesh([](TwoAxes const& mesh) {
     auto const convolve = [](auto const& x, auto const& w) { return weighted_sum(eval(convolution(x, movable(w)))); };
