@@ -11,37 +11,16 @@
 #include <gshard/autodiff/reshard.hpp>
 #include <gshard/autodiff/softmax.hpp>
 #include <gshard/nn/initialize.hpp>
+#include <gshard/nn/moe/axes.hpp>
 #include <gshard/nn/moe/dispatch.hpp>
 #include <gshard/nn/moe/gate.hpp>
 #include <gshard/nn/moe/one_hot.hpp>
+#include <gshard/nn/moe/options.hpp>
 
 namespace gshard::nn {
 
-namespace detail {
-
-/// The names of `all` without those of `removed`.
-constexpr AxisNames names_without(AxisNames const& all, AxisNames const& removed) {
-  gshard::detail::AxisNamesBuilder builder;
-  for (int i = 0; i < all.count(); ++i) {
-    bool kept = true;
-    for (int j = 0; j < removed.count(); ++j) kept = kept && all[i] != removed[j];
-    if (kept) builder.add(all[i]);
-  }
-  return {builder.view(), false};
-}
-
-}  // namespace detail
-
 /// How tokens get to their experts: by index, or by the einsums of Algorithm 2 with one-hot tensors. The same results up to rounding.
 enum class DispatchForm { by_index, by_one_hot };
-
-/// The shape of a mixture of experts, by the paper's letters.
-struct MixtureOptions {
-  std::int64_t experts;  ///< E
-  std::int64_t model;    ///< M
-  std::int64_t hidden;   ///< H
-  GateOptions gate{};
-};
 
 /// What a mixture of experts gives: the tokens (G, S, M), the balance loss E^2 * mean over groups of Algorithm 1's l_aux (1 when even, E when one
 /// expert gets all), and where the tokens went.

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+
+#include <gshard/autodiff/einsum.hpp>
+#include <gshard/autodiff/map.hpp>
+#include <gshard/autodiff/reduce.hpp>
+#include <gshard/nn/initialize.hpp>
+#include <gshard/nn/kernels/expert_bias.hpp>
+#include <gshard/nn/moe/axes.hpp>
+#include <gshard/nn/moe/options.hpp>
+#include <gshard/nn/operation.hpp>
+#include <gshard/nn/parallelism.hpp>
+
+// Experts are layers: class templates <Mesh, Parallelism, T, MemorySpace>, made from (mesh, initializer, MixtureOptions) and called with rows and with what does
+// to each row the work of its own expert, `by_expert.times(rows, weight)` and `by_expert.plus(rows, bias)`. So one layer serves rows in slots and ragged rows.
+
+namespace gshard::nn {
+
+namespace detail {
+
+/// swish(gate) * linear, swish(x) = x / (1 + exp(-x)).
+struct SwiGlu : gshard::functions::NotLinear {
+  template <class T>
+  KOKKOS_FUNCTION T operator()(T gate, T linear) const { return gate / (T(1) + Kokkos::exp(-gate)) * linear; }
+  template <int Operand, class T>
+  KOKKOS_FUNCTION static T derivative(T gate, T linear, T) {
+    T const share = T(1) / (T(1) + Kokkos::exp(-gate));
+    return Operand == 0 ? linear * share * (T(1) + gate * (T(1) - share)) : gate * share;
+  }
+};
+
+}  // namespace detail
+
+/// The work of experts on rows in slots (E, G, C, K): each expert has as many.
+struct BySlots {
+  /// rows (E, G, C, K) times weight (E, K, N). What is kept in pieces of `weight` is gathered; sums over a split K are reduced.
+  template <class X, class W>
+  auto times(X const& rows, W const& weight) const {
+    return einsum<"egck,ekn->egcn">(rows, movable(weight));
+  }
+
+  /// rows (E, G, C, N) plus bias (E, N). Local; its gradient is summed over the axes that split the slots.
+  template <class X, class B>
+  auto plus(X const& rows, B const& bias) const {
+    using Tensor = detail::ValueTensor<X>;
+    using Bias = detail::ValueTensor<B>;
+    Tensor const& in = detail::value_of(rows);
+    Bias const& added = detail::value_of(bias);
+    Tensor const result = detail::unset_like(in);
+    detail::record_kernel("expert bias", result, in, added);
+    std::int64_t const each = in.local_extent(1) * in.local_extent(2);
+    detail::add_expert_bias<typename Tensor::memory_space>(
+        in.local_extent(0) * each, detail::AddExpertBias<typename Tensor::value_type>{in.data(), added.data(), result.data(), in.local_extent(3), {each, nullptr, 0}});
+    return detail::recorded_beside(rows, result, [of_rows = detail::slot_of(rows), of_bias = detail::slot_of(bias)](auto const& gradient) {
+      of_rows.add(gradient);
+      Cotangent<Bias> const sums = einsum<"egcn->en">(gradient);
+      of_bias.add(sums);
+    });
+  }
+};
+
+namespace detail {
+
+/// rows (.., K) times a weight (E, K, N) of each row's expert, plus a bias (E, N) where it has one. The axes of the experts split E.
+template <class Mesh, class Parallelism, AxisNames Inputs, AxisNames Outputs, bool HasBias, class T, class MemorySpace>
+struct ExpertLinear {
+  static constexpr AxisNames experts = Parallelism::experts;
+  using Weight = ShardedTensor<Mesh, Spec<experts, names_without(Inputs, experts), names_without(Outputs, experts)>, T, MemorySpace>;
+  /// The outputs as they are used, not in pieces.
+  using Bias = ShardedTensor<Mesh, Spec<experts, names_without(Outputs, names_of_both(experts, Parallelism::parameters))>, T, MemorySpace>;
+  Parameter<Weight> weight;
+  Parameter<Bias> bias;
+
+  ExpertLinear(Mesh const& mesh, Initializer& initializer, std::int64_t count, std::int64_t inputs, std::int64_t outputs, std::string const& name)
+      : weight(initializer.normal<Weight>(mesh, {count, inputs, outputs}, 1 / std::sqrt(static_cast<double>(inputs)), name)) {
+    if constexpr (HasBias) bias = initializer.constant<Bias>(mesh, {count, outputs}, 0, name + " bias");
+  }
+
+  template <class X, class ByExpert>
+  auto operator()(X const& rows, ByExpert const& by_expert) {
+    if constexpr (HasBias) return by_expert.plus(eval(by_expert.times(rows, bind(weight, rows))), bind(bias, rows));
+    else return by_expert.times(rows, bind(weight, rows));
+  }
+
+  template <class Visit>
+  void for_each_parameter(Visit const& visit) {
+    visit(weight);
+    if constexpr (HasBias) visit(bias);
+  }
+};
+
+/// Experts of two linear layers; hidden units are split over the axes of the model, weights kept in pieces over those of the parameters.
+template <class Mesh, class Parallelism, bool HasBias, class T, class MemorySpace>
+struct ReluLayers {
+  ExpertLinear<Mesh, Parallelism, Parallelism::parameters, Parallelism::model, HasBias, T, MemorySpace> wi;  ///< (E, M, H)
+  ExpertLinear<Mesh, Parallelism, Parallelism::model, Parallelism::parameters, HasBias, T, MemorySpace> wo;  ///< (E, H, M)
+
+  ReluLayers(Mesh const& mesh, Initializer& initializer, MixtureOptions const& shape)
+      : wi(mesh, initializer, shape.experts, shape.model, shape.hidden, "expert wi"),
+        wo(mesh, initializer, shape.experts, shape.hidden, shape.model, "expert wo") {}
+
+  template <class X, class ByExpert>
+  auto operator()(X const& rows, ByExpert const& by_expert) {
+    auto const hidden = eval(relu(wi(rows, by_expert)));
+    return eval(wo(hidden, by_expert));
+  }
+
+  template <class Visit>
+  void for_each_parameter(Visit const& visit) {
+    wi.for_each_parameter(visit);
+    wo.for_each_parameter(visit);
+  }
+};
+
+/// The same with a third linear layer that gates the hidden units.
+template <class Mesh, class Parallelism, bool HasBias, class T, class MemorySpace>
+struct GatedLayers {
+  using In = ExpertLinear<Mesh, Parallelism, Parallelism::parameters, Parallelism::model, HasBias, T, MemorySpace>;
+  In wg;                                                                                                    ///< (E, M, H), of the gate
+  In wi;                                                                                                    ///< (E, M, H)
+  ExpertLinear<Mesh, Parallelism, Parallelism::model, Parallelism::parameters, HasBias, T, MemorySpace> wo;  ///< (E, H, M)
+
+  GatedLayers(Mesh const& mesh, Initializer& initializer, MixtureOptions const& shape)
+      : wg(mesh, initializer, shape.experts, shape.model, shape.hidden, "expert wg"),
+        wi(mesh, initializer, shape.experts, shape.model, shape.hidden, "expert wi"),
+        wo(mesh, initializer, shape.experts, shape.hidden, shape.model, "expert wo") {}
+
+  template <class X, class ByExpert>
+  auto operator()(X const& rows, ByExpert const& by_expert) {
+    auto const hidden = eval(map(SwiGlu{}, eval(wg(rows, by_expert)), eval(wi(rows, by_expert))));
+    return eval(wo(hidden, by_expert));
+  }
+
+  template <class Visit>
+  void for_each_parameter(Visit const& visit) {
+    wg.for_each_parameter(visit);
+    wi.for_each_parameter(visit);
+    wo.for_each_parameter(visit);
+  }
+};
+
+}  // namespace detail
+
+/// Feed-forward experts relu(x wi) wo (paper 2.1).
+template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+struct ReluExperts : detail::ReluLayers<Mesh, Parallelism, false, T, MemorySpace> {
+  using detail::ReluLayers<Mesh, Parallelism, false, T, MemorySpace>::ReluLayers;
+};
+
+/// relu(x wi + bi) wo + bo.
+template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+struct BiasedReluExperts : detail::ReluLayers<Mesh, Parallelism, true, T, MemorySpace> {
+  using detail::ReluLayers<Mesh, Parallelism, true, T, MemorySpace>::ReluLayers;
+};
+
+/// Gated experts (swish(x wg) * (x wi)) wo, known as SwiGLU (Shazeer, arXiv 2002.05202).
+template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+struct GatedExperts : detail::GatedLayers<Mesh, Parallelism, false, T, MemorySpace> {
+  using detail::GatedLayers<Mesh, Parallelism, false, T, MemorySpace>::GatedLayers;
+};
+
+/// (swish(x wg + bg) * (x wi + bi)) wo + bo.
+template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+struct BiasedGatedExperts : detail::GatedLayers<Mesh, Parallelism, true, T, MemorySpace> {
+  using detail::GatedLayers<Mesh, Parallelism, true, T, MemorySpace>::GatedLayers;
+};
+
+}  // namespace gshard::nn

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gshard/tensor/spec.hpp>
+
+namespace gshard::nn {
+
+inline constexpr AxisNames none{""};
+
+/// Which mesh axes split what in a model: derive from it and name those that do.
+struct Parallelism {
+  static constexpr AxisNames tokens = none;      ///< groups of sentences
+  static constexpr AxisNames experts = none;     ///< experts of a mixture
+  static constexpr AxisNames model = none;       ///< heads, hidden units, vocabulary (tensor parallelism)
+  static constexpr AxisNames parameters = none;  ///< pieces in which weights are kept: gathered for use, gradients reduce-scattered
+};
+
+}  // namespace gshard::nn
