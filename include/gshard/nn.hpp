@@ -4,8 +4,10 @@
 // Layers, the Mixture-of-Experts layer among them.
 
 #include <gshard/nn/attention.hpp>
+#include <gshard/nn/attention_cache.hpp>
 #include <gshard/nn/attention_weights.hpp>
 #include <gshard/nn/cross_entropy.hpp>
+#include <gshard/nn/decoding.hpp>
 #include <gshard/nn/embedding.hpp>
 #include <gshard/nn/feed_forward.hpp>
 #include <gshard/nn/initialize.hpp>

@@ -14,6 +14,7 @@
 #include <gshard/nn/transformer.hpp>
 
 #include "layer_test.hpp"
+#include "sentences.hpp"
 
 using namespace gshard;
 using namespace gshard::test;
@@ -76,22 +77,6 @@ nn::TransformerOptions shape() {
   return options;
 }
 
-template <class Side>
-Side side(Grid const& grid, Values const& ids, Values const& lengths) {
-  constexpr std::int64_t groups = 4;
-  auto const places = ids.size() / lengths.size();
-  std::vector<int> words, positions, real;
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    words.push_back(static_cast<int>(ids[i]));
-    positions.push_back(ids[i] < 0 ? -1 : static_cast<int>(i % places));
-    real.push_back(ids[i] < 0 ? 0 : 1);
-  }
-  auto const tensor = [&](std::vector<int> const& values) {
-    return from_vector<typename Side::Integers>(grid, {groups, static_cast<std::int64_t>(values.size()) / groups}, values);
-  };
-  return {tensor(words), tensor(positions), tensor(real), tensor({lengths.begin(), lengths.end()})};
-}
-
 /// The largest difference, as a share of the largest number.
 double relative_difference(Values const& found, Values const& right) {
   REQUIRE(found.size() == right.size());
@@ -118,9 +103,13 @@ void compare_with_oracle(Grid const& grid, double tolerance) {
   });
   REQUIRE(number == std::ssize(names));
 
-  auto const source = side<Side>(grid, right.at("source ids"), right.at("source lengths"));
-  auto const target = side<Side>(grid, right.at("target ids"), right.at("target lengths"));
-  auto const spoken = side<Side>(grid, right.at("spoken ids"), right.at("target lengths"));
+  auto const side = [&](std::string const& ids, std::string const& lengths) {
+    auto const integers = [&](std::string const& name) { return std::vector<int>(right.at(name).begin(), right.at(name).end()); };
+    return sentences_of<Side>(grid, 4, integers(ids), integers(lengths));
+  };
+  Side const source = side("source ids", "source lengths");
+  Side const target = side("target ids", "target lengths");
+  Side const spoken = side("spoken ids", "target lengths");
   Tape tape;
   auto const output = model(tape, source, target, nn::RandomStream{});
   auto const cross_entropy = nn::cross_entropy(output.logits, spoken.ids, static_cast<double>(sum(spoken.real)), .1);

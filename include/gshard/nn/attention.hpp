@@ -4,9 +4,11 @@
 #include <cmath>
 #include <cstdint>
 #include <optional>
+#include <type_traits>
 
 #include <gshard/autodiff/einsum.hpp>
 #include <gshard/autodiff/reshape.hpp>
+#include <gshard/nn/attention_cache.hpp>
 #include <gshard/nn/attention_weights.hpp>
 #include <gshard/nn/initialize.hpp>
 
@@ -38,6 +40,26 @@ struct Attention {
     auto const weights = attention_weights(eval(einsum<"gnlhd,gnkhd->gnhlk">(q, k)), key_lengths, scale, masking);
     auto const mixed = merge_dimensions<1>(eval(einsum<"gnhlk,gnkhd->gnlhd">(weights, v)));
     return eval(einsum<"gshd,hdm->gsm">(mixed, bind(wo, queries)));
+  }
+
+  /// Keys and values of all places of `x` (G, N * K, M), for queries to come.
+  template <AnyTensor X>
+  auto cache(X const& x, std::int64_t sentences) {
+    auto const keys = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(x, wk.value)), sentences);
+    return AttentionCache<std::remove_const_t<decltype(keys)>>{keys, split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(x, wv.value)), sentences)};
+  }
+
+  /// Adds the newest place of each sentence, `x` (G, N, M), to a cache.
+  template <class Places, AnyTensor X, AnyTensor Real>
+  void remember(AttentionCache<Places> const& cache, std::int64_t place, X const& x, Real const& real) {
+    nn::remember(cache, place, eval(einsum<"gsm,mhd->gshd">(x, wk.value)), eval(einsum<"gsm,mhd->gshd">(x, wv.value)), real);
+  }
+
+  /// The newest place of each sentence, `queries` (G, N, M), looks at places in a cache.
+  template <AnyTensor Q, class Places, AnyTensor Real>
+  auto operator()(Q const& queries, AttentionCache<Places> const& cache, Real const& real, detail::CachedPlaces<MemorySpace> const& cached) {
+    auto const mixed = attend_cached(eval(einsum<"gsm,mhd->gshd">(queries, wq.value)), cache, real, cached);
+    return eval(einsum<"gshd,hdm->gsm">(mixed, wo.value));
   }
 
   template <class Visit>

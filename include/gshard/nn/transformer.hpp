@@ -15,6 +15,9 @@
 
 namespace gshard::nn {
 
+template <class Model>
+class Decoder;
+
 /// The shape of a translation model.
 struct TransformerOptions {
   std::int64_t vocabulary = 0;
@@ -123,6 +126,8 @@ class Transformer {
   using Scalar = ShardedTensor<Mesh, Spec<>, T, MemorySpace>;
   using Dense = FeedForward<Mesh, T, MemorySpace>;
   using Mixture = MixtureOfExperts<Mesh, Tokens, Experts, T, MemorySpace>;
+  template <class>
+  friend class Decoder;
   template <class X>
   using LossOf = std::conditional_t<AnyVar<X>, Var<Scalar>, Scalar>;
 

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include <gshard/nn/attention_cache.hpp>
+#include <gshard/nn/transformer.hpp>
+
+namespace gshard::nn {
+
+/// Decodes word by word: each step runs the decoder on the newest place of every sentence alone, and finds the keys and values of the places before it in
+/// caches. The logits are those of the whole decoder on the same words, to rounding, as long as no gate is out of slots: its groups are the N sentences of a step.
+///
+///   nn::Decoder decoder(model, source, longest);
+///   while (...) words = ...(decoder.step(words));  // (G, N) to logits (G, N, V)
+///
+/// Memory: 2 (longest + K) H D numbers for each layer and sentence. Every rank takes every step, also when all its own sentences have ended.
+template <class Model>
+class Decoder {
+  using Side = typename Model::Side;
+  using Memory = decltype(std::declval<Model&>().encode(std::declval<Side const&>()));
+  using Scalar = typename Model::Scalar;
+  using Block = typename decltype(Model::dense_decoder_)::value_type;
+  using Cache = decltype(std::declval<Block&>().cross_attention.cache(std::declval<Memory const&>(), 1));
+  using Places = decltype(Cache::keys);
+  using Space = typename Places::memory_space;
+
+ public:
+  using Words = typename Side::Integers;  ///< (G, N)
+
+ private:
+  using Holders = decltype(split_dimension<1>(std::declval<Words const&>(), 1));
+
+ public:
+
+  /// Encodes the source sentences (G, R), and keeps R * hypotheses sentences of up to `longest` words, those of one source in a row. Throws ExtentError where
+  /// the model has fewer places.
+  Decoder(Model& model, Side const& source, std::int64_t longest, std::int64_t hypotheses = 1)
+      : model_(&model), source_(source), longest_(longest), hypotheses_(hypotheses) {
+    if (longest > model.options().longest)
+      throw ExtentError(gshard::detail::text("decoder: ", longest, " places are asked for, but the model has ", model.options().longest));
+    if (hypotheses < 1) throw ExtentError(gshard::detail::text("decoder: ", hypotheses, " hypotheses for each sentence; give 1 or more"));
+    Memory const memory = model.encode(source);
+    auto const add = [&](auto& blocks, std::size_t layer) {
+      if (layer < blocks.size()) layers_.push_back(layer_of(blocks[layer], memory));
+    };
+    for (std::size_t layer = 0; layer < model.dense_decoder_.size(); ++layer) {
+      add(model.dense_decoder_, layer);
+      add(model.mixed_decoder_, layer);
+    }
+  }
+
+  /// The number of steps so far: the place that the next words stand at.
+  std::int64_t place() const { return place_; }
+
+  /// One more word for each sentence, `words` (G, N); negative where a sentence has ended, which it has for good. Gives the logits (G, N, V) of the words after
+  /// them; those of ended sentences mean nothing. Throws ExtentError past the longest place, and where N is not R * hypotheses.
+  auto step(Words const& words) {
+    check(words);
+    if (holders_.is_set()) follow({});
+    return run(words);
+  }
+
+  /// The same where sentence n goes on from the words that sentence parents(g, n) in [0, N) had before this step, as in beam search. Caches stay where they are:
+  /// a table (G, N, longest) says which sentence holds each place.
+  auto step(Words const& words, Words const& parents) {
+    check(words);
+    check(parents);
+    follow(parents.local());
+    return run(words);
+  }
+
+ private:
+  struct Layer {
+    Cache own;
+    Cache source;
+  };
+
+  std::int64_t sentences() const { return source_.lengths.extent(1) * hypotheses_; }
+
+  template <class Any>
+  Layer layer_of(Any& block, Memory const& memory) {
+    Cache const source = block.cross_attention.cache(memory, source_.lengths.extent(1));
+    Extents extents = source.keys.extents();
+    extents[1] = sentences();
+    extents[2] = longest_;
+    return {{Places(memory.mesh(), extents), Places(memory.mesh(), extents)}, source};
+  }
+
+  void check(Words const& words) const {
+    if (words.extent(0) != source_.lengths.extent(0) || words.extent(1) != sentences())
+      throw ExtentError(gshard::detail::text("decoder: '", words.name(), "' has extents ", gshard::detail::text_of(words.extents()), " instead of ",
+                                             gshard::detail::text_of(Extents{source_.lengths.extent(0), sentences()}), ", a word for each sentence"));
+    if (place_ >= longest_) throw ExtentError(gshard::detail::text("decoder: a step past the last of ", longest_, " places"));
+  }
+
+  Side newest(Words const& words) const {
+    Side const side{words, detail::unset_like(words), detail::unset_like(words), {}};
+    detail::record_kernel("place_words", words, side.positions, side.real);
+    detail::launch<Space>("gshard::place_words", words.local_size(),
+                          detail::PlaceWordsKernel<Space>{detail::row_of(words), detail::row_of(side.positions), detail::row_of(side.real), static_cast<int>(place_)});
+    return side;
+  }
+
+  /// Says which sentence holds each place after this step; an empty view: all go on from themselves.
+  void follow(detail::Rank2<int const, Space> parents) {
+    Holders const after(uninitialized, source_.lengths.mesh(), {source_.lengths.extent(0), sentences(), longest_});
+    detail::record_kernel("follow_parents", after, after);
+    auto const before = holders_.is_set() ? holders_.local() : typename Holders::view_type{};
+    detail::for_each_row<Space>("gshard::follow_parents", after.local_extent(0) * after.local_extent(1),
+                                detail::FollowParentsKernel<Space>{parents, before, after.local(), place_});
+    holders_ = after;
+  }
+
+  auto run(Words const& words) {
+    Side const side = newest(words);
+    detail::Pass<Scalar> pass;
+    auto x = model_->embedded(model_->table_.value, side);
+    std::size_t next = 0;
+    for (std::size_t layer = 0; layer < model_->dense_decoder_.size(); ++layer) {
+      x = through(model_->dense_decoder_[layer], x, side, layers_[next++], pass);
+      if (layer < model_->mixed_decoder_.size()) x = through(model_->mixed_decoder_[layer], x, side, layers_[next++], pass);
+    }
+    ++place_;
+    return model_->logits(model_->decoder_norm_(x));
+  }
+
+  template <class Any, class X, class Pass>
+  auto through(Any& block, X const& x, Side const& side, Layer const& layer, Pass& pass) {
+    detail::CachedPlaces<Space> own{sentences(), longest_, place_ + 1};
+    if (holders_.is_set()) own.holders = holders_.local();
+    std::int64_t const places = layer.source.keys.extent(2);
+    detail::CachedPlaces<Space> const source{source_.lengths.extent(1), places, places, hypotheses_, source_.lengths.local()};
+    auto const normed = block.self_norm(x);
+    block.self_attention.remember(layer.own, place_, normed, side.real);
+    auto const attended = eval(x + block.self_attention(normed, layer.own, side.real, own));
+    auto const informed = eval(attended + block.cross_attention(block.cross_norm(attended), layer.source, side.real, source));
+    return eval(informed + detail::run_inner(block.inner, block.inner_norm(informed), side.real, pass));
+  }
+
+  Model* model_;
+  Side source_;
+  std::int64_t longest_;
+  std::int64_t hypotheses_;
+  std::int64_t place_ = 0;
+  Holders holders_;
+  std::vector<Layer> layers_;
+};
+
+}  // namespace gshard::nn
