@@ -8,11 +8,13 @@
 #include <gshard/nn/attention_weights.hpp>
 #include <gshard/nn/cross_entropy.hpp>
 #include <gshard/nn/decoding.hpp>
+#include <gshard/nn/dropout.hpp>
 #include <gshard/nn/embedding.hpp>
 #include <gshard/nn/feed_forward.hpp>
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/moe/experts.hpp>
 #include <gshard/nn/moe/layer.hpp>
 #include <gshard/nn/parallelism.hpp>
+#include <gshard/nn/random_stream.hpp>
 #include <gshard/nn/rms_norm.hpp>
 #include <gshard/nn/transformer.hpp>

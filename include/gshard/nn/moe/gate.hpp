@@ -9,6 +9,7 @@
 #include <gshard/nn/kernels/gate.hpp>
 #include <gshard/nn/kernels/gate_backward.hpp>
 #include <gshard/nn/operation.hpp>
+#include <gshard/nn/random_stream.hpp>
 
 namespace gshard::nn {
 
@@ -21,12 +22,6 @@ struct GateOptions {
   SecondChoicePolicy second_choice = SecondChoicePolicy::random;
   /// The capacity factor of inference, where groups may be small and no random numbers are drawn.
   double inference_capacity_factor = 4;
-};
-
-/// The random numbers of one run of a gate in training: a seed, and a stream of its own for each layer and step.
-struct RandomStream {
-  std::uint64_t seed = 0;
-  std::uint64_t stream = 0;
 };
 
 /// Where the tokens of gates (G, S, E) go, G split over the axes of the tokens: what Algorithm 1 of the paper leaves. Choices are constants for gradients.

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dropout: which elements go is a function of seed, stream and global index.
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+
+#include <gshard/nn/dropout.hpp>
+
+#include "layer_test.hpp"
+
+using namespace gshard;
+using namespace gshard::test;
+
+namespace {
+
+template <AxisNames... Entries>
+using On = ShardedTensor<Grid, Spec<Entries...>, double>;
+
+/// The factor of the element at a global position.
+double factor(nn::RandomStream random, double rate, std::uint64_t position) {
+  auto const words = gshard::detail::random_bits(random.seed, random.stream, position / 4);
+  return static_cast<double>(words[position % 4]) < rate * 0x1p32 ? 0 : 1 / (1 - rate);
+}
+
+Values dropped(Values values, double rate, nn::RandomStream random) {
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] *= factor(random, rate, i);
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("K1, K2: dropout depends on seed, stream and global index, whatever the mesh and the spec; the gradient takes the same mask") {
+  on_every_grid([](Grid const& grid) {
+    auto check = [&]<class Tensor>(std::type_identity<Tensor>, Extents const& extents, double rate, nn::RandomStream random) {
+      INFO("rate ", rate, ", extents ", gshard::detail::text_of(extents), ", spec ", gshard::detail::text_of<Grid>(Tensor::layout));
+      check_operation<Tensor>(
+          grid, {smooth_values(extents, 1)}, [&](auto const& x) { return nn::dropout(x, rate, random); },
+          [&](std::vector<Dense> const& in) { return dropped(in[0].values, rate, random); });
+    };
+    for (double rate : {.1, .5}) {
+      nn::RandomStream const random{7, (std::uint64_t{1} << 40) + 3};
+      for (Extents const& extents : {Extents{3, 5, 7}, Extents{8, 4, 4}, Extents{1, 2, 1}, Extents{3, 0, 2}}) {
+        check(std::type_identity<On<_, _, _>>{}, extents, rate, random);
+        check(std::type_identity<On<"data", _, _>>{}, extents, rate, random);
+        check(std::type_identity<On<"data,expert", _, _>>{}, extents, rate, random);
+        check(std::type_identity<On<_, "expert", "data">>{}, extents, rate, random);
+        check(std::type_identity<On<"expert", _, "data">>{}, extents, rate, random);
+      }
+      check(std::type_identity<On<"expert,data">>{}, {13}, rate, random);
+      check(std::type_identity<On<>>{}, {}, rate, random);
+    }
+  });
+}
+
+TEST_CASE("dropout of an unreduced sum drops the same elements of every part") {
+  on_every_grid([](Grid const& grid) {
+    using Parts = On<"data", _, partial("expert")>;
+    auto const x = filled<Parts>(grid, {3, 6}, 1, smooth);
+    Values const right = dropped(dense_values_of(x, 1, smooth), .3, {1, 2});
+    CHECK(difference(nn::dropout(x, .3, nn::RandomStream{1, 2}), right, 1e-12) == "");
+  });
+}
+
+TEST_CASE("K2: dropout on one thread and on all, in float and bfloat16") {
+  on_every_grid([](Grid const& grid) {
+    auto check = [&]<class T>(T) {
+      ShardedTensor<Grid, Spec<"data", _>, T> const x(grid, {5, 1001});
+      gshard::detail::fill_elements<Kokkos::HostSpace>(x.data(), x.local_size(), T(1.f));
+      auto const y = nn::dropout(x, .25, nn::RandomStream{3, 4});
+      auto const positions = global_positions(x);
+      std::int64_t differing = 0;
+      for (std::size_t i = 0; i < positions.size(); ++i)
+        differing += static_cast<float>(y.data()[i]) != static_cast<float>(T(static_cast<float>(factor({3, 4}, .25, positions[i]))));
+      CHECK(differing == 0);
+    };
+    check(float{});
+    check(BFloat16{});
+  });
+}
+
+TEST_CASE("dropout at rate 0 and in inference is nothing: the tensor itself, and no node on the tape") {
+  on_every_grid([](Grid const& grid) {
+    auto const x = filled<On<"data", _>>(grid, {3, 4}, 1);
+    CHECK(nn::dropout(x, 0, nn::RandomStream{1, 1}).data() == x.data());
+    CHECK(nn::dropout(x, .5, {}).data() == x.data());
+    Tape tape;
+    auto const recorded = tape.watch(x);
+    CHECK(nn::dropout(recorded, 0, nn::RandomStream{1, 1}).node() == recorded.node());
+    CHECK(nn::dropout(recorded, .5, {}).node() == recorded.node());
+    CHECK_THROWS_WITH_AS(nn::dropout(x, 1, {}), "dropout: a rate of 1; give 0 or more, and less than 1", Error);
+    CHECK_THROWS_AS(nn::dropout(x, -.1, {}), Error);
+    CHECK_THROWS_AS(nn::dropout(x, std::nan(""), {}), Error);
+  });
+}
+
+TEST_CASE("dropout keeps the expectation, drops a share of `rate`, and streams are independent") {
+  on_every_grid([](Grid const& grid) {
+    constexpr std::int64_t count = 1 << 16;
+    On<"data,expert"> const x(grid, {count});
+    gshard::detail::fill_elements<Kokkos::HostSpace>(x.data(), x.local_size(), 1.0);
+    for (double rate : {.1, .5, .9}) {
+      INFO("rate ", rate);
+      Values const first = collected(nn::dropout(x, rate, nn::RandomStream{1, 0}));
+      Values const second = collected(nn::dropout(x, rate, nn::RandomStream{1, 1}));
+      double sum = 0, dropped = 0, both = 0;
+      for (std::size_t i = 0; i < first.size(); ++i) {
+        sum += first[i];
+        dropped += first[i] == 0;
+        both += first[i] == 0 && second[i] == 0;
+      }
+      // Within four standard deviations of a count of independent events.
+      auto const bound = [](double p) { return 4 * std::sqrt(p * (1 - p) / count); };
+      CHECK(std::abs(dropped / count - rate) < bound(rate));
+      CHECK(std::abs(sum / count - 1) < bound(rate) / (1 - rate));
+      CHECK(std::abs(both / count - rate * rate) < bound(rate * rate));
+    }
+  });
+}
+
+TEST_CASE("the tape keeps neither the input nor a mask of dropout") {
+  on_every_grid([](Grid const& grid) {
+    Tape tape;
+    auto x = filled<On<"data", _>>(grid, {64, 64}, 1);
+    auto const leaf = tape.watch(x);
+    auto const before = grid.memory().ledger().bytes_in_use();
+    auto const y = nn::dropout(leaf, .5, nn::RandomStream{1, 1});
+    CHECK(grid.memory().ledger().bytes_in_use() - before == y.value().local_size() * std::int64_t{sizeof(double)});
+  });
+}
