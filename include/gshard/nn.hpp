@@ -12,6 +12,7 @@
 #include <gshard/nn/embedding.hpp>
 #include <gshard/nn/feed_forward.hpp>
 #include <gshard/nn/initialize.hpp>
+#include <gshard/nn/layer_norm.hpp>
 #include <gshard/nn/moe/experts.hpp>
 #include <gshard/nn/moe/layer.hpp>
 #include <gshard/nn/parallelism.hpp>

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gshard/nn/initialize.hpp>
+#include <gshard/nn/kernels/layer_norm.hpp>
+#include <gshard/nn/operation.hpp>
+
+namespace gshard::nn {
+
+/// (x - mean) / sqrt(variance + epsilon) * gain + bias over the last dimension, which is whole (Ba et al. 2016). Local; the gradients of the replicated gain
+/// and bias (M) are summed by one all-reduce each over the axes that split x.
+template <class X, class Gain, class Bias>
+auto layer_norm(X const& x, Gain const& gain, Bias const& bias, double epsilon = 1e-6) {
+  using Tensor = detail::ValueTensor<X>;
+  using Value = detail::ValueTensor<Gain>;
+  using T = typename Tensor::value_type;
+  using Space = typename Tensor::memory_space;
+  static_assert(Tensor::layout.dimensions[Tensor::rank - 1].empty(), "gshard: layer_norm works on a whole last dimension; reshard x so that it is `_`");
+  static_assert(Tensor::layout.partial.empty(), "gshard: layer_norm is not linear in x; reduce x first: `reshard` to a spec without `partial`");
+  Tensor const& input = detail::value_of(x);
+  Value const& gains = detail::value_of(gain);
+  Value const& biases = detail::value_of(bias);
+  Tensor const output = detail::unset_like(input);
+  Extents pair_extents = input.extents();
+  pair_extents[Tensor::rank - 1] = 2;
+  with_layout<Tensor, Tensor::layout> const statistics(uninitialized, input.mesh(), pair_extents);
+  detail::record_kernel("layer_norm", output, input, gains, biases, statistics);
+  detail::layer_norm<T, Space>(detail::rows_of(input), gains.local(), biases.local(), detail::rows_of(output), detail::rows_of(statistics),
+                               static_cast<T>(epsilon));
+  return detail::recorded_beside(x, output, [input, gains, statistics, x_slot = detail::slot_of(x), gain_slot = detail::slot_of(gain),
+                                             bias_slot = detail::slot_of(bias)](auto const& gradient) {
+    Tensor const of_input = detail::unset_like(input);
+    detail::record_kernel("layer_norm gradient", of_input, input, gains, statistics, gradient);
+    detail::layer_norm_backward<T, Space>(detail::rows_of(input), gains.local(), detail::rows_of(statistics), detail::rows_of(gradient),
+                                          detail::rows_of(of_input));
+    x_slot.add(of_input);
+    if constexpr (detail::wants_gradient<decltype(gain_slot)> || detail::wants_gradient<decltype(bias_slot)>) {
+      detail::GradientPart<Value, Tensor> gain_part(uninitialized, gains.mesh(), gains.extents());
+      detail::GradientPart<Value, Tensor> bias_part(uninitialized, gains.mesh(), gains.extents());
+      detail::record_kernel("layer_norm parameters gradient", gain_part, bias_part, input, statistics, gradient);
+      detail::layer_norm_parameters_backward<T, Space>(detail::rows_of(input), detail::rows_of(statistics), detail::rows_of(gradient), gain_part.local(),
+                                                       bias_part.local());
+      if constexpr (detail::wants_gradient<decltype(gain_slot)>) detail::add_parts<Value>(gain_slot, std::move(gain_part));
+      if constexpr (detail::wants_gradient<decltype(bias_slot)>) detail::add_parts<Value>(bias_slot, std::move(bias_part));
+    }
+  });
+}
+
+/// A layer norm with its gain and bias.
+template <class Mesh, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+struct LayerNorm {
+  Parameter<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>> gain;
+  Parameter<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>> bias;
+
+  LayerNorm(Mesh const& mesh, Initializer& initializer, std::int64_t model)
+      : gain(initializer.constant<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>>(mesh, {model}, 1, "norm gain")),
+        bias(initializer.constant<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>>(mesh, {model}, 0, "norm bias")) {}
+
+  template <class X>
+  auto operator()(X const& x) {
+    return layer_norm(x, bind(gain, x), bind(bias, x));
+  }
+
+  template <class Visit>
+  void for_each_parameter(Visit const& visit) {
+    visit(gain);
+    visit(bias);
+  }
+};
+
+}  // namespace gshard::nn
