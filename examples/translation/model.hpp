@@ -13,7 +13,10 @@ namespace translation {
 
 /// Groups of sentences are split over both axes, experts over "expert"; as in the paper, where the same devices hold both.
 using Grid = gshard::Mesh<gshard::Axis<"data">, gshard::Axis<"expert">>;
-using Model = gshard::nn::Transformer<Grid, "data,expert", "expert">;
+struct ByExpert : gshard::nn::Parallelism {
+  static constexpr gshard::AxisNames tokens = "data,expert", experts = "expert";
+};
+using Model = gshard::nn::Transformer<Grid, ByExpert>;
 using Sentences = Model::Side;
 using Integers = gshard::ShardedTensor<Grid, gshard::Spec<"data,expert", gshard::_>, int>;  // Sentences::Integers, which nvcc cannot write out
 

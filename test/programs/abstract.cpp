@@ -8,7 +8,10 @@
 using namespace gshard;
 
 using Grid = Mesh<Axis<"data">, Axis<"expert">>;
-using Model = nn::Transformer<Grid, "data,expert", "expert", float, AbstractSpace>;
+struct ByExpert : nn::Parallelism {
+  static constexpr AxisNames tokens = "data,expert", experts = "expert";
+};
+using Model = nn::Transformer<Grid, ByExpert, nn::TransformerParts, float, AbstractSpace>;
 template <AxisNames... Entries>
 using Tensor = ShardedTensor<Grid, Spec<Entries...>, float, AbstractSpace>;
 

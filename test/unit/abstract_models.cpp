@@ -13,7 +13,10 @@ namespace {
 using namespace gshard;
 
 using Devices = Mesh<Axis<"device">>;
-using Model = nn::Transformer<Devices, "device", "device", float, AbstractSpace>;
+struct ByDevice : nn::Parallelism {
+  static constexpr AxisNames tokens = "device", experts = "device";
+};
+using Model = nn::Transformer<Devices, ByDevice, nn::TransformerParts, float, AbstractSpace>;
 
 /// The models of the paper (3.4), by experts and layers. One table embeds both vocabularies.
 Model paper_model(Devices const& mesh, std::int64_t experts, std::int64_t layers) {

@@ -18,7 +18,10 @@ using namespace gshard::test;
 
 namespace {
 
-using Model = nn::Transformer<Grid, "data,expert", "expert", double>;
+struct ByExpert : nn::Parallelism {
+  static constexpr AxisNames tokens = "data,expert", experts = "expert";
+};
+using Model = nn::Transformer<Grid, ByExpert, nn::TransformerParts, double>;
 using Side = Model::Side;
 using Words = Side::Integers;
 

@@ -105,7 +105,7 @@ TEST_CASE("rms_norm: x / sqrt(mean(x^2) + epsilon) * gain") {
 TEST_CASE("a norm layer starts with gains of 1") {
   on_every_grid([](Grid const& grid) {
     nn::Initializer initializer(1);
-    nn::RmsNorm<Grid, double> norm(grid, initializer, 4);
+    nn::RmsNorm<Grid, nn::Parallelism, double> norm(grid, initializer, 4);
     CHECK(difference(norm.gain.value, {1, 1, 1, 1}) == "");
     auto const x = tensor_of<On<"data", _>>(grid, {{1, 4}, {1, 1, -1, 1}});
     CHECK(difference(norm(x), {1, 1, -1, 1}, 1e-6) == "");
@@ -219,7 +219,7 @@ TEST_CASE("attention: to itself, causal; to a memory of other length; uneven and
   on_every_grid([](Grid const& grid) {
     for (std::int64_t groups : {1, 3}) {
       nn::Initializer initializer(5);
-      nn::Attention<Grid, double> layer(grid, initializer, 4, 2);
+      nn::Attention<Grid, nn::Parallelism, double> layer(grid, initializer, 4, 2);
       auto const numbers = some_lengths(groups * 2, 3);
       auto const lengths = integers<Spec<"data,expert", _>>(grid, {groups, 2}, numbers);
       using X = On<"data,expert", _, _>;
@@ -240,8 +240,8 @@ TEST_CASE("attention: to itself, causal; to a memory of other length; uneven and
 TEST_CASE("attention: a model that does not divide into heads is refused") {
   Grid const grid(runtime(), {1, ranks()});
   nn::Initializer initializer(5);
-  CHECK_THROWS_WITH_AS((nn::Attention<Grid, double>(grid, initializer, 6, 4)), "attention: a model of 6 does not divide into 4 heads", ExtentError);
-  CHECK_THROWS_AS((nn::Attention<Grid, double>(grid, initializer, 6, 0)), ExtentError);
+  CHECK_THROWS_WITH_AS((nn::Attention<Grid, nn::Parallelism, double>(grid, initializer, 6, 4)), "attention: a model of 6 does not divide into 4 heads", ExtentError);
+  CHECK_THROWS_AS((nn::Attention<Grid, nn::Parallelism, double>(grid, initializer, 6, 0)), ExtentError);
 }
 
 // ---- Feed-forward ----
@@ -249,7 +249,7 @@ TEST_CASE("attention: a model that does not divide into heads is refused") {
 TEST_CASE("feed-forward: relu(x wi) wo") {
   on_all_tokens([]<class T>(Grid const& grid, T, std::int64_t groups) {
     nn::Initializer initializer(6);
-    nn::FeedForward<Grid, double> layer(grid, initializer, 3, 5);
+    nn::FeedForward<Grid, nn::Parallelism, double> layer(grid, initializer, 3, 5);
     check_layer<typename T::template Real<_>>(
         grid, layer, {smooth_values({groups, 2, 3}, 1)}, [](auto& feed_forward, auto const& x) { return feed_forward(x); },
         [](std::vector<Dense> const& in) {

@@ -63,6 +63,10 @@ double weight(std::int64_t number, std::int64_t position) {
 double gain(std::int64_t number, std::int64_t position) { return 1 + weight(number, position) / 4; }
 double scaled_weight(std::int64_t number, std::int64_t position) { return 0.6 * weight(number, position); }
 
+struct ByExpert : nn::Parallelism {
+  static constexpr AxisNames tokens = "data,expert", experts = "expert";
+};
+
 nn::TransformerOptions shape() {
   nn::TransformerOptions options;
   options.vocabulary = 11;
@@ -90,7 +94,7 @@ double relative_difference(Values const& found, Values const& right) {
 
 template <class T>
 void compare_with_oracle(Grid const& grid, double tolerance) {
-  using Model = nn::Transformer<Grid, "data,expert", "expert", T>;
+  using Model = nn::Transformer<Grid, ByExpert, nn::TransformerParts, T>;
   using Side = typename Model::Side;
   auto const right = read_oracle();
   REQUIRE(!right.empty());

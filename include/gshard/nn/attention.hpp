@@ -11,19 +11,24 @@
 #include <gshard/nn/attention_cache.hpp>
 #include <gshard/nn/attention_weights.hpp>
 #include <gshard/nn/initialize.hpp>
+#include <gshard/nn/moe/axes.hpp>
+#include <gshard/nn/parallelism.hpp>
 
 namespace gshard::nn {
 
 /// Multi-head attention (paper 2.1) within sentences: tokens are (G, S, M) with S = N * L, N sentences of L places one after the other, of which the first
-/// ones are words and the rest padding. Weights are replicated; local. H heads of D numbers: of M / H unless `head_size` says otherwise, as in the paper, where 16
-/// heads of 128 make 2048 of M = 1024 (A.2).
-template <class Mesh, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+/// ones are words and the rest padding. H heads of D numbers: of M / H unless `head_size` says otherwise, as in the paper, where 16 heads of 128 make 2048 of
+/// M = 1024 (A.2). The axes of the model split the heads: one all-reduce over them of the result, and one of each input's gradient; the weights are gathered over
+/// the axes of the parameters.
+template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 struct Attention {
-  using Tensor = ShardedTensor<Mesh, Spec<_, _, _>, T, MemorySpace>;
-  Parameter<Tensor> wq;  ///< (M, H, D)
-  Parameter<Tensor> wk;  ///< (M, H, D)
-  Parameter<Tensor> wv;  ///< (M, H, D)
-  Parameter<Tensor> wo;  ///< (H, D, M)
+  static constexpr AxisNames pieces = detail::names_without(Parallelism::parameters, Parallelism::model);
+  using In = ShardedTensor<Mesh, Spec<pieces, Parallelism::model, _>, T, MemorySpace>;
+  using Out = ShardedTensor<Mesh, Spec<Parallelism::model, _, pieces>, T, MemorySpace>;
+  Parameter<In> wq;   ///< (M, H, D)
+  Parameter<In> wk;   ///< (M, H, D)
+  Parameter<In> wv;   ///< (M, H, D)
+  Parameter<Out> wo;  ///< (H, D, M)
 
   Attention(Mesh const& mesh, Initializer& initializer, std::int64_t model, std::int64_t heads, std::optional<std::int64_t> head_size = {})
       : Attention(mesh, initializer, Shape{model, heads, head_size ? *head_size : share_of_head(model, heads)}) {}
@@ -33,33 +38,33 @@ struct Attention {
   template <class Q, class K, AnyTensor Lengths>
   auto operator()(Q const& queries, K const& keys, Lengths const& key_lengths, Masking masking) {
     std::int64_t const sentences = key_lengths.extent(1);
-    auto const q = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(queries, bind(wq, queries))), sentences);
-    auto const k = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(keys, bind(wk, keys))), sentences);
-    auto const v = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(keys, bind(wv, keys))), sentences);
+    auto const q = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(queries, movable(bind(wq, queries)))), sentences);
+    auto const k = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(keys, movable(bind(wk, keys)))), sentences);
+    auto const v = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(keys, movable(bind(wv, keys)))), sentences);
     double const scale = 1 / std::sqrt(static_cast<double>(wq.value.extent(2)));
     auto const weights = attention_weights(eval(einsum<"gnlhd,gnkhd->gnhlk">(q, k)), key_lengths, scale, masking);
     auto const mixed = merge_dimensions<1>(eval(einsum<"gnhlk,gnkhd->gnlhd">(weights, v)));
-    return eval(einsum<"gshd,hdm->gsm">(mixed, bind(wo, queries)));
+    return shard<detail::SpecOf<Q>>(einsum<"gshd,hdm->gsm">(mixed, movable(bind(wo, queries))));
   }
 
   /// Keys and values of all places of `x` (G, N * K, M), for queries to come.
   template <AnyTensor X>
   auto cache(X const& x, std::int64_t sentences) {
-    auto const keys = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(x, wk.value)), sentences);
-    return AttentionCache<std::remove_const_t<decltype(keys)>>{keys, split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(x, wv.value)), sentences)};
+    auto const keys = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(x, movable(wk.value))), sentences);
+    return AttentionCache<std::remove_const_t<decltype(keys)>>{keys, split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(x, movable(wv.value))), sentences)};
   }
 
   /// Adds the newest place of each sentence, `x` (G, N, M), to a cache.
   template <class Places, AnyTensor X, AnyTensor Real>
   void remember(AttentionCache<Places> const& cache, std::int64_t place, X const& x, Real const& real) {
-    nn::remember(cache, place, eval(einsum<"gsm,mhd->gshd">(x, wk.value)), eval(einsum<"gsm,mhd->gshd">(x, wv.value)), real);
+    nn::remember(cache, place, eval(einsum<"gsm,mhd->gshd">(x, movable(wk.value))), eval(einsum<"gsm,mhd->gshd">(x, movable(wv.value))), real);
   }
 
   /// The newest place of each sentence, `queries` (G, N, M), looks at places in a cache.
   template <AnyTensor Q, class Places, AnyTensor Real>
   auto operator()(Q const& queries, AttentionCache<Places> const& cache, Real const& real, detail::CachedPlaces<MemorySpace> const& cached) {
-    auto const mixed = attend_cached(eval(einsum<"gsm,mhd->gshd">(queries, wq.value)), cache, real, cached);
-    return eval(einsum<"gshd,hdm->gsm">(mixed, wo.value));
+    auto const mixed = attend_cached(eval(einsum<"gsm,mhd->gshd">(queries, movable(wq.value))), cache, real, cached);
+    return shard<detail::SpecOf<Q>>(einsum<"gshd,hdm->gsm">(mixed, movable(wo.value)));
   }
 
   template <class Visit>
@@ -81,7 +86,7 @@ struct Attention {
       : wq(projection(mesh, initializer, shape, "attention wq")),
         wk(projection(mesh, initializer, shape, "attention wk")),
         wv(projection(mesh, initializer, shape, "attention wv")),
-        wo(initializer.normal<Tensor>(mesh, {shape.heads, shape.head_size, shape.model}, 1 / std::sqrt(static_cast<double>(shape.heads * shape.head_size)),
+        wo(initializer.normal<Out>(mesh, {shape.heads, shape.head_size, shape.model}, 1 / std::sqrt(static_cast<double>(shape.heads * shape.head_size)),
                                       "attention wo")) {}
 
   static std::int64_t share_of_head(std::int64_t model, std::int64_t heads) {
@@ -90,8 +95,8 @@ struct Attention {
     return model / heads;
   }
 
-  static Parameter<Tensor> projection(Mesh const& mesh, Initializer& initializer, Shape const& shape, char const* name) {
-    return initializer.normal<Tensor>(mesh, {shape.model, shape.heads, shape.head_size}, 1 / std::sqrt(static_cast<double>(shape.model)), name);
+  static Parameter<In> projection(Mesh const& mesh, Initializer& initializer, Shape const& shape, char const* name) {
+    return initializer.normal<In>(mesh, {shape.model, shape.heads, shape.head_size}, 1 / std::sqrt(static_cast<double>(shape.model)), name);
   }
 };
 

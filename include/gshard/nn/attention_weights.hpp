@@ -44,7 +44,7 @@ auto attention_weights(X const& scores, Lengths const& key_lengths, double scale
   static_assert(Tensor::layout.dimensions[4].empty(), "gshard: attention weights are over all keys; reshard the scores so that K is `_`");
   static_assert(Tensor::layout.partial.empty(), "gshard: attention weights are not linear in the scores; reduce the partial tensor first");
   Tensor const& values = detail::value_of(scores);
-  detail::SentenceKeys<Lengths> const visible{key_lengths, values.extent(2), values.extent(3), masking};
+  detail::SentenceKeys<Lengths> const visible{key_lengths, values.local_extent(2), values.extent(3), masking};
   Tensor const result = detail::unset_like(values);
   detail::record_kernel("attention_weights", result, values);
   detail::softmax<T, Space>(detail::rows_of(values), detail::rows_of(result), static_cast<T>(scale), visible());

@@ -7,24 +7,30 @@
 #include <gshard/autodiff/einsum.hpp>
 #include <gshard/autodiff/map.hpp>
 #include <gshard/nn/initialize.hpp>
+#include <gshard/nn/moe/axes.hpp>
+#include <gshard/nn/operation.hpp>
+#include <gshard/nn/parallelism.hpp>
 
 namespace gshard::nn {
 
-/// relu(x wi) wo with replicated weights (paper 2.1): x (G, S, M), any split of G and S. Local.
-template <class Mesh, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+/// relu(x wi) wo (paper 2.1): x (G, S, M), any split of G and S. The axes of the model split the hidden units: one all-reduce over them of the result, and
+/// one of the gradient of x; the weights are gathered over the axes of the parameters.
+template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 struct FeedForward {
-  using Matrix = ShardedTensor<Mesh, Spec<_, _>, T, MemorySpace>;
-  Parameter<Matrix> wi;  ///< (M, H)
-  Parameter<Matrix> wo;  ///< (H, M)
+  static constexpr AxisNames pieces = detail::names_without(Parallelism::parameters, Parallelism::model);
+  using In = ShardedTensor<Mesh, Spec<pieces, Parallelism::model>, T, MemorySpace>;
+  using Out = ShardedTensor<Mesh, Spec<Parallelism::model, pieces>, T, MemorySpace>;
+  Parameter<In> wi;   ///< (M, H)
+  Parameter<Out> wo;  ///< (H, M)
 
   FeedForward(Mesh const& mesh, Initializer& initializer, std::int64_t model, std::int64_t hidden)
-      : wi(initializer.normal<Matrix>(mesh, {model, hidden}, 1 / std::sqrt(static_cast<double>(model)), "feed-forward wi")),
-        wo(initializer.normal<Matrix>(mesh, {hidden, model}, 1 / std::sqrt(static_cast<double>(hidden)), "feed-forward wo")) {}
+      : wi(initializer.normal<In>(mesh, {model, hidden}, 1 / std::sqrt(static_cast<double>(model)), "feed-forward wi")),
+        wo(initializer.normal<Out>(mesh, {hidden, model}, 1 / std::sqrt(static_cast<double>(hidden)), "feed-forward wo")) {}
 
   template <class X>
   auto operator()(X const& x) {
-    auto const hidden = eval(relu(einsum<"gsm,mh->gsh">(x, bind(wi, x))));
-    return eval(einsum<"gsh,hm->gsm">(hidden, bind(wo, x)));
+    auto const hidden = eval(relu(einsum<"gsm,mh->gsh">(x, movable(bind(wi, x)))));
+    return shard<detail::SpecOf<X>>(einsum<"gsh,hm->gsm">(hidden, movable(bind(wo, x))));
   }
 
   template <class Visit>

@@ -23,6 +23,10 @@ auto recorded_beside(X const& x, Result const& result, Pull const& pull) {
   else return result;
 }
 
+/// The spec of an operand, recorded or not.
+template <class X>
+using SpecOf = typename ValueTensor<X>::spec_type;
+
 /// A tensor like `like`, elements unset.
 template <AnyTensor Tensor>
 Tensor unset_like(Tensor const& like) {

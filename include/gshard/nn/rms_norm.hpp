@@ -4,6 +4,7 @@
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/kernels/rms_norm.hpp>
 #include <gshard/nn/operation.hpp>
+#include <gshard/nn/parallelism.hpp>
 
 namespace gshard::nn {
 
@@ -44,8 +45,8 @@ auto rms_norm(X const& x, Gain const& gain, double epsilon = 1e-6) {
   });
 }
 
-/// A root-mean-square norm with its gain.
-template <class Mesh, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+/// A root-mean-square norm with its gain, which is M numbers and whole on all ranks.
+template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 struct RmsNorm {
   Parameter<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>> gain;
 

@@ -32,6 +32,12 @@ struct TransformerOptions {
   GateOptions gate{};
 };
 
+/// What the blocks of a Transformer are made of: derive from it and change what differs.
+struct TransformerParts {
+  template <class Mesh, class Parallelism, class T, class MemorySpace>
+  using Norm = RmsNorm<Mesh, Parallelism, T, MemorySpace>;
+};
+
 /// Sentences of one language side, as tensors: N sentences of L places in each of G groups.
 template <class Mesh, AxisNames Tokens, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 struct Sentences {
@@ -51,25 +57,25 @@ struct Pass {
   std::vector<Loss> balance_losses;
 };
 
-template <class Mesh, class T, class Space, class X, AnyTensor Real, class Loss>
-auto run_inner(FeedForward<Mesh, T, Space>& layer, X const& x, Real const&, Pass<Loss>&) {
-  return layer(x);
-}
-
-template <class Mesh, AxisNames Tokens, AxisNames Experts, class T, class Space, class X, AnyTensor Real, class Loss>
-auto run_inner(MixtureOfExperts<Mesh, Tokens, Experts, T, Space>& layer, X const& x, Real const& real, Pass<Loss>& pass) {
-  auto const result = layer(x, real, pass.random);
-  if (pass.random) pass.random->stream += 1;
-  pass.balance_losses.push_back(result.balance_loss);
-  return result.output;
+/// The inner layer of a block: a feed-forward layer, or a mixture of experts.
+template <class Inner, class X, AnyTensor Real, class Loss>
+auto run_inner(Inner& layer, X const& x, Real const& real, Pass<Loss>& pass) {
+  if constexpr (std::is_invocable_v<Inner&, X const&>) {
+    return layer(x);
+  } else {
+    auto const result = layer(x, real, pass.random);
+    if (pass.random) pass.random->stream += 1;
+    pass.balance_losses.push_back(result.balance_loss);
+    return result.output;
+  }
 }
 
 /// x + f(norm(x)) of self-attention, of attention to a memory in a decoder, and of the inner layer (paper 2.1, norms first).
-template <class Mesh, class Inner, class T, class MemorySpace>
+template <class Norm, class Attention, class Inner>
 struct EncoderBlock {
-  RmsNorm<Mesh, T, MemorySpace> attention_norm;
-  Attention<Mesh, T, MemorySpace> attention;
-  RmsNorm<Mesh, T, MemorySpace> inner_norm;
+  Norm attention_norm;
+  Attention attention;
+  Norm inner_norm;
   Inner inner;
 
   template <class X, class Side, class Loss>
@@ -88,13 +94,13 @@ struct EncoderBlock {
   }
 };
 
-template <class Mesh, class Inner, class T, class MemorySpace>
+template <class Norm, class Attention, class Inner>
 struct DecoderBlock {
-  RmsNorm<Mesh, T, MemorySpace> self_norm;
-  Attention<Mesh, T, MemorySpace> self_attention;
-  RmsNorm<Mesh, T, MemorySpace> cross_norm;
-  Attention<Mesh, T, MemorySpace> cross_attention;
-  RmsNorm<Mesh, T, MemorySpace> inner_norm;
+  Norm self_norm;
+  Attention self_attention;
+  Norm cross_norm;
+  Attention cross_attention;
+  Norm inner_norm;
   Inner inner;
 
   template <class X, class Memory, class Source, class Side, class Loss>
@@ -119,20 +125,22 @@ struct DecoderBlock {
 }  // namespace detail
 
 /// The paper's encoder-decoder (2.1, Figure 3): every other feed-forward layer is a mixture of experts. One table embeds source and target words and, turned
-/// round, gives the logits. Tokens are split over the axes `Tokens`, experts over `Experts`.
-template <class Mesh, AxisNames Tokens, AxisNames Experts, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+/// round, gives the logits. `Parallelism` says which axes split what, `Parts` what the blocks are made of.
+template <class Mesh, class Parallelism, class Parts = TransformerParts, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 class Transformer {
   using Matrix = ShardedTensor<Mesh, Spec<_, _>, T, MemorySpace>;
   using Scalar = ShardedTensor<Mesh, Spec<>, T, MemorySpace>;
-  using Dense = FeedForward<Mesh, T, MemorySpace>;
-  using Mixture = MixtureOfExperts<Mesh, Tokens, Experts, T, MemorySpace>;
+  using Norm = typename Parts::template Norm<Mesh, Parallelism, T, MemorySpace>;
+  using Attention = nn::Attention<Mesh, Parallelism, T, MemorySpace>;
+  using Dense = FeedForward<Mesh, Parallelism, T, MemorySpace>;
+  using Mixture = MixtureOfExperts<Mesh, Parallelism::tokens, Parallelism::experts, T, MemorySpace>;
   template <class>
   friend class Decoder;
   template <class X>
   using LossOf = std::conditional_t<AnyVar<X>, Var<Scalar>, Scalar>;
 
  public:
-  using Side = Sentences<Mesh, Tokens, MemorySpace>;
+  using Side = Sentences<Mesh, Parallelism::tokens, MemorySpace>;
 
   Transformer(Mesh const& mesh, TransformerOptions const& options, std::uint64_t seed) : Transformer(mesh, options, Initializer(seed)) {}
 
@@ -199,8 +207,8 @@ class Transformer {
         places_(initializer.normal<Matrix>(mesh, {options.longest, options.model}, 0.25 * deviation(options.model), "positions")),
         encoder_norm_(mesh, initializer, options.model),
         decoder_norm_(mesh, initializer, options.model) {
-    auto norm = [&] { return RmsNorm<Mesh, T, MemorySpace>(mesh, initializer, options.model); };
-    auto attention = [&] { return Attention<Mesh, T, MemorySpace>(mesh, initializer, options.model, options.heads, options.head_size); };
+    auto norm = [&] { return Norm(mesh, initializer, options.model); };
+    auto attention = [&] { return Attention(mesh, initializer, options.model, options.heads, options.head_size); };
     auto dense = [&] { return Dense(mesh, initializer, options.model, options.hidden); };
     auto mixture = [&] { return Mixture(mesh, initializer, {options.experts, options.model, options.hidden, options.gate}); };
     for (std::int64_t layer = 0; layer < options.encoder_layers; ++layer) {
@@ -267,12 +275,12 @@ class Transformer {
   TransformerOptions options_;
   Parameter<Matrix> table_;   ///< (V, M)
   Parameter<Matrix> places_;  ///< (L, M)
-  std::vector<detail::EncoderBlock<Mesh, Dense, T, MemorySpace>> dense_encoder_;
-  std::vector<detail::EncoderBlock<Mesh, Mixture, T, MemorySpace>> mixed_encoder_;
-  RmsNorm<Mesh, T, MemorySpace> encoder_norm_;
-  std::vector<detail::DecoderBlock<Mesh, Dense, T, MemorySpace>> dense_decoder_;
-  std::vector<detail::DecoderBlock<Mesh, Mixture, T, MemorySpace>> mixed_decoder_;
-  RmsNorm<Mesh, T, MemorySpace> decoder_norm_;
+  std::vector<detail::EncoderBlock<Norm, Attention, Dense>> dense_encoder_;
+  std::vector<detail::EncoderBlock<Norm, Attention, Mixture>> mixed_encoder_;
+  Norm encoder_norm_;
+  std::vector<detail::DecoderBlock<Norm, Attention, Dense>> dense_decoder_;
+  std::vector<detail::DecoderBlock<Norm, Attention, Mixture>> mixed_decoder_;
+  Norm decoder_norm_;
 };
 
 }  // namespace gshard::nn
