@@ -8,6 +8,7 @@
 #include <gshard/index/kernels/sort.hpp>
 #include <gshard/index/rearrange.hpp>
 #include <gshard/index/take.hpp>
+#include <gshard/tensor/record_kernel.hpp>
 
 namespace gshard {
 
@@ -47,11 +48,16 @@ consteval bool check_sorted() {
 template <AnyTensor Tensor>
 using PlacesOf = ShardedTensor<typename Tensor::mesh_type, typename Rearranged<Tensor>::spec_type, int, typename Tensor::memory_space>;
 
+template <AnyTensor Tensor>
+void check_places_are_ints(Tensor const& x, int dimension) {
+  if (x.extent(dimension) > std::numeric_limits<int>::max())
+    throw ExtentError(text("sort: places are ints, which those in dimension ", dimension, " exceed, of ", text_about(x)));
+}
+
 template <int Dimension, AnyTensor Tensor>
 PlacesOf<Tensor> sorted_places(Tensor const& x, Order order) {
   using Space = typename Tensor::memory_space;
-  if (x.extent(Dimension) > std::numeric_limits<int>::max())
-    throw ExtentError(text("sort: places are ints, which those in dimension ", Dimension, " exceed, of ", text_about(x)));
+  check_places_are_ints(x, Dimension);
   PlacesOf<Tensor> const places(uninitialized, x.mesh(), x.extents());
   Scratch<Space> scratch(x.mesh().memory());
   SlicesOf const rows(x.local_extents(), Dimension);
@@ -59,6 +65,22 @@ PlacesOf<Tensor> sorted_places(Tensor const& x, Order order) {
                 SortRows<typename Tensor::value_type>{x.data(), places.data(), scratch.template get<int>(x.local_size()), rows.extent, rows.inner,
                                                       order == Order::descending});
   fence<Space>("gshard::sort: temporaries end here");
+  return places;
+}
+
+/// The first `count` of the places in descending order.
+template <int Dimension, AnyTensor Tensor>
+PlacesOf<Tensor> places_of_largest(Tensor const& x, std::int64_t count) {
+  constexpr std::int64_t few = 16;  // a row in ascending order costs one pass a place, which is still less than to sort it
+  if (count > few) return slice<Dimension>(sorted_places<Dimension>(x, Order::descending), 0, count);
+  check_places_are_ints(x, Dimension);
+  Extents extents = x.extents();
+  extents[Dimension] = count;
+  PlacesOf<Tensor> const places(uninitialized, x.mesh(), extents);
+  record_kernel("top_k", x, places);
+  SlicesOf const rows(x.local_extents(), Dimension);
+  launch<typename Tensor::memory_space>("gshard::top_k", rows.outer * rows.inner,
+                                        LargestOfRows<typename Tensor::value_type>{x.data(), places.data(), rows.extent, count, rows.inner});
   return places;
 }
 
@@ -107,8 +129,8 @@ template <int Dimension, AnyTensor Tensor>
 auto top_k(Tensor const& x, std::int64_t count) {
   if (count < 0 || count > x.extent(Dimension))
     throw ExtentError(detail::text("top_k: there are no ", count, " elements in dimension ", Dimension, " of ", detail::text_about(x)));
-  auto const all = argsort<Dimension>(x, Order::descending);
-  auto const places = slice<Dimension>(all, 0, count);
+  [[maybe_unused]] constexpr bool is_fine = detail::check_sorted<Dimension, Tensor>();
+  auto const places = detail::places_of_largest<Dimension>(x, count);
   return Ranked<detail::Rearranged<Tensor>, std::remove_const_t<decltype(places)>>{detail::take_along<Dimension>(x, places), places};
 }
 

@@ -9,6 +9,14 @@
 
 namespace gshard::detail {
 
+/// Whether an element stands before one that came earlier: not where they are equal, and NaN behind all others.
+template <class T>
+KOKKOS_FORCEINLINE_FUNCTION bool goes_first(T left, T right, bool descending) {
+  bool const left_is_number = left == left;
+  if (left_is_number != (right == right)) return left_is_number;
+  return descending ? left > right : left < right;
+}
+
 /// The positions of each row's elements in order, equal ones as they stand and NaN behind all others: a merge sort of positions, from the bottom up.
 /// `order` and `spare` have the shape of x.
 template <class T>
@@ -18,12 +26,6 @@ struct SortRows {
   int* spare;
   std::int64_t extent, inner;
   bool descending;
-
-  KOKKOS_FUNCTION bool goes_first(T left, T right) const {
-    bool const left_is_number = left == left;
-    if (left_is_number != (right == right)) return left_is_number;
-    return descending ? left > right : left < right;
-  }
 
   KOKKOS_FUNCTION void operator()(std::int64_t row) const {
     std::int64_t const start = row / inner * extent * inner + row % inner;
@@ -38,7 +40,7 @@ struct SortRows {
         std::int64_t left = begin;
         std::int64_t right = middle;
         for (std::int64_t i = begin; i < end; ++i) {
-          bool const take_right = left == middle || (right < end && goes_first(values[from[right * inner] * inner], values[from[left * inner] * inner]));
+          bool const take_right = left == middle || (right < end && goes_first(values[from[right * inner] * inner], values[from[left * inner] * inner], descending));
           to[i * inner] = take_right ? from[right++ * inner] : from[left++ * inner];
         }
       }
@@ -48,6 +50,26 @@ struct SortRows {
     }
     if (from != order + start)
       for (std::int64_t i = 0; i < extent; ++i) order[start + i * inner] = from[i * inner];
+  }
+};
+
+/// The positions of the `count` largest elements of each row as the merge sort orders them: one pass, in which the largest so far stand in order.
+template <class T>
+struct LargestOfRows {
+  T const* x;
+  int* places;
+  std::int64_t extent, count, inner;
+
+  KOKKOS_FUNCTION void operator()(std::int64_t row) const {
+    T const* const values = x + row / inner * extent * inner + row % inner;
+    int* const kept = places + row / inner * count * inner + row % inner;
+    for (std::int64_t i = 0; i < extent; ++i) {
+      T const value = values[i * inner];
+      std::int64_t k = i < count ? i : count;
+      for (; k > 0 && goes_first(value, values[kept[(k - 1) * inner] * inner], true); --k)
+        if (k < count) kept[k * inner] = kept[(k - 1) * inner];
+      if (k < count) kept[k * inner] = static_cast<int>(i);
+    }
   }
 };
 
