@@ -16,7 +16,10 @@
 using namespace gshard;
 
 using Grid = Mesh<Axis<"device">>;
-using Layer = nn::MixtureOfExperts<Grid, "device", "device", float, AbstractSpace>;  // groups and experts over the same devices
+struct ByDevice : nn::Parallelism {  // groups of tokens and experts over the same devices
+  static constexpr AxisNames tokens = "device", experts = "device";
+};
+using Layer = nn::MixtureOfExperts<Grid, ByDevice, nn::ReluExperts, float, AbstractSpace>;
 
 cost::Machine machine_from(std::string const& file) {
   std::ifstream stream(file);

@@ -8,7 +8,10 @@ using namespace gshard;
 namespace {
 
 using Grid = Mesh<Axis<"data">, Axis<"expert">>;
-using Layer = nn::MixtureOfExperts<Grid, "data,expert", "expert">;
+struct ByExpert : nn::Parallelism {
+  static constexpr AxisNames tokens = "data,expert", experts = "expert";
+};
+using Layer = nn::MixtureOfExperts<Grid, ByExpert>;
 
 }  // namespace
 

@@ -52,11 +52,15 @@ void products(TwoAxes const& mesh) {
   auto const gradient = tape.gradient(w);
 }
 
+struct ByExpert : nn::Parallelism {
+  static constexpr AxisNames tokens = "x,y", experts = "y";
+};
+
 /// A Mixture-of-Experts layer and a step of its optimizer.
 template <class Space>
 void mixture(TwoAxes const& mesh) {
   nn::Initializer initializer(1);
-  nn::MixtureOfExperts<TwoAxes, "x,y", "y", float, Space> layer(mesh, initializer, {.experts = 24, .model = 8, .hidden = 16});
+  nn::MixtureOfExperts<TwoAxes, ByExpert, nn::ReluExperts, float, Space> layer(mesh, initializer, {.experts = 24, .model = 8, .hidden = 16});
   On<Space, "x,y", _, _> const x(mesh, {24, 6, 8});
   ShardedTensor<TwoAxes, Spec<"x,y", _>, int, Space> const real(mesh, {24, 6});
   optim::AdamW<float, Space> adam;

@@ -1,180 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The mixture of experts by index and by one-hot einsums, on every mesh, against Algorithms 1 and 2 as loops over whole tensors.
-#include <algorithm>
-#include <bit>
-#include <cmath>
-#include <cstdint>
-#include <limits>
-
-#include <gshard/nn/moe/layer.hpp>
-
-#include "layer_test.hpp"
+#include "mixture_test.hpp"
 
 using namespace gshard;
 using namespace gshard::test;
-
-namespace {
-
-template <class Spec>
-using Tensor = ShardedTensor<Grid, Spec, double>;
-template <AxisNames... Entries>
-using On = Tensor<Spec<Entries...>>;
-
-constexpr double balance_weight = .5;
-
-/// Algorithm 1 with second choices that always go: weights (G, S, E) and E^2 times the mean of l_aux.
-struct Gating {
-  Values weights;
-  double balance = 0;
-
-  Gating(Dense const& gates, std::vector<int> const& real, std::int64_t capacity) : weights(gates.values.size(), 0) {
-    auto const groups = static_cast<std::size_t>(gates.extents[0]), tokens = static_cast<std::size_t>(gates.extents[1]);
-    auto const experts = static_cast<std::size_t>(gates.extents[2]);
-    for (std::size_t group = 0; group < groups; ++group) {
-      std::vector<std::int64_t> count(experts, 0);
-      Values mean(experts, 0);
-      double real_tokens = 0;
-      for (int choice = 0; choice < 2; ++choice) {
-        for (std::size_t token = group * tokens; token < (group + 1) * tokens; ++token) {
-          if (real[token] == 0) continue;
-          double const* const g = gates.values.data() + token * experts;
-          std::size_t const first = static_cast<std::size_t>(std::max_element(g, g + experts) - g);
-          std::size_t second = first == 0 ? 1 : 0;
-          for (std::size_t e = 0; e < experts; ++e)
-            if (e != first && g[e] > g[second]) second = e;
-          std::size_t const chosen = choice == 0 ? first : second;
-          if (count[chosen]++ < capacity) weights[token * experts + chosen] = g[chosen] / (g[first] + g[second]);
-          if (choice == 1) continue;
-          real_tokens += 1;
-          for (std::size_t e = 0; e < experts; ++e) mean[e] += g[e];
-        }
-        if (choice == 1 || real_tokens == 0) continue;
-        for (std::size_t e = 0; e < experts; ++e)
-          balance += static_cast<double>(experts) / static_cast<double>(groups) * (static_cast<double>(count[e]) / real_tokens) * (mean[e] / real_tokens);
-      }
-    }
-  }
-};
-
-/// The layer: in[0] is x (G, S, M), then gate (M, E), wi (E, M, H), wo (E, H, M). Gives all outputs, and the balance loss as one more.
-Values mixture_of(std::vector<Dense> const& in, std::vector<int> const& real, std::int64_t capacity) {
-  auto const model = static_cast<std::size_t>(in[1].extents[0]), experts = static_cast<std::size_t>(in[1].extents[1]);
-  auto const hidden = static_cast<std::size_t>(in[2].extents[2]);
-  Values const &x = in[0].values, &wi = in[2].values, &wo = in[3].values;
-  Dense gates{{in[0].extents[0], in[0].extents[1], in[1].extents[1]}, {}};
-  for (std::size_t token = 0; token < real.size(); ++token) {
-    Values row(experts, 0);
-    double sum = 0;
-    for (std::size_t e = 0; e < experts; ++e) {
-      for (std::size_t m = 0; m < model; ++m) row[e] += x[token * model + m] * in[1].values[m * experts + e];
-      sum += row[e] = std::exp(row[e]);
-    }
-    for (double gate : row) gates.values.push_back(gate / sum);
-  }
-  Gating const gating(gates, real, capacity);
-  Values result(x.size(), 0);
-  for (std::size_t token = 0; token < real.size(); ++token)
-    for (std::size_t e = 0; e < experts; ++e) {
-      double const weight = gating.weights[token * experts + e];
-      if (weight == 0) continue;
-      for (std::size_t h = 0; h < hidden; ++h) {
-        double sum = 0;
-        for (std::size_t m = 0; m < model; ++m) sum += x[token * model + m] * wi[(e * model + m) * hidden + h];
-        for (std::size_t m = 0; m < model; ++m) result[token * model + m] += weight * std::max(sum, 0.) * wo[(e * hidden + h) * model + m];
-      }
-    }
-  result.push_back(gating.balance);
-  return result;
-}
-
-double loss_of(Values const& outputs_and_balance) {
-  Values const outputs(outputs_and_balance.begin(), outputs_and_balance.end() - 1);
-  return weighted_sum(outputs) + balance_weight * outputs_and_balance.back();
-}
-
-struct Shape {
-  char const* name;
-  std::int64_t groups, tokens, experts;
-  double capacity_factor;
-  std::int64_t capacity;     ///< ceil(factor * tokens / experts)
-  std::vector<int> padding;  ///< which places of all groups together
-};
-
-Shape const shapes[] = {
-    {"even", 8, 4, 8, 2, 1, {}},
-    {"room for all choices", 8, 4, 4, 8, 8, {}},
-    {"fewer experts than ranks, drops", 8, 6, 3, .7, 2, {}},
-    {"fewer groups than ranks", 1, 7, 4, 1.5, 3, {}},
-    {"uneven groups and experts", 3, 5, 5, 2, 2, {}},
-    {"padding", 3, 5, 3, 1, 2, {0, 3, 4, 9, 13, 14}},
-    {"a group of padding", 3, 4, 4, 2, 2, {4, 5, 6, 7}},
-    {"nothing but padding", 2, 2, 4, 2, 1, {0, 1, 2, 3}},
-};
-
-std::vector<int> real_places(Shape const& shape) {
-  std::vector<int> real(static_cast<std::size_t>(shape.groups * shape.tokens), 1);
-  for (int place : shape.padding) real[static_cast<std::size_t>(place)] = 0;
-  return real;
-}
-
-nn::MixtureOptions options_of(Shape const& shape) {
-  nn::MixtureOptions options{shape.experts, 3, 2, {}};
-  options.gate.capacity_factor = shape.capacity_factor;
-  options.gate.second_choice = nn::SecondChoicePolicy::always;
-  return options;
-}
-
-/// The whole of what a layer gives, against the loops.
-template <nn::DispatchForm Form, AxisNames TokenAxes, AxisNames ExpertAxes>
-void check_mixture(Grid const& grid, Shape const& shape) {
-  INFO(shape.name, Form == nn::DispatchForm::by_index ? ", by index" : ", by one-hot einsums");
-  using X = On<TokenAxes, _, _>;
-  nn::Initializer initializer(3);
-  nn::MixtureOfExperts<Grid, TokenAxes, ExpertAxes, double> layer(grid, initializer, options_of(shape));
-  auto const real = real_places(shape);
-  auto const mask = integers<Spec<TokenAxes, _>>(grid, {shape.groups, shape.tokens}, real);
-
-  std::vector<Dense> values = {smooth_values({shape.groups, shape.tokens, 3}, 1)};
-  layer.for_each_parameter([&](auto& parameter) { values.push_back({parameter.value.extents(), collected(parameter.value)}); });
-  Values outputs = mixture_of(values, real, shape.capacity);
-  double const balance = outputs.back();
-  outputs.pop_back();
-
-  auto const x = tensor_of<X>(grid, values[0]);
-  auto const plain = layer.template operator()<Form>(x, mask, nn::RandomStream{});
-  CHECK(plain.routing.capacity == shape.capacity);
-  CHECK(difference(plain.output, outputs, 1e-12) == "");
-  CHECK(difference(plain.balance_loss, {balance}, 1e-12) == "");
-
-  Tape tape;
-  auto const recorded = tape.watch(x);
-  auto const result = layer.template operator()<Form>(recorded, mask, nn::RandomStream{});
-  CHECK(difference(result.output.value(), outputs, 1e-12) == "");
-  CHECK(difference(result.balance_loss.value(), {balance}, 1e-12) == "");
-  tape.backward(weighted_sum(result.output) + result.balance_loss * balance_weight);
-
-  auto const differences = [&](std::size_t number) {
-    return central_differences([&] { return loss_of(mixture_of(values, real, shape.capacity)); }, values[number].values);
-  };
-  CHECK(difference(tape.gradient(recorded), differences(0), 1e-7) == "");
-  std::size_t number = 1;
-  layer.for_each_parameter([&](auto const& parameter) {
-    INFO("gradient of ", parameter.value.name());
-    CHECK(difference(parameter.gradient, differences(number++), 1e-7) == "");
-  });
-}
-
-/// Fills the memory that tensors will get with NaN.
-void poison(Grid const& grid) {
-  std::vector<On<_>> tensors;
-  for (std::int64_t size = 8; size <= 2048; size += std::max<std::int64_t>(8, static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(size))) / 8))
-    for (int i = 0; i < 8; ++i) {
-      tensors.emplace_back(grid, Extents{size});
-      Kokkos::deep_copy(tensors.back().flat(), std::numeric_limits<double>::quiet_NaN());
-    }
-}
-
-}  // namespace
 
 // ---- The plan: dispatch and return are one all-to-all each, over the expert axis alone ----
 
@@ -190,46 +19,32 @@ static_assert(to_experts.steps[0].axes == AxisSet::of(Grid::find("expert")) && t
 
 // ---- Values and gradients ----
 
-namespace {
-
-template <AxisNames Tokens, AxisNames Experts>
-struct Axes {
-  static constexpr AxisNames tokens = Tokens;
-  static constexpr AxisNames experts = Experts;
-};
-
-using AsInThePaper = Axes<"data,expert", "expert">;
-using TokensRepeatedOverExperts = Axes<"data", "expert">;
-using BothOverAllRanks = Axes<"data,expert", "data,expert">;
-
-}  // namespace
-
 TEST_CASE_TEMPLATE("both forms are Algorithms 1 and 2: outputs, balance loss, gradients of inputs and of all parameters", Held, AsInThePaper,
                    TokensRepeatedOverExperts, BothOverAllRanks) {
   on_every_grid([&](Grid const& grid) {
-    for (Shape const& shape : shapes) {
-      check_mixture<nn::DispatchForm::by_index, Held::tokens, Held::experts>(grid, shape);
-      check_mixture<nn::DispatchForm::by_one_hot, Held::tokens, Held::experts>(grid, shape);
+    for (MixtureShape const& shape : mixture_shapes) {
+      check_mixture<nn::DispatchForm::by_index, Held>(grid, shape);
+      check_mixture<nn::DispatchForm::by_one_hot, Held>(grid, shape);
     }
   });
 }
 
 TEST_CASE("E24: what unused slots and memory hold before never reaches a result") {
   on_every_grid([](Grid const& grid) {
-    for (Shape const& shape : shapes) {
+    for (MixtureShape const& shape : mixture_shapes) {
       poison(grid);
-      check_mixture<nn::DispatchForm::by_index, "data,expert", "expert">(grid, shape);
+      check_mixture<nn::DispatchForm::by_index, AsInThePaper>(grid, shape);
     }
   });
 }
 
 TEST_CASE("the random second choice does not depend on the mesh") {
-  Shape const shape{"random", 6, 8, 4, 1, 2, {}};
+  MixtureShape const shape{"random", 6, 8, 4, 1, 2, {}};
   auto options = options_of(shape);
   options.gate.second_choice = nn::SecondChoicePolicy::random;
   auto const outputs_on = [&](Grid const& grid, std::uint64_t stream) {
     nn::Initializer initializer(3);
-    nn::MixtureOfExperts<Grid, "data,expert", "expert", double> layer(grid, initializer, options);
+    nn::MixtureOfExperts<Grid, AsInThePaper, nn::ReluExperts, double> layer(grid, initializer, options);
     auto const x = filled<On<"data,expert", _, _>>(grid, {shape.groups, shape.tokens, 3}, 1, smooth);
     auto const mask = integers<Spec<"data,expert", _>>(grid, {shape.groups, shape.tokens}, real_places(shape));
     return collected(layer(x, mask, nn::RandomStream{11, stream}).output);
@@ -328,17 +143,17 @@ TEST_CASE("D3: an expert's gradient does not depend on how many ranks share the 
   on_every_grid([](Grid const& grid) {
     nn::Initializer initializer(1);
     nn::MixtureOptions options{2, 1, 1, {}};
-    nn::MixtureOfExperts<Grid, "data,expert", "expert", double> layer(grid, initializer, options);
+    nn::MixtureOfExperts<Grid, AsInThePaper, nn::ReluExperts, double> layer(grid, initializer, options);
     layer.gate.value = tensor_of<On<_, _>>(grid, {{1, 2}, {500, -500}});
-    layer.wi.value = tensor_of<On<"expert", _, _>>(grid, {{2, 1, 1}, {1, 1}});
-    layer.wo.value = tensor_of<On<"expert", _, _>>(grid, {{2, 1, 1}, {3, 5}});
+    layer.experts.wi.weight.value = tensor_of<On<"expert", _, _>>(grid, {{2, 1, 1}, {1, 1}});
+    layer.experts.wo.weight.value = tensor_of<On<"expert", _, _>>(grid, {{2, 1, 1}, {3, 5}});
     Tape tape;
     auto const x = tape.watch(tensor_of<Gates>(grid, {{4, 1, 1}, {1, 2, 3, 4}}));
     auto const result = layer(x, integers<Spec<"data,expert", _>>(grid, {4, 1}, {1, 1, 1, 1}), nn::RandomStream{});
     CHECK(difference(result.output.value(), {3, 6, 9, 12}) == "");
     tape.backward(mean(result.output));
-    CHECK(difference(layer.wo.gradient, {2.5, 0}) == "");
-    CHECK(difference(layer.wi.gradient, {7.5, 0}) == "");
+    CHECK(difference(layer.experts.wo.weight.gradient, {2.5, 0}) == "");
+    CHECK(difference(layer.experts.wi.weight.gradient, {7.5, 0}) == "");
     CHECK(difference(tape.gradient(x), {.75, .75, .75, .75}) == "");
   });
 }
@@ -348,14 +163,14 @@ TEST_CASE("E10: an expert that no token chooses gets a gradient of zeros, and it
     nn::Initializer initializer(2);
     nn::MixtureOptions options{3, 2, 2, {}};
     options.gate.second_choice = nn::SecondChoicePolicy::always;
-    nn::MixtureOfExperts<Grid, "data,expert", "expert", double> layer(grid, initializer, options);
+    nn::MixtureOfExperts<Grid, AsInThePaper, nn::ReluExperts, double> layer(grid, initializer, options);
     layer.gate.value = tensor_of<On<_, _>>(grid, {{2, 3}, {0, -2000, .1, 0, -2000, .1}});
     Tape tape;
     auto const x = tape.watch(tensor_of<Gates>(grid, {{3, 1, 2}, {1, 2, 3, 4, 5, 6}}));
     poison(grid);
     auto const result = layer(x, integers<Spec<"data,expert", _>>(grid, {3, 1}, {1, 1, 1}), nn::RandomStream{});
     tape.backward(weighted_sum(result.output));
-    for (auto const& gradient : {layer.wi.gradient, layer.wo.gradient}) {
+    for (auto const& gradient : {layer.experts.wi.weight.gradient, layer.experts.wo.weight.gradient}) {
       auto const elements = collected(gradient);
       double others = 0;
       for (std::size_t i = 0; i < 12; ++i) {

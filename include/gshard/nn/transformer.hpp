@@ -133,7 +133,7 @@ class Transformer {
   using Norm = typename Parts::template Norm<Mesh, Parallelism, T, MemorySpace>;
   using Attention = nn::Attention<Mesh, Parallelism, T, MemorySpace>;
   using Dense = FeedForward<Mesh, Parallelism, T, MemorySpace>;
-  using Mixture = MixtureOfExperts<Mesh, Parallelism::tokens, Parallelism::experts, T, MemorySpace>;
+  using Mixture = MixtureOfExperts<Mesh, Parallelism, ReluExperts, T, MemorySpace>;
   template <class>
   friend class Decoder;
   template <class X>

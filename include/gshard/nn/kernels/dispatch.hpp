@@ -3,133 +3,185 @@
 
 #include <cstdint>
 
+#include <gshard/core/bfloat16.hpp>
 #include <gshard/nn/kernels/views.hpp>
 
-// The movement between tokens (G, S, M) and the experts' buffers (E, G, C, M), by the routes of top2_gate rather than by the paper's
-// one-hot einsums (one_hot.hpp): the work is that of copying the rows. Places without a route are chosen around, never multiplied by zero,
-// so an empty slot may hold anything.
+// The movement between tokens (G, S, M) and rows at their experts, by the routes of a gate rather than by the paper's one-hot einsums (one_hot.hpp): the work
+// is that of copying the rows. A route is a token's choice, numbered (g, s, k); what `Routes` knows is the row of a route and the route of a row, -1 where
+// there is none. Places without a route are chosen around, never multiplied by zero, so an empty slot may hold anything.
 
 namespace gshard::nn::detail {
 
-/// One slot gets its token's row, times the route's weight if there are weights, or zeros.
-template <class T, class MemorySpace>
-struct TokensToSlots {
-  Rank3<T const, MemorySpace> tokens;
-  Rank3<int const, MemorySpace> token_of_slot;
-  Rank3<int const, MemorySpace> expert;
-  Rank3<T const, MemorySpace> weight;
-  Rank4<T, MemorySpace> slots;
+/// The routes to rows in slots (E, G, C). Without choices, each token is a route.
+template <class MemorySpace>
+struct SlotRoutes {
+  Rank3<int const, MemorySpace> expert;         ///< (G, S, K)
+  Rank3<int const, MemorySpace> slot;           ///< (G, S, K)
+  Rank3<int const, MemorySpace> token_of_slot;  ///< (E, G, C)
+  std::int64_t groups;                          ///< G
+  std::int64_t tokens;                          ///< S
+  std::int64_t capacity;                        ///< C
+  std::int64_t choices;                         ///< K
+
+  KOKKOS_FORCEINLINE_FUNCTION std::int64_t row_of(std::int64_t route) const {
+    std::int64_t const c = slot.data()[route];
+    if (c < 0) return -1;
+    std::int64_t const group = route / (tokens * choices);
+    return (expert.data()[route] * groups + group) * capacity + c;
+  }
+
+  KOKKOS_FORCEINLINE_FUNCTION std::int64_t route_of(std::int64_t row) const {
+    std::int64_t const s = token_of_slot.data()[row];
+    if (s < 0) return -1;
+    std::int64_t const group = row / capacity % groups;
+    std::int64_t const first = (group * tokens + s) * choices;
+    std::int64_t const e = row / (groups * capacity);
+    std::int64_t k = 0;
+    while (k + 1 < choices && expert.data()[first + k] != e) ++k;
+    return first + k;
+  }
+};
+
+/// One row gets its token, times the route's weight if there are weights, or zeros.
+template <class T, class Routes>
+struct TokensToRows {
+  Routes routes;
+  T const* tokens;
+  T const* weight;
+  T* rows;
+  std::int64_t columns;
 
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
-    std::int64_t const columns = extent(slots, 3);
-    T* const out = slots.data() + row * columns;
-    std::int64_t const s = token_of_slot.data()[row];
-    if (s < 0) {
+    T* const out = rows + row * columns;
+    std::int64_t const route = routes.route_of(row);
+    if (route < 0) {
       lanes.each(columns, [=](std::int64_t j) { out[j] = T(0); });
       return;
     }
-    std::int64_t const group = row / extent(slots, 2) % extent(slots, 1);
-    std::int64_t const token = group * extent(tokens, 1) + s;
-    T const* const in = tokens.data() + token * columns;
-    if (weight.data() == nullptr) {
+    T const* const in = tokens + route / routes.choices * columns;
+    if (weight == nullptr) {
       lanes.each(columns, [=](std::int64_t j) { out[j] = in[j]; });
     } else {
-      std::int64_t const e = row / (extent(slots, 2) * extent(slots, 1));
-      T const factor = weight.data()[2 * token + (expert.data()[2 * token] == e ? 0 : 1)];
-      lanes.each(columns, [=](std::int64_t j) { out[j] = factor * in[j]; });
+      T const factor = weight[route];
+      lanes.each(columns, [=](std::int64_t j) { out[j] = static_cast<T>(factor * in[j]); });
     }
   }
 };
-
-/// The first element of the row of the slot that a token's choice was given, or null.
-template <class T, class MemorySpace>
-KOKKOS_FORCEINLINE_FUNCTION T const* row_of_route(Rank4<T const, MemorySpace> const& slots, Rank3<int const, MemorySpace> const& expert,
-                                                  Rank3<int const, MemorySpace> const& slot, std::int64_t token, int choice) {
-  std::int64_t const c = slot.data()[2 * token + choice];
-  if (c < 0) return nullptr;
-  std::int64_t const e = expert.data()[2 * token + choice];
-  std::int64_t const group = token / extent(slot, 1);
-  return slots.data() + ((e * extent(slots, 1) + group) * extent(slots, 2) + c) * extent(slots, 3);
-}
 
 /// One token gets the sum of the rows at its routes, times their weights if there are weights.
-template <class T, class MemorySpace>
-struct SlotsToTokens {
-  Rank4<T const, MemorySpace> slots;
-  Rank3<int const, MemorySpace> expert;
-  Rank3<int const, MemorySpace> slot;
-  Rank3<T const, MemorySpace> weight;
-  Rank3<T, MemorySpace> tokens;
+template <class T, class Routes>
+struct RowsToTokens {
+  Routes routes;
+  T const* rows;
+  T const* weight;
+  T* tokens;
+  std::int64_t columns;
 
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t token, Lanes const& lanes) const {
-    std::int64_t const columns = extent(tokens, 2);
-    T* const out = tokens.data() + token * columns;
-    T const* first = row_of_route<T, MemorySpace>(slots, expert, slot, token, 0);
-    T const* const second = row_of_route<T, MemorySpace>(slots, expert, slot, token, 1);
-    T const* const w = weight.data() == nullptr ? nullptr : weight.data() + 2 * token;
-    T factor = w == nullptr ? T(1) : w[0];
-    T const second_factor = w == nullptr ? T(1) : w[1];
-    if (first != nullptr && second != nullptr) {
-      lanes.each(columns, [=](std::int64_t j) { out[j] = factor * first[j] + second_factor * second[j]; });
-      return;
+    T* const out = tokens + token * columns;
+    bool is_set = false;
+    T const* held = nullptr;
+    T held_factor{};
+    for (std::int64_t route = token * routes.choices; route < (token + 1) * routes.choices; ++route) {
+      std::int64_t const row = routes.row_of(route);
+      if (row < 0) continue;
+      T const* const in = rows + row * columns;
+      T const factor = weight == nullptr ? T(1) : weight[route];
+      if (held == nullptr) {
+        held = in;
+        held_factor = factor;
+        continue;
+      }
+      add_two(lanes, out, is_set, held, held_factor, in, factor);
+      is_set = true;
+      held = nullptr;
     }
-    if (first == nullptr) {
-      first = second;
-      factor = second_factor;
-    }
-    if (first != nullptr)
-      lanes.each(columns, [=](std::int64_t j) { out[j] = factor * first[j]; });
-    else
-      lanes.each(columns, [=](std::int64_t j) { out[j] = T(0); });
+    if (held != nullptr) add_one(lanes, out, is_set, held, held_factor);
+    else if (!is_set) lanes.each(columns, [=](std::int64_t j) { out[j] = T(0); });
+  }
+
+ private:
+  template <class Lanes>
+  KOKKOS_FORCEINLINE_FUNCTION void add_one(Lanes const& lanes, T* out, bool is_set, T const* row, T factor) const {
+    if (is_set) lanes.each(columns, [=](std::int64_t j) { out[j] = static_cast<T>(out[j] + factor * row[j]); });
+    else lanes.each(columns, [=](std::int64_t j) { out[j] = static_cast<T>(factor * row[j]); });
+  }
+
+  template <class Lanes>
+  KOKKOS_FORCEINLINE_FUNCTION void add_two(Lanes const& lanes, T* out, bool is_set, T const* first, T first_factor, T const* second, T second_factor) const {
+    if (is_set) lanes.each(columns, [=](std::int64_t j) { out[j] = static_cast<T>(out[j] + (first_factor * first[j] + second_factor * second[j])); });
+    else lanes.each(columns, [=](std::int64_t j) { out[j] = static_cast<T>(first_factor * first[j] + second_factor * second[j]); });
   }
 };
 
-/// One token's two products of its row with the rows at its routes.
-template <class T, class MemorySpace>
+/// One token's products of its row with the rows at its routes.
+template <class T, class Routes>
 struct RouteProducts {
-  Rank4<T const, MemorySpace> slots;
-  Rank3<int const, MemorySpace> expert;
-  Rank3<int const, MemorySpace> slot;
-  Rank3<T const, MemorySpace> tokens;
-  Rank3<T, MemorySpace> result;
+  Routes routes;
+  T const* rows;
+  T const* tokens;
+  T* result;
+  std::int64_t columns;
 
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t token, Lanes const& lanes) const {
-    std::int64_t const columns = extent(tokens, 2);
-    T const* const in = tokens.data() + token * columns;
-    for (int choice = 0; choice < 2; ++choice) {
-      T const* const other = row_of_route<T, MemorySpace>(slots, expert, slot, token, choice);
-      T const product = other == nullptr ? T(0) : lanes.template sum<T>(columns, [=](std::int64_t j) { return in[j] * other[j]; });
-      lanes.once([&] { result.data()[2 * token + choice] = product; });
+    using Sum = gshard::detail::Computed<T>;
+    T const* const in = tokens + token * columns;
+    for (std::int64_t route = token * routes.choices; route < (token + 1) * routes.choices; ++route) {
+      std::int64_t const row = routes.row_of(route);
+      T const* const other = row < 0 ? nullptr : rows + row * columns;
+      Sum const product = other == nullptr ? Sum(0) : lanes.template sum<Sum>(columns, [=](std::int64_t j) { return in[j] * other[j]; });
+      lanes.once([&] { result[route] = static_cast<T>(product); });
     }
   }
 };
+
+/// The routes from rows in slots (E, G, C, M) back to tokens.
+template <class T, class MemorySpace>
+SlotRoutes<MemorySpace> routes_back(Rank4<T const, MemorySpace> slots, Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot) {
+  return {expert, slot, {}, extent(slots, 1), extent(expert, 1), extent(slots, 2), extent(expert, 2)};
+}
+
+template <class MemorySpace, class T, class Routes>
+void tokens_to_rows(std::int64_t count, TokensToRows<T, Routes> const& kernel) {
+  for_each_row<MemorySpace>("gshard::tokens_to_rows", kernel.columns == 0 ? 0 : count, kernel);
+}
+
+template <class MemorySpace, class T, class Routes>
+void rows_to_tokens(std::int64_t count, RowsToTokens<T, Routes> const& kernel) {
+  for_each_row<MemorySpace>("gshard::rows_to_tokens", kernel.columns == 0 ? 0 : count, kernel);
+}
+
+template <class MemorySpace, class T, class Routes>
+void route_products(std::int64_t count, RouteProducts<T, Routes> const& kernel) {
+  for_each_row<MemorySpace>("gshard::route_products", count, kernel);
+}
 
 /// Sends tokens to slots: slots(e, g, c, :) = tokens(g, token_of_slot(e, g, c), :), zeros where that is -1.
 /// tokens (G, S, M), token_of_slot (E, G, C), slots (E, G, C, M). The paper's GSEC,GSM->EGCM.
 template <class T, class MemorySpace>
 void dispatch(Rank3<T const, MemorySpace> tokens, Rank3<int const, MemorySpace> token_of_slot, Rank4<T, MemorySpace> slots) {
-  for_each_row<MemorySpace>("gshard::dispatch", extent(slots, 0) * extent(slots, 1) * extent(slots, 2),
-                            TokensToSlots<T, MemorySpace>{tokens, token_of_slot, {}, {}, slots});
-}
-
-/// The gradient of dispatch: gradient(g, s, :) = sum over the token's kept choices of upstream(e, g, c, :). expert, slot (G, S, 2).
-template <class T, class MemorySpace>
-void dispatch_backward(Rank4<T const, MemorySpace> upstream, Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot,
-                       Rank3<T, MemorySpace> gradient) {
-  for_each_row<MemorySpace>("gshard::dispatch_backward", extent(gradient, 0) * extent(gradient, 1),
-                            SlotsToTokens<T, MemorySpace>{upstream, expert, slot, {}, gradient});
+  SlotRoutes<MemorySpace> const routes{{}, {}, token_of_slot, extent(slots, 1), extent(tokens, 1), extent(slots, 2), 1};
+  tokens_to_rows<MemorySpace>(extent(slots, 0) * extent(slots, 1) * extent(slots, 2),
+                              TokensToRows<T, SlotRoutes<MemorySpace>>{routes, tokens.data(), nullptr, slots.data(), extent(slots, 3)});
 }
 
 /// Brings the experts' results back: tokens(g, s, :) = sum over the kept choices k of weight(g, s, k) * slots(e_k, g, c_k, :); zeros where
-/// both were dropped. slots (E, G, C, M); expert, slot, weight (G, S, 2); tokens (G, S, M). The paper's GSEC,GECM->GSM.
+/// all were dropped. slots (E, G, C, M); expert, slot, weight (G, S, K); tokens (G, S, M). The paper's GSEC,GECM->GSM.
 template <class T, class MemorySpace>
 void combine(Rank4<T const, MemorySpace> slots, Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot,
              Rank3<T const, MemorySpace> weight, Rank3<T, MemorySpace> tokens) {
-  for_each_row<MemorySpace>("gshard::combine", extent(tokens, 0) * extent(tokens, 1),
-                            SlotsToTokens<T, MemorySpace>{slots, expert, slot, weight, tokens});
+  rows_to_tokens<MemorySpace>(extent(tokens, 0) * extent(tokens, 1),
+                              RowsToTokens<T, SlotRoutes<MemorySpace>>{routes_back<T, MemorySpace>(slots, expert, slot), slots.data(), weight.data(), tokens.data(), extent(tokens, 2)});
+}
+
+/// The gradient of dispatch: gradient(g, s, :) = sum over the token's kept choices of upstream(e, g, c, :). expert, slot (G, S, K).
+template <class T, class MemorySpace>
+void dispatch_backward(Rank4<T const, MemorySpace> upstream, Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot,
+                       Rank3<T, MemorySpace> gradient) {
+  combine<T, MemorySpace>(upstream, expert, slot, {}, gradient);
 }
 
 /// The gradient of combine with respect to the slots (E, G, C, M): the weight of the slot's route times upstream (G, S, M) at its token,
@@ -137,17 +189,18 @@ void combine(Rank4<T const, MemorySpace> slots, Rank3<int const, MemorySpace> ex
 template <class T, class MemorySpace>
 void combine_slots_backward(Rank3<T const, MemorySpace> upstream, Rank3<int const, MemorySpace> token_of_slot,
                             Rank3<int const, MemorySpace> expert, Rank3<T const, MemorySpace> weight, Rank4<T, MemorySpace> gradient) {
-  for_each_row<MemorySpace>("gshard::combine_slots_backward", extent(gradient, 0) * extent(gradient, 1) * extent(gradient, 2),
-                            TokensToSlots<T, MemorySpace>{upstream, token_of_slot, expert, weight, gradient});
+  SlotRoutes<MemorySpace> const routes{expert, {}, token_of_slot, extent(gradient, 1), extent(upstream, 1), extent(gradient, 2), extent(expert, 2)};
+  tokens_to_rows<MemorySpace>(extent(gradient, 0) * extent(gradient, 1) * extent(gradient, 2),
+                              TokensToRows<T, SlotRoutes<MemorySpace>>{routes, upstream.data(), weight.data(), gradient.data(), extent(gradient, 3)});
 }
 
-/// The gradient of combine with respect to the weights (G, S, 2): the product of upstream (G, S, M) at the token with the slot's row; 0 for
+/// The gradient of combine with respect to the weights (G, S, K): the product of upstream (G, S, M) at the token with the slot's row; 0 for
 /// a dropped choice.
 template <class T, class MemorySpace>
 void combine_weights_backward(Rank3<T const, MemorySpace> upstream, Rank4<T const, MemorySpace> slots,
                               Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot, Rank3<T, MemorySpace> gradient) {
-  for_each_row<MemorySpace>("gshard::combine_weights_backward", extent(gradient, 0) * extent(gradient, 1),
-                            RouteProducts<T, MemorySpace>{slots, expert, slot, upstream, gradient});
+  route_products<MemorySpace>(extent(gradient, 0) * extent(gradient, 1),
+                              RouteProducts<T, SlotRoutes<MemorySpace>>{routes_back<T, MemorySpace>(slots, expert, slot), slots.data(), upstream.data(), gradient.data(), extent(upstream, 2)});
 }
 
 }  // namespace gshard::nn::detail

@@ -47,6 +47,7 @@ class Routing {
   using Space = typename Gates::memory_space;
 
  public:
+  using gates_type = Gates;
   using PerGroup = Tensor<T, groups>;                          ///< (G)
   using PerExpert = Tensor<T, with_dimensions(0, 1)>;          ///< (G, E)
   using Counts = Tensor<int, with_dimensions(0, 1)>;           ///< (G, E)

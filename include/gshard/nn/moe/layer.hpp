@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <optional>
+#include <type_traits>
 
 #include <gshard/autodiff/einsum.hpp>
 #include <gshard/autodiff/map.hpp>
@@ -11,16 +12,21 @@
 #include <gshard/autodiff/reshard.hpp>
 #include <gshard/autodiff/softmax.hpp>
 #include <gshard/nn/initialize.hpp>
-#include <gshard/nn/moe/axes.hpp>
 #include <gshard/nn/moe/dispatch.hpp>
+#include <gshard/nn/moe/dropless.hpp>
+#include <gshard/nn/moe/experts.hpp>
 #include <gshard/nn/moe/gate.hpp>
 #include <gshard/nn/moe/one_hot.hpp>
-#include <gshard/nn/moe/options.hpp>
+#include <gshard/nn/moe/shared_experts.hpp>
 
 namespace gshard::nn {
 
-/// How tokens get to their experts: by index, or by the einsums of Algorithm 2 with one-hot tensors. The same results up to rounding.
-enum class DispatchForm { by_index, by_one_hot };
+/// How tokens get to their experts. The same results up to rounding, where no choice is dropped for want of a slot.
+enum class DispatchForm {
+  by_index,    ///< rows into slots (E, G, C) and back, by index
+  by_one_hot,  ///< the same by the einsums of Algorithm 2 with one-hot tensors: the readable one, and as costly as S/H of the experts
+  ragged       ///< as many rows for each expert as chose it: no slots, no empty rows
+};
 
 /// What a mixture of experts gives: the tokens (G, S, M), the balance loss E^2 * mean over groups of Algorithm 1's l_aux (1 when even, E when one
 /// expert gets all), and where the tokens went.
@@ -31,70 +37,82 @@ struct MixtureResult {
   Routing<Gates> routing;
 };
 
-/// The Mixture-of-Experts layer of the paper (2.2, Algorithms 1 and 2): each token goes to at most two of E feed-forward experts, chosen by a learned gate,
-/// within the capacity of its group. `Tokens` are the axes that split the groups, `Experts` those that split the experts, as in
-/// `MixtureOfExperts<Grid, "data,expert", "expert">`: dispatch and return are then one all-to-all each, over the expert axes alone.
-template <class Mesh, AxisNames Tokens, AxisNames Experts, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+/// The Mixture-of-Experts layer of the paper (2.2, Algorithms 1 and 2): each token goes to a few of E experts, chosen by a learned gate, within the capacity of
+/// its group, and to the shared experts, if there are any. `Parallelism` says which axes split what: where those of the experts are among those of the tokens,
+/// dispatch and return are one all-to-all each, over the expert axes alone. `Experts` is any class template as those of experts.hpp.
+template <class Mesh, class Parallelism, template <class, class, class, class> class Experts = ReluExperts, class T = float,
+          class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 class MixtureOfExperts {
-  template <class Spec>
-  using Tensor = ShardedTensor<Mesh, Spec, T, MemorySpace>;
-  static constexpr AxisNames groups_beside_experts = detail::names_without(Tokens, Experts);
-
-  using AtTokens = Spec<_, Tokens, _, _>;                         ///< (E, G, C, M), E whole
-  using AtExperts = Spec<Experts, groups_beside_experts, _, _>;   ///< (E, G, C, M), each rank its experts
+  static constexpr AxisNames tokens = Parallelism::tokens;
+  using AtTokens = Spec<_, tokens, _, _>;                                                                             ///< (E, G, C, M), E whole
+  using AtExperts = Spec<Parallelism::experts, detail::names_without(tokens, Parallelism::experts), _, _>;            ///< (E, G, C, M), each rank its experts
+  using Ragged = RaggedRoutes<Mesh, Parallelism, MemorySpace>;
+  static constexpr AxisNames rows = Ragged::Exchange::row_axes;
+  using GateWeight = ShardedTensor<Mesh, Spec<Parallelism::parameters, _>, T, MemorySpace>;
 
  public:
-  Parameter<Tensor<Spec<_, _>>> gate;             ///< (M, E), replicated
-  Parameter<Tensor<Spec<Experts, _, _>>> wi;      ///< (E, M, H)
-  Parameter<Tensor<Spec<Experts, _, _>>> wo;      ///< (E, H, M)
+  Parameter<GateWeight> gate;  ///< (M, E)
+  Experts<Mesh, Parallelism, T, MemorySpace> experts;
+  SharedExperts<Mesh, Parallelism, Experts, T, MemorySpace> shared;
   MixtureOptions options;
 
   MixtureOfExperts(Mesh const& mesh, Initializer& initializer, MixtureOptions const& shape)
-      : gate(initializer.normal<Tensor<Spec<_, _>>>(mesh, {shape.model, shape.experts}, deviation(shape.model), "gate")),
-        wi(initializer.normal<Tensor<Spec<Experts, _, _>>>(mesh, {shape.experts, shape.model, shape.hidden}, deviation(shape.model), "expert wi")),
-        wo(initializer.normal<Tensor<Spec<Experts, _, _>>>(mesh, {shape.experts, shape.hidden, shape.model}, deviation(shape.hidden), "expert wo")),
+      : gate(initializer.normal<GateWeight>(mesh, {shape.model, shape.experts}, 1 / std::sqrt(static_cast<double>(shape.model)), "gate")),
+        experts(mesh, initializer, shape),
+        shared(mesh, initializer, shape),
         options(shape) {}
 
-  /// x (G, S, M) split as Spec<Tokens, _, _>; `real` (G, S) is 0 for padding; `random` in training, nothing for inference. Two reshards between the specs
-  /// of tokens and experts.
+  /// x (G, S, M) split as Spec<tokens, _, _>; `real` (G, S) is 0 for padding; `random` in training, nothing for inference. Two reshards between the specs
+  /// of tokens and experts; of ragged rows, an exchange of counts and two of rows, over the expert axes.
   template <DispatchForm Form = DispatchForm::by_index, class X, AnyTensor Real>
   auto operator()(X const& x, Real const& real, std::optional<RandomStream> random) {
-    auto const gates = softmax<-1>(eval(einsum<"gsm,me->gse">(x, bind(gate, x))));
-    using Gates = detail::ValueTensor<decltype(gates)>;
-    Routing<Gates> const routing(detail::value_of(gates), real, options.gate, random);
-    auto const weights = route_weights(gates, routing);
-    double const scale = static_cast<double>(options.experts) * static_cast<double>(options.experts);
-    auto const losses = balance_losses(gates, routing);
-    auto const balance = scaled_mean(losses, scale);
-    auto result = [&](auto const& output) {
-      return MixtureResult<std::remove_cvref_t<decltype(output)>, std::remove_cvref_t<decltype(balance)>, Gates>{output, balance, routing};
-    };
-    if constexpr (Form == DispatchForm::by_index) {
-      auto const back = reshard<AtTokens>(run_experts(x, reshard<AtExperts>(dispatch(x, routing))));
-      return result(combine(back, weights, routing));
+    if constexpr (Form == DispatchForm::ragged && rows != tokens) {
+      // Ranks that hold the same tokens take a share of them each.
+      auto result = run<Form>(reshard<Spec<rows, _, _>>(x), reshard<Spec<rows, _>>(real), random);
+      auto const output = reshard<Spec<tokens, _, _>>(result.output);
+      return MixtureResult<std::remove_const_t<decltype(output)>, decltype(result.balance_loss), typename decltype(result.routing)::gates_type>{
+          output, result.balance_loss, result.routing};
     } else {
-      auto const one_hot = one_hot_routes(weights, routing);
-      auto const sent = shard<AtExperts>(einsum<"gsec,gsm->egcm">(one_hot.mask, x));
-      auto const back = reshard<AtTokens>(run_experts(x, sent));
-      return result(eval(einsum<"gsec,egcm->gsm">(one_hot.combine, back)));
+      return run<Form>(x, real, random);
     }
   }
 
   template <class Visit>
   void for_each_parameter(Visit const& visit) {
     visit(gate);
-    visit(wi);
-    visit(wo);
+    experts.for_each_parameter(visit);
+    shared.for_each_parameter(visit);
   }
 
  private:
-  static double deviation(std::int64_t inputs) { return 1 / std::sqrt(static_cast<double>(inputs)); }
+  template <DispatchForm Form, class X, AnyTensor Real>
+  auto run(X const& x, Real const& real, std::optional<RandomStream> random) {
+    auto const gates = softmax<-1>(eval(einsum<"gsm,me->gse">(x, movable(bind(gate, x)))));
+    using Gates = detail::ValueTensor<decltype(gates)>;
+    Routing<Gates> const routing(detail::value_of(gates), real, options.gate, random);
+    auto const weights = route_weights(gates, routing);
+    double const scale = static_cast<double>(options.experts) * static_cast<double>(options.experts);
+    auto const losses = balance_losses(gates, routing);
+    auto const balance = scaled_mean(losses, scale);
+    auto const output = shared.added_to(routed<Form>(x, weights, routing), x);
+    return MixtureResult<std::remove_const_t<decltype(output)>, std::remove_const_t<decltype(balance)>, Gates>{output, balance, routing};
+  }
 
-  /// relu(x wi) wo of every expert, on the rows in its slots (E, G, C, M).
-  template <class X, class Slots>
-  auto run_experts(X const& x, Slots const& slots) {
-    auto const hidden = relu(einsum<"egcm,emh->egch">(slots, bind(wi, x)));
-    return eval(einsum<"egch,ehm->egcm">(eval(hidden), bind(wo, x)));
+  /// The tokens (G, S, M) by way of their experts.
+  template <DispatchForm Form, class X, class Weights, class Routes>
+  auto routed(X const& x, Weights const& weights, Routes const& routing) {
+    if constexpr (Form == DispatchForm::by_index) {
+      auto const back = reshard<AtTokens>(experts(reshard<AtExperts>(dispatch(x, routing)), BySlots{}));
+      return combine(back, weights, routing);
+    } else if constexpr (Form == DispatchForm::ragged) {
+      Ragged const routes(gate.value.mesh(), routing);
+      return combine_ragged(experts(dispatch_ragged(x, routes), ByRaggedRows<Mesh, Parallelism, MemorySpace>(routes)), weights, routes);
+    } else {
+      auto const one_hot = one_hot_routes(weights, routing);
+      auto const sent = shard<AtExperts>(einsum<"gsec,gsm->egcm">(one_hot.mask, x));
+      auto const back = reshard<AtTokens>(experts(sent, BySlots{}));
+      return eval(einsum<"gsec,egcm->gsm">(one_hot.combine, back));
+    }
   }
 
   template <class Losses>

@@ -13,6 +13,7 @@ struct MixtureOptions {
   std::int64_t model;    ///< M
   std::int64_t hidden;   ///< H
   GateOptions gate{};
+  std::int64_t shared_experts = 0;  ///< experts that see every token, beside those that the gate chooses
 };
 
 }  // namespace gshard::nn

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+
+#include <gshard/nn/moe/experts.hpp>
+
+namespace gshard::nn {
+
+/// Experts that see every token, beside those that a gate chooses: as many experts of H hidden units as one of as many times H, whose slots are the tokens.
+/// Replicated over the axes of the experts, split over those of the model.
+template <class Mesh, class Parallelism, template <class, class, class, class> class Experts, class T = float,
+          class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+class SharedExperts {
+  struct Alone : Parallelism {
+    static constexpr AxisNames experts{""};
+  };
+
+ public:
+  std::optional<Experts<Mesh, Alone, T, MemorySpace>> layer;  ///< none where there are no shared experts
+
+  SharedExperts(Mesh const& mesh, Initializer& initializer, MixtureOptions const& shape) {
+    MixtureOptions one = shape;
+    one.experts = 1;
+    one.hidden = shape.shared_experts * shape.hidden;
+    if (shape.shared_experts > 0) layer.emplace(mesh, initializer, one);
+  }
+
+  /// `routed` (G, S, M) plus what the shared experts make of `x` (G, S, M), of the same spec.
+  template <class Y, class X>
+  Y added_to(Y const& routed, X const& x) {
+    if (!layer) return routed;
+    using Tensor = detail::ValueTensor<X>;
+    Extents const extents = detail::value_of(x).extents();
+    auto const slots = (*layer)(reinterpreted<with_layout<Tensor, slots_of(Tensor::layout)>>(x, {1, extents[0], extents[1], extents[2]}), BySlots{});
+    return eval(routed + reinterpreted<Tensor>(slots, extents));
+  }
+
+  template <class Visit>
+  void for_each_parameter(Visit const& visit) {
+    if (layer) layer->for_each_parameter(visit);
+  }
+
+ private:
+  /// Tokens (G, S, M) as slots (1, G, S, M) of one expert.
+  static constexpr Layout slots_of(Layout const& tokens) {
+    Layout slots;
+    slots.dimensions.push_back({});
+    for (AxisList const& axes : tokens.dimensions) slots.dimensions.push_back(axes);
+    return slots;
+  }
+
+  template <AnyTensor To, class X>
+  static auto reinterpreted(X const& x, Extents const& extents) {
+    auto const& value = detail::value_of(x);
+    using From = typename detail::ValueTensor<X>::spec_type;
+    return detail::recorded_beside(x, value.template reinterpreted<typename To::spec_type>(extents),
+                                   [slot = detail::slot_of(x), before = value.extents()](auto const& gradient) {
+      slot.add(gradient.template reinterpreted<From>(before));
+    });
+  }
+};
+
+}  // namespace gshard::nn

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// One layer by one-hot einsums on one rank, and in all forms however axes split it: the same outputs, and the same gradients of inputs and parameters.
+#include <string>
+#include <vector>
+
+#include "mixture_test.hpp"
+
+using namespace gshard;
+using namespace gshard::test;
+
+namespace {
+
+struct ByHiddenUnit : nn::Parallelism {
+  static constexpr AxisNames tokens = "data", model = "expert";
+};
+struct ByExpertAndHiddenUnit : nn::Parallelism {
+  static constexpr AxisNames tokens = "data", experts = "data", model = "expert";
+};
+struct InPieces : nn::Parallelism {
+  static constexpr AxisNames tokens = "data,expert", parameters = "data,expert";
+};
+struct ByExpertInPieces : nn::Parallelism {
+  static constexpr AxisNames tokens = "data,expert", experts = "expert", parameters = "data";
+};
+
+/// What a layer gives for the same inputs and seed: outputs, the gradient of the inputs, then those of the parameters.
+template <class Held, template <class, class, class, class> class Experts>
+std::vector<Values> results_of(Grid const& grid, nn::DispatchForm form, nn::MixtureOptions const& options) {
+  nn::Initializer initializer(5);
+  nn::MixtureOfExperts<Grid, Held, Experts, double> layer(grid, initializer, options);
+  std::int64_t seed = 40;
+  layer.for_each_parameter([&](auto& parameter) { fill_by_position(parameter.value, ++seed, smooth); });
+  auto const mask = integers<Spec<Held::tokens, _>>(grid, {3, 4}, {1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1});
+  Tape tape;
+  auto const x = tape.watch(filled<On<Held::tokens, _, _>>(grid, {3, 4, 3}, 1, smooth));
+  auto const run = [&]<nn::DispatchForm Form>(std::integral_constant<nn::DispatchForm, Form>) {
+    return layer.template operator()<Form>(x, mask, nn::RandomStream{11, 5}).output;
+  };
+  auto const output = form == nn::DispatchForm::by_index     ? run(std::integral_constant<nn::DispatchForm, nn::DispatchForm::by_index>{})
+                      : form == nn::DispatchForm::by_one_hot ? run(std::integral_constant<nn::DispatchForm, nn::DispatchForm::by_one_hot>{})
+                                                             : run(std::integral_constant<nn::DispatchForm, nn::DispatchForm::ragged>{});
+  tape.backward(weighted_sum(output));
+  std::vector<Values> results{collected(output.value()), collected(tape.gradient(x))};
+  layer.for_each_parameter([&](auto const& parameter) { results.push_back(collected(parameter.gradient)); });
+  return results;
+}
+
+template <template <class, class, class, class> class Experts, class... Held>
+void check_forms(nn::MixtureOptions const& options) {
+  Runtime alone(MPI_COMM_SELF);
+  Grid const whole(alone, {1, 1});
+  auto const right = results_of<AsInThePaper, Experts>(whole, nn::DispatchForm::by_one_hot, options);
+  auto const check = [&]<class Way>(std::type_identity<Way>, Grid const& grid, int way) {
+    for (nn::DispatchForm form : {nn::DispatchForm::by_index, nn::DispatchForm::by_one_hot, nn::DispatchForm::ragged}) {
+      INFO("parallelism ", way, ", form ", static_cast<int>(form));
+      auto const found = results_of<Way, Experts>(grid, form, options);
+      REQUIRE(found.size() == right.size());
+      for (std::size_t i = 0; i < right.size(); ++i) {
+        INFO("result ", i);
+        CHECK(difference(found[i], right[i], 1e-12) == "");
+      }
+    }
+  };
+  on_every_grid([&](Grid const& grid) {
+    int way = 0;
+    (check(std::type_identity<Held>{}, grid, way++), ...);
+  });
+}
+
+nn::MixtureOptions options_for(std::int64_t experts, double capacity_factor, std::int64_t shared) {
+  nn::MixtureOptions options{experts, 3, 4, {}, shared};
+  options.gate.capacity_factor = capacity_factor;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("all three forms agree: relu experts, with room for all choices, and with drops") {
+  check_forms<nn::ReluExperts, AsInThePaper, BothOverAllRanks, ByExpertInPieces>(options_for(3, 6, 0));
+  check_forms<nn::ReluExperts, AsInThePaper, BothOverAllRanks, ByExpertInPieces>(options_for(8, .5, 0));
+}
+
+TEST_CASE("all three forms agree: gated experts with bias, beside two shared ones") {
+  check_forms<nn::BiasedGatedExperts, TokensRepeatedOverExperts, ByHiddenUnit, ByExpertAndHiddenUnit, InPieces>(options_for(4, 2, 2));
+}
