@@ -7,6 +7,7 @@
 #include <gshard/autodiff/einsum.hpp>
 #include <gshard/autodiff/map.hpp>
 #include <gshard/autodiff/rearrange.hpp>
+#include <gshard/autodiff/recompute.hpp>
 #include <gshard/autodiff/reduce.hpp>
 #include <gshard/autodiff/reshape.hpp>
 #include <gshard/autodiff/reshard.hpp>

@@ -122,6 +122,22 @@ class Tape {
     return {*this, node, value};
   }
 
+  /// An operation of several results: once the gradients of all of them are done, and if any of them put something into `gradients<Gradients>(node)`,
+  /// `pull(gradients)` adds to the slots of the operands. The results are recorded after it.
+  template <class Gradients, class Pull>
+  int record_several(Pull pull) {
+    nodes_.push_back({nullptr, [pull = std::move(pull)](void* gradients) { pull(*static_cast<Gradients*>(gradients)); }, false});
+    return static_cast<int>(nodes_.size()) - 1;
+  }
+
+  /// What the results of an operation have left at its node.
+  template <class Gradients>
+  Gradients& gradients(int node) {
+    auto& slot = nodes_[static_cast<std::size_t>(node)].gradient;
+    if (!slot) slot = std::make_shared<Gradients>();
+    return *static_cast<Gradients*>(slot.get());
+  }
+
   /// Adds to the gradient of a node of type `Tensor`.
   template <AnyTensor Tensor>
   void accumulate(int node, Cotangent<Tensor> const& gradient) {
@@ -149,12 +165,16 @@ class Tape {
   template <AnyTensor Tensor>
   void backward(Var<Tensor> const& result, Cotangent<Tensor> const& seed) {
     accumulate<Tensor>(result.node(), seed);
-    for (int i = result.node(); i >= 0; --i) {
-      Node& node = nodes_[static_cast<std::size_t>(i)];
-      if (node.is_leaf) continue;
-      if (node.gradient) node.pull(node.gradient.get());
-      node.gradient.reset();
-      node.pull = nullptr;
+    backward();
+  }
+
+  /// Runs the gradients of everything that led to what `accumulate` gave a gradient.
+  void backward() {
+    for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
+      if (node->is_leaf) continue;
+      if (node->gradient) node->pull(node->gradient.get());
+      node->gradient.reset();
+      node->pull = nullptr;
     }
   }
 

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <gshard/autodiff/tape.hpp>
+
+namespace gshard {
+
+namespace error {
+
+template <class Function>
+struct RecomputeUsesRecorded {
+  static_assert(always_false<Function>,
+                "gshard: recompute runs its function on plain tensors, and it gave a recorded one; pass every recorded tensor that it uses as an input");
+};
+
+}  // namespace error
+
+namespace detail {
+
+/// What a function returned, as a tuple of what it computed.
+template <class Result>
+auto evaluated_results(Result const& result) {
+  return std::make_tuple(eval(result));
+}
+template <class... Results>
+auto evaluated_results(std::tuple<Results...> const& results) {
+  return std::apply([](auto const&... result) { return std::make_tuple(eval(result)...); }, results);
+}
+
+template <class Results>
+struct GradientsOf;
+template <class... Results>
+struct GradientsOf<std::tuple<Results...>> {
+  template <class Result>
+  static auto gradient() {
+    if constexpr (AnyVar<Result>) return Cotangent<typename Result::tensor_type>{};
+    else return NoSlot{};
+  }
+  using type = std::tuple<decltype(gradient<Results>())...>;
+  static constexpr bool are_recorded = (AnyVar<Results> || ...);
+};
+
+/// A function with its inputs, whose slots are on a tape.
+template <class Function, class... Inputs>
+class Recomputation {
+  template <class Input>
+  static auto watched(Tape& tape, Input const& value, NoSlot) {
+    (void)tape;
+    return value;
+  }
+  template <AnyTensor Tensor>
+  static Var<Tensor> watched(Tape& tape, Tensor const& value, GradientSlot<Tensor> const& slot) {
+    return tape.record(value, [slot](Cotangent<Tensor> const& gradient) { slot.add(gradient); });
+  }
+
+  template <class Input>
+  static auto plain(Input const& input) {
+    if constexpr (AnyVar<Input>) return input.value();
+    else return input;
+  }
+
+ public:
+  Recomputation(Function const& function, Inputs const&... inputs) : function_(function), inputs_(plain(inputs)...), slots_(slot_of(inputs)...) {}
+
+  auto forward() const {
+    return std::apply([&](auto const&... input) { return evaluated_results(function_(input...)); }, inputs_);
+  }
+
+  using Results = decltype(evaluated_results(std::declval<Function const&>()(std::declval<Inputs const&>()...)));
+  using Gradients = typename GradientsOf<Results>::type;
+
+  /// Runs the function on a tape of its own, and that tape backwards.
+  void backward(Gradients& gradients) const {
+    Tape tape;
+    start(tape, gradients, std::index_sequence_for<Inputs...>{}, std::make_index_sequence<std::tuple_size_v<Results>>{});
+    tape.backward();
+  }
+
+ private:
+  template <std::size_t... Input, std::size_t... Result>
+  void start(Tape& tape, Gradients& gradients, std::index_sequence<Input...>, std::index_sequence<Result...>) const {
+    Results const results = evaluated_results(function_(watched(tape, std::get<Input>(inputs_), std::get<Input>(slots_))...));
+    (seed(std::get<Result>(results), std::get<Result>(gradients)), ...);
+  }
+
+  template <class Result, class Gradient>
+  static void seed(Result const& result, Gradient& gradient) {
+    if constexpr (AnyVar<Result>) {
+      if (gradient.is_set()) result.slot().add(std::exchange(gradient, {}));
+    }
+  }
+
+  Function function_;
+  std::tuple<decltype(plain(std::declval<Inputs const&>()))...> inputs_;
+  std::tuple<decltype(slot_of(std::declval<Inputs const&>()))...> slots_;
+};
+
+/// A result, recorded where the function would have recorded it.
+template <std::size_t Position, class Gradients, class Plain>
+auto recorded_result(Tape& tape, int node, Plain const& value) {
+  using Gradient = std::tuple_element_t<Position, Gradients>;
+  if constexpr (std::is_same_v<Gradient, NoSlot>) {
+    return value;
+  } else {
+    return tape.record(value, [tape = &tape, node](Gradient const& gradient) { std::get<Position>(tape->gradients<Gradients>(node)) = gradient; });
+  }
+}
+
+template <class Gradients, class... Plain, std::size_t... Position>
+auto recorded_results(Tape& tape, int node, std::tuple<Plain...> const& values, std::index_sequence<Position...>) {
+  auto results = std::make_tuple(recorded_result<Position, Gradients>(tape, node, std::get<Position>(values))...);
+  if constexpr (sizeof...(Position) == 1) return std::get<0>(std::move(results));
+  else return results;
+}
+
+}  // namespace detail
+
+/// `function(inputs...)`, of which the tape keeps the inputs alone: in the backward pass the function runs again, with its communication, on a tape of its
+/// own. The same value and gradients, those of the parameters inside among them, for the time of a second forward pass and the memory of one block
+/// (Chen et al. 2016); where an input is used elsewhere too, its gradient is summed in another order. `function` is copied, takes tensors and recorded tensors, and gives a tensor or a std::tuple of them; what it refers to lives until the
+/// backward pass, and its random numbers repeat where they are drawn by a RandomStream that it holds by value. Without recorded inputs it is just called.
+template <class Function, class... Inputs>
+auto recompute(Function const& function, Inputs const&... inputs) {
+  if constexpr (!(AnyVar<Inputs> || ...)) {
+    return function(inputs...);
+  } else {
+    using Recomputation = detail::Recomputation<Function, Inputs...>;
+    using Gradients = typename Recomputation::Gradients;
+    Recomputation const recomputation(function, inputs...);
+    auto const values = recomputation.forward();
+    if constexpr (detail::GradientsOf<std::remove_const_t<decltype(values)>>::are_recorded) {
+      (void)sizeof(error::RecomputeUsesRecorded<Function>);
+    } else {
+      Tape& tape = detail::tape_of(inputs...);
+      int const node = tape.record_several<Gradients>([recomputation](Gradients& gradients) { recomputation.backward(gradients); });
+      return detail::recorded_results<Gradients>(tape, node, values, std::make_index_sequence<std::tuple_size_v<Gradients>>{});
+    }
+  }
+}
+
+}  // namespace gshard
