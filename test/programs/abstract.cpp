@@ -24,7 +24,7 @@ void train(Grid const& grid) {
   Tape tape;
   auto const output = model(tape, side, side, nn::RandomStream{1, 1});
   tape.backward(eval(nn::cross_entropy(output.logits, side.ids, 1, 0.1) + output.balance_loss * 0.01));
-  optim::AdamW<float, AbstractSpace> optimizer({.largest_norm = 1});
+  optim::AdamW<> optimizer({.largest_norm = 1});
   std::cout << "norm of the gradients: " << optimizer.step(model, 0.001) << '\n';
 }
 

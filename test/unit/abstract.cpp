@@ -63,7 +63,7 @@ void mixture(TwoAxes const& mesh) {
   nn::MixtureOfExperts<TwoAxes, ByExpert, nn::ReluExperts, float, Space> layer(mesh, initializer, {.experts = 24, .model = 8, .hidden = 16});
   On<Space, "x,y", _, _> const x(mesh, {24, 6, 8});
   ShardedTensor<TwoAxes, Spec<"x,y", _>, int, Space> const real(mesh, {24, 6});
-  optim::AdamW<float, Space> adam;
+  optim::AdamW<> adam;
   Tape tape;
   auto const result = layer(tape.watch(x), real, nn::RandomStream{1, 2});
   tape.backward(eval(mean(result.output * result.output) + result.balance_loss));

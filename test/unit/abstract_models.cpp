@@ -71,7 +71,7 @@ TEST_CASE("a training step of the model of 600 billion parameters on 2048 device
     return typename Model::Side{Integers(mesh, {groups, sentences * words}), Integers(mesh, {groups, sentences * words}), Integers(mesh, {groups, sentences * words}),
                                 Integers(mesh, {groups, sentences})};
   };
-  optim::AdamW<float, AbstractSpace> adam;
+  optim::AdamW<> adam;
   Tape tape;
   auto const output = model(tape, side(), side(), nn::RandomStream{1, 1});
   tape.backward(eval(nn::cross_entropy(output.logits, side().ids, 1, 0.1) + output.balance_loss * 0.01));

@@ -135,7 +135,7 @@ TEST_CASE("gradients, and a step of an optimizer") {
   auto after_step = [&](auto const& weights) {
     Model<std::remove_cvref_t<decltype(weights)>> model{{copy(weights), {}}};
     model.weights.gradient = copy(plain_w);
-    optim::AdamW<double>{}.step(model, 0.5);
+    optim::AdamW<>{}.step(model, 0.5);
     return local_values(model.weights.value);
   };
   CHECK(after_step(w) == after_step(plain_w));

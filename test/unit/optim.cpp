@@ -2,6 +2,7 @@
 // AdamW on parameters of all specs against plain loops, the common norm of gradients, and schedules.
 #include <cmath>
 #include <cstdint>
+#include <utility>
 
 #include <gshard/optim.hpp>
 
@@ -123,7 +124,7 @@ TEST_CASE("AdamW: several steps with bias correction, weight decay and clipping,
     for (auto const& options : table) {
       Parameters parameters(grid);
       Reference reference(options);
-      optim::AdamW<double> optimizer(options);
+      optim::AdamW<> optimizer(options);
       for (int step = 1; step <= 4; ++step) {
         parameters.set_gradients(step);
         double const rate = .1 / step;
@@ -145,7 +146,7 @@ TEST_CASE("the first step moves each element by the rate, against its gradient's
     Values right = dense_values({3, 2}, 2, 1, smooth);
     double const moves[] = {-.1, .1, -.1, .1, -.1, 0};
     for (std::size_t i = 0; i < 6; ++i) right[i] += moves[i];
-    optim::AdamW<double> optimizer;
+    optim::AdamW<> optimizer;
     optimizer.step(parameters, .1);
     CHECK(difference(parameters.by_expert.value, right, 1e-5) == "");
   });
@@ -156,7 +157,7 @@ TEST_CASE("a parameter without a gradient stays as it is, decay or not") {
     Parameters parameters(grid);
     parameters.set_gradients(1);
     parameters.by_both.clear_gradient();
-    optim::AdamW<double> optimizer({.weight_decay = .5, .largest_norm = 1});
+    optim::AdamW<> optimizer({.weight_decay = .5, .largest_norm = 1});
     optimizer.step(parameters, .1);
     CHECK(difference(parameters.by_both.value, dense_values({4, 5}, 3, 1, smooth)) == "");
     CHECK(difference(parameters.replicated.value, dense_values({2, 3}, 1, 1, smooth), 1e-3) != "");
@@ -167,7 +168,7 @@ TEST_CASE("the order of the parameters changes nothing") {
   on_every_grid([](Grid const& grid) {
     Parameters one(grid), other(grid);
     Reversed reversed{other};
-    optim::AdamW<double> first({.largest_norm = 1}), second({.largest_norm = 1});
+    optim::AdamW<> first({.largest_norm = 1}), second({.largest_norm = 1});
     for (int step = 1; step <= 3; ++step) {
       one.set_gradients(step);
       other.set_gradients(step);
@@ -214,11 +215,11 @@ struct Two {
 TEST_CASE("D4, D5: the norm counts each element once, and is the same on every rank") {
   on_every_grid([](Grid const& grid) {
     Two d4(grid, {3}, {4, 12});
-    CHECK(optim::gradient_norm(d4) == doctest::Approx(13).epsilon(1e-15));
+    CHECK(optim::gradient_norm(d4) == 13);
     Two d5(grid, {0}, {3, 4});
-    CHECK(optim::gradient_norm(d5) == doctest::Approx(5).epsilon(1e-15));
+    CHECK(optim::gradient_norm(d5) == 5);
     // All is scaled by 1/5, and then the first step's size does not depend on the scale.
-    optim::AdamW<double> optimizer({.beta1 = 0, .beta2 = 0, .epsilon = 1, .largest_norm = 1});
+    optim::AdamW<> optimizer({.beta1 = 0, .beta2 = 0, .epsilon = 1, .largest_norm = 1});
     CHECK(optimizer.step(d5, 1) == doctest::Approx(5).epsilon(1e-15));
     CHECK(difference(d5.sharded.value, {-.6 / 1.6, -.8 / 1.8}, 1e-14) == "");
   });
@@ -237,9 +238,29 @@ TEST_CASE("schedules") {
   CHECK(optim::WarmupThenLinear{.001, 0, 100}(0) == .001);
   CHECK(optim::WarmupThenLinear{.001, 0, 100}(50) == doctest::Approx(.0005).epsilon(1e-14));
 
-  // T32 from step 10000 on: 1 / sqrt(step), here behind a warm-up in place of the constant start.
   optim::WarmupThenInverseSquareRoot const root{.01, 10000};
   for (Point const& p : {Point{1, 1e-6}, {5000, .005}, {10000, .01}, {40000, .005}, {250000, .002}, {1000000, .001}})
     CHECK(root(p.step) == doctest::Approx(p.rate).epsilon(1e-14));
   CHECK(optim::WarmupThenInverseSquareRoot{.01, 0}(4) == doctest::Approx(.005).epsilon(1e-14));
+
+  optim::WarmupThenCosine const cosine{.001, 50, 250, .0001};
+  for (Point const& p : {Point{1, .00002}, {25, .0005}, {50, .001}, {100, .0001 + .0009 * .8535533905932737}, {150, .00055}, {250, .0001}, {1000, .0001}})
+    CHECK(cosine(p.step) == doctest::Approx(p.rate).epsilon(1e-14));
+  CHECK(optim::WarmupThenCosine{.001, 0, 4}(2) == doctest::Approx(.0005).epsilon(1e-14));
+}
+
+TEST_CASE("T32: the paper's learning rate") {
+  optim::InverseSquareRoot const rate;
+  std::pair<std::int64_t, double> const table[] = {{1, .01}, {10000, .01}, {40000, .005}, {250000, .002}, {1000000, .001}};
+  for (auto const& [step, right] : table) CHECK(rate(step) == doctest::Approx(right).epsilon(1e-14));
+}
+
+TEST_CASE("H5: linear decay begins at its offset and not before") {
+  CHECK(optim::LinearDecay{.rate = .001, .total = 100, .offset = 50}(40) == .001);
+  CHECK(optim::LinearDecay{.rate = .001, .total = 100, .offset = 50}(75) == doctest::Approx(.0005).epsilon(1e-14));
+  optim::LinearDecay const decay{.rate = .001, .total = 100};
+  CHECK(decay(0) == .001);
+  CHECK(decay(50) == doctest::Approx(.0005).epsilon(1e-14));
+  CHECK(decay(100) == 0);
+  CHECK(decay(101) == 0);
 }

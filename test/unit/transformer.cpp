@@ -125,7 +125,7 @@ TEST_CASE("the same model on every mesh as on one rank alone: parameters, loss, 
     auto const states = [&](Grid const& grid) {
       std::vector<Values> result;
       Task task(grid, groups);
-      optim::AdamW<double> optimizer({.largest_norm = 1});
+      optim::AdamW<> optimizer({.largest_norm = 1});
       task.model.for_each_parameter([&](auto const& parameter) { result.push_back(collected(parameter.value)); });
       for (int step = 0; step < 3; ++step) {
         result.push_back({task.recorded_loss()});
