@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <type_traits>
 
 #include <Kokkos_Core.hpp>
 
@@ -53,9 +52,6 @@ constexpr Layout split_further(Layout parameter, AxisList const& axes) {
 /// What the marks say together.
 template <class... Marks>
 struct Holding {
-  static_assert((std::is_base_of_v<HoldingMark, Marks> && ...),
-                "gshard: an optimizer is told how to hold its state, by SplitOver<axes> and MasterWeights; it takes elements and memory from its parameters");
-
   static constexpr bool has_master = (Marks::has_master || ... || false);
 
   /// The layout of a parameter's state.

@@ -146,6 +146,9 @@ struct Slot {
 /// parameters, and what SplitOver says.
 template <class GivenOptions, template <class> class State, class... Marks>
 class OptimizerOf {
+  static_assert((std::is_base_of_v<HoldingMark, Marks> && ...),
+                "gshard: an optimizer is told how to hold its state, by SplitOver<axes> and MasterWeights; it takes elements and memory from its parameters");
+
  public:
   using Options = GivenOptions;
 
