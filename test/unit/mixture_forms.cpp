@@ -83,3 +83,33 @@ TEST_CASE("all three forms agree: relu experts, with room for all choices, and w
 TEST_CASE("all three forms agree: gated experts with bias, beside two shared ones") {
   check_forms<nn::BiasedGatedExperts, TokensRepeatedOverExperts, ByHiddenUnit, ByExpertAndHiddenUnit, InPieces>(options_for(4, 2, 2));
 }
+
+namespace {
+
+template <class Held>
+void check_shared(Grid const& grid) {
+  nn::Initializer initializer(5);
+  nn::MixtureOfExperts<Grid, Held, nn::ReluExperts, double> layer(grid, initializer, options_for(4, 2, 2));
+  fill_by_position(layer.experts.wo.weight.value, 0, [](std::int64_t, std::int64_t) { return 0.; });
+  auto const x = filled<On<Held::tokens, _, _>>(grid, {3, 4, 3}, 1, smooth);
+  auto const mask = integers<Spec<Held::tokens, _>>(grid, {3, 4}, {1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1});
+  Values const wi = collected(layer.shared.layer->wi.weight.value), wo = collected(layer.shared.layer->wo.weight.value);
+  Values right(36, 0);
+  for (std::size_t token = 0; token < 12; ++token)
+    for (std::size_t h = 0; h < 8; ++h) {
+      double sum = 0;
+      for (std::size_t m = 0; m < 3; ++m) sum += smooth(1, static_cast<std::int64_t>(token * 3 + m)) * wi[m * 8 + h];
+      for (std::size_t m = 0; m < 3; ++m) right[token * 3 + m] += std::max(sum, 0.) * wo[h * 3 + m];
+    }
+  CHECK(difference(layer(x, mask, nn::RandomStream{}).output, right, 1e-12) == "");
+}
+
+}  // namespace
+
+TEST_CASE("two shared experts of 4 hidden units see every token, as one of 8") {
+  on_every_grid([](Grid const& grid) {
+    check_shared<AsInThePaper>(grid);
+    check_shared<ByExpertAndHiddenUnit>(grid);
+    check_shared<InPieces>(grid);
+  });
+}

@@ -65,13 +65,16 @@ struct BySlots {
 
 namespace detail {
 
+/// The axes that keep a weight in pieces, besides those that split it already.
+template <class Parallelism>
+inline constexpr AxisNames pieces_of_experts = names_without(Parallelism::parameters, names_of_both(Parallelism::experts, Parallelism::model));
+
 /// rows (.., K) times a weight (E, K, N) of each row's expert, plus a bias (E, N) where it has one. The axes of the experts split E.
 template <class Mesh, class Parallelism, AxisNames Inputs, AxisNames Outputs, bool HasBias, class T, class MemorySpace>
 struct ExpertLinear {
-  static constexpr AxisNames experts = Parallelism::experts;
-  using Weight = ShardedTensor<Mesh, Spec<experts, names_without(Inputs, experts), names_without(Outputs, experts)>, T, MemorySpace>;
-  /// The outputs as they are used, not in pieces.
-  using Bias = ShardedTensor<Mesh, Spec<experts, names_without(Outputs, names_of_both(experts, Parallelism::parameters))>, T, MemorySpace>;
+  using Weight = ShardedTensor<Mesh, Spec<Parallelism::experts, Inputs, Outputs>, T, MemorySpace>;
+  /// As the outputs are used, not in pieces.
+  using Bias = ShardedTensor<Mesh, Spec<Parallelism::experts, names_without(Outputs, pieces_of_experts<Parallelism>)>, T, MemorySpace>;
   Parameter<Weight> weight;
   Parameter<Bias> bias;
 
@@ -93,11 +96,16 @@ struct ExpertLinear {
   }
 };
 
+template <class Mesh, class Parallelism, bool HasBias, class T, class MemorySpace>
+using InputLinear = ExpertLinear<Mesh, Parallelism, pieces_of_experts<Parallelism>, Parallelism::model, HasBias, T, MemorySpace>;
+template <class Mesh, class Parallelism, bool HasBias, class T, class MemorySpace>
+using OutputLinear = ExpertLinear<Mesh, Parallelism, Parallelism::model, pieces_of_experts<Parallelism>, HasBias, T, MemorySpace>;
+
 /// Experts of two linear layers; hidden units are split over the axes of the model, weights kept in pieces over those of the parameters.
 template <class Mesh, class Parallelism, bool HasBias, class T, class MemorySpace>
 struct ReluLayers {
-  ExpertLinear<Mesh, Parallelism, Parallelism::parameters, Parallelism::model, HasBias, T, MemorySpace> wi;  ///< (E, M, H)
-  ExpertLinear<Mesh, Parallelism, Parallelism::model, Parallelism::parameters, HasBias, T, MemorySpace> wo;  ///< (E, H, M)
+  InputLinear<Mesh, Parallelism, HasBias, T, MemorySpace> wi;   ///< (E, M, H)
+  OutputLinear<Mesh, Parallelism, HasBias, T, MemorySpace> wo;  ///< (E, H, M)
 
   ReluLayers(Mesh const& mesh, Initializer& initializer, MixtureOptions const& shape)
       : wi(mesh, initializer, shape.experts, shape.model, shape.hidden, "expert wi"),
@@ -119,10 +127,9 @@ struct ReluLayers {
 /// The same with a third linear layer that gates the hidden units.
 template <class Mesh, class Parallelism, bool HasBias, class T, class MemorySpace>
 struct GatedLayers {
-  using In = ExpertLinear<Mesh, Parallelism, Parallelism::parameters, Parallelism::model, HasBias, T, MemorySpace>;
-  In wg;                                                                                                    ///< (E, M, H), of the gate
-  In wi;                                                                                                    ///< (E, M, H)
-  ExpertLinear<Mesh, Parallelism, Parallelism::model, Parallelism::parameters, HasBias, T, MemorySpace> wo;  ///< (E, H, M)
+  InputLinear<Mesh, Parallelism, HasBias, T, MemorySpace> wg;   ///< (E, M, H), of the gate
+  InputLinear<Mesh, Parallelism, HasBias, T, MemorySpace> wi;   ///< (E, M, H)
+  OutputLinear<Mesh, Parallelism, HasBias, T, MemorySpace> wo;  ///< (E, H, M)
 
   GatedLayers(Mesh const& mesh, Initializer& initializer, MixtureOptions const& shape)
       : wg(mesh, initializer, shape.experts, shape.model, shape.hidden, "expert wg"),
