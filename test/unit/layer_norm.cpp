@@ -52,7 +52,7 @@ TEST_CASE("layer_norm: (x - mean) / sqrt(variance + epsilon) * gain + bias") {
 TEST_CASE("a layer norm starts with gains of 1 and biases of 0, and learns both") {
   on_every_grid([](Grid const& grid) {
     nn::Initializer initializer(1);
-    nn::LayerNorm<Grid, double> norm(grid, initializer, 4);
+    nn::LayerNorm<Grid, nn::Parallelism, double> norm(grid, initializer, 4);
     CHECK(difference(norm(tensor_of<On<"data", _>>(grid, {{1, 4}, {1, 1, -1, -1}})), {1, 1, -1, -1}, 1e-6) == "");
     check_layer<On<"data,expert", _>>(
         grid, norm, {smooth_values({3, 4}, 1)}, [](auto& layer, auto const& x) { return layer(x); },

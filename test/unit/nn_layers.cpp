@@ -10,7 +10,7 @@
 #include <gshard/nn/feed_forward.hpp>
 #include <gshard/nn/rms_norm.hpp>
 
-#include "layer_test.hpp"
+#include "layer_references.hpp"
 
 using namespace gshard;
 using namespace gshard::test;
@@ -46,28 +46,6 @@ void on_all_tokens(Action const& action) {
   });
 }
 
-/// The rows of the last dimension, one after the other, each through `function(row in, row out)`.
-template <class Function>
-Values by_rows(Values const& values, std::int64_t width, Function const& function) {
-  Values result(values.size());
-  for (std::size_t row = 0; row < values.size(); row += static_cast<std::size_t>(width)) function(values.data() + row, result.data() + row);
-  return result;
-}
-
-void softmax_row(double const* in, double* out, std::int64_t count) {
-  double sum = 0;
-  for (std::int64_t i = 0; i < count; ++i) sum += std::exp(in[i]);
-  for (std::int64_t i = 0; i < count; ++i) out[i] = std::exp(in[i]) / sum;
-}
-
-int token_id(std::int64_t position, int vocabulary) { return static_cast<int>(position * 7 % (vocabulary + 1)) - 1; }
-
-std::vector<int> token_ids(std::int64_t count, int vocabulary) {
-  std::vector<int> ids;
-  for (std::int64_t i = 0; i < count; ++i) ids.push_back(token_id(i, vocabulary));
-  return ids;
-}
-
 }  // namespace
 
 // ---- Operations ----
@@ -79,12 +57,7 @@ TEST_CASE("embedding: rows of the table by number, zeros for padding; the table'
     auto const ids = integers<typename T::Ids::spec_type>(grid, {groups, 4}, numbers);
     check_operation<On<_, _>>(
         grid, {smooth_values({vocabulary, 3}, 1)}, [&](auto const& table) { return nn::embedding(table, ids, 1.5); },
-        [&](std::vector<Dense> const& in) {
-          Values result;
-          for (int id : numbers)
-            for (int m = 0; m < 3; ++m) result.push_back(id < 0 ? 0 : 1.5 * in[0].values[static_cast<std::size_t>(3 * id + m)]);
-          return result;
-        });
+        [&](std::vector<Dense> const& in) { return embedding_of(in[0], numbers, 1.5); });
   });
 }
 
@@ -142,32 +115,6 @@ TEST_CASE("from_vector: each rank takes its block") {
 
 // ---- Attention ----
 
-namespace {
-
-/// softmax of scale * scores (G, N, H, L, K) over the keys that a query sees; zeros where it sees none.
-Values attention_weights_of(Dense const& scores, std::vector<int> const& lengths, double scale, bool causal) {
-  std::int64_t const heads = scores.extents[2], queries = scores.extents[3], keys = scores.extents[4];
-  Values result(scores.values.size(), 0);
-  for (std::int64_t row = 0; row * keys < static_cast<std::int64_t>(result.size()); ++row) {
-    std::int64_t seen = lengths[static_cast<std::size_t>(row / (heads * queries))];
-    if (causal) seen = std::min(seen, row % queries + 1);
-    double sum = 0;
-    for (std::int64_t k = 0; k < seen; ++k) sum += std::exp(scale * scores.values[static_cast<std::size_t>(row * keys + k)]);
-    for (std::int64_t k = 0; k < seen; ++k)
-      result[static_cast<std::size_t>(row * keys + k)] = std::exp(scale * scores.values[static_cast<std::size_t>(row * keys + k)]) / sum;
-  }
-  return result;
-}
-
-/// Numbers of words from 0 to `longest`.
-std::vector<int> some_lengths(std::int64_t sentences, int longest) {
-  std::vector<int> lengths;
-  for (std::int64_t i = 0; i < sentences; ++i) lengths.push_back(static_cast<int>((i * 2 + 3) % (longest + 1)));
-  return lengths;
-}
-
-}  // namespace
-
 TEST_CASE("attention weights: padding and, if causal, later places get nothing") {
   on_every_grid([](Grid const& grid) {
     for (std::int64_t groups : group_counts)
@@ -194,26 +141,6 @@ TEST_CASE("attention weights by hand: scores 0, ln 3") {
     CHECK(difference(weights(0, nn::Masking::causal), {0, 0, 0, 0}) == "");
   });
 }
-
-namespace {
-
-/// Multi-head attention of queries (G, N * L, M) to keys (G, N * K, M): in[0], in[1], then wq, wk, wv (M, H, D) and wo (H, D, M).
-Values attention_of(std::vector<Dense> const& in, std::vector<int> const& lengths, std::int64_t sentences, bool causal) {
-  auto const cut = [&](Dense tokens) {
-    Extents const& e = tokens.extents;
-    tokens.extents = {e[0], sentences, e[1] / sentences, e[2]};
-    return tokens;
-  };
-  Dense const queries = cut(in[0]), keys = cut(in[1]);
-  Dense const q = dense_einsum("gnlm,mhd->gnlhd", {queries, in[2]});
-  Dense const k = dense_einsum("gnkm,mhd->gnkhd", {keys, in[3]});
-  Dense const v = dense_einsum("gnkm,mhd->gnkhd", {keys, in[4]});
-  Dense weights = dense_einsum("gnlhd,gnkhd->gnhlk", {q, k});
-  weights.values = attention_weights_of(weights, lengths, 1 / std::sqrt(static_cast<double>(in[2].extents[2])), causal);
-  return dense_einsum("gnlhd,hdm->gnlm", {dense_einsum("gnhlk,gnkhd->gnlhd", {weights, v}), in[5]}).values;
-}
-
-}  // namespace
 
 TEST_CASE("attention: to itself, causal; to a memory of other length; uneven and empty shards") {
   on_every_grid([](Grid const& grid) {
@@ -252,34 +179,11 @@ TEST_CASE("feed-forward: relu(x wi) wo") {
     nn::FeedForward<Grid, nn::Parallelism, double> layer(grid, initializer, 3, 5);
     check_layer<typename T::template Real<_>>(
         grid, layer, {smooth_values({groups, 2, 3}, 1)}, [](auto& feed_forward, auto const& x) { return feed_forward(x); },
-        [](std::vector<Dense> const& in) {
-          Dense hidden = dense_einsum("gsm,mh->gsh", {in[0], in[1]});
-          for (double& element : hidden.values) element = std::max(element, 0.);
-          return dense_einsum("gsh,hm->gsm", {hidden, in[2]}).values;
-        });
+        [](std::vector<Dense> const& in) { return feed_forward_of(in); });
   });
 }
 
 // ---- Cross entropy ----
-
-namespace {
-
-/// The mean over the real tokens of -sum_v q_v log p_v, where q has 1 - e + e/V on the target and e/V elsewhere.
-double cross_entropy_of(Values const& logits, std::vector<int> const& targets, int vocabulary, double smoothing) {
-  double sum = 0;
-  int tokens = 0;
-  for (std::size_t token = 0; token < targets.size(); ++token) {
-    if (targets[token] < 0) continue;
-    ++tokens;
-    double const* const row = logits.data() + token * static_cast<std::size_t>(vocabulary);
-    Values p(static_cast<std::size_t>(vocabulary));
-    softmax_row(row, p.data(), vocabulary);
-    for (int v = 0; v < vocabulary; ++v) sum -= (smoothing / vocabulary + (v == targets[token] ? 1 - smoothing : 0)) * std::log(p[static_cast<std::size_t>(v)]);
-  }
-  return sum / tokens;
-}
-
-}  // namespace
 
 TEST_CASE("cross entropy: the mean over all real tokens, wherever they are") {
   on_all_tokens([]<class T>(Grid const& grid, T, std::int64_t groups) {

@@ -4,6 +4,7 @@
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/kernels/layer_norm.hpp>
 #include <gshard/nn/operation.hpp>
+#include <gshard/nn/parallelism.hpp>
 
 namespace gshard::nn {
 
@@ -46,8 +47,8 @@ auto layer_norm(X const& x, Gain const& gain, Bias const& bias, double epsilon =
   });
 }
 
-/// A layer norm with its gain and bias.
-template <class Mesh, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+/// A layer norm with its gain and bias, which are M numbers each and whole on all ranks.
+template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 struct LayerNorm {
   Parameter<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>> gain;
   Parameter<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>> bias;

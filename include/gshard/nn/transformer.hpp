@@ -36,6 +36,7 @@ struct TransformerOptions {
 struct TransformerParts {
   template <class Mesh, class Parallelism, class T, class MemorySpace>
   using Norm = RmsNorm<Mesh, Parallelism, T, MemorySpace>;
+  static constexpr bool has_tied_output = true;  ///< the logits are products with the table that embeds words; else with one of their own
 };
 
 /// Sentences of one language side, as tensors: N sentences of L places in each of G groups.
@@ -128,7 +129,10 @@ struct DecoderBlock {
 /// round, gives the logits. `Parallelism` says which axes split what, `Parts` what the blocks are made of.
 template <class Mesh, class Parallelism, class Parts = TransformerParts, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 class Transformer {
-  using Matrix = ShardedTensor<Mesh, Spec<_, _>, T, MemorySpace>;
+  static constexpr AxisNames vocabulary = Parallelism::model;
+  using Table = ShardedTensor<Mesh, Spec<vocabulary, detail::names_without(Parallelism::parameters, vocabulary)>, T, MemorySpace>;
+  using Places = ShardedTensor<Mesh, Spec<_, Parallelism::parameters>, T, MemorySpace>;
+  using Tokens = Spec<Parallelism::tokens, _, _>;
   using Scalar = ShardedTensor<Mesh, Spec<>, T, MemorySpace>;
   using Norm = typename Parts::template Norm<Mesh, Parallelism, T, MemorySpace>;
   using Attention = nn::Attention<Mesh, Parallelism, T, MemorySpace>;
@@ -176,13 +180,14 @@ class Transformer {
   /// Logits (G, S, V) of normalised activations (G, S, M).
   template <class X>
   auto logits(X const& x) {
-    return eval(einsum<"gsm,vm->gsv">(x, bind(table_, x)));
+    return eval(einsum<"gsm,vm->gsv">(x, movable(bind(Parts::has_tied_output ? table_ : output_, x))));
   }
 
   template <class Visit>
   void for_each_parameter(Visit const& visit) {
     visit(table_);
     visit(places_);
+    if constexpr (!Parts::has_tied_output) visit(output_);
     for (auto& block : dense_encoder_) block.for_each_parameter(visit);
     for (auto& block : mixed_encoder_) block.for_each_parameter(visit);
     encoder_norm_.for_each_parameter(visit);
@@ -203,10 +208,12 @@ class Transformer {
  private:
   Transformer(Mesh const& mesh, TransformerOptions const& options, Initializer initializer)
       : options_(options),
-        table_(initializer.normal<Matrix>(mesh, {options.vocabulary, options.model}, deviation(options.model), "embedding")),
-        places_(initializer.normal<Matrix>(mesh, {options.longest, options.model}, 0.25 * deviation(options.model), "positions")),
+        table_(initializer.normal<Table>(mesh, {options.vocabulary, options.model}, deviation(options.model), "embedding")),
+        places_(initializer.normal<Places>(mesh, {options.longest, options.model}, 0.25 * deviation(options.model), "positions")),
         encoder_norm_(mesh, initializer, options.model),
         decoder_norm_(mesh, initializer, options.model) {
+    if constexpr (!Parts::has_tied_output)
+      output_ = initializer.normal<Table>(mesh, {options.vocabulary, options.model}, deviation(options.model), "output");
     auto norm = [&] { return Norm(mesh, initializer, options.model); };
     auto attention = [&] { return Attention(mesh, initializer, options.model, options.heads, options.head_size); };
     auto dense = [&] { return Dense(mesh, initializer, options.model, options.hidden); };
@@ -223,23 +230,24 @@ class Transformer {
 
   static double deviation(std::int64_t model) { return 1 / std::sqrt(static_cast<double>(model)); }
 
-  template <class Table>
-  auto run(Table const& table, Side const& source, Side const& target, std::optional<RandomStream> random) {
-    detail::Pass<LossOf<Table>> pass{random, {}};
+  template <class Words>
+  auto run(Words const& table, Side const& source, Side const& target, std::optional<RandomStream> random) {
+    detail::Pass<LossOf<Words>> pass{random, {}};
     auto const memory = encoded(table, source, pass);
     auto const scores = logits(decoded(table, memory, source, target, pass));
     auto const loss = balance(table, pass);
     return Output<std::remove_const_t<decltype(scores)>, std::remove_const_t<decltype(loss)>>{scores, loss};
   }
 
-  template <class Table>
-  auto embedded(Table const& table, Side const& side) {
+  template <class Words>
+  auto embedded(Words const& table, Side const& side) {
     double const scale = std::sqrt(static_cast<double>(table_.value.extent(1)));
-    return eval(embedding(table, side.ids, scale) + embedding(bind(places_, table), side.positions, scale));
+    auto const words = reshard<Tokens>(embedding(movable(table), side.ids, scale));
+    return eval(words + embedding(movable(bind(places_, table)), side.positions, scale));
   }
 
-  template <class Table, class Pass>
-  auto encoded(Table const& table, Side const& source, Pass& pass) {
+  template <class Words, class Pass>
+  auto encoded(Words const& table, Side const& source, Pass& pass) {
     auto x = embedded(table, source);
     for (std::size_t layer = 0; layer < dense_encoder_.size(); ++layer) {
       x = dense_encoder_[layer](x, source, pass);
@@ -248,8 +256,8 @@ class Transformer {
     return encoder_norm_(x);
   }
 
-  template <class Table, class Memory, class Pass>
-  auto decoded(Table const& table, Memory const& memory, Side const& source, Side const& target, Pass& pass) {
+  template <class Words, class Memory, class Pass>
+  auto decoded(Words const& table, Memory const& memory, Side const& source, Side const& target, Pass& pass) {
     auto x = embedded(table, target);
     for (std::size_t layer = 0; layer < dense_decoder_.size(); ++layer) {
       x = dense_decoder_[layer](x, memory, source, target, pass);
@@ -258,23 +266,24 @@ class Transformer {
     return decoder_norm_(x);
   }
 
-  template <class Table, class Pass>
-  auto balance(Table const& table, Pass const& pass) {
+  template <class Words, class Pass>
+  auto balance(Words const& table, Pass const& pass) {
     auto const& losses = pass.balance_losses;
-    LossOf<Table> total = zero_beside(table);
+    LossOf<Words> total = zero_beside(table);
     for (auto const& loss : losses) total = eval(total + loss * (1.0 / static_cast<double>(losses.size())));
     return total;
   }
 
-  template <class Table>
-  LossOf<Table> zero_beside(Table const& table) {
-    if constexpr (AnyVar<Table>) return table.tape().watch(Scalar(table_.value.mesh()));
+  template <class Words>
+  LossOf<Words> zero_beside(Words const& table) {
+    if constexpr (AnyVar<Words>) return table.tape().watch(Scalar(table_.value.mesh()));
     else return Scalar(table_.value.mesh());
   }
 
   TransformerOptions options_;
-  Parameter<Matrix> table_;   ///< (V, M)
-  Parameter<Matrix> places_;  ///< (L, M)
+  Parameter<Table> table_;    ///< (V, M)
+  Parameter<Places> places_;  ///< (L, M)
+  Parameter<Table> output_;   ///< (V, M), where the table is not used twice
   std::vector<detail::EncoderBlock<Norm, Attention, Dense>> dense_encoder_;
   std::vector<detail::EncoderBlock<Norm, Attention, Mixture>> mixed_encoder_;
   Norm encoder_norm_;

@@ -40,13 +40,26 @@ KOKKOS_FORCEINLINE_FUNCTION T smoothed_loss(LogitSummary<T> const& summary, T sm
   return (T(1) - smoothing) * plain + smoothing * even;
 }
 
+/// What the kernels of the loss are told besides tensors.
+template <class T>
+struct LossNumbers {
+  T smoothing = T(0);
+  T z_loss = T(0);              ///< times log_sum^2, added to the loss of each row
+  std::int64_t first = 0;       ///< the columns are [first, first + columns) of
+  std::int64_t vocabulary = 0;  ///< this many; 0: all columns
+
+  KOKKOS_FUNCTION T loss(LogitSummary<T> const& summary, T log_sum, std::int64_t columns) const {
+    return smoothed_loss(summary, smoothing, vocabulary == 0 ? columns : vocabulary) + z_loss * log_sum * log_sum;
+  }
+};
+
 template <class T, class MemorySpace>
 struct CrossEntropyKernel {
   Rank2<T const, MemorySpace> logits;
   Rank1<int const, MemorySpace> targets;
   Rank1<T, MemorySpace> losses;
   Rank1<T, MemorySpace> log_sums;
-  T smoothing;
+  LossNumbers<T> numbers;
 
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
@@ -55,9 +68,9 @@ struct CrossEntropyKernel {
     T loss = T(0);
     T log_sum = T(0);
     if (target >= 0) {
-      auto const summary = summarize_logits(logits.data() + row * columns, columns, target, smoothing != T(0), lanes);
+      auto const summary = summarize_logits(logits.data() + row * columns, columns, target, numbers.smoothing != T(0), lanes);
       log_sum = summary.largest + Kokkos::log(summary.power_sum);
-      loss = smoothed_loss(summary, smoothing, columns);
+      loss = numbers.loss(summary, log_sum, columns);
     }
     lanes.once([&] {
       losses(row) = loss;
@@ -89,6 +102,47 @@ struct CrossEntropySummaryKernel {
 };
 
 template <class T, class MemorySpace>
+struct LargestLogitKernel {
+  Rank2<T const, MemorySpace> summaries;
+  Rank1<T, MemorySpace> largest;
+
+  KOKKOS_FUNCTION void operator()(std::int64_t row) const { largest(row) = summaries(row, 0); }
+};
+
+/// The sums of a summary with another maximum as their base.
+template <class T, class MemorySpace>
+struct RebaseSummaryKernel {
+  Rank2<T const, MemorySpace> summaries;
+  Rank1<T const, MemorySpace> largest;
+  Rank2<T, MemorySpace> sums;
+
+  KOKKOS_FUNCTION void operator()(std::int64_t row) const {
+    T const powers = summaries(row, 1);
+    sums(row, 0) = powers == T(0) ? T(0) : powers * Kokkos::exp(summaries(row, 0) - largest(row));
+    sums(row, 1) = summaries(row, 2);
+    sums(row, 2) = summaries(row, 3);
+  }
+};
+
+template <class T, class MemorySpace>
+struct LossOfSummaryKernel {
+  Rank1<T const, MemorySpace> largest;
+  Rank2<T const, MemorySpace> sums;
+  Rank1<int const, MemorySpace> targets;
+  Rank1<T, MemorySpace> losses;
+  Rank1<T, MemorySpace> log_sums;
+  LossNumbers<T> numbers;
+
+  KOKKOS_FUNCTION void operator()(std::int64_t row) const {
+    bool const is_real = targets(row) >= 0;
+    LogitSummary<T> const summary{largest(row), sums(row, 0), sums(row, 1), sums(row, 2)};
+    T const log_sum = is_real ? summary.largest + Kokkos::log(summary.power_sum) : T(0);
+    losses(row) = is_real ? numbers.loss(summary, log_sum, 0) : T(0);
+    log_sums(row) = log_sum;
+  }
+};
+
+template <class T, class MemorySpace>
 struct CrossEntropyBackwardKernel {
   Rank2<T const, MemorySpace> logits;
   Rank1<int const, MemorySpace> targets;
@@ -96,9 +150,7 @@ struct CrossEntropyBackwardKernel {
   Rank2<T, MemorySpace> gradient;
   Rank0<T const, MemorySpace> upstream;
   T scale;
-  T smoothing;
-  std::int64_t first;
-  std::int64_t vocabulary;
+  LossNumbers<T> numbers;
 
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
@@ -112,28 +164,30 @@ struct CrossEntropyBackwardKernel {
     }
     T const factor = upstream.data() == nullptr ? scale : scale * *upstream.data();
     T const log_sum = log_sums(row);
-    T const off = smoothing / static_cast<T>(vocabulary);
-    T const on = T(1) - smoothing + off;
+    T const off = numbers.smoothing / static_cast<T>(numbers.vocabulary);
+    T const on = T(1) - numbers.smoothing + off;
+    T const share = T(1) + T(2) * numbers.z_loss * log_sum;
+    std::int64_t const first = numbers.first;
     // The target's place is written by one lane from its own logit, which `gradient` may overwrite: read first, then write.
     bool const here = target >= first && target - first < columns;
     T const target_logit = here ? in[target - first] : T(0);
     lanes.barrier();
-    lanes.each(columns, [=](std::int64_t j) { out[j] = factor * (loop_exp(in[j] - log_sum) - off); });
+    lanes.each(columns, [=](std::int64_t j) { out[j] = factor * (share * loop_exp(in[j] - log_sum) - off); });
     lanes.barrier();
-    if (here) lanes.once([&] { out[target - first] = factor * (loop_exp(target_logit - log_sum) - on); });
+    if (here) lanes.once([&] { out[target - first] = factor * (share * loop_exp(target_logit - log_sum) - on); });
   }
 };
 
-/// Cross entropy with label smoothing on each row: -sum_v q_v log softmax(logits)_v, where q is 1 - smoothing + smoothing / V for the
-/// target and smoothing / V for every other entry. logits (rows, V); targets (rows), where a negative one marks padding, whose loss is 0
+/// Cross entropy with label smoothing on each row: -sum_v q_v log softmax(logits)_v + z_loss * log_sum^2, where q is
+/// 1 - smoothing + smoothing / V for the target and smoothing / V for every other entry. logits (rows, V); targets (rows), where a negative one marks padding, whose loss is 0
 /// and whose logits are not read; a target of V or more is a precondition violated. losses, log_sums (rows): the loss, and log(sum
 /// exp(logits)) for the backward pass (and for a z-loss). The mean over the real tokens is the caller's: it is over the ranks' tokens
 /// together.
 template <class T, class MemorySpace>
 void cross_entropy(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets, Rank1<T, MemorySpace> losses,
-                   Rank1<T, MemorySpace> log_sums, T smoothing = T(0)) {
+                   Rank1<T, MemorySpace> log_sums, T smoothing = T(0), T z_loss = T(0)) {
   for_each_row<MemorySpace>("gshard::cross_entropy", extent(logits, 0),
-                            CrossEntropyKernel<T, MemorySpace>{logits, targets, losses, log_sums, smoothing});
+                            CrossEntropyKernel<T, MemorySpace>{logits, targets, losses, log_sums, {smoothing, z_loss}});
 }
 
 /// What this rank's block of the vocabulary gives to the loss, where V is split over ranks: summaries (rows, 4) get the maximum, the sum of
@@ -146,15 +200,35 @@ void cross_entropy_summary(Rank2<T const, MemorySpace> logits, Rank1<int const, 
                             CrossEntropySummaryKernel<T, MemorySpace>{logits, targets, summaries, first});
 }
 
-/// The gradient of scale * upstream * sum of the losses: d logits = scale * upstream * (softmax(logits) - q), zeros for padding. `scale` is
+/// The largest logits (rows) of summaries.
+template <class T, class MemorySpace>
+void largest_logits(Rank2<T const, MemorySpace> summaries, Rank1<T, MemorySpace> largest) {
+  launch<MemorySpace>("gshard::largest_logits", extent(summaries, 0), LargestLogitKernel<T, MemorySpace>{summaries, largest});
+}
+
+/// What this rank adds to the sums (rows, 3) of powers, of logits and of the target's logit, on the base of the maxima of all ranks.
+template <class T, class MemorySpace>
+void rebase_summaries(Rank2<T const, MemorySpace> summaries, Rank1<T const, MemorySpace> largest, Rank2<T, MemorySpace> sums) {
+  launch<MemorySpace>("gshard::rebase_summaries", extent(summaries, 0), RebaseSummaryKernel<T, MemorySpace>{summaries, largest, sums});
+}
+
+/// cross_entropy from the maxima and sums of whole rows.
+template <class T, class MemorySpace>
+void loss_of_summaries(Rank1<T const, MemorySpace> largest, Rank2<T const, MemorySpace> sums, Rank1<int const, MemorySpace> targets,
+                       Rank1<T, MemorySpace> losses, Rank1<T, MemorySpace> log_sums, LossNumbers<T> const& numbers) {
+  launch<MemorySpace>("gshard::loss_of_summaries", extent(sums, 0), LossOfSummaryKernel<T, MemorySpace>{largest, sums, targets, losses, log_sums, numbers});
+}
+
+/// The gradient of scale * upstream * sum of the losses: d logits = scale * upstream * (softmax(logits) * (1 + 2 z_loss log_sum) - q), zeros
+/// for padding. `scale` is
 /// typically 1 / tokens; `upstream` a scalar in the memory space, 1 where it is an empty view. `gradient` may be `logits`. Where the
 /// vocabulary is split, `logits` are the columns [first, first + columns) of `vocabulary`; 0 stands for all columns.
 template <class T, class MemorySpace>
 void cross_entropy_backward(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets, Rank1<T const, MemorySpace> log_sums,
                             Rank2<T, MemorySpace> gradient, T scale = T(1), T smoothing = T(0), Rank0<T const, MemorySpace> upstream = {},
-                            std::int64_t first = 0, std::int64_t vocabulary = 0) {
+                            std::int64_t first = 0, std::int64_t vocabulary = 0, T z_loss = T(0)) {
   if (vocabulary == 0) vocabulary = extent(logits, 1);
-  CrossEntropyBackwardKernel<T, MemorySpace> const kernel{logits, targets, log_sums, gradient, upstream, scale, smoothing, first, vocabulary};
+  CrossEntropyBackwardKernel<T, MemorySpace> const kernel{logits, targets, log_sums, gradient, upstream, scale, {smoothing, z_loss, first, vocabulary}};
   for_each_row<MemorySpace>("gshard::cross_entropy_backward", extent(logits, 0), kernel);
 }
 

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layers of which axes of the mesh split heads, hidden units and vocabulary, or keep the weights in pieces: values and gradients as those of plain loops.
+#include <cmath>
+#include <cstdint>
+
+#include <gshard/nn/attention.hpp>
+#include <gshard/nn/cross_entropy.hpp>
+#include <gshard/nn/embedding.hpp>
+#include <gshard/nn/feed_forward.hpp>
+
+#include "layer_references.hpp"
+
+using namespace gshard;
+using namespace gshard::test;
+
+namespace {
+
+template <AxisNames... Entries>
+using On = ShardedTensor<Grid, Spec<Entries...>, double>;
+
+// The axis "expert" stands for any second axis.
+struct ByModel : nn::Parallelism {
+  static constexpr AxisNames tokens = "data", model = "expert";
+};
+struct ByModelAlone : nn::Parallelism {
+  static constexpr AxisNames model = "data,expert";
+};
+struct FullySharded : nn::Parallelism {
+  static constexpr AxisNames tokens = "data,expert", parameters = "data,expert";
+};
+struct ByModelSharded : nn::Parallelism {
+  static constexpr AxisNames tokens = "data", model = "expert", parameters = "data";
+};
+struct ShardedBesideTokens : nn::Parallelism {
+  static constexpr AxisNames tokens = "data", parameters = "expert";
+};
+
+/// Runs `action(grid, layout)` for all of these on every mesh.
+template <class Action>
+void on_all_layouts(Action const& action) {
+  on_every_grid([&](Grid const& grid) {
+    action(grid, ByModel{});
+    action(grid, ByModelAlone{});
+    action(grid, FullySharded{});
+    action(grid, ByModelSharded{});
+    action(grid, ShardedBesideTokens{});
+  });
+}
+
+}  // namespace
+
+TEST_CASE("attention with split heads, fewer than ranks and uneven; with weights in pieces") {
+  on_all_layouts([]<class Layout>(Grid const& grid, Layout) {
+    nn::Initializer initializer(5);
+    nn::Attention<Grid, Layout, double> layer(grid, initializer, 6, 3);
+    auto const numbers = some_lengths(3 * 2, 3);
+    auto const lengths = integers<Spec<Layout::tokens, _>>(grid, {3, 2}, numbers);
+    using X = On<Layout::tokens, _, _>;
+    check_layer<X, X>(
+        grid, layer, {smooth_values({3, 4, 6}, 1), smooth_values({3, 6, 6}, 2)},
+        [&](auto& attention, auto const& queries, auto const& keys) { return attention(queries, keys, lengths, nn::Masking::none); },
+        [&](std::vector<Dense> const& in) { return attention_of(in, numbers, 2, false); });
+  });
+}
+
+TEST_CASE("feed-forward with split hidden units, and with weights in pieces") {
+  on_all_layouts([]<class Layout>(Grid const& grid, Layout) {
+    for (std::int64_t hidden : {2, 5}) {
+      nn::Initializer initializer(6);
+      nn::FeedForward<Grid, Layout, double> layer(grid, initializer, 3, hidden);
+      check_layer<On<Layout::tokens, _, _>>(
+          grid, layer, {smooth_values({3, 2, 3}, 1)}, [](auto& feed_forward, auto const& x) { return feed_forward(x); },
+          [](std::vector<Dense> const& in) { return feed_forward_of(in); });
+    }
+  });
+}
+
+TEST_CASE("embedding: a table split by entries, by rows in pieces, or both") {
+  on_every_grid([](Grid const& grid) {
+    for (int vocabulary : {3, 7}) {
+      auto const numbers = token_ids(3 * 4, vocabulary);
+      auto const check = [&]<AxisNames Tokens, AxisNames Entries, AxisNames Pieces>() {
+        auto const ids = integers<Spec<Tokens, _>>(grid, {3, 4}, numbers);
+        check_operation<On<Entries, Pieces>>(
+            grid, {smooth_values({vocabulary, 3}, 1)},
+            [&](auto const& table) { return reshard<Spec<Tokens, _, _>>(nn::embedding(movable(table), ids, 1.5)); },
+            [&](std::vector<Dense> const& in) { return embedding_of(in[0], numbers, 1.5); });
+      };
+      check.template operator()<"data", "expert", _>();
+      check.template operator()<"data", "expert", "data">();
+      check.template operator()<"data,expert", _, "data,expert">();
+      check.template operator()<"data", _, "expert">();
+      check.template operator()<_, "expert,data", _>();
+    }
+  });
+}
+
+TEST_CASE("cross entropy over a split vocabulary, with smoothing and z-loss") {
+  on_every_grid([](Grid const& grid) {
+    for (int vocabulary : {3, 7}) {
+      auto const numbers = token_ids(3 * 4, vocabulary);
+      double const tokens = static_cast<double>(std::count_if(numbers.begin(), numbers.end(), [](int id) { return id >= 0; }));
+      auto const check = [&]<AxisNames Tokens, AxisNames Entries>(double smoothing, double z_loss) {
+        auto const targets = integers<Spec<Tokens, _>>(grid, {3, 4}, numbers);
+        check_operation<On<Tokens, _, Entries>>(
+            grid, {smooth_values({3, 4, vocabulary}, 1)},
+            [&](auto const& logits) { return nn::cross_entropy(logits, targets, tokens, smoothing, z_loss); },
+            [&](std::vector<Dense> const& in) { return Values{cross_entropy_of(in[0].values, numbers, vocabulary, smoothing, z_loss)}; });
+      };
+      for (double smoothing : {0., .1})
+        for (double z_loss : {0., .3}) {
+          check.template operator()<"data", "expert">(smoothing, z_loss);
+          check.template operator()<_, "expert,data">(smoothing, z_loss);
+          check.template operator()<"data,expert", _>(smoothing, z_loss);
+        }
+    }
+  });
+}
+
+TEST_CASE("T31 over a split vocabulary; exact for logits about 1e4 too") {
+  struct Case {
+    Values logits;
+    int target;
+    double smoothing, right;
+  };
+  Case const cases[] = {{{2, 1, 0, -1}, 1, .1, 1.490189698561195}, {{2, 1, 0, -1}, 1, 0, 1.4401896985611953}, {{10002, 10001, 10000, 9999}, 1, 0, 1.4401896985611953}};
+  on_every_grid([&](Grid const& grid) {
+    for (Case const& c : cases) {
+      auto const logits = tensor_of<On<_, _, "expert,data">>(grid, {{1, 1, 4}, c.logits});
+      auto const targets = integers<Spec<_, _>>(grid, {1, 1}, {c.target});
+      CHECK(difference(nn::cross_entropy(logits, targets, 1, c.smoothing), {c.right}, 1e-12) == "");
+      // In float, were the maximum not subtracted first, the loss would be off by 1e-3.
+      std::vector<float> const rounded(c.logits.begin(), c.logits.end());
+      auto const single = from_vector<ShardedTensor<Grid, Spec<_, _, "expert,data">, float>>(grid, {1, 1, 4}, rounded);
+      CHECK(difference(nn::cross_entropy(single, targets, 1, c.smoothing), {c.right}, c.smoothing == 0 ? 1e-6 : 1e-5) == "");
+    }
+  });
+}
+
+TEST_CASE("what is sent: one all-reduce of a layer's result over the axes of the model; logits are not gathered") {
+  Grid const grid(runtime(), {1, ranks()});
+  using Layer = nn::FeedForward<Grid, ByModel, double>;
+  using X = On<"data", _, _>;
+  using Hidden = On<"data", _, "expert">;
+  static_assert(plan_of<"gsm,mh->gsh", X, Movable<Layer::In>>.total() == 0);
+  static_assert(plan_of<"gsh,hm->gsm", Hidden, Movable<Layer::Out>, X>.all_reduce == 1 && plan_of<"gsh,hm->gsm", Hidden, Movable<Layer::Out>, X>.total() == 1);
+  auto& ledger = grid.memory().ledger();
+  auto const logits = tensor_of<On<_, _, "expert">>(grid, smooth_values({1, 2, 5}, 1));
+  auto const before = ledger.calls(Collective::all_gather);
+  (void)nn::cross_entropy(logits, integers<Spec<_, _>>(grid, {1, 2}, {1, 2}), 2, .1);
+  CHECK(ledger.calls(Collective::all_gather) == before);
+}
