@@ -23,6 +23,7 @@ struct Options {
   std::int64_t vocabulary = 2000;
   gshard::nn::TransformerOptions model;
   TrainingOptions training;
+  BeamOptions beam;
   std::string loss_curve;
 };
 
@@ -44,6 +45,8 @@ void add_options(CLI::App& app, Options& options) {
   app.add_option("--warmup", options.training.warmup, "Steps until the learning rate is reached")->capture_default_str();
   app.add_option("--tokens", options.training.batches.tokens_per_batch, "Target tokens of a batch, padding included")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--groups", options.training.batches.groups, "Groups that a batch is gated in, G: a multiple of the ranks that share them")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--beam", options.beam.hypotheses, "Hypotheses of a sentence that the search for its translation keeps")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--length-exponent", options.beam.exponent, "How much the search makes up for length: 0 for not at all")->capture_default_str();
   app.add_option("--seed", options.training.seed)->capture_default_str();
   app.add_option("--loss-curve", options.loss_curve, "File for the losses: step, seconds, loss, balance loss, gradient norm, target tokens");
 }
@@ -119,7 +122,7 @@ void translate_corpus(gshard::Runtime& runtime, Options options) {
   train(grid, model, data.train.tokens, options.training, std::ref(progress));
 
   double const trained = seconds();
-  auto const outputs = texts(data.tokenizer, translate(grid, model, data.test.tokens, options.training.batches));
+  auto const outputs = texts(data.tokenizer, translate(grid, model, data.test.tokens, options.training.batches, options.beam));
   if (!shows) return;
   Baselines const simple = baselines(data);
   std::cout << "\nBLEU on " << data.test.pairs.size() << " held-out pairs\n"

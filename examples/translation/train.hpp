@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 
+#include "beam.hpp"
 #include "model.hpp"
 #include "prepare.hpp"
 
@@ -32,8 +33,8 @@ struct Step {
 void train(Grid const& grid, Model& model, std::vector<TokenPair> const& pairs, TrainingOptions const& options,
            std::function<void(Step const&)> const& report);
 
-/// The most likely translations, word by word (greedy), in the order of `pairs`, the same on every rank. A translation is at most about twice as long as
-/// its source.
-std::vector<std::vector<std::int32_t>> translate(Grid const& grid, Model& model, std::vector<TokenPair> const& pairs, BatchOptions const& batches);
+/// Translations by beam search, in the order of `pairs`, the same on every rank. A translation is at most about twice as long as its source.
+std::vector<std::vector<std::int32_t>> translate(Grid const& grid, Model& model, std::vector<TokenPair> const& pairs, BatchOptions const& batches,
+                                                 BeamOptions const& beam = {});
 
 }  // namespace translation
