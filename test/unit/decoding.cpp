@@ -21,9 +21,14 @@ namespace {
 struct ByExpert : nn::Parallelism {
   static constexpr AxisNames tokens = "data,expert", experts = "expert";
 };
-using Model = nn::Transformer<Grid, ByExpert, nn::TransformerParts, double>;
-using Side = Model::Side;
-using Words = Side::Integers;
+/// Heads and hidden units split over one axis, weights kept in pieces over the other.
+struct ByModel : nn::Parallelism {
+  static constexpr AxisNames tokens = "data", model = "expert", parameters = "data";
+};
+template <class Parallelism>
+using ModelOf = nn::Transformer<Grid, Parallelism, nn::TransformerParts, double>;
+using Model = ModelOf<ByExpert>;
+using Words = Model::Side::Integers;
 
 constexpr int vocabulary = 7;
 
@@ -57,14 +62,19 @@ struct Text {
     }
   }
 
-  Side on(Grid const& grid) const { return sentences_of<Side>(grid, groups, ids, lengths); }
+  template <class AnyModel = Model>
+  auto on(Grid const& grid) const {
+    return sentences_of<typename AnyModel::Side>(grid, groups, ids, lengths);
+  }
 
   /// The words at one place, -1 where a sentence has ended.
-  Words words(Grid const& grid, std::size_t place) const {
+  template <class AnyModel = Model>
+  auto words(Grid const& grid, std::size_t place) const {
+    using Integers = typename AnyModel::Side::Integers;
     std::vector<int> result;
     for (std::size_t sentence = 0; sentence < lengths.size(); ++sentence)
       result.push_back(static_cast<int>(place) < lengths[sentence] ? ids[sentence * places + place] : -1);
-    return from_vector<Words>(grid, {groups, static_cast<std::int64_t>(lengths.size()) / groups}, result);
+    return from_vector<Integers>(grid, {groups, static_cast<std::int64_t>(lengths.size()) / groups}, result);
   }
 
   /// The logits at one place of a whole (G, N * L, V), of the sentences that have it; or of a step (G, N, V).
@@ -79,25 +89,34 @@ struct Text {
   }
 };
 
+template <class Parallelism>
+void compare_steps_with_whole(std::int64_t groups) {
+  using AnyModel = ModelOf<Parallelism>;
+  Text const source(groups, 3, 4, 1);
+  Text const target(groups, 3, 5, 2);
+  on_every_grid([&](Grid const& grid) {
+    INFO(groups, " groups");
+    AnyModel model(grid, shape(), 4);
+    auto const of_source = source.on<AnyModel>(grid);
+    auto const whole = collected(model(of_source, target.on<AnyModel>(grid)).logits);
+    nn::Decoder decoder(model, of_source, 5);
+    for (std::size_t place = 0; place < target.places; ++place) {
+      INFO("place ", place);
+      CHECK(decoder.place() == static_cast<std::int64_t>(place));
+      auto const logits = collected(decoder.step(target.words<AnyModel>(grid, place)));
+      CHECK(difference(target.at_place(logits, place, false), target.at_place(whole, place, true), 1e-13) == "");
+    }
+  });
+}
+
 }  // namespace
 
 TEST_CASE("each step gives the logits of the whole decoder at that place, for sentences of 0 to 5 words") {
-  for (std::int64_t groups : {1, 3, 8}) {
-    Text const source(groups, 3, 4, 1);
-    Text const target(groups, 3, 5, 2);
-    on_every_grid([&](Grid const& grid) {
-      INFO(groups, " groups");
-      Model model(grid, shape(), 4);
-      auto const whole = collected(model(source.on(grid), target.on(grid)).logits);
-      nn::Decoder decoder(model, source.on(grid), 5);
-      for (std::size_t place = 0; place < target.places; ++place) {
-        INFO("place ", place);
-        CHECK(decoder.place() == static_cast<std::int64_t>(place));
-        auto const logits = collected(decoder.step(target.words(grid, place)));
-        CHECK(difference(target.at_place(logits, place, false), target.at_place(whole, place, true), 1e-13) == "");
-      }
-    });
-  }
+  for (std::int64_t groups : {1, 3, 8}) compare_steps_with_whole<ByExpert>(groups);
+}
+
+TEST_CASE("each step gives the logits of the whole decoder at that place, with heads split and weights in pieces") {
+  for (std::int64_t groups : {1, 3}) compare_steps_with_whole<ByModel>(groups);
 }
 
 TEST_CASE("hypotheses that go on from one another's words: the logits of the whole decoder on the words that each has in the end") {

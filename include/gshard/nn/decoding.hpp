@@ -35,7 +35,6 @@ class Decoder {
   using Holders = decltype(split_dimension<1>(std::declval<Words const&>(), 1));
 
  public:
-
   /// Encodes the source sentences (G, R), and keeps R * hypotheses sentences of up to `longest` words, those of one source in a row. Throws ExtentError where
   /// the model has fewer places.
   Decoder(Model& model, Side const& source, std::int64_t longest, std::int64_t hypotheses = 1)
@@ -100,8 +99,8 @@ class Decoder {
   Side newest(Words const& words) const {
     Side const side{words, detail::unset_like(words), detail::unset_like(words), {}};
     detail::record_kernel("place_words", words, side.positions, side.real);
-    detail::launch<Space>("gshard::place_words", words.local_size(),
-                          detail::PlaceWordsKernel<Space>{detail::row_of(words), detail::row_of(side.positions), detail::row_of(side.real), static_cast<int>(place_)});
+    detail::PlaceWordsKernel<Space> const kernel{detail::row_of(words), detail::row_of(side.positions), detail::row_of(side.real), static_cast<int>(place_)};
+    detail::launch<Space>("gshard::place_words", words.local_size(), kernel);
     return side;
   }
 
