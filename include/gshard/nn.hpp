@@ -14,7 +14,12 @@
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/layer_norm.hpp>
 #include <gshard/nn/moe/experts.hpp>
+#include <gshard/nn/moe/gate.hpp>
+#include <gshard/nn/moe/gate_statistics.hpp>
+#include <gshard/nn/moe/gate_z_loss.hpp>
+#include <gshard/nn/moe/gates.hpp>
 #include <gshard/nn/moe/layer.hpp>
+#include <gshard/nn/moe/token_groups.hpp>
 #include <gshard/nn/parallelism.hpp>
 #include <gshard/nn/random_stream.hpp>
 #include <gshard/nn/rms_norm.hpp>

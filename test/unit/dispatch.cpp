@@ -24,13 +24,14 @@ struct Routing {
   Cube<int> token_of_slot{"token_of_slot", experts, groups, capacity};
   Matrix<int> first_choices{"first_choices", groups, experts};
   Matrix<int> choices{"choices", groups, experts};
+  Matrix<int> kept{"kept", groups, experts};
+  Vector<int> real_tokens{"tokens", groups};
   Matrix<double> mean_gates{"mean_gates", groups, experts};
   Vector<double> balance_loss{"balance_loss", groups};
 
   Routing(Cube<double> gates, std::size_t slots)
       : groups(gates.extent(0)), tokens(gates.extent(1)), experts(gates.extent(2)), capacity(slots) {
-    top2_gate<double, Host>(gates, {}, {.policy = SecondChoicePolicy::always}, {expert, slot, weight, token_of_slot},
-                            {first_choices, choices, mean_gates, balance_loss});
+    run_gate<Top2Gate, double, Host>(gates, {}, {}, {expert, slot, weight, token_of_slot}, {first_choices, choices, kept, real_tokens, mean_gates, balance_loss});
     Kokkos::fence();
   }
 };

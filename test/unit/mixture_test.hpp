@@ -32,7 +32,7 @@ using AsInThePaper = Split<"data,expert", "expert">;
 using TokensRepeatedOverExperts = Split<"data", "expert">;
 using BothOverAllRanks = Split<"data,expert", "data,expert">;
 
-/// Algorithm 1 with second choices that always go: weights (G, S, E) and E^2 times the mean of l_aux.
+/// Algorithm 1 with second choices that always go: weights (G, S, E) and E^2 times the mean of l_aux over groups with tokens.
 struct Gating {
   Values weights;
   double balance = 0;
@@ -40,6 +40,7 @@ struct Gating {
   Gating(Dense const& gates, std::vector<int> const& real, std::int64_t capacity) : weights(gates.values.size(), 0) {
     auto const groups = static_cast<std::size_t>(gates.extents[0]), tokens = static_cast<std::size_t>(gates.extents[1]);
     auto const experts = static_cast<std::size_t>(gates.extents[2]);
+    double groups_with_tokens = 0;
     for (std::size_t group = 0; group < groups; ++group) {
       std::vector<std::int64_t> count(experts, 0);
       Values mean(experts, 0);
@@ -59,10 +60,12 @@ struct Gating {
           for (std::size_t e = 0; e < experts; ++e) mean[e] += g[e];
         }
         if (choice == 1 || real_tokens == 0) continue;
+        groups_with_tokens += 1;
         for (std::size_t e = 0; e < experts; ++e)
-          balance += static_cast<double>(experts) / static_cast<double>(groups) * (static_cast<double>(count[e]) / real_tokens) * (mean[e] / real_tokens);
+          balance += static_cast<double>(experts) * (static_cast<double>(count[e]) / real_tokens) * (mean[e] / real_tokens);
       }
     }
+    balance /= std::max(groups_with_tokens, 1.);
   }
 };
 
@@ -130,7 +133,7 @@ inline std::vector<int> real_places(MixtureShape const& shape) {
 inline nn::MixtureOptions options_of(MixtureShape const& shape) {
   nn::MixtureOptions options{shape.experts, 3, 2, {}};
   options.gate.capacity_factor = shape.capacity_factor;
-  options.gate.second_choice = nn::SecondChoicePolicy::always;
+  options.gate.without_chance = true;
   return options;
 }
 

@@ -77,7 +77,7 @@ nn::TransformerOptions shape() {
   options.head_size = 4;
   options.experts = 5;
   options.gate.capacity_factor = 1.5;
-  options.gate.second_choice = nn::SecondChoicePolicy::always;
+  options.gate.without_chance = true;
   return options;
 }
 

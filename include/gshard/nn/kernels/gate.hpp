@@ -4,222 +4,144 @@
 #include <cstdint>
 
 #include <gshard/core/random.hpp>
-#include <gshard/nn/kernels/column_sums.hpp>
-#include <gshard/nn/kernels/views.hpp>
-
-namespace gshard::nn {
-
-/// Which second choices are sent to their expert, capacity permitting (paper, section 2.2, "random routing").
-enum class SecondChoicePolicy {
-  always,  ///< each one that has any weight
-  random   ///< with probability 2 * g2, where g2 is its weight, at most 1/2
-};
-
-}  // namespace gshard::nn
+#include <gshard/nn/kernels/expert_choice.hpp>
+#include <gshard/nn/kernels/gate_balance.hpp>
+#include <gshard/nn/kernels/gate_slots.hpp>
+#include <gshard/nn/kernels/routes.hpp>
+#include <gshard/nn/moe/gates.hpp>
 
 namespace gshard::nn::detail {
 
-/// Where tokens go. Letters: G groups, S tokens of each, E experts, C slots of each expert for each group.
+/// The random part of a gate. The numbers of a token depend on the seed, the stream and the token's global index alone.
 template <class T, class MemorySpace>
-struct Routes {
-  Rank3<int, MemorySpace> expert;         ///< (G, S, 2): first and second choice; -1 for padding, and for the second of a lone expert
-  Rank3<int, MemorySpace> slot;           ///< (G, S, 2): the place in the expert's buffer; -1 when the choice is dropped
-  Rank3<T, MemorySpace> weight;           ///< (G, S, 2): normalised over the two choices before any drop; 0 when the choice is dropped
-  Rank3<int, MemorySpace> token_of_slot;  ///< (E, G, C): the inverse; -1 for an empty slot
-};
-
-/// How the choices spread over the experts.
-template <class T, class MemorySpace>
-struct GateStatistics {
-  Rank2<int, MemorySpace> first_choices;  ///< (G, E): tokens that chose the expert first, overflow included: c_e in the loss
-  Rank2<int, MemorySpace> choices;        ///< (G, E): all its choices, dropped ones included: c_e when Algorithm 1 ends
-  Rank2<T, MemorySpace> mean_gates;       ///< (G, E): the mean gate over the real tokens: m_e
-  Rank1<T, MemorySpace> balance_loss;     ///< (G): (1/E) sum_e (c_e/S) m_e; E^2 times it is 1 for an even spread and E for a collapse
-};
-
-/// The random part of the gate. The number of a token depends on the seed, the stream and the token's global index alone.
-template <class T, class MemorySpace>
-struct SecondChoice {
-  SecondChoicePolicy policy = SecondChoicePolicy::random;
+struct GateChance {
+  bool drawn = false;                     ///< whether chance plays a part
   std::uint64_t seed = 0;
-  std::uint64_t stream = 0;                ///< one for each layer and step
-  std::uint64_t first_token = 0;           ///< global index of this block's first token: its first group times S
-  Rank2<T const, MemorySpace> numbers{};   ///< (G, S), in [0, 1): taken in place of drawn ones, unless empty
+  std::uint64_t stream = 0;               ///< one for each layer and step
+  std::uint64_t first_token = 0;          ///< global index of this block's first token: its first group times S
+  Rank2<T const, MemorySpace> numbers{};  ///< (G, S * (K - 1)), in [0, 1): taken in place of drawn ones, unless empty
+
+  /// The number of a token's choice, of those after the first.
+  template <int K>
+  KOKKOS_FORCEINLINE_FUNCTION T number(std::int64_t token, int choice) const {
+    std::int64_t const place = token * (K - 1) + choice - 1;
+    if (numbers.data() != nullptr) return numbers.data()[place];
+    return random_uniform<T>(seed, stream, first_token * (K - 1) + static_cast<std::uint64_t>(place));
+  }
 };
 
-/// One token: its two choices, their weights, and whether chance lets the second one go (as slot 0 or -1).
-template <class T, class MemorySpace>
+/// One token: its choices, and which of them chance lets go (slot 0, or -1).
+template <class Gate, class T, class MemorySpace>
 struct GateChoices {
+  static constexpr int most = Gate::choices;
   Rank3<T const, MemorySpace> gates;
   Rank2<int const, MemorySpace> real;
-  SecondChoice<T, MemorySpace> second;
+  GateChance<T, MemorySpace> chance;
   Routes<T, MemorySpace> routes;
 
   KOKKOS_FUNCTION void operator()(std::int64_t token) const {
-    int* const expert = routes.expert.data() + 2 * token;
-    int* const slot = routes.slot.data() + 2 * token;
-    T* const weight = routes.weight.data() + 2 * token;
+    int* const expert = routes.expert.data() + most * token;
+    int* const slot = routes.slot.data() + most * token;
     int const experts = static_cast<int>(gates.extent(2));
-    slot[0] = slot[1] = -1;
-    expert[0] = expert[1] = -1;
-    weight[0] = weight[1] = T(0);
-    if (experts == 0 || (real.data() != nullptr && real.data()[token] == 0)) return;
-    if (experts == 1) {
-      expert[0] = 0;
-      weight[0] = T(1);
-      return;
-    }
+    bool const counts = real.data() == nullptr || real.data()[token] != 0;
+    int const count = !counts ? 0 : experts < most ? experts : most;
+    for (int k = count; k < most; ++k) expert[k] = slot[k] = -1;
+    if (count == 0) return;
     T const* const g = gates.data() + token * experts;
-    // A tie goes to the lower expert, in both choices.
-    int first = g[1] > g[0] ? 1 : 0;
-    int other = 1 - first;
-    for (int e = 2; e < experts; ++e) {
-      if (g[e] > g[first]) {
-        other = first;
-        first = e;
-      } else if (g[e] > g[other]) {
-        other = e;
-      }
+    int chosen[most] = {};
+    if (Gate::second_choice == SecondChoice::sampled && chance.drawn) sample(token, g, experts, count, chosen);
+    else take_largest(g, experts, chosen);
+    T sum = T(0);
+    for (int k = 0; k < count; ++k) sum += g[chosen[k]];
+    for (int k = 0; k < count; ++k) {
+      expert[k] = chosen[k];
+      slot[k] = k == 0 || goes(token, k, g[chosen[k]] / sum) ? 0 : -1;
     }
-    T const sum = g[first] + g[other];
-    expert[0] = first;
-    expert[1] = other;
-    weight[0] = g[first] / sum;
-    weight[1] = g[other] / sum;
-    T number = T(0);
-    if (second.policy == SecondChoicePolicy::random)
-      number = second.numbers.data() != nullptr
-                   ? second.numbers.data()[token]
-                   : random_uniform<T>(second.seed, second.stream, second.first_token + static_cast<std::uint64_t>(token));
-    if (T(2) * weight[1] > number) slot[1] = 0;
-  }
-};
-
-/// Gives slots to one group's choices, all first ones before any second one. Every choice advances its expert's count, whether it is kept
-/// or not.
-template <class T, class MemorySpace>
-struct GateSlotsByGroup {
-  Routes<T, MemorySpace> routes;
-  GateStatistics<T, MemorySpace> statistics;
-
-  KOKKOS_FUNCTION void operator()(std::int64_t group) const {
-    std::int64_t const experts = extent(routes.token_of_slot, 0);
-    std::int64_t const capacity = extent(routes.token_of_slot, 2);
-    int* const counts = statistics.choices.data() + group * experts;
-    int* const first_counts = statistics.first_choices.data() + group * experts;
-    for (std::int64_t e = 0; e < experts; ++e) {
-      counts[e] = 0;
-      for (std::int64_t c = 0; c < capacity; ++c) routes.token_of_slot(e, group, c) = -1;
-    }
-    place(group, 0, capacity, counts);
-    for (std::int64_t e = 0; e < experts; ++e) first_counts[e] = counts[e];
-    place(group, 1, capacity, counts);
   }
 
  private:
-  KOKKOS_FUNCTION void place(std::int64_t group, int choice, std::int64_t capacity, int* counts) const {
-    int const tokens = static_cast<int>(routes.expert.extent(1));
-    for (int s = 0; s < tokens; ++s) {
-      int const e = routes.expert(group, s, choice);
-      if (e < 0) continue;
-      int const position = counts[e]++;
-      if (position < capacity && (choice == 0 || routes.slot(group, s, 1) == 0)) {
-        routes.slot(group, s, choice) = position;
-        routes.token_of_slot(e, group, position) = s;
-      } else {
-        routes.slot(group, s, choice) = -1;
-        routes.weight(group, s, choice) = T(0);
+  /// The largest gates, of equals the first, in order.
+  KOKKOS_FORCEINLINE_FUNCTION static void take_largest(T const* g, int experts, int (&chosen)[most]) {
+    T largest[most] = {};
+    for (int e = 0; e < experts; ++e) {
+      T const gate = g[e];
+      if (e >= most && !(gate > largest[most - 1])) continue;
+      int place = e < most ? e : most - 1;
+      for (; place > 0 && gate > largest[place - 1]; --place) {
+        largest[place] = largest[place - 1];
+        chosen[place] = chosen[place - 1];
       }
+      largest[place] = gate;
+      chosen[place] = e;
     }
+  }
+
+  /// The largest gate, and then experts drawn by their gates from the rest.
+  KOKKOS_FORCEINLINE_FUNCTION void sample(std::int64_t token, T const* g, int experts, int count, int (&chosen)[most]) const {
+    chosen[0] = 0;
+    for (int e = 1; e < experts; ++e)
+      if (g[e] > g[chosen[0]]) chosen[0] = e;
+    for (int k = 1; k < count; ++k) {
+      double rest = 0;
+      for (int e = 0; e < experts; ++e)
+        if (!among(e, chosen, k)) rest += static_cast<double>(g[e]);
+      double left = static_cast<double>(chance.template number<most>(token, k)) * rest;
+      // When rounding leaves something over, the last one with any gate stands in; when none has any, the first one.
+      int drawn = -1;
+      for (int e = 0; e < experts; ++e) {
+        if (among(e, chosen, k)) continue;
+        bool const possible = g[e] > T(0);
+        if (possible || drawn < 0) drawn = e;
+        if (possible && left < static_cast<double>(g[e])) break;
+        left -= static_cast<double>(g[e]);
+      }
+      chosen[k] = drawn;
+    }
+  }
+
+  KOKKOS_FORCEINLINE_FUNCTION static bool among(int e, int const (&chosen)[most], int count) {
+    for (int k = 0; k < count; ++k)
+      if (chosen[k] == e) return true;
+    return false;
+  }
+
+  KOKKOS_FORCEINLINE_FUNCTION bool goes(std::int64_t token, int choice, T weight) const {
+    T number = T(0);
+    if (Gate::second_choice == SecondChoice::random && chance.drawn) number = chance.template number<most>(token, choice);
+    return static_cast<T>(choice + 1) * weight > number;
   }
 };
 
-/// The same for one expert of one group: more work in all, and more of it side by side.
-template <class T, class MemorySpace>
-struct GateSlotsByExpert {
-  Routes<T, MemorySpace> routes;
-  GateStatistics<T, MemorySpace> statistics;
-
-  KOKKOS_FUNCTION void operator()(std::int64_t item) const {
-    std::int64_t const experts = extent(routes.token_of_slot, 0);
-    std::int64_t const capacity = extent(routes.token_of_slot, 2);
-    std::int64_t const group = item / experts;
-    int const expert = static_cast<int>(item % experts);
-    int const tokens = static_cast<int>(routes.expert.extent(1));
-    for (std::int64_t c = 0; c < capacity; ++c) routes.token_of_slot(expert, group, c) = -1;
-    int count = 0;
-    for (int choice = 0; choice < 2; ++choice) {
-      for (int s = 0; s < tokens; ++s) {
-        if (routes.expert(group, s, choice) != expert) continue;
-        int const position = count++;
-        if (position < capacity && (choice == 0 || routes.slot(group, s, 1) == 0)) {
-          routes.slot(group, s, choice) = position;
-          routes.token_of_slot(expert, group, position) = s;
-        } else {
-          routes.slot(group, s, choice) = -1;
-          routes.weight(group, s, choice) = T(0);
-        }
-      }
-      if (choice == 0) statistics.first_choices(group, expert) = count;
-    }
-    statistics.choices(group, expert) = count;
-  }
-};
-
-/// The sum of the real tokens' gates, for each group and expert.
-template <class T, class MemorySpace>
-struct GateSums {
-  static constexpr int sums = 1;
+/// One token's weights, of the choices that have a slot.
+template <class Gate, class T, class MemorySpace>
+struct GateWeights {
   Rank3<T const, MemorySpace> gates;
-  Rank2<int const, MemorySpace> real;
-  Rank2<T, MemorySpace> result;
+  Routes<T, MemorySpace> routes;
 
-  KOKKOS_FORCEINLINE_FUNCTION void terms(std::int64_t group, std::int64_t row, std::int64_t column, double (&out)[sums]) const {
-    std::int64_t const token = group * extent(gates, 1) + row;
-    if (real.data() == nullptr || real.data()[token] != 0) out[0] = gates.data()[token * extent(gates, 2) + column];
-  }
-  KOKKOS_FORCEINLINE_FUNCTION void store(std::int64_t group, std::int64_t column, double const (&totals)[sums]) const {
-    result(group, column) = static_cast<T>(totals[0]);
-  }
-};
-
-/// Turns one group's sums into means, and into its balance loss.
-template <class T, class MemorySpace>
-struct GateBalance {
-  GateStatistics<T, MemorySpace> statistics;
-
-  template <class Lanes>
-  KOKKOS_FUNCTION void operator()(std::int64_t group, Lanes const& lanes) const {
-    std::int64_t const experts = extent(statistics.mean_gates, 1);
-    int const* const count = statistics.first_choices.data() + group * experts;
-    T* const mean = statistics.mean_gates.data() + group * experts;
-    auto const tokens = static_cast<double>(lanes.template sum<std::int64_t>(experts, [=](std::int64_t e) { return count[e]; }));
-    double const inverse = tokens > 0 ? 1.0 / tokens : 0.0;
-    lanes.each(experts, [=](std::int64_t e) { mean[e] = static_cast<T>(mean[e] * inverse); });
-    double const loss = lanes.template sum<double>(experts, [=](std::int64_t e) { return count[e] * inverse * mean[e]; });
-    lanes.once([&] { statistics.balance_loss(group) = static_cast<T>(experts > 0 ? loss / static_cast<double>(experts) : 0.0); });
+  KOKKOS_FUNCTION void operator()(std::int64_t token) const {
+    T const* const g = gates.data() + token * extent(gates, 2);
+    int const* const expert = routes.expert.data() + Gate::choices * token;
+    int const* const slot = routes.slot.data() + Gate::choices * token;
+    T* const weight = routes.weight.data() + Gate::choices * token;
+    T const sum = divisor_of_gates<Gate>(g, expert, slot);
+    for (int k = 0; k < Gate::choices; ++k) weight[k] = slot[k] < 0 || sum == T(0) ? T(0) : g[expert[k]] / sum;
   }
 };
 
-/// Top-2 gating: Algorithm 1 of the paper, on gates (G, S, E) that are a softmax already; C is the extent of routes.token_of_slot. `real`
-/// (G, S) is 0 for padding, which is neither routed nor counted; empty: all tokens are real. In each group, tokens take slots in order, all
-/// first choices before any second one; a choice that finds C or more before it is dropped. The weights are g1/(g1+g2) and g2/(g1+g2), and
-/// are not normalised again after a drop. A second choice dropped by chance still advances its expert's count (line 22), so it leaves a
-/// slot empty; one whose weight is 0 is dropped under either policy. Equal gates: the lower expert goes first.
-template <class T, class MemorySpace>
-void top2_gate(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> real, SecondChoice<T, MemorySpace> second,
-               Routes<T, MemorySpace> routes, GateStatistics<T, MemorySpace> statistics) {
-  std::int64_t const groups = extent(gates, 0);
-  std::int64_t const experts = extent(gates, 2);
-  if (groups == 0) return;
-  launch<MemorySpace>("gshard::gate_choices", groups * extent(gates, 1), GateChoices<T, MemorySpace>{gates, real, second, routes});
-  if constexpr (runs_on_host<MemorySpace>)
-    launch<MemorySpace>("gshard::gate_slots", groups, GateSlotsByGroup<T, MemorySpace>{routes, statistics});
-  else
-    launch<MemorySpace>("gshard::gate_slots", groups * experts, GateSlotsByExpert<T, MemorySpace>{routes, statistics});
-  column_sums<MemorySpace>("gshard::gate_sums", groups, extent(gates, 1), experts,
-                           GateSums<T, MemorySpace>{gates, real, statistics.mean_gates});
-  for_each_row<MemorySpace>("gshard::gate_balance", groups, GateBalance<T, MemorySpace>{statistics});
+/// A gate, on gates (G, S, E) that are a softmax already; C is the extent of routes.token_of_slot. `real` (G, S) is 0 for padding, which is neither routed nor
+/// counted; empty: all tokens are real. A choice after the first whose weight is 0 is dropped as if by chance.
+template <class Gate, class T, class MemorySpace>
+void run_gate(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> real, GateChance<T, MemorySpace> const& chance,
+              Routes<T, MemorySpace> const& routes, GateCounts<T, MemorySpace> const& counts) {
+  std::int64_t const tokens = extent(gates, 0) * extent(gates, 1);
+  if constexpr (Gate::experts_choose) {
+    let_experts_choose<Gate>(gates, real, routes, counts);
+  } else {
+    launch<MemorySpace>("gshard::gate_choices", tokens, GateChoices<Gate, T, MemorySpace>{gates, real, chance, routes});
+    give_slots<Gate>(gates, routes, counts);
+  }
+  launch<MemorySpace>("gshard::gate_weights", tokens, GateWeights<Gate, T, MemorySpace>{gates, routes});
+  balance<Gate>(gates, real, counts);
 }
 
 }  // namespace gshard::nn::detail

@@ -3,16 +3,32 @@
 
 #include <cstdint>
 
-#include <gshard/nn/kernels/views.hpp>
+#include <gshard/nn/kernels/gate_balance.hpp>
+#include <gshard/nn/kernels/routes.hpp>
 
 namespace gshard::nn::detail {
 
-template <class T, class MemorySpace>
+/// The gradient that one token's weights pass to its gates, added.
+template <class Gate, class T>
+KOKKOS_FORCEINLINE_FUNCTION void add_weight_gradient(T const* gates, int const* expert, int const* slot, T const* upstream, T* gradient) {
+  T const sum = divisor_of_gates<Gate>(gates, expert, slot);
+  if (sum == T(0)) return;
+  T product = T(0);
+  if constexpr (Gate::normalise != Normalise::never)
+    for (int k = 0; k < Gate::choices; ++k)
+      if (slot[k] >= 0) product += upstream[k] * (gates[expert[k]] / sum);
+  for (int k = 0; k < Gate::choices; ++k) {
+    if (slot[k] >= 0) gradient[expert[k]] += upstream[k] / sum;
+    if (in_divisor<Gate>(expert[k], slot[k])) gradient[expert[k]] -= product / sum;
+  }
+}
+
+/// One token's gradient of its weights, or of the balance loss: what is not wanted has an empty upstream.
+template <class Gate, class T, class MemorySpace>
 struct GateBackwardKernel {
   Rank3<T const, MemorySpace> gates;
-  Rank3<int const, MemorySpace> expert;
-  Rank3<int const, MemorySpace> slot;
-  Rank2<int const, MemorySpace> first_choices;
+  Routes<T, MemorySpace> routes;
+  GateCounts<T, MemorySpace> counts;
   Rank3<T const, MemorySpace> weight_upstream;
   Rank1<T const, MemorySpace> loss_upstream;
   Rank3<T, MemorySpace> gradient;
@@ -21,43 +37,33 @@ struct GateBackwardKernel {
   KOKKOS_FUNCTION void operator()(std::int64_t token, Lanes const& lanes) const {
     std::int64_t const experts = extent(gates, 2);
     std::int64_t const group = token / extent(gates, 1);
-    int const* const choice = expert.data() + 2 * token;
-    int const* const place = slot.data() + 2 * token;
+    int const* const expert = routes.expert.data() + Gate::choices * token;
     T* const out = gradient.data() + token * experts;
-    if (choice[0] < 0 || loss_upstream.data() == nullptr) {
+    if (expert[0] < 0 || loss_upstream.data() == nullptr || Gate::balance_choices == BalanceChoices::nothing) {
       lanes.each(experts, [=](std::int64_t e) { out[e] = T(0); });
     } else {
-      int const* const count = first_choices.data() + group * experts;
-      auto const tokens = static_cast<T>(lanes.template sum<std::int64_t>(experts, [=](std::int64_t e) { return count[e]; }));
-      T const factor = loss_upstream(group) / (static_cast<T>(experts) * tokens * tokens);
+      int const* const count = balance_counts<Gate>(counts).data() + group * experts;
+      T const tokens = static_cast<T>(counts.tokens(group));
+      T const factor = loss_upstream(group) / (static_cast<T>(experts * balance_divisor<Gate>) * tokens * tokens);
       lanes.each(experts, [=](std::int64_t e) { out[e] = factor * static_cast<T>(count[e]); });
     }
+    if (weight_upstream.data() == nullptr) return;
     lanes.barrier();
-    if (choice[1] < 0) return;
-    T const* const g = gates.data() + token * experts;
-    T const* const upstream = weight_upstream.data() + 2 * token;
-    T const first = place[0] < 0 ? T(0) : upstream[0];
-    T const second = place[1] < 0 ? T(0) : upstream[1];
-    T const sum = g[choice[0]] + g[choice[1]];
-    T const slope = place[0] < 0 && place[1] < 0 ? T(0) : (first - second) / (sum * sum);
     lanes.once([&] {
-      out[choice[0]] += slope * g[choice[1]];
-      out[choice[1]] -= slope * g[choice[0]];
+      add_weight_gradient<Gate>(gates.data() + token * experts, expert, routes.slot.data() + Gate::choices * token,
+                                weight_upstream.data() + Gate::choices * token, out);
     });
   }
 };
 
-/// The gradient of top2_gate with respect to the gates (G, S, E), overwritten: of the weights, whose gradient is weight_upstream (G, S, 2),
-/// read where a choice was kept alone; and of the balance loss, whose gradient is loss_upstream (G), or an empty view for none. Choices,
-/// drops and counts are constants, so the loss pulls on the mean gates alone: c_e / (E S^2) for each real token. expert, slot and
-/// first_choices are what top2_gate gave.
-template <class T, class MemorySpace>
-void top2_gate_backward(Rank3<T const, MemorySpace> gates, Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot,
-                        Rank2<int const, MemorySpace> first_choices, Rank3<T const, MemorySpace> weight_upstream,
-                        Rank1<T const, MemorySpace> loss_upstream, Rank3<T, MemorySpace> gradient) {
-  for_each_row<MemorySpace>(
-      "gshard::gate_backward", extent(gates, 0) * extent(gates, 1),
-      GateBackwardKernel<T, MemorySpace>{gates, expert, slot, first_choices, weight_upstream, loss_upstream, gradient});
+/// The gradient of a gate with respect to the gates (G, S, E), overwritten: of the weights, whose gradient is weight_upstream (G, S, K), read where a choice was
+/// kept alone; and of the balance loss, whose gradient is loss_upstream (G). Either may be empty. Choices, drops and counts are constants, so the loss pulls on
+/// the mean gates alone: c_e / (E S^2) for each real token.
+template <class Gate, class T, class MemorySpace>
+void gate_backward(Rank3<T const, MemorySpace> gates, Routes<T, MemorySpace> const& routes, GateCounts<T, MemorySpace> const& counts,
+                   Rank3<T const, MemorySpace> weight_upstream, Rank1<T const, MemorySpace> loss_upstream, Rank3<T, MemorySpace> gradient) {
+  for_each_row<MemorySpace>("gshard::gate_backward", extent(gates, 0) * extent(gates, 1),
+                            GateBackwardKernel<Gate, T, MemorySpace>{gates, routes, counts, weight_upstream, loss_upstream, gradient});
 }
 
 }  // namespace gshard::nn::detail

@@ -29,8 +29,7 @@ struct OneHotKernel {
     });
     lanes.barrier();
     lanes.once([&] {
-      for (int choice = 0; choice < 2; ++choice) {
-        std::int64_t const route = 2 * token + choice;
+      for (std::int64_t route = token * extent(expert, 2); route < (token + 1) * extent(expert, 2); ++route) {
         if (slot.data()[route] < 0) continue;
         std::int64_t const place = expert.data()[route] * capacity + slot.data()[route];
         w[place] = weight.data()[route];
@@ -51,7 +50,7 @@ struct OneHotBackwardKernel {
     std::int64_t const capacity = extent(upstream, 3);
     std::int64_t const c = slot.data()[route];
     gradient.data()[route] =
-        c < 0 ? T(0) : upstream.data()[(route / 2 * extent(upstream, 2) + expert.data()[route]) * capacity + c];
+        c < 0 ? T(0) : upstream.data()[(route / extent(expert, 2) * extent(upstream, 2) + expert.data()[route]) * capacity + c];
   }
 };
 
@@ -63,12 +62,12 @@ void one_hot_routes(Rank3<int const, MemorySpace> expert, Rank3<int const, Memor
                             OneHotKernel<T, MemorySpace>{expert, slot, weight, weights, mask});
 }
 
-/// The gradient of one_hot_routes with respect to the weights (G, S, 2), from that of the combine tensor (G, S, E, C); the mask is a
+/// The gradient of one_hot_routes with respect to the weights (G, S, K), from that of the combine tensor (G, S, E, C); the mask is a
 /// constant.
 template <class T, class MemorySpace>
 void one_hot_routes_backward(Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot, Rank4<T const, MemorySpace> upstream,
                              Rank3<T, MemorySpace> gradient) {
-  launch<MemorySpace>("gshard::one_hot_routes_backward", extent(expert, 0) * extent(expert, 1) * 2,
+  launch<MemorySpace>("gshard::one_hot_routes_backward", extent(expert, 0) * extent(expert, 1) * extent(expert, 2),
                       OneHotBackwardKernel<T, MemorySpace>{expert, slot, upstream, gradient});
 }
 

@@ -8,8 +8,8 @@ namespace gshard::nn {
 
 /// The rows of the tokens in their slots: x (G, S, M) gives (E, G, C, M), empty slots zero; the paper's GSEC,GSM->EGCM by index, its cost linear in the
 /// tokens. Local: E is whole, G stays on its axes.
-template <class X, AnyTensor Gates>
-auto dispatch(X const& x, Routing<Gates> const& routing) {
+template <class X, AnyTensor Gates, AnyGate Gate>
+auto dispatch(X const& x, Routing<Gates, Gate> const& routing) {
   using Tensor = detail::ValueTensor<X>;
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
@@ -31,10 +31,10 @@ auto dispatch(X const& x, Routing<Gates> const& routing) {
   });
 }
 
-/// The experts' rows back at their tokens, weighted: slots (E, G, C, M) and weights (G, S, 2) give (G, S, M); the paper's GSEC,GECM->GSM by index. Dropped
+/// The experts' rows back at their tokens, weighted: slots (E, G, C, M) and weights (G, S, K) give (G, S, M); the paper's GSEC,GECM->GSM by index. Dropped
 /// choices add nothing. Local: E is whole.
-template <class X, class W, AnyTensor Gates>
-auto combine(X const& slots, W const& weights, Routing<Gates> const& routing) {
+template <class X, class W, AnyTensor Gates, AnyGate Gate>
+auto combine(X const& slots, W const& weights, Routing<Gates, Gate> const& routing) {
   using Tensor = detail::ValueTensor<X>;
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;

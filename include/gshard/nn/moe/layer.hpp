@@ -28,8 +28,8 @@ enum class DispatchForm {
   ragged       ///< as many rows for each expert as chose it: no slots, no empty rows
 };
 
-/// What a mixture of experts gives: the tokens (G, S, M), the balance loss E^2 * mean over groups of Algorithm 1's l_aux (1 when even, E when one
-/// expert gets all), and where the tokens went.
+/// What a mixture of experts gives: the tokens (G, S, M), the balance loss E^2 * mean over groups with tokens of Algorithm 1's l_aux (1 when even, E
+/// when one expert gets all), and where the tokens went.
 template <class Output, class Loss, AnyTensor Gates>
 struct MixtureResult {
   Output output;
@@ -91,9 +91,7 @@ class MixtureOfExperts {
     using Gates = detail::ValueTensor<decltype(gates)>;
     Routing<Gates> const routing(detail::value_of(gates), real, options.gate, random);
     auto const weights = route_weights(gates, routing);
-    double const scale = static_cast<double>(options.experts) * static_cast<double>(options.experts);
-    auto const losses = balance_losses(gates, routing);
-    auto const balance = scaled_mean(losses, scale);
+    auto const balance = balance_loss(gates, routing);
     auto const output = shared.added_to(routed<Form>(x, weights, routing), x);
     return MixtureResult<std::remove_const_t<decltype(output)>, std::remove_const_t<decltype(balance)>, Gates>{output, balance, routing};
   }
@@ -113,12 +111,6 @@ class MixtureOfExperts {
       auto const back = reshard<AtTokens>(experts(sent, BySlots{}));
       return eval(einsum<"gsec,egcm->gsm">(one_hot.combine, back));
     }
-  }
-
-  template <class Losses>
-  static auto scaled_mean(Losses const& losses, double scale) {
-    if constexpr (AnyVar<Losses>) return mean(losses) * scale;
-    else return gshard::detail::scalar_like(losses, mean(losses) * scale);
   }
 };
 

@@ -6,7 +6,7 @@
 
 namespace gshard::nn {
 
-/// The combine tensor (G, S, E, C) of Algorithm 2, recorded beside the weights (G, S, 2), and its mask: 1 where a token is in a slot.
+/// The combine tensor (G, S, E, C) of Algorithm 2, recorded beside the weights (G, S, K), and its mask: 1 where a token is in a slot.
 template <class W, class Mask>
 struct OneHotRoutes {
   W combine;
@@ -14,8 +14,8 @@ struct OneHotRoutes {
 };
 
 /// The routing as one-hot tensors, for the paper's Algorithm 2 by einsums: readable, and S/H as costly as the experts themselves. Local.
-template <class W, AnyTensor Gates>
-auto one_hot_routes(W const& weights, Routing<Gates> const& routing) {
+template <class W, AnyTensor Gates, AnyGate Gate>
+auto one_hot_routes(W const& weights, Routing<Gates, Gate> const& routing) {
   using Weight = detail::ValueTensor<W>;
   using T = typename Weight::value_type;
   using Space = typename Weight::memory_space;

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <gshard/nn/kernels/most_probable.hpp>
+#include <gshard/nn/kernels/routes.hpp>
+
+namespace gshard::nn::detail {
+
+/// What the kernels of a gate in which experts choose share.
+template <class T, class MemorySpace>
+struct ExpertChoiceViews {
+  Rank3<T const, MemorySpace> gates;
+  Rank2<int const, MemorySpace> real;
+  Routes<T, MemorySpace> routes;
+  GateCounts<T, MemorySpace> counts;
+
+  KOKKOS_FORCEINLINE_FUNCTION MostProbable<T> most_probable(std::int64_t group, int expert) const {
+    std::int64_t const most = extent(routes.token_of_slot, 2);
+    return {routes.token_of_slot.data() + (expert * extent(routes.token_of_slot, 1) + group) * most, most,
+            gates.data() + group * extent(gates, 1) * extent(gates, 2) + expert, extent(gates, 2)};
+  }
+};
+
+/// A few neighbouring experts of one group take their tokens, in one walk over these. `choices` is how many each took.
+template <int Width, class T, class MemorySpace>
+struct ExpertsTake : ExpertChoiceViews<T, MemorySpace> {
+  KOKKOS_FUNCTION void operator()(std::int64_t item) const {
+    std::int64_t const tokens = extent(this->gates, 1);
+    int const experts = static_cast<int>(this->gates.extent(2));
+    int const blocks = (experts + Width - 1) / Width;
+    std::int64_t const group = item / blocks;
+    int const first = static_cast<int>(item % blocks) * Width;
+    int const width = experts - first < Width ? experts - first : Width;
+    int taken[Width] = {};
+    for (int s = 0; s < static_cast<int>(tokens); ++s) {
+      if (this->real.data() != nullptr && this->real.data()[group * tokens + s] == 0) continue;
+      for (int e = 0; e < width; ++e) this->most_probable(group, first + e).offer(s, taken[e]);
+    }
+    for (int e = 0; e < width; ++e) {
+      this->most_probable(group, first + e).sort(taken[e]);
+      for (std::int64_t c = taken[e]; c < extent(this->routes.token_of_slot, 2); ++c) this->routes.token_of_slot(first + e, group, c) = -1;
+      this->counts.choices(group, first + e) = taken[e];
+    }
+  }
+};
+
+/// One token stays with the experts of its largest gates, of those that took it.
+template <class Gate, class T, class MemorySpace>
+struct TokenStays : ExpertChoiceViews<T, MemorySpace> {
+  static constexpr int most = Gate::choices;
+
+  KOKKOS_FUNCTION void operator()(std::int64_t token) const {
+    int const experts = static_cast<int>(this->gates.extent(2));
+    std::int64_t const group = token / extent(this->gates, 1);
+    int const s = static_cast<int>(token % extent(this->gates, 1));
+    T const* const g = this->gates.data() + token * experts;
+    int* const expert = this->routes.expert.data() + most * token;
+    int* const slot = this->routes.slot.data() + most * token;
+    for (int k = 0; k < most; ++k) expert[k] = slot[k] = -1;
+    if (this->real.data() != nullptr && this->real.data()[token] == 0) return;
+    int count = 0;
+    for (int e = 0; e < experts; ++e) {
+      if (count == most && !(g[e] > g[expert[most - 1]])) continue;
+      int const found = this->most_probable(group, e).slot_of(s, this->counts.choices(group, e));
+      if (found < 0) continue;
+      int place = count < most ? count++ : most - 1;
+      for (; place > 0 && g[e] > g[expert[place - 1]]; --place) {
+        expert[place] = expert[place - 1];
+        slot[place] = slot[place - 1];
+      }
+      expert[place] = e;
+      slot[place] = found;
+    }
+  }
+};
+
+/// One expert of one group gives up the tokens that did not stay.
+template <class Gate, class T, class MemorySpace>
+struct ExpertGivesUp : ExpertChoiceViews<T, MemorySpace> {
+  KOKKOS_FUNCTION void operator()(std::int64_t item) const {
+    std::int64_t const group = item / extent(this->gates, 2);
+    int const expert = static_cast<int>(item % extent(this->gates, 2));
+    int kept = 0, first = 0;
+    for (int c = 0; c < this->counts.choices(group, expert); ++c) {
+      int& token = this->routes.token_of_slot(expert, group, c);
+      bool stays = false;
+      for (int k = 0; k < Gate::choices; ++k) stays = stays || this->routes.expert(group, token, k) == expert;
+      if (stays && this->routes.expert(group, token, 0) == expert) ++first;
+      if (stays) ++kept;
+      else token = -1;
+    }
+    this->counts.kept(group, expert) = kept;
+    this->counts.first_choices(group, expert) = first;
+  }
+};
+
+/// Each expert takes as many tokens of each group as it has slots, those with its largest gates.
+template <class Gate, class T, class MemorySpace>
+void let_experts_choose(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> real, Routes<T, MemorySpace> const& routes,
+                        GateCounts<T, MemorySpace> const& counts) {
+  constexpr int width = runs_on_host<MemorySpace> ? 16 : 1;
+  std::int64_t const groups = extent(gates, 0), experts = extent(gates, 2);
+  launch<MemorySpace>("gshard::experts_take", groups * ((experts + width - 1) / width), ExpertsTake<width, T, MemorySpace>{{gates, real, routes, counts}});
+  launch<MemorySpace>("gshard::token_stays", groups * extent(gates, 1), TokenStays<Gate, T, MemorySpace>{{gates, real, routes, counts}});
+  launch<MemorySpace>("gshard::expert_gives_up", groups * experts, ExpertGivesUp<Gate, T, MemorySpace>{{gates, real, routes, counts}});
+}
+
+}  // namespace gshard::nn::detail

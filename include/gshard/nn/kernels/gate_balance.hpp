@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <gshard/nn/kernels/column_sums.hpp>
+#include <gshard/nn/kernels/routes.hpp>
+
+namespace gshard::nn::detail {
+
+/// The counts that a gate's balance loss is made of, and by what they are divided.
+template <class Gate, class Counts>
+KOKKOS_FORCEINLINE_FUNCTION auto const& balance_counts(Counts const& counts) {
+  if constexpr (Gate::balance_choices == BalanceChoices::first) return counts.first_choices;
+  else return counts.choices;
+}
+template <class Gate>
+inline constexpr int balance_divisor = Gate::balance_choices == BalanceChoices::mean_of_all ? Gate::choices : 1;
+
+/// The sum of the real tokens' gates, for each group and expert.
+template <class T, class MemorySpace>
+struct GateSums {
+  static constexpr int sums = 1;
+  Rank3<T const, MemorySpace> gates;
+  Rank2<int const, MemorySpace> real;
+  Rank2<T, MemorySpace> result;
+
+  KOKKOS_FORCEINLINE_FUNCTION void terms(std::int64_t group, std::int64_t row, std::int64_t column, double (&out)[sums]) const {
+    std::int64_t const token = group * extent(gates, 1) + row;
+    if (real.data() == nullptr || real.data()[token] != 0) out[0] = gates.data()[token * extent(gates, 2) + column];
+  }
+  KOKKOS_FORCEINLINE_FUNCTION void store(std::int64_t group, std::int64_t column, double const (&totals)[sums]) const {
+    result(group, column) = static_cast<T>(totals[0]);
+  }
+};
+
+/// Counts one group's real tokens, and turns its sums of gates into means, and into its balance loss.
+template <class Gate, class T, class MemorySpace>
+struct GateBalance {
+  Rank2<int const, MemorySpace> real;
+  std::int64_t tokens;
+  GateCounts<T, MemorySpace> counts;
+
+  template <class Lanes>
+  KOKKOS_FUNCTION void operator()(std::int64_t group, Lanes const& lanes) const {
+    std::int64_t const experts = extent(counts.mean_gates, 1);
+    T* const mean = counts.mean_gates.data() + group * experts;
+    int const* const mask = real.data() == nullptr ? nullptr : real.data() + group * tokens;
+    std::int64_t const found = mask == nullptr ? tokens : lanes.template sum<std::int64_t>(tokens, [=](std::int64_t s) { return mask[s] != 0 ? 1 : 0; });
+    double const inverse = found > 0 ? 1.0 / static_cast<double>(found) : 0.0;
+    lanes.each(experts, [=](std::int64_t e) { mean[e] = static_cast<T>(mean[e] * inverse); });
+    double loss = 0;
+    if constexpr (Gate::balance_choices != BalanceChoices::nothing) {
+      int const* const count = balance_counts<Gate>(counts).data() + group * experts;
+      double const share = inverse / balance_divisor<Gate>;
+      loss = lanes.template sum<double>(experts, [=](std::int64_t e) { return count[e] * share * mean[e]; });
+    }
+    lanes.once([&] {
+      counts.tokens(group) = static_cast<int>(found);
+      counts.balance_loss(group) = static_cast<T>(experts > 0 ? loss / static_cast<double>(experts) : 0.0);
+    });
+  }
+};
+
+/// The mean gates and the balance loss of each group; of padding alone, 0.
+template <class Gate, class T, class MemorySpace>
+void balance(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> real, GateCounts<T, MemorySpace> const& counts) {
+  column_sums<MemorySpace>("gshard::gate_sums", extent(gates, 0), extent(gates, 1), extent(gates, 2), GateSums<T, MemorySpace>{gates, real, counts.mean_gates});
+  for_each_row<MemorySpace>("gshard::gate_balance", extent(gates, 0), GateBalance<Gate, T, MemorySpace>{real, extent(gates, 1), counts});
+}
+
+}  // namespace gshard::nn::detail

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <gshard/nn/moe/gate.hpp>
+#include <gshard/reshard/gather.hpp>
+
+namespace gshard::nn {
+
+/// How one layer's gate spread the tokens of all groups on all ranks.
+struct GateStatistics {
+  std::vector<std::int64_t> load{};  ///< (E): the tokens that each expert works on
+  std::int64_t tokens = 0;           ///< real tokens
+  std::int64_t choices = 0;          ///< choices by them, or of them where experts choose, kept or not
+  double balance_loss = 0;           ///< as the layer adds it, in the gate's scale
+  double z_loss = 0;                 ///< where the layer has one
+
+  /// The share of the choices that came to nothing, by capacity or by chance.
+  double dropped_share() const {
+    std::int64_t kept = 0;
+    for (std::int64_t each : load) kept += each;
+    return choices == 0 ? 0. : 1 - static_cast<double>(kept) / static_cast<double>(choices);
+  }
+};
+
+/// The statistics of a routing, the same on every rank. Communicates over the axes that split the groups: an all-reduce of 8E bytes for the load, and one of a
+/// number for each of the rest.
+template <AnyTensor Gates, AnyGate Gate>
+GateStatistics statistics(Routing<Gates, Gate> const& routing) {
+  using Load = ShardedTensor<typename Gates::mesh_type, Spec<_>, std::int64_t, typename Gates::memory_space>;
+  Load const load = sum<0>(eval(convert<std::int64_t>(routing.kept)));
+  GateStatistics result;
+  result.load = to_vector(load);
+  result.tokens = sum(convert<std::int64_t>(routing.tokens));
+  result.choices = sum(convert<std::int64_t>(routing.choices));
+  result.balance_loss = static_cast<double>(to_vector(mean_over_groups(routing.balance_loss, routing))[0]) * detail::balance_scale(routing);
+  return result;
+}
+
+/// The same, with the router z-loss that the layer computed.
+template <AnyTensor Gates, AnyGate Gate, class Loss>
+GateStatistics statistics(Routing<Gates, Gate> const& routing, Loss const& z_loss) {
+  GateStatistics result = statistics(routing);
+  result.z_loss = static_cast<double>(to_vector(detail::value_of(z_loss))[0]);
+  return result;
+}
+
+}  // namespace gshard::nn
