@@ -3,6 +3,7 @@
 
 // Gradients, as planned operations.
 
+#include <gshard/autodiff/accumulate.hpp>
 #include <gshard/autodiff/cumulative_sum.hpp>
 #include <gshard/autodiff/einsum.hpp>
 #include <gshard/autodiff/map.hpp>

@@ -23,8 +23,8 @@ using Host = Kokkos::HostSpace;
 /// x + dropout(feed_forward(norm(x))).
 template <class Space>
 struct Block {
-  nn::RmsNorm<Grid, double, Space> norm;
-  nn::FeedForward<Grid, double, Space> inner;
+  nn::RmsNorm<Grid, nn::Parallelism, double, Space> norm;
+  nn::FeedForward<Grid, nn::Parallelism, double, Space> inner;
 
   template <class X>
   auto operator()(X const& x, nn::RandomStream random) {
@@ -46,7 +46,7 @@ struct Stack {
   Stack(Grid const& grid, int count, std::int64_t model, std::int64_t hidden) {
     nn::Initializer initializer(3);
     for (int i = 0; i < count; ++i)
-      blocks.push_back({nn::RmsNorm<Grid, double, Space>(grid, initializer, model), nn::FeedForward<Grid, double, Space>(grid, initializer, model, hidden)});
+      blocks.push_back({nn::RmsNorm<Grid, nn::Parallelism, double, Space>(grid, initializer, model), nn::FeedForward<Grid, nn::Parallelism, double, Space>(grid, initializer, model, hidden)});
   }
 
   template <class X>

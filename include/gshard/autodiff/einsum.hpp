@@ -85,7 +85,6 @@ struct PlannedGradient {
 
   static constexpr Subscripts subscripts = letters();
   static constexpr EinsumPlan plan = planned_gradient();
-  using result_spec = with_extents_of<typename Cotangent<Tensor>::spec_type, typename Tensor::spec_type>;
 };
 
 }  // namespace detail
@@ -155,11 +154,11 @@ class RecordedEinsum {
       auto const& own = std::get<Operand>(tensors);
       using Tensor = std::remove_cvref_t<decltype(own)>;
       if constexpr (sizeof...(Operands) == 1)
-        slot.add(detail::run_einsum<detail::PlannedGradient<Plan, Operand, Tensor>>(own.extents(), gradient));
+        slot.add_part(detail::produced_by<detail::PlannedGradient<Plan, Operand, Tensor>>(own.extents(), gradient));
       else {
         auto const& other = std::get<1 - Operand>(tensors);
         using Other = std::remove_cvref_t<decltype(other)>;
-        slot.add(detail::run_einsum<detail::PlannedGradient<Plan, Operand, Tensor, Other>>(own.extents(), gradient, other));
+        slot.add_part(detail::produced_by<detail::PlannedGradient<Plan, Operand, Tensor, Other>>(own.extents(), gradient, other));
       }
     }
   }

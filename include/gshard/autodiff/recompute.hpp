@@ -75,8 +75,8 @@ class Recomputation {
   using Gradients = typename GradientsOf<Results>::type;
 
   /// Runs the function on a tape of its own, and that tape backwards.
-  void backward(Gradients& gradients) const {
-    Tape tape;
+  void backward(Tape const& outer, Gradients& gradients) const {
+    Tape tape(Tape::Within{outer});
     start(tape, gradients, std::index_sequence_for<Inputs...>{}, std::make_index_sequence<std::tuple_size_v<Results>>{});
     tape.backward();
   }
@@ -137,7 +137,7 @@ auto recompute(Function const& function, Inputs const&... inputs) {
       (void)sizeof(error::RecomputeUsesRecorded<Function>);
     } else {
       Tape& tape = detail::tape_of(inputs...);
-      int const node = tape.record_several<Gradients>([recomputation](Gradients& gradients) { recomputation.backward(gradients); });
+      int const node = tape.record_several<Gradients>([recomputation, &tape](Gradients& gradients) { recomputation.backward(tape, gradients); });
       return detail::recorded_results<Gradients>(tape, node, values, std::make_index_sequence<std::tuple_size_v<Gradients>>{});
     }
   }

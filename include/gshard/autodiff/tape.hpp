@@ -9,6 +9,7 @@
 
 #include <Kokkos_Core.hpp>
 
+#include <gshard/autodiff/accumulate.hpp>
 #include <gshard/expr/functions.hpp>
 #include <gshard/reshard/reshard.hpp>
 
@@ -30,6 +31,10 @@ class GradientSlot {
 
   /// Adds to the gradient.
   void add(Cotangent<Tensor> const& gradient) const;
+
+  /// Adds to the gradient what a reshard to its spec makes of `part`, such as an unreduced sum over the axes that split the data.
+  template <AnyTensor Part>
+  void add_part(Part part) const;
 
  private:
   Tape* tape_;
@@ -92,6 +97,13 @@ struct Parameter {
 class Tape {
  public:
   Tape() = default;
+  /// A tape that leaves the gradients of parameters unreduced in `sums`, where operations give them so.
+  explicit Tape(Accumulation& sums) : accumulation_(&sums) {}
+  /// A tape for a part of what is recorded on another one.
+  struct Within {
+    Tape const& tape;
+  };
+  explicit Tape(Within const& outer) : accumulation_(outer.tape.accumulation_) {}
   Tape(Tape const&) = delete;
   Tape& operator=(Tape const&) = delete;
 
@@ -104,10 +116,12 @@ class Tape {
   /// A leaf whose gradient the backward pass adds to `parameter.gradient`.
   template <AnyTensor Tensor>
   Var<Tensor> watch(Parameter<Tensor>& parameter) {
-    return record(parameter.value, std::function([target = &parameter](Cotangent<Tensor> const& gradient) {
-                    if (target->has_gradient()) assign(target->gradient, target->gradient + gradient);
-                    else target->gradient = gradient;
-                  }));
+    auto const var = record(parameter.value, [target = &parameter](Cotangent<Tensor> const& gradient) {
+      if (target->has_gradient()) assign(target->gradient, target->gradient + gradient);
+      else target->gradient = gradient;
+    });
+    nodes_.back().parameter = &parameter;
+    return var;
   }
 
   /// The result of an operation, and what to do with its gradient: `pull(gradient)` adds to the slots of the operands.
@@ -116,7 +130,7 @@ class Tape {
     int const node = static_cast<int>(nodes_.size());
     bool leaf = false;
     if constexpr (std::is_constructible_v<bool, Pull>) leaf = !static_cast<bool>(pull);
-    nodes_.push_back({nullptr, nullptr, leaf});
+    nodes_.push_back({nullptr, nullptr, leaf, nullptr});
     if (!leaf)
       nodes_.back().pull = [pull = std::move(pull)](void* gradient) { pull(*static_cast<Cotangent<Tensor>*>(gradient)); };
     return {*this, node, value};
@@ -126,7 +140,7 @@ class Tape {
   /// `pull(gradients)` adds to the slots of the operands. The results are recorded after it.
   template <class Gradients, class Pull>
   int record_several(Pull pull) {
-    nodes_.push_back({nullptr, [pull = std::move(pull)](void* gradients) { pull(*static_cast<Gradients*>(gradients)); }, false});
+    nodes_.push_back({nullptr, [pull = std::move(pull)](void* gradients) { pull(*static_cast<Gradients*>(gradients)); }, false, nullptr});
     return static_cast<int>(nodes_.size()) - 1;
   }
 
@@ -150,6 +164,14 @@ class Tape {
     // A gradient that somebody else holds too may be another operand's: it is not written to.
     if (sum.is_sole_owner()) assign(sum, sum + gradient);
     else sum = eval(sum + gradient);
+  }
+
+  /// The same of a part of it, which is reduced: now, or later with those of other passes.
+  template <AnyTensor Tensor, AnyTensor Part>
+  void accumulate_part(int node, Part part) {
+    Node const& leaf = nodes_[static_cast<std::size_t>(node)];
+    if (accumulation_ != nullptr && leaf.parameter != nullptr) accumulation_->add<Cotangent<Tensor>>(leaf.parameter, std::move(part), leaf.pull);
+    else accumulate<Tensor>(node, reshard<typename Cotangent<Tensor>::spec_type>(std::move(part)));
   }
 
   /// Runs the gradients of everything that led to `loss`, a scalar.
@@ -191,14 +213,22 @@ class Tape {
     std::shared_ptr<void> gradient;
     std::function<void(void*)> pull;
     bool is_leaf = false;
+    void const* parameter = nullptr;
   };
 
   std::vector<Node> nodes_;
+  Accumulation* accumulation_ = nullptr;
 };
 
 template <AnyTensor Tensor>
 void GradientSlot<Tensor>::add(Cotangent<Tensor> const& gradient) const {
   tape_->accumulate<Tensor>(node_, gradient);
+}
+
+template <AnyTensor Tensor>
+template <AnyTensor Part>
+void GradientSlot<Tensor>::add_part(Part part) const {
+  tape_->accumulate_part<Tensor>(node_, std::move(part));
 }
 
 namespace detail {
@@ -207,6 +237,8 @@ namespace detail {
 struct NoSlot {
   template <class Gradient>
   void add(Gradient const&) const {}
+  template <class Part>
+  void add_part(Part const&) const {}
 };
 
 template <class Operand>

@@ -153,12 +153,18 @@ void produce(Produced const& produced, bool add, Operands const&... operands) {
   }(std::index_sequence_for<Operands...>{});
 }
 
-/// Carries out a plan: `extents` are those of the result.
+/// What a plan's contraction leaves, before that moves; `extents` are those of the result.
 template <class Plan, AnyTensor First, AnyTensor... Rest>
-auto run_einsum(Extents const& extents, First const& first, Rest const&... rest) {
+auto produced_by(Extents const& extents, First const& first, Rest const&... rest) {
   with_layout<First, Plan::plan.produced> produced(uninitialized, first.mesh(), extents);
   produce<Plan>(produced, false, first, rest...);
-  return reshard<typename Plan::result_spec>(std::move(produced));
+  return produced;
+}
+
+/// Carries out a plan.
+template <class Plan, AnyTensor First, AnyTensor... Rest>
+auto run_einsum(Extents const& extents, First const& first, Rest const&... rest) {
+  return reshard<typename Plan::result_spec>(produced_by<Plan>(extents, first, rest...));
 }
 
 /// Carries out a plan into a tensor that exists: in place, where nothing moves after the contraction and `result` is no operand.

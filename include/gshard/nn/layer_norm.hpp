@@ -41,8 +41,8 @@ auto layer_norm(X const& x, Gain const& gain, Bias const& bias, double epsilon =
       detail::record_kernel("layer_norm parameters gradient", gain_part, bias_part, input, statistics, gradient);
       detail::layer_norm_parameters_backward<T, Space>(detail::rows_of(input), detail::rows_of(statistics), detail::rows_of(gradient), gain_part.local(),
                                                        bias_part.local());
-      if constexpr (detail::wants_gradient<decltype(gain_slot)>) detail::add_parts<Value>(gain_slot, std::move(gain_part));
-      if constexpr (detail::wants_gradient<decltype(bias_slot)>) detail::add_parts<Value>(bias_slot, std::move(bias_part));
+      if constexpr (detail::wants_gradient<decltype(gain_slot)>) gain_slot.add_part(std::move(gain_part));
+      if constexpr (detail::wants_gradient<decltype(bias_slot)>) bias_slot.add_part(std::move(bias_part));
     }
   });
 }

@@ -205,8 +205,8 @@ class ByRaggedRows {
     record_product(rows.mesh(), shape, sizeof(T));
     detail::grouped_product_matrices_backward<MemorySpace, T>(shape, rows.data(), gradient.data(), weight_part.data(), scratch);
     gshard::detail::fence<MemorySpace>("gshard::grouped_product: temporaries end here");
-    of_rows.add(reshard<typename Cotangent<Rows>::spec_type>(std::move(rows_part)));
-    of_weight.add(reshard<typename Cotangent<Weight>::spec_type>(std::move(weight_part)));
+    of_rows.add_part(std::move(rows_part));
+    of_weight.add_part(std::move(weight_part));
   }
 
   template <AnyTensor Bias, AnyTensor Gradient, class Slot>
@@ -217,7 +217,7 @@ class ByRaggedRows {
     detail::record_kernel("expert bias gradient", part, gradient);
     detail::grouped_sums<MemorySpace, typename Bias::value_type>({routes.exchange().ends(), 0, bias.local_extent(1)}, gradient.data(), part.data(), scratch);
     gshard::detail::fence<MemorySpace>("gshard::grouped_sums: temporaries end here");
-    of_bias.add(reshard<typename Cotangent<Bias>::spec_type>(std::move(part)));
+    of_bias.add_part(std::move(part));
   }
 
   static void record_product(Mesh const& mesh, detail::Grouped const& shape, std::size_t element) {
