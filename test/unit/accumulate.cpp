@@ -17,7 +17,8 @@ using namespace gshard::test;
 
 namespace {
 
-constexpr int vocabulary = 5, model_size = 4, hidden_size = 6, places = 3;
+// No rank is without a share of any parameter, on up to 8 ranks.
+constexpr int vocabulary = 5, model_size = 24, hidden_size = 24, places = 3;
 
 /// embedding, norm, feed-forward, layer norm, and a weight for each word: a table, which is used at both ends, and five other parameters.
 template <class Layout>

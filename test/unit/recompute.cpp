@@ -45,8 +45,10 @@ struct Stack {
 
   Stack(Grid const& grid, int count, std::int64_t model, std::int64_t hidden) {
     nn::Initializer initializer(3);
-    for (int i = 0; i < count; ++i)
-      blocks.push_back({nn::RmsNorm<Grid, nn::Parallelism, double, Space>(grid, initializer, model), nn::FeedForward<Grid, nn::Parallelism, double, Space>(grid, initializer, model, hidden)});
+    for (int i = 0; i < count; ++i) {
+      nn::RmsNorm<Grid, nn::Parallelism, double, Space> const norm(grid, initializer, model);
+      blocks.push_back({norm, {grid, initializer, model, hidden}});
+    }
   }
 
   template <class X>

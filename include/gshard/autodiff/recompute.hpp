@@ -122,8 +122,9 @@ auto recorded_results(Tape& tape, int node, std::tuple<Plain...> const& values, 
 
 /// `function(inputs...)`, of which the tape keeps the inputs alone: in the backward pass the function runs again, with its communication, on a tape of its
 /// own. The same value and gradients, those of the parameters inside among them, for the time of a second forward pass and the memory of one block
-/// (Chen et al. 2016); where an input is used elsewhere too, its gradient is summed in another order. `function` is copied, takes tensors and recorded tensors, and gives a tensor or a std::tuple of them; what it refers to lives until the
-/// backward pass, and its random numbers repeat where they are drawn by a RandomStream that it holds by value. Without recorded inputs it is just called.
+/// (Chen et al. 2016); where an input is used elsewhere too, its gradient is summed in another order. `function` is copied, takes tensors and recorded
+/// tensors, and gives a tensor or a std::tuple of them; what it refers to lives until the backward pass, and its random numbers repeat where they are drawn
+/// by a RandomStream that it holds by value. Without recorded inputs it is just called.
 template <class Function, class... Inputs>
 auto recompute(Function const& function, Inputs const&... inputs) {
   if constexpr (!(AnyVar<Inputs> || ...)) {

@@ -55,10 +55,11 @@ struct BySlots {
     std::int64_t const each = in.local_extent(1) * in.local_extent(2);
     detail::add_expert_bias<typename Tensor::memory_space>(
         in.local_extent(0) * each, detail::AddExpertBias<typename Tensor::value_type>{in.data(), added.data(), result.data(), in.local_extent(3), {each, nullptr, 0}});
-    return detail::recorded_beside(rows, result, [of_rows = detail::slot_of(rows), of_bias = detail::slot_of(bias)](auto const& gradient) {
+    return detail::recorded_beside(rows, result, [of_rows = detail::slot_of(rows), of_bias = detail::slot_of(bias),
+                                                  shape = added.extents()](auto const& gradient) {
+      using Sums = gshard::detail::PlanOf<"egcn->en", Cotangent<Bias>, std::remove_cvref_t<decltype(gradient)>>;
       of_rows.add(gradient);
-      Cotangent<Bias> const sums = einsum<"egcn->en">(gradient);
-      of_bias.add(sums);
+      of_bias.add_part(gshard::detail::produced_by<Sums>(shape, gradient));
     });
   }
 };
