@@ -24,7 +24,11 @@ struct ByExpert : nn::Parallelism {
   static constexpr AxisNames tokens = "expert", experts = "expert";
 };
 
-using Layer = nn::MixtureOfExperts<Line, ByExpert>;
+struct Always : nn::Top2Gate {  // no work is left to chance
+  static constexpr auto second_choice = nn::SecondChoice::always;
+};
+
+using Layer = nn::MixtureOfExperts<Line, ByExpert, Always>;
 using Tokens = ShardedTensor<Line, Spec<"expert", _, _>>;
 
 constexpr std::int64_t S = 1024, M = 512, H = 2048;
@@ -45,15 +49,9 @@ struct Step {
   ShardedTensor<Line, Spec<"expert", _>, int> real;
 
   Step(Runtime& runtime, std::int64_t groups, std::int64_t experts)
-      : line(runtime, {runtime.size()}), layer(line, initializer, options_for(experts)), x(line, {groups, S, M}), real(line, {groups, S}) {
+      : line(runtime, {runtime.size()}), layer(line, initializer, {.experts = experts, .model = M, .hidden = H}), x(line, {groups, S, M}), real(line, {groups, S}) {
     fill(x, Wave{});
     Kokkos::deep_copy(real.local(), 1);
-  }
-
-  static nn::MixtureOptions options_for(std::int64_t experts) {
-    nn::MixtureOptions options{.experts = experts, .model = M, .hidden = H};
-    options.gate.second_choice = nn::SecondChoicePolicy::always;
-    return options;
   }
 
   template <DispatchForm Form>
@@ -131,7 +129,7 @@ void movement_one_hot_over_index(benchmark::State& state, Runtime& runtime) {
   Step step(alone, state.range(0), 8);
   auto const gates = eval(softmax<-1>(eval(einsum<"gsm,me->gse">(step.x, step.layer.gate.value))));
   using Gates = std::remove_const_t<decltype(gates)>;
-  nn::Routing<Gates> const routing(gates, step.real, step.layer.options.gate, nn::RandomStream{1, 2});
+  nn::Routing<Gates, Always> const routing(gates, step.real, step.layer.options.gate, nn::RandomStream{1, 2});
   auto backward = [](Tape& tape, auto const& output) { tape.backward(output, output.value()); };
   side_by_side::compare(
       state, runtime.communicator(), 0, on_first(runtime, [&] {

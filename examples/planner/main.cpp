@@ -19,7 +19,7 @@ using Grid = Mesh<Axis<"device">>;
 struct ByDevice : nn::Parallelism {  // groups of tokens and experts over the same devices
   static constexpr AxisNames tokens = "device", experts = "device";
 };
-using Layer = nn::MixtureOfExperts<Grid, ByDevice, nn::ReluExperts, float, AbstractSpace>;
+using Layer = nn::MixtureOfExperts<Grid, ByDevice, nn::Top2Gate, nn::ReluExperts, float, AbstractSpace>;
 
 cost::Machine machine_from(std::string const& file) {
   std::ifstream stream(file);

@@ -60,7 +60,7 @@ struct ByExpert : nn::Parallelism {
 template <class Space>
 void mixture(TwoAxes const& mesh) {
   nn::Initializer initializer(1);
-  nn::MixtureOfExperts<TwoAxes, ByExpert, nn::ReluExperts, float, Space> layer(mesh, initializer, {.experts = 24, .model = 8, .hidden = 16});
+  nn::MixtureOfExperts<TwoAxes, ByExpert, nn::Top2Gate, nn::ReluExperts, float, Space> layer(mesh, initializer, {.experts = 24, .model = 8, .hidden = 16});
   On<Space, "x,y", _, _> const x(mesh, {24, 6, 8});
   ShardedTensor<TwoAxes, Spec<"x,y", _>, int, Space> const real(mesh, {24, 6});
   optim::AdamW<> adam;

@@ -44,7 +44,7 @@ TEST_CASE("the random second choice does not depend on the mesh") {
   options.gate.without_chance = false;
   auto const outputs_on = [&](Grid const& grid, std::uint64_t stream) {
     nn::Initializer initializer(3);
-    nn::MixtureOfExperts<Grid, AsInThePaper, nn::ReluExperts, double> layer(grid, initializer, options);
+    nn::MixtureOfExperts<Grid, AsInThePaper, nn::Top2Gate, nn::ReluExperts, double> layer(grid, initializer, options);
     auto const x = filled<On<"data,expert", _, _>>(grid, {shape.groups, shape.tokens, 3}, 1, smooth);
     auto const mask = integers<Spec<"data,expert", _>>(grid, {shape.groups, shape.tokens}, real_places(shape));
     return collected(layer(x, mask, nn::RandomStream{11, stream}).output);
@@ -143,7 +143,7 @@ TEST_CASE("D3: an expert's gradient does not depend on how many ranks share the 
   on_every_grid([](Grid const& grid) {
     nn::Initializer initializer(1);
     nn::MixtureOptions options{2, 1, 1, {}};
-    nn::MixtureOfExperts<Grid, AsInThePaper, nn::ReluExperts, double> layer(grid, initializer, options);
+    nn::MixtureOfExperts<Grid, AsInThePaper, nn::Top2Gate, nn::ReluExperts, double> layer(grid, initializer, options);
     layer.gate.value = tensor_of<On<_, _>>(grid, {{1, 2}, {500, -500}});
     layer.experts.wi.weight.value = tensor_of<On<"expert", _, _>>(grid, {{2, 1, 1}, {1, 1}});
     layer.experts.wo.weight.value = tensor_of<On<"expert", _, _>>(grid, {{2, 1, 1}, {3, 5}});
@@ -163,7 +163,7 @@ TEST_CASE("E10: an expert that no token chooses gets a gradient of zeros, and it
     nn::Initializer initializer(2);
     nn::MixtureOptions options{3, 2, 2, {}};
     options.gate.without_chance = true;
-    nn::MixtureOfExperts<Grid, AsInThePaper, nn::ReluExperts, double> layer(grid, initializer, options);
+    nn::MixtureOfExperts<Grid, AsInThePaper, nn::Top2Gate, nn::ReluExperts, double> layer(grid, initializer, options);
     layer.gate.value = tensor_of<On<_, _>>(grid, {{2, 3}, {0, -2000, .1, 0, -2000, .1}});
     Tape tape;
     auto const x = tape.watch(tensor_of<Gates>(grid, {{3, 1, 2}, {1, 2, 3, 4, 5, 6}}));

@@ -24,10 +24,10 @@ struct ByExpertInPieces : nn::Parallelism {
 };
 
 /// What a layer gives for the same inputs and seed: outputs, the gradient of the inputs, then those of the parameters.
-template <class Held, template <class, class, class, class> class Experts>
+template <class Held, class Gate, template <class, class, class, class> class Experts>
 std::vector<Values> results_of(Grid const& grid, nn::DispatchForm form, nn::MixtureOptions const& options) {
   nn::Initializer initializer(5);
-  nn::MixtureOfExperts<Grid, Held, Experts, double> layer(grid, initializer, options);
+  nn::MixtureOfExperts<Grid, Held, Gate, Experts, double> layer(grid, initializer, options);
   std::int64_t seed = 40;
   layer.for_each_parameter([&](auto& parameter) { fill_by_position(parameter.value, ++seed, smooth); });
   auto const mask = integers<Spec<Held::tokens, _>>(grid, {3, 4}, {1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1});
@@ -36,24 +36,27 @@ std::vector<Values> results_of(Grid const& grid, nn::DispatchForm form, nn::Mixt
   auto const run = [&]<nn::DispatchForm Form>(std::integral_constant<nn::DispatchForm, Form>) {
     return layer.template operator()<Form>(x, mask, nn::RandomStream{11, 5}).output;
   };
-  auto const output = form == nn::DispatchForm::by_index     ? run(std::integral_constant<nn::DispatchForm, nn::DispatchForm::by_index>{})
-                      : form == nn::DispatchForm::by_one_hot ? run(std::integral_constant<nn::DispatchForm, nn::DispatchForm::by_one_hot>{})
-                                                             : run(std::integral_constant<nn::DispatchForm, nn::DispatchForm::ragged>{});
+  auto const in_slots = [&] {
+    if constexpr (Gate::drop == nn::Drop::never) return run(std::integral_constant<nn::DispatchForm, nn::DispatchForm::ragged>{});
+    else if (form == nn::DispatchForm::by_index) return run(std::integral_constant<nn::DispatchForm, nn::DispatchForm::by_index>{});
+    else return run(std::integral_constant<nn::DispatchForm, nn::DispatchForm::by_one_hot>{});
+  };
+  auto const output = form == nn::DispatchForm::ragged ? run(std::integral_constant<nn::DispatchForm, nn::DispatchForm::ragged>{}) : in_slots();
   tape.backward(weighted_sum(output));
   std::vector<Values> results{collected(output.value()), collected(tape.gradient(x))};
   layer.for_each_parameter([&](auto const& parameter) { results.push_back(collected(parameter.gradient)); });
   return results;
 }
 
-template <template <class, class, class, class> class Experts, class... Held>
+template <class Gate, template <class, class, class, class> class Experts, class... Held>
 void check_forms(nn::MixtureOptions const& options) {
   Runtime alone(MPI_COMM_SELF);
   Grid const whole(alone, {1, 1});
-  auto const right = results_of<AsInThePaper, Experts>(whole, nn::DispatchForm::by_one_hot, options);
+  auto const right = results_of<AsInThePaper, Gate, Experts>(whole, nn::DispatchForm::by_one_hot, options);
   auto const check = [&]<class Way>(std::type_identity<Way>, Grid const& grid, int way) {
     for (nn::DispatchForm form : {nn::DispatchForm::by_index, nn::DispatchForm::by_one_hot, nn::DispatchForm::ragged}) {
       INFO("parallelism ", way, ", form ", static_cast<int>(form));
-      auto const found = results_of<Way, Experts>(grid, form, options);
+      auto const found = results_of<Way, Gate, Experts>(grid, form, options);
       REQUIRE(found.size() == right.size());
       for (std::size_t i = 0; i < right.size(); ++i) {
         INFO("result ", i);
@@ -76,12 +79,29 @@ nn::MixtureOptions options_for(std::int64_t experts, double capacity_factor, std
 }  // namespace
 
 TEST_CASE("all three forms agree: relu experts, with room for all choices, and with drops") {
-  check_forms<nn::ReluExperts, AsInThePaper, BothOverAllRanks, ByExpertInPieces>(options_for(3, 6, 0));
-  check_forms<nn::ReluExperts, AsInThePaper, BothOverAllRanks, ByExpertInPieces>(options_for(8, .5, 0));
+  check_forms<nn::Top2Gate, nn::ReluExperts, AsInThePaper, BothOverAllRanks, ByExpertInPieces>(options_for(3, 6, 0));
+  check_forms<nn::Top2Gate, nn::ReluExperts, AsInThePaper, BothOverAllRanks, ByExpertInPieces>(options_for(8, .5, 0));
 }
 
 TEST_CASE("all three forms agree: gated experts with bias, beside two shared ones") {
-  check_forms<nn::BiasedGatedExperts, TokensRepeatedOverExperts, ByHiddenUnit, ByExpertAndHiddenUnit, InPieces>(options_for(4, 2, 2));
+  check_forms<nn::Top2Gate, nn::BiasedGatedExperts, TokensRepeatedOverExperts, ByHiddenUnit, ByExpertAndHiddenUnit, InPieces>(options_for(4, 2, 2));
+}
+
+TEST_CASE("all three forms agree: three choices of each token, one, and experts that choose") {
+  check_forms<nn::TopKGate<3>, nn::ReluExperts, AsInThePaper, TokensRepeatedOverExperts>(options_for(5, 2, 0));
+  check_forms<nn::SwitchGate, nn::ReluExperts, AsInThePaper>(options_for(5, 1, 0));
+  check_forms<nn::ExpertChoiceGate<4>, nn::ReluExperts, AsInThePaper>(options_for(5, 2, 0));
+}
+
+TEST_CASE("a gate that never drops gives what one with room for all choices gives") {
+  Runtime alone(MPI_COMM_SELF);
+  Grid const whole(alone, {1, 1});
+  auto const right = results_of<AsInThePaper, nn::Top2Gate, nn::GatedExperts>(whole, nn::DispatchForm::by_one_hot, options_for(5, 10, 0));
+  on_every_grid([&](Grid const& grid) {
+    auto const found = results_of<AsInThePaper, nn::Dropless<nn::Top2Gate>, nn::GatedExperts>(grid, nn::DispatchForm::ragged, options_for(5, 1, 0));
+    REQUIRE(found.size() == right.size());
+    for (std::size_t i = 0; i < right.size(); ++i) CHECK(difference(found[i], right[i], 1e-12) == "");
+  });
 }
 
 namespace {
@@ -89,7 +109,7 @@ namespace {
 template <class Held>
 void check_shared(Grid const& grid) {
   nn::Initializer initializer(5);
-  nn::MixtureOfExperts<Grid, Held, nn::ReluExperts, double> layer(grid, initializer, options_for(4, 2, 2));
+  nn::MixtureOfExperts<Grid, Held, nn::Top2Gate, nn::ReluExperts, double> layer(grid, initializer, options_for(4, 2, 2));
   fill_by_position(layer.experts.wo.weight.value, 0, [](std::int64_t, std::int64_t) { return 0.; });
   auto const x = filled<On<Held::tokens, _, _>>(grid, {3, 4, 3}, 1, smooth);
   auto const mask = integers<Spec<Held::tokens, _>>(grid, {3, 4}, {1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1});

@@ -143,7 +143,7 @@ void check_mixture(Grid const& grid, MixtureShape const& shape) {
   INFO(shape.name, Form == nn::DispatchForm::by_index ? ", by index" : Form == nn::DispatchForm::ragged ? ", ragged" : ", by one-hot einsums");
   using X = On<Held::tokens, _, _>;
   nn::Initializer initializer(3);
-  nn::MixtureOfExperts<Grid, Held, nn::ReluExperts, double> layer(grid, initializer, options_of(shape));
+  nn::MixtureOfExperts<Grid, Held, nn::Top2Gate, nn::ReluExperts, double> layer(grid, initializer, options_of(shape));
   auto const real = real_places(shape);
   auto const mask = integers<Spec<Held::tokens, _>>(grid, {shape.groups, shape.tokens}, real);
 

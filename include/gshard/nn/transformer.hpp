@@ -137,7 +137,7 @@ class Transformer {
   using Norm = typename Parts::template Norm<Mesh, Parallelism, T, MemorySpace>;
   using Attention = nn::Attention<Mesh, Parallelism, T, MemorySpace>;
   using Dense = FeedForward<Mesh, Parallelism, T, MemorySpace>;
-  using Mixture = MixtureOfExperts<Mesh, Parallelism, ReluExperts, T, MemorySpace>;
+  using Mixture = MixtureOfExperts<Mesh, Parallelism, Top2Gate, ReluExperts, T, MemorySpace>;
   template <class>
   friend class Decoder;
   template <class X>

@@ -43,11 +43,11 @@ struct SlotRoutes {
 };
 
 /// One row gets its token, times the route's weight if there are weights, or zeros.
-template <class T, class Routes>
+template <class T, class Routes, class W = T>
 struct TokensToRows {
   Routes routes;
   T const* tokens;
-  T const* weight;
+  W const* weight;
   T* rows;
   std::int64_t columns;
 
@@ -63,18 +63,18 @@ struct TokensToRows {
     if (weight == nullptr) {
       lanes.each(columns, [=](std::int64_t j) { out[j] = in[j]; });
     } else {
-      T const factor = weight[route];
+      W const factor = weight[route];
       lanes.each(columns, [=](std::int64_t j) { out[j] = static_cast<T>(factor * in[j]); });
     }
   }
 };
 
 /// One token gets the sum of the rows at its routes, times their weights if there are weights.
-template <class T, class Routes>
+template <class T, class Routes, class W = T>
 struct RowsToTokens {
   Routes routes;
   T const* rows;
-  T const* weight;
+  W const* weight;
   T* tokens;
   std::int64_t columns;
 
@@ -117,23 +117,23 @@ struct RowsToTokens {
 };
 
 /// One token's products of its row with the rows at its routes.
-template <class T, class Routes>
+template <class T, class Routes, class W = T>
 struct RouteProducts {
   Routes routes;
   T const* rows;
   T const* tokens;
-  T* result;
+  W* result;
   std::int64_t columns;
 
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t token, Lanes const& lanes) const {
-    using Sum = gshard::detail::Computed<T>;
+    using Sum = gshard::detail::Computed<W>;
     T const* const in = tokens + token * columns;
     for (std::int64_t route = token * routes.choices; route < (token + 1) * routes.choices; ++route) {
       std::int64_t const row = routes.row_of(route);
       T const* const other = row < 0 ? nullptr : rows + row * columns;
-      Sum const product = other == nullptr ? Sum(0) : lanes.template sum<Sum>(columns, [=](std::int64_t j) { return in[j] * other[j]; });
-      lanes.once([&] { result[route] = static_cast<T>(product); });
+      Sum const product = other == nullptr ? Sum(0) : lanes.template sum<Sum>(columns, [=](std::int64_t j) { return Sum(in[j]) * Sum(other[j]); });
+      lanes.once([&] { result[route] = static_cast<W>(product); });
     }
   }
 };
@@ -144,18 +144,18 @@ SlotRoutes<MemorySpace> routes_back(Rank4<T const, MemorySpace> slots, Rank3<int
   return {expert, slot, {}, extent(slots, 1), extent(expert, 1), extent(slots, 2), extent(expert, 2)};
 }
 
-template <class MemorySpace, class T, class Routes>
-void tokens_to_rows(std::int64_t count, TokensToRows<T, Routes> const& kernel) {
+template <class MemorySpace, class T, class Routes, class W>
+void tokens_to_rows(std::int64_t count, TokensToRows<T, Routes, W> const& kernel) {
   for_each_row<MemorySpace>("gshard::tokens_to_rows", kernel.columns == 0 ? 0 : count, kernel);
 }
 
-template <class MemorySpace, class T, class Routes>
-void rows_to_tokens(std::int64_t count, RowsToTokens<T, Routes> const& kernel) {
+template <class MemorySpace, class T, class Routes, class W>
+void rows_to_tokens(std::int64_t count, RowsToTokens<T, Routes, W> const& kernel) {
   for_each_row<MemorySpace>("gshard::rows_to_tokens", kernel.columns == 0 ? 0 : count, kernel);
 }
 
-template <class MemorySpace, class T, class Routes>
-void route_products(std::int64_t count, RouteProducts<T, Routes> const& kernel) {
+template <class MemorySpace, class T, class Routes, class W>
+void route_products(std::int64_t count, RouteProducts<T, Routes, W> const& kernel) {
   for_each_row<MemorySpace>("gshard::route_products", count, kernel);
 }
 
@@ -170,11 +170,11 @@ void dispatch(Rank3<T const, MemorySpace> tokens, Rank3<int const, MemorySpace> 
 
 /// Brings the experts' results back: tokens(g, s, :) = sum over the kept choices k of weight(g, s, k) * slots(e_k, g, c_k, :); zeros where
 /// all were dropped. slots (E, G, C, M); expert, slot, weight (G, S, K); tokens (G, S, M). The paper's GSEC,GECM->GSM.
-template <class T, class MemorySpace>
+template <class T, class MemorySpace, class W = T>
 void combine(Rank4<T const, MemorySpace> slots, Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot,
-             Rank3<T const, MemorySpace> weight, Rank3<T, MemorySpace> tokens) {
+             Rank3<W const, MemorySpace> weight, Rank3<T, MemorySpace> tokens) {
   rows_to_tokens<MemorySpace>(extent(tokens, 0) * extent(tokens, 1),
-                              RowsToTokens<T, SlotRoutes<MemorySpace>>{routes_back<T, MemorySpace>(slots, expert, slot), slots.data(), weight.data(), tokens.data(), extent(tokens, 2)});
+                              RowsToTokens<T, SlotRoutes<MemorySpace>, W>{routes_back<T, MemorySpace>(slots, expert, slot), slots.data(), weight.data(), tokens.data(), extent(tokens, 2)});
 }
 
 /// The gradient of dispatch: gradient(g, s, :) = sum over the token's kept choices of upstream(e, g, c, :). expert, slot (G, S, K).
@@ -186,21 +186,21 @@ void dispatch_backward(Rank4<T const, MemorySpace> upstream, Rank3<int const, Me
 
 /// The gradient of combine with respect to the slots (E, G, C, M): the weight of the slot's route times upstream (G, S, M) at its token,
 /// zeros for an empty slot.
-template <class T, class MemorySpace>
+template <class T, class MemorySpace, class W = T>
 void combine_slots_backward(Rank3<T const, MemorySpace> upstream, Rank3<int const, MemorySpace> token_of_slot,
-                            Rank3<int const, MemorySpace> expert, Rank3<T const, MemorySpace> weight, Rank4<T, MemorySpace> gradient) {
+                            Rank3<int const, MemorySpace> expert, Rank3<W const, MemorySpace> weight, Rank4<T, MemorySpace> gradient) {
   SlotRoutes<MemorySpace> const routes{expert, {}, token_of_slot, extent(gradient, 1), extent(upstream, 1), extent(gradient, 2), extent(expert, 2)};
   tokens_to_rows<MemorySpace>(extent(gradient, 0) * extent(gradient, 1) * extent(gradient, 2),
-                              TokensToRows<T, SlotRoutes<MemorySpace>>{routes, upstream.data(), weight.data(), gradient.data(), extent(gradient, 3)});
+                              TokensToRows<T, SlotRoutes<MemorySpace>, W>{routes, upstream.data(), weight.data(), gradient.data(), extent(gradient, 3)});
 }
 
 /// The gradient of combine with respect to the weights (G, S, K): the product of upstream (G, S, M) at the token with the slot's row; 0 for
 /// a dropped choice.
-template <class T, class MemorySpace>
+template <class T, class MemorySpace, class W = T>
 void combine_weights_backward(Rank3<T const, MemorySpace> upstream, Rank4<T const, MemorySpace> slots,
-                              Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot, Rank3<T, MemorySpace> gradient) {
+                              Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot, Rank3<W, MemorySpace> gradient) {
   route_products<MemorySpace>(extent(gradient, 0) * extent(gradient, 1),
-                              RouteProducts<T, SlotRoutes<MemorySpace>>{routes_back<T, MemorySpace>(slots, expert, slot), slots.data(), upstream.data(), gradient.data(), extent(upstream, 2)});
+                              RouteProducts<T, SlotRoutes<MemorySpace>, W>{routes_back<T, MemorySpace>(slots, expert, slot), slots.data(), upstream.data(), gradient.data(), extent(upstream, 2)});
 }
 
 }  // namespace gshard::nn::detail

@@ -38,6 +38,7 @@ auto combine(X const& slots, W const& weights, Routing<Gates, Gate> const& routi
   using Tensor = detail::ValueTensor<X>;
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
+  using Weight = typename detail::ValueTensor<W>::value_type;
   static constexpr Layout layout = [] {
     Layout result;
     result.dimensions = {Tensor::layout.dimensions[1], {}, {}};
@@ -48,18 +49,18 @@ auto combine(X const& slots, W const& weights, Routing<Gates, Gate> const& routi
   auto const& weight = detail::value_of(weights);
   with_layout<Tensor, layout> const tokens(uninitialized, rows.mesh(), {routing.weight.extent(0), routing.weight.extent(1), rows.extent(3)});
   detail::record_kernel("combine", tokens, rows);
-  detail::combine<T, Space>(rows.local(), routing.expert.local(), routing.slot.local(), weight.local(), tokens.local());
+  detail::combine<T, Space, Weight>(rows.local(), routing.expert.local(), routing.slot.local(), weight.local(), tokens.local());
   return detail::recorded_beside(
       slots, tokens, [rows, weight, routing, of_slots = detail::slot_of(slots), of_weights = detail::slot_of(weights)](auto const& gradient) {
         Tensor const rows_gradient = detail::unset_like(rows);
         detail::record_kernel("combine gradient", rows_gradient, gradient);
-        detail::combine_slots_backward<T, Space>(gradient.local(), routing.token_of_slot.local(), routing.expert.local(), weight.local(),
+        detail::combine_slots_backward<T, Space, Weight>(gradient.local(), routing.token_of_slot.local(), routing.expert.local(), weight.local(),
                                                  rows_gradient.local());
         of_slots.add(rows_gradient);
         if constexpr (detail::wants_gradient<decltype(of_weights)>) {
           auto const weights_gradient = detail::unset_like(weight);
           detail::record_kernel("combine weights gradient", gradient, rows);
-          detail::combine_weights_backward<T, Space>(gradient.local(), rows.local(), routing.expert.local(), routing.slot.local(),
+          detail::combine_weights_backward<T, Space, Weight>(gradient.local(), rows.local(), routing.expert.local(), routing.slot.local(),
                                                      weights_gradient.local());
           of_weights.add(weights_gradient);
         }

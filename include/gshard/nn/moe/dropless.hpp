@@ -82,21 +82,22 @@ auto combine_ragged(X const& x, W const& weights, Routes const& routes) {
   Weights const& weight = detail::value_of(weights);
   std::int64_t const columns = detail::value_of(x).extent(1);
   auto const back = routes.exchange().to_tokens(detail::value_of(x));
-  Weights const tokens(uninitialized, weight.mesh(), {weight.extent(0), weight.extent(1), columns});
+  using Weight = typename Weights::value_type;
+  ShardedTensor<typename Weights::mesh_type, typename Weights::spec_type, T, Space> const tokens(uninitialized, weight.mesh(), {weight.extent(0), weight.extent(1), columns});
   std::int64_t const count = weight.local_extent(0) * weight.extent(1);
   detail::record_kernel("combine", tokens, back, weight);
-  detail::rows_to_tokens<Space>(count, detail::RowsToTokens<T, detail::TabledRoutes>{routes.tables(), back.data(), weight.data(), tokens.data(), columns});
+  detail::rows_to_tokens<Space>(count, detail::RowsToTokens<T, detail::TabledRoutes, Weight>{routes.tables(), back.data(), weight.data(), tokens.data(), columns});
   return detail::recorded_beside(
       x, tokens, [back, weight, routes, count, columns, of_rows = detail::slot_of(x), of_weights = detail::slot_of(weights)](auto const& gradient) {
         auto const packed = detail::unset_like(back);
         detail::record_kernel("combine gradient", packed, gradient);
-        detail::tokens_to_rows<Space>(routes.exchange().sent_rows(), detail::TokensToRows<T, detail::TabledRoutes>{
+        detail::tokens_to_rows<Space>(routes.exchange().sent_rows(), detail::TokensToRows<T, detail::TabledRoutes, Weight>{
             routes.tables(), gradient.data(), weight.data(), packed.data(), columns});
         of_rows.add(routes.exchange().to_experts(packed));
         if constexpr (detail::wants_gradient<decltype(of_weights)>) {
           Weights const weights_gradient = detail::unset_like(weight);
           detail::record_kernel("combine weights gradient", gradient, back);
-          detail::route_products<Space>(count, detail::RouteProducts<T, detail::TabledRoutes>{routes.tables(), back.data(), gradient.data(), weights_gradient.data(), columns});
+          detail::route_products<Space>(count, detail::RouteProducts<T, detail::TabledRoutes, Weight>{routes.tables(), back.data(), gradient.data(), weights_gradient.data(), columns});
           of_weights.add(weights_gradient);
         }
       });

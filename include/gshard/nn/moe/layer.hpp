@@ -16,6 +16,8 @@
 #include <gshard/nn/moe/dropless.hpp>
 #include <gshard/nn/moe/experts.hpp>
 #include <gshard/nn/moe/gate.hpp>
+#include <gshard/nn/moe/gate_statistics.hpp>
+#include <gshard/nn/moe/gate_z_loss.hpp>
 #include <gshard/nn/moe/one_hot.hpp>
 #include <gshard/nn/moe/shared_experts.hpp>
 
@@ -28,19 +30,20 @@ enum class DispatchForm {
   ragged       ///< as many rows for each expert as chose it: no slots, no empty rows
 };
 
-/// What a mixture of experts gives: the tokens (G, S, M), the balance loss E^2 * mean over groups with tokens of Algorithm 1's l_aux (1 when even, E
-/// when one expert gets all), and where the tokens went.
-template <class Output, class Loss, AnyTensor Gates>
+/// What a mixture of experts gives: the tokens (G, S, M), a loss that asks for even loads (with Top2Gate 1 when even, E when one expert gets all), and where the
+/// tokens went, of which `statistics` gives load and dropped share.
+template <class Output, class Loss, class Routing>
 struct MixtureResult {
   Output output;
-  Loss balance_loss;
-  Routing<Gates> routing;
+  Loss balance_loss;  ///< in the gate's scale, and the router z-loss beside it, times its weight
+  Routing routing;
 };
 
 /// The Mixture-of-Experts layer of the paper (2.2, Algorithms 1 and 2): each token goes to a few of E experts, chosen by a learned gate, within the capacity of
 /// its group, and to the shared experts, if there are any. `Parallelism` says which axes split what: where those of the experts are among those of the tokens,
-/// dispatch and return are one all-to-all each, over the expert axes alone. `Experts` is any class template as those of experts.hpp.
-template <class Mesh, class Parallelism, template <class, class, class, class> class Experts = ReluExperts, class T = float,
+/// dispatch and return are one all-to-all each, over the expert axes alone. `Gate` is a policy as those of gates.hpp, `Experts` any class template as those of
+/// experts.hpp.
+template <class Mesh, class Parallelism, AnyGate Gate = Top2Gate, template <class, class, class, class> class Experts = ReluExperts, class T = float,
           class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 class MixtureOfExperts {
   static constexpr AxisNames tokens = Parallelism::tokens;
@@ -49,6 +52,9 @@ class MixtureOfExperts {
   using Ragged = RaggedRoutes<Mesh, Parallelism, MemorySpace>;
   static constexpr AxisNames rows = Ragged::Exchange::row_axes;
   using GateWeight = ShardedTensor<Mesh, Spec<Parallelism::parameters, _>, T, MemorySpace>;
+
+  /// Without a capacity there are no slots.
+  static constexpr DispatchForm default_form = Gate::drop == Drop::never ? DispatchForm::ragged : DispatchForm::by_index;
 
  public:
   Parameter<GateWeight> gate;  ///< (M, E)
@@ -64,14 +70,15 @@ class MixtureOfExperts {
 
   /// x (G, S, M) split as Spec<tokens, _, _>; `real` (G, S) is 0 for padding; `random` in training, nothing for inference. Two reshards between the specs
   /// of tokens and experts; of ragged rows, an exchange of counts and two of rows, over the expert axes.
-  template <DispatchForm Form = DispatchForm::by_index, class X, AnyTensor Real>
+  template <DispatchForm Form = default_form, class X, AnyTensor Real>
   auto operator()(X const& x, Real const& real, std::optional<RandomStream> random) {
+    static_assert(Form == DispatchForm::ragged || Gate::drop != Drop::never,
+                  "gshard: a gate that never drops has no slots to send tokens to; run its layer in the form DispatchForm::ragged, which is its default");
     if constexpr (Form == DispatchForm::ragged && rows != tokens) {
       // Ranks that hold the same tokens take a share of them each.
       auto result = run<Form>(reshard<Spec<rows, _, _>>(x), reshard<Spec<rows, _>>(real), random);
       auto const output = reshard<Spec<tokens, _, _>>(result.output);
-      return MixtureResult<std::remove_const_t<decltype(output)>, decltype(result.balance_loss), typename decltype(result.routing)::gates_type>{
-          output, result.balance_loss, result.routing};
+      return MixtureResult{output, result.balance_loss, result.routing};
     } else {
       return run<Form>(x, real, random);
     }
@@ -87,13 +94,28 @@ class MixtureOfExperts {
  private:
   template <DispatchForm Form, class X, AnyTensor Real>
   auto run(X const& x, Real const& real, std::optional<RandomStream> random) {
-    auto const gates = softmax<-1>(eval(einsum<"gsm,me->gse">(x, movable(bind(gate, x)))));
+    auto const logits = router_logits(x);
+    auto const gates = softmax<-1>(logits);
     using Gates = detail::ValueTensor<decltype(gates)>;
-    Routing<Gates> const routing(detail::value_of(gates), real, options.gate, random);
+    Routing<Gates, Gate> const routing(detail::value_of(gates), real, options.gate, random);
     auto const weights = route_weights(gates, routing);
-    auto const balance = balance_loss(gates, routing);
-    auto const output = shared.added_to(routed<Form>(x, weights, routing), x);
-    return MixtureResult<std::remove_const_t<decltype(output)>, std::remove_const_t<decltype(balance)>, Gates>{output, balance, routing};
+    auto balance = balance_loss(gates, routing);
+    if (options.gate.z_loss_weight != 0) balance = eval(balance + z_loss(logits, real, routing) * options.gate.z_loss_weight);
+    return MixtureResult{shared.added_to(routed<Form>(x, weights, routing), x), balance, routing};
+  }
+
+  /// Gates compute in float at least.
+  template <class X>
+  auto router_logits(X const& x) {
+    auto const logits = eval(einsum<"gsm,me->gse">(x, movable(bind(gate, x))));
+    if constexpr (gshard::detail::is_rounded<T>) return eval(convert<float>(logits));
+    else return logits;
+  }
+
+  template <class X>
+  static auto as_activations(X const& x) {
+    if constexpr (gshard::detail::is_rounded<T>) return eval(convert<T>(x));
+    else return x;
   }
 
   /// The tokens (G, S, M) by way of their experts.
@@ -107,9 +129,9 @@ class MixtureOfExperts {
       return combine_ragged(experts(dispatch_ragged(x, routes), ByRaggedRows<Mesh, Parallelism, MemorySpace>(routes)), weights, routes);
     } else {
       auto const one_hot = one_hot_routes(weights, routing);
-      auto const sent = shard<AtExperts>(einsum<"gsec,gsm->egcm">(one_hot.mask, x));
+      auto const sent = shard<AtExperts>(einsum<"gsec,gsm->egcm">(as_activations(one_hot.mask), x));
       auto const back = reshard<AtTokens>(experts(sent, BySlots{}));
-      return eval(einsum<"gsec,egcm->gsm">(one_hot.combine, back));
+      return eval(einsum<"gsec,egcm->gsm">(as_activations(one_hot.combine), back));
     }
   }
 };
