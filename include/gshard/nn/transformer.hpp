@@ -36,6 +36,9 @@ struct TransformerOptions {
 struct TransformerParts {
   template <class Mesh, class Parallelism, class T, class MemorySpace>
   using Norm = RmsNorm<Mesh, Parallelism, T, MemorySpace>;
+  using Gate = Top2Gate;
+  template <class Mesh, class Parallelism, class T, class MemorySpace>
+  using Experts = ReluExperts<Mesh, Parallelism, T, MemorySpace>;
   static constexpr bool has_tied_output = true;  ///< the logits are products with the table that embeds words; else with one of their own
 };
 
@@ -137,7 +140,7 @@ class Transformer {
   using Norm = typename Parts::template Norm<Mesh, Parallelism, T, MemorySpace>;
   using Attention = nn::Attention<Mesh, Parallelism, T, MemorySpace>;
   using Dense = FeedForward<Mesh, Parallelism, T, MemorySpace>;
-  using Mixture = MixtureOfExperts<Mesh, Parallelism, Top2Gate, ReluExperts, T, MemorySpace>;
+  using Mixture = MixtureOfExperts<Mesh, Parallelism, typename Parts::Gate, Parts::template Experts, T, MemorySpace>;
   template <class>
   friend class Decoder;
   template <class X>

@@ -44,7 +44,6 @@ class Routing {
   using Tensor = detail::ByGroup<Gates, Element, Before, After>;
 
  public:
-  using gates_type = Gates;
   using gate_type = Gate;
   static constexpr int choices_of_token = Gate::choices;  ///< K
   static constexpr bool has_capacity = Gate::drop != Drop::never;
