@@ -203,3 +203,27 @@ TEST_CASE("a decoder refuses what its model and its caches have no place for, on
     CHECK_THROWS_WITH_AS(decoder.step(words), "decoder: a step past the last of 1 places", ExtentError);
   });
 }
+
+TEST_CASE("on 16 abstract devices the work of a step grows by one key and one value a place, and each step sends the same: two all-to-alls a mixture") {
+  using Devices = Mesh<Axis<"data">, Axis<"expert">>;
+  using Planned = nn::Transformer<Devices, ByExpert, nn::TransformerParts, float, AbstractSpace>;
+  AbstractRuntime machine;
+  Devices const mesh(machine, {4, 4});
+  constexpr std::int64_t groups = 32, sentences = 5, words = 9, heads = 4, head_size = 8, layers = 4;
+  Planned model(mesh,
+                {.vocabulary = 100, .longest = 20, .model = 16, .hidden = 24, .heads = heads, .head_size = head_size, .decoder_layers = layers, .experts = 8}, 1);
+  using Integers = Planned::Side::Integers;
+  auto const integers = [&](std::int64_t columns) { return Integers(mesh, {groups, columns}); };
+  nn::Decoder decoder(model, {integers(sentences * words), integers(sentences * words), integers(sentences * words), integers(sentences)}, 20);
+  auto& ledger = machine.ledger();
+  std::int64_t before = 0;
+  for (int place = 0; place < 20; ++place) {
+    ledger.clear();
+    decoder.step(integers(sentences));
+    if (place > 0) CHECK(ledger.flops() - before == 4 * (groups / 16) * sentences * heads * head_size * layers);
+    CHECK(ledger.calls(Collective::all_to_all) == 2 * (layers / 2));
+    CHECK(ledger.calls(Collective::all_gather) == 0);
+    CHECK(ledger.calls(Collective::all_reduce) == layers / 2);  // the balance loss of each mixture, a number
+    before = ledger.flops();
+  }
+}
