@@ -223,7 +223,8 @@ TEST_CASE("on 16 abstract devices the work of a step grows by one key and one va
     if (place > 0) CHECK(ledger.flops() - before == 4 * (groups / 16) * sentences * heads * head_size * layers);
     CHECK(ledger.calls(Collective::all_to_all) == 2 * (layers / 2));
     CHECK(ledger.calls(Collective::all_gather) == 0);
-    CHECK(ledger.calls(Collective::all_reduce) == layers / 2);  // the balance loss of each mixture, a number
+    // The losses of the gates are single numbers.
+    CHECK(ledger.bytes_sent(Collective::all_reduce) <= ledger.calls(Collective::all_reduce) * 2 * static_cast<std::int64_t>(sizeof(float)));
     before = ledger.flops();
   }
 }

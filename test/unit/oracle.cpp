@@ -66,6 +66,10 @@ double scaled_weight(std::int64_t number, std::int64_t position) { return 0.6 * 
 struct ByExpert : nn::Parallelism {
   static constexpr AxisNames tokens = "data,expert", experts = "expert";
 };
+/// Heads, hidden units and the vocabulary split over one axis, weights kept in pieces over the other.
+struct ByModel : nn::Parallelism {
+  static constexpr AxisNames tokens = "data", model = "expert", parameters = "data";
+};
 
 nn::TransformerOptions shape() {
   nn::TransformerOptions options;
@@ -92,9 +96,9 @@ double relative_difference(Values const& found, Values const& right) {
   return worst / largest;
 }
 
-template <class T>
+template <class Parallelism, class T>
 void compare_with_oracle(Grid const& grid, double tolerance) {
-  using Model = nn::Transformer<Grid, ByExpert, nn::TransformerParts, T>;
+  using Model = nn::Transformer<Grid, Parallelism, nn::TransformerParts, T>;
   using Side = typename Model::Side;
   auto const right = read_oracle();
   REQUIRE(!right.empty());
@@ -139,11 +143,15 @@ void compare_with_oracle(Grid const& grid, double tolerance) {
 
 // The file has 12 digits.
 TEST_CASE("losses, logits and every gradient are those of NumPy, in double") {
-  on_every_grid([](Grid const& grid) { compare_with_oracle<double>(grid, 1e-10); });
+  on_every_grid([](Grid const& grid) { compare_with_oracle<ByExpert, double>(grid, 1e-10); });
+}
+
+TEST_CASE("losses, logits and every gradient are those of NumPy, in double, with the model split as well") {
+  on_every_grid([](Grid const& grid) { compare_with_oracle<ByModel, double>(grid, 1e-10); });
 }
 
 // Half a unit in the last place of a float is 6e-8. A gradient comes out of some 80 operations in a row, on sums of up to 14 terms; of their roundings, of
 // either sign, a few tens add up. 1e-5 is 170 of them; the largest difference found is 8.6e-7. No gates are closer than 4e-4, so the choices are the same.
 TEST_CASE("losses, logits and every gradient are those of NumPy, in float") {
-  on_every_grid([](Grid const& grid) { compare_with_oracle<float>(grid, 1e-5); });
+  on_every_grid([](Grid const& grid) { compare_with_oracle<ByExpert, float>(grid, 1e-5); });
 }
