@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <gshard/autodiff/map.hpp>
 #include <gshard/comm/all_reduce.hpp>
 #include <gshard/nn/kernels/cross_entropy.hpp>
 #include <gshard/nn/operation.hpp>
@@ -76,6 +77,14 @@ auto cross_entropy(X const& logits, Targets const& targets, double tokens, doubl
                                                  vocabulary, static_cast<T>(z_loss));
         slot.add(of_logits);
       });
+}
+
+/// The same of logits in BFloat16: they are read as floats, and the loss is one.
+template <class X, AnyTensor Targets>
+  requires(gshard::detail::is_rounded<typename detail::ValueTensor<X>::value_type>)
+auto cross_entropy(X const& logits, Targets const& targets, double tokens, double smoothing = 0, double z_loss = 0) {
+  using Number = gshard::detail::Computed<typename detail::ValueTensor<X>::value_type>;
+  return cross_entropy(eval(convert<Number>(logits)), targets, tokens, smoothing, z_loss);
 }
 
 }  // namespace gshard::nn

@@ -33,6 +33,7 @@ template <class Table, AnyTensor Ids>
 auto embedding(Movable<Table> const& table, Ids const& ids, double scale = 1) {
   using Value = detail::ValueTensor<Table>;
   using T = typename Value::value_type;
+  using Number = gshard::detail::Computed<T>;
   using Space = typename Value::memory_space;
   static_assert(Value::rank == 2 && Value::layout.partial.empty(), "gshard: an embedding table is a matrix (V, M) that is no unreduced sum; reshard it");
   static_assert((set_of(Value::layout.dimensions[0]) & Ids::layout.split()).empty(),
@@ -44,13 +45,16 @@ auto embedding(Movable<Table> const& table, Ids const& ids, double scale = 1) {
   with_layout<Value, detail::layout_of_rows(Ids::layout, Value::layout)> output(uninitialized, rows.mesh(), extents);
   std::int64_t const first = rows.range(0).begin;
   detail::record_kernel("embedding", output, output, ids);  // a row of the table for each row of the output
-  detail::embedding<T, Space>(rows.local(), detail::row_of(ids), detail::rows_of(output), static_cast<T>(scale), first);
+  detail::embedding<T, Space>(rows.local(), detail::row_of(ids), detail::rows_of(output), static_cast<Number>(scale), first);
   return detail::recorded_beside(
       table.operand, output, [slot = detail::slot_of(table.operand), ids, shape = rows.extents(), scale, first](auto const& gradient) {
-        detail::GradientPart<Whole, Ids> part(gradient.mesh(), shape);
+        using Part = detail::GradientPart<Whole, Ids>;
+        // Added up as it is computed with, whatever it is stored as in the end.
+        ShardedTensor<typename Part::mesh_type, typename Part::spec_type, Number, Space> part(gradient.mesh(), shape);
         detail::record_kernel("embedding gradient", part, gradient, ids);
-        detail::embedding_backward<T, Space>(detail::row_of(ids), detail::rows_of(gradient), detail::rows_of(part), static_cast<T>(scale), first);
-        detail::add_parts<Value>(slot, std::move(part));
+        detail::embedding_backward<T, Space>(detail::row_of(ids), detail::rows_of(gradient), detail::rows_of(part), static_cast<Number>(scale), first);
+        if constexpr (gshard::detail::is_rounded<T>) detail::add_parts<Value>(slot, eval(convert<T>(part)));
+        else detail::add_parts<Value>(slot, std::move(part));
       });
 }
 

@@ -24,10 +24,12 @@ auto layer_norm(X const& x, Gain const& gain, Bias const& bias, double epsilon =
   Tensor const output = detail::unset_like(input);
   Extents pair_extents = input.extents();
   pair_extents[Tensor::rank - 1] = 2;
-  with_layout<Tensor, Tensor::layout> const statistics(uninitialized, input.mesh(), pair_extents);
+  using Number = gshard::detail::Computed<T>;
+  using Mesh = typename Tensor::mesh_type;
+  ShardedTensor<Mesh, spec_of<Mesh, Tensor::layout>, Number, Space> const statistics(uninitialized, input.mesh(), pair_extents);
   detail::record_kernel("layer_norm", output, input, gains, biases, statistics);
   detail::layer_norm<T, Space>(detail::rows_of(input), gains.local(), biases.local(), detail::rows_of(output), detail::rows_of(statistics),
-                               static_cast<T>(epsilon));
+                               static_cast<Number>(epsilon));
   return detail::recorded_beside(x, output, [input, gains, statistics, x_slot = detail::slot_of(x), gain_slot = detail::slot_of(gain),
                                              bias_slot = detail::slot_of(bias)](auto const& gradient) {
     Tensor const of_input = detail::unset_like(input);

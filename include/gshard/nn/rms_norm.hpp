@@ -27,9 +27,11 @@ auto rms_norm(X const& x, Gain const& gain, double epsilon = 1e-6) {
     layout.dimensions.pop_back();
     return layout;
   }();
-  with_layout<Tensor, row_layout> const statistics(uninitialized, input.mesh(), row_extents);
+  using Number = gshard::detail::Computed<T>;
+  using Mesh = typename Tensor::mesh_type;
+  ShardedTensor<Mesh, spec_of<Mesh, row_layout>, Number, Space> const statistics(uninitialized, input.mesh(), row_extents);
   detail::record_kernel("rms_norm", output, input, gains, statistics);
-  detail::rms_norm<T, Space>(detail::rows_of(input), gains.local(), detail::rows_of(output), detail::row_of(statistics), static_cast<T>(epsilon));
+  detail::rms_norm<T, Space>(detail::rows_of(input), gains.local(), detail::rows_of(output), detail::row_of(statistics), static_cast<Number>(epsilon));
   return detail::recorded_beside(x, output, [input, gains, statistics, x_slot = detail::slot_of(x), gain_slot = detail::slot_of(gain)](auto const& gradient) {
     Tensor const of_input = detail::unset_like(input);
     detail::record_kernel("rms_norm gradient", of_input, input, gains, statistics, gradient);

@@ -13,7 +13,7 @@ struct EmbeddingKernel {
   Rank1<int const, MemorySpace> ids;
   Rank2<T, MemorySpace> output;
   std::int64_t first;
-  T scale;
+  gshard::detail::Computed<T> scale;
 
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
@@ -22,8 +22,8 @@ struct EmbeddingKernel {
     T* const out = output.data() + row * columns;
     if (place >= 0 && place < extent(table, 0)) {
       T const* const in = table.data() + place * columns;
-      T const factor = scale;
-      lanes.each(columns, [=](std::int64_t j) { out[j] = factor * in[j]; });
+      gshard::detail::Computed<T> const factor = scale;
+      lanes.each(columns, [=](std::int64_t j) { out[j] = static_cast<T>(factor * in[j]); });
     } else {
       lanes.each(columns, [=](std::int64_t j) { out[j] = T(0); });
     }
@@ -35,21 +35,22 @@ template <class T, class MemorySpace>
 struct EmbeddingBackwardByColumns {
   Rank1<int const, MemorySpace> ids;
   Rank2<T const, MemorySpace> upstream;
-  Rank2<T, MemorySpace> gradient;
+  Rank2<gshard::detail::Computed<T>, MemorySpace> gradient;
   std::int64_t first;
-  T scale;
+  gshard::detail::Computed<T> scale;
   std::int64_t width;
 
   KOKKOS_FUNCTION void operator()(std::int64_t block) const {
+    using Number = gshard::detail::Computed<T>;
     std::int64_t const columns = extent(gradient, 1);
     std::int64_t const begin = block * width;
     std::int64_t const count = columns - begin < width ? columns - begin : width;
-    T const factor = scale;
+    Number const factor = scale;
     for (std::int64_t token = 0; token < extent(ids, 0); ++token) {
       std::int64_t const place = ids(token) - first;
       if (place < 0 || place >= extent(gradient, 0)) continue;
       T const* const in = upstream.data() + token * columns + begin;
-      T* const out = gradient.data() + place * columns + begin;
+      Number* const out = gradient.data() + place * columns + begin;
       ThreadLanes::each(count, [=](std::int64_t j) { out[j] += factor * in[j]; });
     }
   }
@@ -60,15 +61,16 @@ template <class T, class MemorySpace>
 struct EmbeddingBackwardByRow {
   Rank1<int const, MemorySpace> ids;
   Rank2<T const, MemorySpace> upstream;
-  Rank2<T, MemorySpace> gradient;
+  Rank2<gshard::detail::Computed<T>, MemorySpace> gradient;
   std::int64_t first;
-  T scale;
+  gshard::detail::Computed<T> scale;
 
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
     std::int64_t const columns = extent(gradient, 1);
-    T* const out = gradient.data() + row * columns;
-    T const factor = scale;
+    using Number = gshard::detail::Computed<T>;
+    Number* const out = gradient.data() + row * columns;
+    Number const factor = scale;
     for (std::int64_t token = 0; token < extent(ids, 0); ++token) {
       if (ids(token) - first != row) continue;
       T const* const in = upstream.data() + token * columns;
@@ -81,16 +83,16 @@ struct EmbeddingBackwardByRow {
 /// vocabulary; ids (rows); output (rows, M). An id outside of that range, such as a negative one for padding, reads nothing and gives
 /// zeros: over the blocks of a table that is split by rows, the outputs add up to the whole one's.
 template <class T, class MemorySpace>
-void embedding(Rank2<T const, MemorySpace> table, Rank1<int const, MemorySpace> ids, Rank2<T, MemorySpace> output, T scale = T(1),
-               std::int64_t first = 0) {
+void embedding(Rank2<T const, MemorySpace> table, Rank1<int const, MemorySpace> ids, Rank2<T, MemorySpace> output,
+               gshard::detail::Computed<T> scale = 1, std::int64_t first = 0) {
   for_each_row<MemorySpace>("gshard::embedding", extent(ids, 0), EmbeddingKernel<T, MemorySpace>{table, ids, output, first, scale});
 }
 
 /// Adds the gradient of embedding to `gradient` (V, M), which the caller has filled (with zeros, or with a gradient to add to). Each
 /// entry's terms are added in the order of the tokens, without atomics: the same bits on any number of threads.
 template <class T, class MemorySpace>
-void embedding_backward(Rank1<int const, MemorySpace> ids, Rank2<T const, MemorySpace> upstream, Rank2<T, MemorySpace> gradient,
-                        T scale = T(1), std::int64_t first = 0) {
+void embedding_backward(Rank1<int const, MemorySpace> ids, Rank2<T const, MemorySpace> upstream,
+                        Rank2<gshard::detail::Computed<T>, MemorySpace> gradient, gshard::detail::Computed<T> scale = 1, std::int64_t first = 0) {
   std::int64_t const columns = extent(gradient, 1);
   if (columns == 0 || extent(ids, 0) == 0) return;
   if constexpr (runs_on_host<MemorySpace>) {

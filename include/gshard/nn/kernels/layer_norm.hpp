@@ -14,20 +14,21 @@ struct LayerNormKernel {
   Rank1<T const, MemorySpace> gain;
   Rank1<T const, MemorySpace> bias;
   Rank2<T, MemorySpace> output;
-  Rank2<T, MemorySpace> statistics;
-  T epsilon;
+  Rank2<gshard::detail::Computed<T>, MemorySpace> statistics;
+  gshard::detail::Computed<T> epsilon;
 
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
     std::int64_t const columns = extent(input, 1);
+    using Number = gshard::detail::Computed<T>;
     T const* const x = input.data() + row * columns;
     T const* const g = gain.data();
     T const* const b = bias.data();
     T* const y = output.data() + row * columns;
-    T const mean = lanes.template sum<T>(columns, [=](std::int64_t j) { return x[j]; }) / static_cast<T>(columns);
-    T const squares = lanes.template sum<T>(columns, [=](std::int64_t j) { return (x[j] - mean) * (x[j] - mean); });
-    T const inverse = T(1) / Kokkos::sqrt(squares / static_cast<T>(columns) + epsilon);
-    lanes.each(columns, [=](std::int64_t j) { y[j] = (x[j] - mean) * inverse * g[j] + b[j]; });
+    Number const mean = lanes.template sum<Number>(columns, [=](std::int64_t j) { return x[j]; }) / static_cast<Number>(columns);
+    Number const squares = lanes.template sum<Number>(columns, [=](std::int64_t j) { return (x[j] - mean) * (x[j] - mean); });
+    Number const inverse = Number(1) / Kokkos::sqrt(squares / static_cast<Number>(columns) + epsilon);
+    lanes.each(columns, [=](std::int64_t j) { y[j] = static_cast<T>((x[j] - mean) * inverse * g[j] + b[j]); });
     lanes.once([&] {
       statistics(row, 0) = mean;
       statistics(row, 1) = inverse;
@@ -39,7 +40,7 @@ template <class T, class MemorySpace>
 struct LayerNormBackwardKernel {
   Rank2<T const, MemorySpace> input;
   Rank1<T const, MemorySpace> gain;
-  Rank2<T const, MemorySpace> statistics;
+  Rank2<gshard::detail::Computed<T> const, MemorySpace> statistics;
   Rank2<T const, MemorySpace> upstream;
   Rank2<T, MemorySpace> gradient;
 
@@ -48,14 +49,15 @@ struct LayerNormBackwardKernel {
     std::int64_t const columns = extent(input, 1);
     T const* const x = input.data() + row * columns;
     T const* const g = gain.data();
+    using Number = gshard::detail::Computed<T>;
     T const* const dy = upstream.data() + row * columns;
     T* const dx = gradient.data() + row * columns;
-    T const mean = statistics(row, 0);
-    T const inverse = statistics(row, 1);
-    T const shift = lanes.template sum<T>(columns, [=](std::int64_t j) { return dy[j] * g[j]; }) / static_cast<T>(columns);
-    T const tilt = lanes.template sum<T>(columns, [=](std::int64_t j) { return dy[j] * g[j] * ((x[j] - mean) * inverse); }) /
-                   static_cast<T>(columns);
-    lanes.each(columns, [=](std::int64_t j) { dx[j] = inverse * (dy[j] * g[j] - shift - (x[j] - mean) * inverse * tilt); });
+    Number const mean = statistics(row, 0);
+    Number const inverse = statistics(row, 1);
+    Number const shift = lanes.template sum<Number>(columns, [=](std::int64_t j) { return dy[j] * g[j]; }) / static_cast<Number>(columns);
+    Number const tilt = lanes.template sum<Number>(columns, [=](std::int64_t j) { return dy[j] * g[j] * ((x[j] - mean) * inverse); }) /
+                        static_cast<Number>(columns);
+    lanes.each(columns, [=](std::int64_t j) { dx[j] = static_cast<T>(inverse * (dy[j] * g[j] - shift - (x[j] - mean) * inverse * tilt)); });
   }
 };
 
@@ -63,14 +65,14 @@ template <class T, class MemorySpace>
 struct LayerNormParameterSums {
   static constexpr int sums = 2;
   Rank2<T const, MemorySpace> input;
-  Rank2<T const, MemorySpace> statistics;
+  Rank2<gshard::detail::Computed<T> const, MemorySpace> statistics;
   Rank2<T const, MemorySpace> upstream;
   Rank1<T, MemorySpace> gain_gradient;
   Rank1<T, MemorySpace> bias_gradient;
 
   KOKKOS_FORCEINLINE_FUNCTION void terms(std::int64_t, std::int64_t row, std::int64_t column, double (&out)[sums]) const {
     std::int64_t const place = row * extent(input, 1) + column;
-    T const dy = upstream.data()[place];
+    gshard::detail::Computed<T> const dy = upstream.data()[place];
     out[0] = dy * ((input.data()[place] - statistics.data()[2 * row]) * statistics.data()[2 * row + 1]);
     out[1] = dy;
   }
@@ -85,14 +87,16 @@ struct LayerNormParameterSums {
 /// for the backward pass, which also needs `input` as it was.
 template <class T, class MemorySpace>
 void layer_norm(Rank2<T const, MemorySpace> input, Rank1<T const, MemorySpace> gain, Rank1<T const, MemorySpace> bias,
-                Rank2<T, MemorySpace> output, Rank2<T, MemorySpace> statistics, T epsilon = T(1e-6)) {
+                Rank2<T, MemorySpace> output, Rank2<gshard::detail::Computed<T>, MemorySpace> statistics,
+                gshard::detail::Computed<T> epsilon = 1e-6f) {
   for_each_row<MemorySpace>("gshard::layer_norm", extent(input, 0),
                             LayerNormKernel<T, MemorySpace>{input, gain, bias, output, statistics, epsilon});
 }
 
 /// The gradient of layer_norm with respect to its input, which may take the place of `upstream` once the parameters' are taken.
 template <class T, class MemorySpace>
-void layer_norm_backward(Rank2<T const, MemorySpace> input, Rank1<T const, MemorySpace> gain, Rank2<T const, MemorySpace> statistics,
+void layer_norm_backward(Rank2<T const, MemorySpace> input, Rank1<T const, MemorySpace> gain,
+                         Rank2<gshard::detail::Computed<T> const, MemorySpace> statistics,
                          Rank2<T const, MemorySpace> upstream, Rank2<T, MemorySpace> gradient) {
   for_each_row<MemorySpace>("gshard::layer_norm_backward", extent(input, 0),
                             LayerNormBackwardKernel<T, MemorySpace>{input, gain, statistics, upstream, gradient});
@@ -100,7 +104,7 @@ void layer_norm_backward(Rank2<T const, MemorySpace> input, Rank1<T const, Memor
 
 /// The gradients of layer_norm with respect to gain and bias (M), summed over these rows in double; both are overwritten.
 template <class T, class MemorySpace>
-void layer_norm_parameters_backward(Rank2<T const, MemorySpace> input, Rank2<T const, MemorySpace> statistics,
+void layer_norm_parameters_backward(Rank2<T const, MemorySpace> input, Rank2<gshard::detail::Computed<T> const, MemorySpace> statistics,
                                     Rank2<T const, MemorySpace> upstream, Rank1<T, MemorySpace> gain_gradient,
                                     Rank1<T, MemorySpace> bias_gradient) {
   column_sums<MemorySpace>(

@@ -13,18 +13,19 @@ struct RmsNormKernel {
   Rank2<T const, MemorySpace> input;
   Rank1<T const, MemorySpace> gain;
   Rank2<T, MemorySpace> output;
-  Rank1<T, MemorySpace> statistics;
-  T epsilon;
+  Rank1<gshard::detail::Computed<T>, MemorySpace> statistics;
+  gshard::detail::Computed<T> epsilon;
 
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
     std::int64_t const columns = extent(input, 1);
+    using Number = gshard::detail::Computed<T>;
     T const* const x = input.data() + row * columns;
     T const* const g = gain.data();
     T* const y = output.data() + row * columns;
-    T const squares = lanes.template sum<T>(columns, [=](std::int64_t j) { return x[j] * x[j]; });
-    T const inverse = T(1) / Kokkos::sqrt(squares / static_cast<T>(columns) + epsilon);
-    lanes.each(columns, [=](std::int64_t j) { y[j] = x[j] * inverse * g[j]; });
+    Number const squares = lanes.template sum<Number>(columns, [=](std::int64_t j) { return x[j] * x[j]; });
+    Number const inverse = Number(1) / Kokkos::sqrt(squares / static_cast<Number>(columns) + epsilon);
+    lanes.each(columns, [=](std::int64_t j) { y[j] = static_cast<T>(x[j] * inverse * g[j]); });
     lanes.once([&] { statistics(row) = inverse; });
   }
 };
@@ -33,7 +34,7 @@ template <class T, class MemorySpace>
 struct RmsNormBackwardKernel {
   Rank2<T const, MemorySpace> input;
   Rank1<T const, MemorySpace> gain;
-  Rank1<T const, MemorySpace> statistics;
+  Rank1<gshard::detail::Computed<T> const, MemorySpace> statistics;
   Rank2<T const, MemorySpace> upstream;
   Rank2<T, MemorySpace> gradient;
 
@@ -42,12 +43,13 @@ struct RmsNormBackwardKernel {
     std::int64_t const columns = extent(input, 1);
     T const* const x = input.data() + row * columns;
     T const* const g = gain.data();
+    using Number = gshard::detail::Computed<T>;
     T const* const dy = upstream.data() + row * columns;
     T* const dx = gradient.data() + row * columns;
-    T const inverse = statistics(row);
-    T const product = lanes.template sum<T>(columns, [=](std::int64_t j) { return dy[j] * g[j] * x[j]; });
-    T const tilt = product * inverse * inverse / static_cast<T>(columns);
-    lanes.each(columns, [=](std::int64_t j) { dx[j] = inverse * (dy[j] * g[j] - x[j] * tilt); });
+    Number const inverse = statistics(row);
+    Number const product = lanes.template sum<Number>(columns, [=](std::int64_t j) { return dy[j] * g[j] * x[j]; });
+    Number const tilt = product * inverse * inverse / static_cast<Number>(columns);
+    lanes.each(columns, [=](std::int64_t j) { dx[j] = static_cast<T>(inverse * (dy[j] * g[j] - x[j] * tilt)); });
   }
 };
 
@@ -55,7 +57,7 @@ template <class T, class MemorySpace>
 struct RmsNormParameterSums {
   static constexpr int sums = 1;
   Rank2<T const, MemorySpace> input;
-  Rank1<T const, MemorySpace> statistics;
+  Rank1<gshard::detail::Computed<T> const, MemorySpace> statistics;
   Rank2<T const, MemorySpace> upstream;
   Rank1<T, MemorySpace> gain_gradient;
 
@@ -72,14 +74,15 @@ struct RmsNormParameterSums {
 /// which may be one; gain (M); statistics (rows): 1 / sqrt(...), for the backward pass, which also needs `input` as it was.
 template <class T, class MemorySpace>
 void rms_norm(Rank2<T const, MemorySpace> input, Rank1<T const, MemorySpace> gain, Rank2<T, MemorySpace> output,
-              Rank1<T, MemorySpace> statistics, T epsilon = T(1e-6)) {
+              Rank1<gshard::detail::Computed<T>, MemorySpace> statistics, gshard::detail::Computed<T> epsilon = 1e-6f) {
   for_each_row<MemorySpace>("gshard::rms_norm", extent(input, 0),
                             RmsNormKernel<T, MemorySpace>{input, gain, output, statistics, epsilon});
 }
 
 /// The gradient of rms_norm with respect to its input, which may take the place of `upstream` once the gain's is taken.
 template <class T, class MemorySpace>
-void rms_norm_backward(Rank2<T const, MemorySpace> input, Rank1<T const, MemorySpace> gain, Rank1<T const, MemorySpace> statistics,
+void rms_norm_backward(Rank2<T const, MemorySpace> input, Rank1<T const, MemorySpace> gain,
+                       Rank1<gshard::detail::Computed<T> const, MemorySpace> statistics,
                        Rank2<T const, MemorySpace> upstream, Rank2<T, MemorySpace> gradient) {
   for_each_row<MemorySpace>("gshard::rms_norm_backward", extent(input, 0),
                             RmsNormBackwardKernel<T, MemorySpace>{input, gain, statistics, upstream, gradient});
@@ -87,7 +90,7 @@ void rms_norm_backward(Rank2<T const, MemorySpace> input, Rank1<T const, MemoryS
 
 /// The gradient of rms_norm with respect to gain (M), summed over these rows in double; it is overwritten.
 template <class T, class MemorySpace>
-void rms_norm_parameters_backward(Rank2<T const, MemorySpace> input, Rank1<T const, MemorySpace> statistics,
+void rms_norm_parameters_backward(Rank2<T const, MemorySpace> input, Rank1<gshard::detail::Computed<T> const, MemorySpace> statistics,
                                   Rank2<T const, MemorySpace> upstream, Rank1<T, MemorySpace> gain_gradient) {
   column_sums<MemorySpace>("gshard::rms_norm_parameters", 1, extent(input, 0), extent(input, 1),
                            RmsNormParameterSums<T, MemorySpace>{input, statistics, upstream, gain_gradient});

@@ -37,8 +37,8 @@ struct VisibleKeys {
 template <class T>
 struct ScaledScores {
   T const* data;
-  T scale;
-  KOKKOS_FORCEINLINE_FUNCTION T operator()(std::int64_t position) const { return scale * data[position]; }
+  gshard::detail::Computed<T> scale;
+  KOKKOS_FORCEINLINE_FUNCTION gshard::detail::Computed<T> operator()(std::int64_t position) const { return scale * data[position]; }
 };
 
 template <class T, class MemorySpace>
@@ -50,7 +50,7 @@ using SoftmaxBackwardKernel = gshard::detail::SoftmaxRowsBackward<T, VisibleKeys
 /// Softmax of scale * scores over the last dimension, (rows, keys); `probabilities` may be `scores`. Keys that `visible` hides get 0; a
 /// row that sees none is all 0. The result stands for any finite scores: the largest is subtracted first.
 template <class T, class MemorySpace>
-void softmax(Rank2<T const, MemorySpace> scores, Rank2<T, MemorySpace> probabilities, T scale = T(1),
+void softmax(Rank2<T const, MemorySpace> scores, Rank2<T, MemorySpace> probabilities, gshard::detail::Computed<T> scale = 1,
              VisibleKeys<MemorySpace> visible = {}) {
   for_each_row<MemorySpace>("gshard::softmax", extent(scores, 0),
                             SoftmaxKernel<T, MemorySpace>{{scores.data(), scale}, probabilities.data(), extent(scores, 1), visible});
@@ -60,7 +60,7 @@ void softmax(Rank2<T const, MemorySpace> scores, Rank2<T, MemorySpace> probabili
 /// of the forward call. `gradient` may be `upstream`. Hidden places of p and dp are not read, and get 0.
 template <class T, class MemorySpace>
 void softmax_backward(Rank2<T const, MemorySpace> probabilities, Rank2<T const, MemorySpace> upstream, Rank2<T, MemorySpace> gradient,
-                      T scale = T(1), VisibleKeys<MemorySpace> visible = {}) {
+                      gshard::detail::Computed<T> scale = 1, VisibleKeys<MemorySpace> visible = {}) {
   for_each_row<MemorySpace>("gshard::softmax_backward", extent(probabilities, 0),
                             SoftmaxBackwardKernel<T, MemorySpace>{probabilities.data(), upstream.data(), gradient.data(), extent(probabilities, 1), visible,
                                                                   scale});

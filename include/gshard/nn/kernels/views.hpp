@@ -3,6 +3,7 @@
 
 #include <Kokkos_Core.hpp>
 
+#include <gshard/core/bfloat16.hpp>
 #include <gshard/core/launch.hpp>
 #include <gshard/core/rows.hpp>
 #include <gshard/core/vector_exp.hpp>
