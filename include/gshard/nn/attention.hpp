@@ -10,6 +10,7 @@
 #include <gshard/autodiff/reshape.hpp>
 #include <gshard/nn/attention_cache.hpp>
 #include <gshard/nn/attention_weights.hpp>
+#include <gshard/nn/dropout.hpp>
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/moe/axes.hpp>
 #include <gshard/nn/parallelism.hpp>
@@ -34,15 +35,16 @@ struct Attention {
       : Attention(mesh, initializer, Shape{model, heads, head_size ? *head_size : share_of_head(model, heads)}) {}
 
   /// Each place of `queries` (G, N * L, M) looks at the places of `keys` (G, N * K, M) of its own sentence; `key_lengths` (G, N) counts their words. Under
-  /// causal masking it sees none behind its own.
+  /// causal masking it sees none behind its own. In training weights may be dropped.
   template <class Q, class K, AnyTensor Lengths>
-  auto operator()(Q const& queries, K const& keys, Lengths const& key_lengths, Masking masking) {
+  auto operator()(Q const& queries, K const& keys, Lengths const& key_lengths, Masking masking, double dropout_rate = 0,
+                  std::optional<RandomStream> random = {}) {
     std::int64_t const sentences = key_lengths.extent(1);
     auto const q = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(queries, movable(bind(wq, queries)))), sentences);
     auto const k = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(keys, movable(bind(wk, keys)))), sentences);
     auto const v = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(keys, movable(bind(wv, keys)))), sentences);
     double const scale = 1 / std::sqrt(static_cast<double>(wq.value.extent(2)));
-    auto const weights = attention_weights(eval(einsum<"gnlhd,gnkhd->gnhlk">(q, k)), key_lengths, scale, masking);
+    auto const weights = dropout(attention_weights(eval(einsum<"gnlhd,gnkhd->gnhlk">(q, k)), key_lengths, scale, masking), dropout_rate, random);
     auto const mixed = merge_dimensions<1>(eval(einsum<"gnhlk,gnkhd->gnlhd">(weights, v)));
     return shard<detail::SpecOf<Q>>(einsum<"gshd,hdm->gsm">(mixed, movable(bind(wo, queries))));
   }

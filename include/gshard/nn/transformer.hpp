@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <gshard/nn/attention.hpp>
+#include <gshard/nn/dropout.hpp>
 #include <gshard/nn/embedding.hpp>
 #include <gshard/nn/feed_forward.hpp>
 #include <gshard/nn/moe/layer.hpp>
@@ -17,6 +18,13 @@ namespace gshard::nn {
 
 template <class Model>
 class Decoder;
+
+/// The share of elements that are dropped in training.
+struct DropoutRates {
+  double input = 0;      ///< of embedded words
+  double residual = 0;   ///< of what each layer adds
+  double attention = 0;  ///< of the weights of attention
+};
 
 /// The shape of a translation model.
 struct TransformerOptions {
@@ -30,6 +38,8 @@ struct TransformerOptions {
   std::int64_t decoder_layers = 2;
   std::int64_t experts = 4;
   GateOptions gate{};
+  std::int64_t shared_experts = 0;  ///< beside those that the gate chooses
+  DropoutRates dropout{};
 };
 
 /// What the blocks of a Transformer are made of: derive from it and change what differs.
@@ -54,11 +64,37 @@ struct Sentences {
 
 namespace detail {
 
-/// What runs through the blocks of one pass: the random numbers of the gates (none in inference), and the balance losses they leave.
+/// What runs through the blocks of one pass: the random numbers of gates and dropout (none in inference), and the balance losses that the gates leave.
 template <class Loss>
 struct Pass {
-  std::optional<RandomStream> random;
-  std::vector<Loss> balance_losses;
+  std::optional<RandomStream> random{};
+  DropoutRates rates{};
+  std::vector<Loss> balance_losses{};
+
+  /// Random numbers for one use.
+  std::optional<RandomStream> draw() {
+    auto const result = random;
+    if (random) random->stream += 1;
+    return result;
+  }
+
+  template <class X>
+  auto drop(X const& x, double rate) {
+    return rate > 0 ? dropout(x, rate, draw()) : x;
+  }
+
+  /// x and what a layer adds to it.
+  template <class X, class Added>
+  auto residual(X const& x, Added const& added) {
+    return eval(x + drop(added, rates.residual));
+  }
+
+  /// Attention in training.
+  template <class Layer, class Q, class K, AnyTensor Lengths>
+  auto attend(Layer& attention, Q const& queries, K const& keys, Lengths const& lengths, Masking masking) {
+    if (rates.attention > 0) return attention(queries, keys, lengths, masking, rates.attention, draw());
+    return attention(queries, keys, lengths, masking);
+  }
 };
 
 /// The inner layer of a block: a feed-forward layer, or a mixture of experts.
@@ -67,8 +103,7 @@ auto run_inner(Inner& layer, X const& x, Real const& real, Pass<Loss>& pass) {
   if constexpr (std::is_invocable_v<Inner&, X const&>) {
     return layer(x);
   } else {
-    auto const result = layer(x, real, pass.random);
-    if (pass.random) pass.random->stream += 1;
+    auto const result = layer(x, real, pass.draw());
     pass.balance_losses.push_back(result.balance_loss);
     return result.output;
   }
@@ -85,8 +120,8 @@ struct EncoderBlock {
   template <class X, class Side, class Loss>
   auto operator()(X const& x, Side const& side, Pass<Loss>& pass) {
     auto const normed = attention_norm(x);
-    auto const attended = eval(x + attention(normed, normed, side.lengths, Masking::none));
-    return eval(attended + run_inner(inner, inner_norm(attended), side.real, pass));
+    auto const attended = pass.residual(x, pass.attend(attention, normed, normed, side.lengths, Masking::none));
+    return pass.residual(attended, run_inner(inner, inner_norm(attended), side.real, pass));
   }
 
   template <class Visit>
@@ -110,9 +145,9 @@ struct DecoderBlock {
   template <class X, class Memory, class Source, class Side, class Loss>
   auto operator()(X const& x, Memory const& memory, Source const& source, Side const& side, Pass<Loss>& pass) {
     auto const normed = self_norm(x);
-    auto const attended = eval(x + self_attention(normed, normed, side.lengths, Masking::causal));
-    auto const informed = eval(attended + cross_attention(cross_norm(attended), memory, source.lengths, Masking::none));
-    return eval(informed + run_inner(inner, inner_norm(informed), side.real, pass));
+    auto const attended = pass.residual(x, pass.attend(self_attention, normed, normed, side.lengths, Masking::causal));
+    auto const informed = pass.residual(attended, pass.attend(cross_attention, cross_norm(attended), memory, source.lengths, Masking::none));
+    return pass.residual(informed, run_inner(inner, inner_norm(informed), side.real, pass));
   }
 
   template <class Visit>
@@ -220,7 +255,7 @@ class Transformer {
     auto norm = [&] { return Norm(mesh, initializer, options.model); };
     auto attention = [&] { return Attention(mesh, initializer, options.model, options.heads, options.head_size); };
     auto dense = [&] { return Dense(mesh, initializer, options.model, options.hidden); };
-    auto mixture = [&] { return Mixture(mesh, initializer, {options.experts, options.model, options.hidden, options.gate}); };
+    auto mixture = [&] { return Mixture(mesh, initializer, {options.experts, options.model, options.hidden, options.gate, options.shared_experts}); };
     for (std::int64_t layer = 0; layer < options.encoder_layers; ++layer) {
       if (layer % 2 == 0) dense_encoder_.push_back({norm(), attention(), norm(), dense()});
       else mixed_encoder_.push_back({norm(), attention(), norm(), mixture()});
@@ -235,7 +270,7 @@ class Transformer {
 
   template <class Words>
   auto run(Words const& table, Side const& source, Side const& target, std::optional<RandomStream> random) {
-    detail::Pass<LossOf<Words>> pass{random, {}};
+    detail::Pass<LossOf<Words>> pass{random, options_.dropout};
     auto const memory = encoded(table, source, pass);
     auto const scores = logits(decoded(table, memory, source, target, pass));
     auto const loss = balance(table, pass);
@@ -251,7 +286,7 @@ class Transformer {
 
   template <class Words, class Pass>
   auto encoded(Words const& table, Side const& source, Pass& pass) {
-    auto x = embedded(table, source);
+    auto x = pass.drop(embedded(table, source), pass.rates.input);
     for (std::size_t layer = 0; layer < dense_encoder_.size(); ++layer) {
       x = dense_encoder_[layer](x, source, pass);
       if (layer < mixed_encoder_.size()) x = mixed_encoder_[layer](x, source, pass);
@@ -261,7 +296,7 @@ class Transformer {
 
   template <class Words, class Memory, class Pass>
   auto decoded(Words const& table, Memory const& memory, Side const& source, Side const& target, Pass& pass) {
-    auto x = embedded(table, target);
+    auto x = pass.drop(embedded(table, target), pass.rates.input);
     for (std::size_t layer = 0; layer < dense_decoder_.size(); ++layer) {
       x = dense_decoder_[layer](x, memory, source, target, pass);
       if (layer < mixed_decoder_.size()) x = mixed_decoder_[layer](x, memory, source, target, pass);
