@@ -85,6 +85,7 @@ nn::TransformerOptions small() {
   options.encoder_layers = 4;
   options.decoder_layers = 4;
   options.experts = 4;
+  options.dropout = {.1, .1, .1};
   return options;
 }
 
