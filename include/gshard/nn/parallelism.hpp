@@ -5,10 +5,9 @@
 
 namespace gshard::nn {
 
-inline constexpr AxisNames none{""};
-
 /// Which mesh axes split what in a model: derive from it and name those that do.
 struct Parallelism {
+  static constexpr AxisNames none{""};
   static constexpr AxisNames tokens = none;      ///< groups of sentences
   static constexpr AxisNames experts = none;     ///< experts of a mixture
   static constexpr AxisNames model = none;       ///< heads, hidden units, vocabulary (tensor parallelism)
