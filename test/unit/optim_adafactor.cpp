@@ -232,6 +232,22 @@ TEST_CASE("factored statistics are held from 128 on, and take M + H elements in 
   });
 }
 
+TEST_CASE("steps after the first allocate nothing") {
+  on_every_grid([](Grid const& grid) {
+    Model<On<"expert", _, "data">, On<_>> model(filled<On<"expert", _, "data">>(grid, {4, 8, 6}, 1, smooth), On<_>(grid, {9}));
+    optim::Adafactor<optim::SplitOver<"data">> optimizer({.smallest_factored = 2, .largest_norm = 1});
+    std::int64_t after_first = 0;
+    for (int step = 1; step <= 4; ++step) {
+      model.get<0>().gradient = filled<On<"expert", _, "data">>(grid, {4, 8, 6}, 1 + step, smooth);
+      model.get<1>().gradient = filled<On<_>>(grid, {9}, 2 + step, smooth);
+      optimizer.step(model, .1);
+      std::int64_t const allocations = grid.memory().allocations<On<_>::memory_space>();
+      if (step == 1) after_first = allocations;
+      CHECK(allocations == after_first);
+    }
+  });
+}
+
 TEST_CASE("float parameters: gradients of 0 leave their elements alone, tiny and large ones move them by the rate") {
   using Floats = ShardedTensor<Grid, Spec<"expert", "data">, float>;
   on_every_grid([](Grid const& grid) {

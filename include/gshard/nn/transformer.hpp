@@ -171,7 +171,7 @@ class Transformer {
   using Table = ShardedTensor<Mesh, Spec<vocabulary, detail::names_without(Parallelism::parameters, vocabulary)>, T, MemorySpace>;
   using Places = ShardedTensor<Mesh, Spec<_, Parallelism::parameters>, T, MemorySpace>;
   using Tokens = Spec<Parallelism::tokens, _, _>;
-  using Scalar = ShardedTensor<Mesh, Spec<>, T, MemorySpace>;
+  using Scalar = ShardedTensor<Mesh, Spec<>, gshard::detail::Computed<T>, MemorySpace>;  // losses are not rounded
   using Norm = typename Parts::template Norm<Mesh, Parallelism, T, MemorySpace>;
   using Attention = nn::Attention<Mesh, Parallelism, T, MemorySpace>;
   using Dense = FeedForward<Mesh, Parallelism, T, MemorySpace>;
