@@ -23,7 +23,8 @@ struct ExpertChoiceViews {
   }
 };
 
-/// A few neighbouring experts of one group take their tokens, in one walk over these. `choices` is how many each took.
+/// A few neighbouring experts of one group take their tokens, in one walk over these. `choices` is how many each took, and `mean_gates`, for the time being, the
+/// least gate that each took.
 template <int Width, class T, class MemorySpace>
 struct ExpertsTake : ExpertChoiceViews<T, MemorySpace> {
   KOKKOS_FUNCTION void operator()(std::int64_t item) const {
@@ -33,12 +34,22 @@ struct ExpertsTake : ExpertChoiceViews<T, MemorySpace> {
     std::int64_t const group = item / blocks;
     int const first = static_cast<int>(item % blocks) * Width;
     int const width = experts - first < Width ? experts - first : Width;
+    std::int64_t const most = extent(this->routes.token_of_slot, 2);
     int taken[Width] = {};
+    T least[Width];  // below which a token is not taken: once all slots are full
+    for (int e = 0; e < width; ++e) least[e] = most > 0 ? -Kokkos::Experimental::infinity_v<T> : Kokkos::Experimental::infinity_v<T>;
     for (int s = 0; s < static_cast<int>(tokens); ++s) {
       if (this->real.data() != nullptr && this->real.data()[group * tokens + s] == 0) continue;
-      for (int e = 0; e < width; ++e) this->most_probable(group, first + e).offer(s, taken[e]);
+      T const* const g = this->gates.data() + (group * tokens + s) * experts + first;
+      auto const taken_now = [&](int e) { return g[e] > least[e]; };
+      for (int e = first_wanted(0, width, taken_now); e < width; e = first_wanted(e + 1, width, taken_now)) {
+        auto const heap = this->most_probable(group, first + e);
+        heap.offer(s, taken[e]);
+        if (taken[e] == most) least[e] = heap.gates[heap.tokens[0] * heap.stride];
+      }
     }
     for (int e = 0; e < width; ++e) {
+      this->counts.mean_gates(group, first + e) = taken[e] == most ? least[e] : -Kokkos::Experimental::infinity_v<T>;
       this->most_probable(group, first + e).sort(taken[e]);
       for (std::int64_t c = taken[e]; c < extent(this->routes.token_of_slot, 2); ++c) this->routes.token_of_slot(first + e, group, c) = -1;
       this->counts.choices(group, first + e) = taken[e];
@@ -61,7 +72,9 @@ struct TokenStays : ExpertChoiceViews<T, MemorySpace> {
     for (int k = 0; k < most; ++k) expert[k] = slot[k] = -1;
     if (this->real.data() != nullptr && this->real.data()[token] == 0) return;
     int count = 0;
-    for (int e = 0; e < experts; ++e) {
+    T const* const least = this->counts.mean_gates.data() + group * experts;
+    auto const taken = [=](int e) { return g[e] >= least[e]; };
+    for (int e = first_wanted(0, experts, taken); e < experts; e = first_wanted(e + 1, experts, taken)) {
       if (count == most && !(g[e] > g[expert[most - 1]])) continue;
       int const found = this->most_probable(group, e).slot_of(s, this->counts.choices(group, e));
       if (found < 0) continue;
@@ -100,7 +113,7 @@ struct ExpertGivesUp : ExpertChoiceViews<T, MemorySpace> {
 template <class Gate, class T, class MemorySpace>
 void let_experts_choose(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> real, Routes<T, MemorySpace> const& routes,
                         GateCounts<T, MemorySpace> const& counts) {
-  constexpr int width = runs_on_host<MemorySpace> ? 16 : 1;
+  constexpr int width = runs_on_host<MemorySpace> ? 64 : 1;
   std::int64_t const groups = extent(gates, 0), experts = extent(gates, 2);
   launch<MemorySpace>("gshard::experts_take", groups * ((experts + width - 1) / width), ExpertsTake<width, T, MemorySpace>{{gates, real, routes, counts}});
   launch<MemorySpace>("gshard::token_stays", groups * extent(gates, 1), TokenStays<Gate, T, MemorySpace>{{gates, real, routes, counts}});

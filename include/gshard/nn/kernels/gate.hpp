@@ -64,14 +64,13 @@ struct GateChoices {
   KOKKOS_FORCEINLINE_FUNCTION static void take_largest(T const* g, int experts, int (&chosen)[most]) {
     T largest[most] = {};
     for (int e = 0; e < experts; ++e) {
-      T const gate = g[e];
-      if (e >= most && !(gate > largest[most - 1])) continue;
+      if (e >= most && !(g[e] > largest[most - 1])) continue;
       int place = e < most ? e : most - 1;
-      for (; place > 0 && gate > largest[place - 1]; --place) {
+      for (; place > 0 && g[e] > largest[place - 1]; --place) {
         largest[place] = largest[place - 1];
         chosen[place] = chosen[place - 1];
       }
-      largest[place] = gate;
+      largest[place] = g[e];
       chosen[place] = e;
     }
   }
@@ -81,22 +80,25 @@ struct GateChoices {
     chosen[0] = 0;
     for (int e = 1; e < experts; ++e)
       if (g[e] > g[chosen[0]]) chosen[0] = e;
+    double rest = ThreadLanes::sum<double>(experts, [&](std::int64_t e) { return g[e]; });
     for (int k = 1; k < count; ++k) {
-      double rest = 0;
-      for (int e = 0; e < experts; ++e)
-        if (!among(e, chosen, k)) rest += static_cast<double>(g[e]);
-      double left = static_cast<double>(chance.template number<most>(token, k)) * rest;
-      // When rounding leaves something over, the last one with any gate stands in; when none has any, the first one.
-      int drawn = -1;
-      for (int e = 0; e < experts; ++e) {
-        if (among(e, chosen, k)) continue;
-        bool const possible = g[e] > T(0);
-        if (possible || drawn < 0) drawn = e;
-        if (possible && left < static_cast<double>(g[e])) break;
-        left -= static_cast<double>(g[e]);
-      }
-      chosen[k] = drawn;
+      rest -= static_cast<double>(g[chosen[k - 1]]);
+      chosen[k] = draw(g, experts, chosen, k, static_cast<double>(chance.template number<most>(token, k)) * rest);
     }
+  }
+
+  /// The first expert, of those not chosen, at which their gates add up to more than `left`. Rounding may leave something over: then the last one with any gate;
+  /// and where none has any, the first one.
+  KOKKOS_FORCEINLINE_FUNCTION static int draw(T const* g, int experts, int const (&chosen)[most], int count, double left) {
+    int drawn = -1;
+    for (int e = 0; e < experts; ++e) {
+      if (among(e, chosen, count)) continue;
+      bool const possible = g[e] > T(0);
+      if (possible || drawn < 0) drawn = e;
+      if (possible && left < static_cast<double>(g[e])) break;
+      left -= static_cast<double>(g[e]);
+    }
+    return drawn;
   }
 
   KOKKOS_FORCEINLINE_FUNCTION static bool among(int e, int const (&chosen)[most], int count) {

@@ -17,7 +17,7 @@ KOKKOS_FORCEINLINE_FUNCTION auto const& balance_counts(Counts const& counts) {
 template <class Gate>
 inline constexpr int balance_divisor = Gate::balance_choices == BalanceChoices::mean_of_all ? Gate::choices : 1;
 
-/// The sum of the real tokens' gates, for each group and expert.
+/// The sum of the real tokens' gates, for each group and expert: on accelerators, by the rules of column_sums.
 template <class T, class MemorySpace>
 struct GateSums {
   static constexpr int sums = 1;
@@ -33,6 +33,48 @@ struct GateSums {
     result(group, column) = static_cast<T>(totals[0]);
   }
 };
+
+/// On hosts: the same for a block of experts of one group, in one walk over its tokens.
+template <class T, class MemorySpace>
+struct GateBlockSums {
+  static constexpr int most = 512;
+  Rank3<T const, MemorySpace> gates;
+  Rank2<int const, MemorySpace> real;
+  Rank2<T, MemorySpace> result;
+  std::int64_t width;  ///< experts of a block, at most `most`
+  std::int64_t blocks;
+
+  KOKKOS_FUNCTION void operator()(std::int64_t item) const {
+    std::int64_t const tokens = extent(gates, 1), experts = extent(gates, 2);
+    std::int64_t const group = item / blocks;
+    std::int64_t const first = item % blocks * width;
+    std::int64_t const count = experts - first < width ? experts - first : width;
+    double sums[most] = {};
+    for (std::int64_t token = group * tokens; token < (group + 1) * tokens; ++token) {
+      if (real.data() != nullptr && real.data()[token] == 0) continue;
+      T const* const g = gates.data() + token * experts + first;
+      ThreadLanes::each(count, [&](std::int64_t e) { sums[e] += static_cast<double>(g[e]); });
+    }
+    for (std::int64_t e = 0; e < count; ++e) result(group, first + e) = static_cast<T>(sums[e]);
+  }
+};
+
+template <class T, class MemorySpace>
+void gate_sums(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> real, Rank2<T, MemorySpace> result) {
+  std::int64_t const groups = extent(gates, 0), experts = extent(gates, 2);
+  if constexpr (runs_on_host<MemorySpace>) {
+    if (groups == 0 || experts == 0) return;
+    using Sums = GateBlockSums<T, MemorySpace>;
+    // Wide blocks read memory in order; there are enough of them for all threads where experts are many.
+    std::int64_t const wanted = (gshard::detail::concurrency<MemorySpace>() + groups - 1) / groups;
+    std::int64_t width = (experts + wanted - 1) / wanted;
+    width = width < 32 ? 32 : width > Sums::most ? Sums::most : width;
+    std::int64_t const blocks = (experts + width - 1) / width;
+    launch<MemorySpace>("gshard::gate_sums", groups * blocks, Sums{gates, real, result, width, blocks});
+  } else {
+    column_sums<MemorySpace>("gshard::gate_sums", groups, extent(gates, 1), experts, GateSums<T, MemorySpace>{gates, real, result});
+  }
+}
 
 /// Counts one group's real tokens, and turns its sums of gates into means, and into its balance loss.
 template <class Gate, class T, class MemorySpace>
@@ -65,7 +107,7 @@ struct GateBalance {
 /// The mean gates and the balance loss of each group; of padding alone, 0.
 template <class Gate, class T, class MemorySpace>
 void balance(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> real, GateCounts<T, MemorySpace> const& counts) {
-  column_sums<MemorySpace>("gshard::gate_sums", extent(gates, 0), extent(gates, 1), extent(gates, 2), GateSums<T, MemorySpace>{gates, real, counts.mean_gates});
+  gate_sums<T, MemorySpace>(gates, real, counts.mean_gates);
   for_each_row<MemorySpace>("gshard::gate_balance", extent(gates, 0), GateBalance<Gate, T, MemorySpace>{real, extent(gates, 1), counts});
 }
 

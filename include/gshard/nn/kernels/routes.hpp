@@ -28,6 +28,19 @@ struct GateCounts {
   Rank1<T, MemorySpace> balance_loss;     ///< (G): (1/E) sum_e (c_e/S) m_e
 };
 
+/// The first place of [first, count) that is wanted, or `count`. Few are: compilers see in vector code that a block holds none.
+template <class Wanted>
+KOKKOS_FORCEINLINE_FUNCTION int first_wanted(int first, int count, Wanted const& wanted) {
+  constexpr int width = 16;
+  for (; first + width <= count; first += width) {
+    int any = 0;
+    for (int k = 0; k < width; ++k) any |= wanted(first + k) ? 1 : 0;
+    if (any != 0) break;
+  }
+  while (first < count && !wanted(first)) ++first;
+  return first;
+}
+
 /// Whether the weight of a choice is divided by a sum that the choice's gate is part of.
 template <class Gate>
 KOKKOS_FORCEINLINE_FUNCTION constexpr bool in_divisor(int expert, int slot) {
