@@ -83,3 +83,130 @@ TEST_CASE("E3, E15: every rank makes room for the largest block, whatever its ow
     CHECK(Values(back.data(), back.data() + own) == Values(rows.data(), rows.data() + own));
   });
 }
+
+// ---- Figures of the paper, and cases of other systems ----
+
+TEST_CASE("T26: a layer of two experts, by ragged rows") {
+  on_every_grid([](Grid const& grid) {
+    auto const gates = tensor_of<On<"data,expert", _, _>>(grid, {{1, 4, 2}, {.75, .25, .75, .25, .75, .25, .25, .75}});
+    auto const mask = integers<Spec<"data,expert", _>>(grid, {1, 4}, {1, 1, 1, 1});
+    auto const x = tensor_of<On<"data,expert", _, _>>(grid, {{1, 4, 2}, {1, 2, 3, -1, 0, 1, 2, 2}});
+    nn::Initializer initializer(1);
+    nn::MixtureOptions options{2, 2, 2, {}};
+    options.gate.capacity_factor = 1;
+    options.gate.without_chance = true;
+    nn::ReluExperts<Grid, AsInThePaper, double, Kokkos::HostSpace> experts(grid, initializer, options);
+    experts.wi.weight.value = tensor_of<On<"expert", _, _>>(grid, {{2, 2, 2}, {1, -1, 0, 2, 2, 0, 1, 1}});
+    experts.wo.weight.value = tensor_of<On<"expert", _, _>>(grid, {{2, 2, 2}, {1, 0, 1, 1, 0, 1, 2, -1}});
+    nn::Routing<On<"data,expert", _, _>> const routing(gates, mask, options.gate, nn::RandomStream{});
+    nn::RaggedRoutes<Grid, AsInThePaper, Kokkos::HostSpace> const routes(grid, routing);
+    auto const rows = experts(nn::dispatch_ragged(x, routes), nn::ByRaggedRows<Grid, AsInThePaper, Kokkos::HostSpace>(routes));
+    CHECK(difference(nn::combine_ragged(rows, routing.weight, routes), {4, 2.75, 2.25, 0, 0, 0, 3, 3}, 1e-15) == "");
+  });
+}
+
+TEST_CASE("D3: an expert's gradient does not depend on how many ranks share the experts, by ragged rows") {
+  on_every_grid([](Grid const& grid) {
+    nn::Initializer initializer(1);
+    nn::MixtureOfExperts<Grid, AsInThePaper, nn::Dropless<nn::Top2Gate>, nn::ReluExperts, double> layer(grid, initializer, {2, 1, 1, {}});
+    layer.gate.value = tensor_of<On<_, _>>(grid, {{1, 2}, {500, -500}});
+    layer.experts.wi.weight.value = tensor_of<On<"expert", _, _>>(grid, {{2, 1, 1}, {1, 1}});
+    layer.experts.wo.weight.value = tensor_of<On<"expert", _, _>>(grid, {{2, 1, 1}, {3, 5}});
+    Tape tape;
+    auto const x = tape.watch(tensor_of<On<"data,expert", _, _>>(grid, {{4, 1, 1}, {1, 2, 3, 4}}));
+    auto const result = layer(x, integers<Spec<"data,expert", _>>(grid, {4, 1}, {1, 1, 1, 1}), nn::RandomStream{});
+    tape.backward(mean(result.output));
+    CHECK(difference(layer.experts.wo.weight.gradient, {2.5, 0}) == "");
+    CHECK(difference(layer.experts.wi.weight.gradient, {7.5, 0}) == "");
+    CHECK(difference(tape.gradient(x), {.75, .75, .75, .75}) == "");
+  });
+}
+
+// ---- Memory, other elements, other memory ----
+
+TEST_CASE("a steady step takes no new memory, in slots and by ragged rows") {
+  on_every_grid([](Grid const& grid) {
+    nn::Initializer initializer(1);
+    nn::MixtureOfExperts<Grid, AsInThePaper, nn::Top2Gate, nn::BiasedGatedExperts, double> layer(grid, initializer, {4, 8, 16, {}, 1});
+    auto const x = filled<On<"data,expert", _, _>>(grid, {8, 6, 8}, 1, smooth);
+    auto const mask = integers<Spec<"data,expert", _>>(grid, {8, 6}, std::vector<int>(48, 1));
+    auto const step = [&]<nn::DispatchForm Form>(std::integral_constant<nn::DispatchForm, Form>) {
+      Tape tape;
+      auto const result = layer.operator()<Form>(tape.watch(x), mask, nn::RandomStream{3, 4});
+      tape.backward(eval(mean(square(result.output)) + result.balance_loss));
+      layer.for_each_parameter([](auto& parameter) { parameter.clear_gradient(); });
+    };
+    auto const both = [&] {
+      step(std::integral_constant<nn::DispatchForm, nn::DispatchForm::by_index>{});
+      step(std::integral_constant<nn::DispatchForm, nn::DispatchForm::ragged>{});
+    };
+    both();
+    std::int64_t const before = grid.memory().allocations<Kokkos::HostSpace>();
+    for (int i = 0; i < 3; ++i) both();
+    CHECK(grid.memory().allocations<Kokkos::HostSpace>() == before);
+  });
+}
+
+namespace {
+
+template <class T>
+using MixtureOf = nn::MixtureOfExperts<Grid, AsInThePaper, nn::TopKGate<2>, nn::GatedExperts, T>;
+
+template <class T>
+MixtureOf<T> mixture_on(Grid const& grid) {
+  nn::Initializer initializer(1);
+  return MixtureOf<T>(grid, initializer, {4, 8, 16, {}});
+}
+
+/// Outputs and the gradient of the inputs.
+template <nn::DispatchForm Form, class T>
+Values outputs_of(Grid const& grid, MixtureOf<T>& layer) {
+  auto const rounded = eval(convert<BFloat16>(filled<ShardedTensor<Grid, Spec<"data,expert", _, _>>>(grid, {4, 6, 8}, 1, smooth)));
+  auto const mask = integers<Spec<"data,expert", _>>(grid, {4, 6}, std::vector<int>(24, 1));
+  Tape tape;
+  auto const x = tape.watch(eval(convert<T>(rounded)));
+  auto const output = layer.template operator()<Form>(x, mask, nn::RandomStream{3, 4}).output;
+  tape.backward(sum(eval(convert<float>(output))));
+  Values result = collected(eval(convert<double>(output.value())));
+  Values const gradient = collected(eval(convert<double>(tape.gradient(x))));
+  result.insert(result.end(), gradient.begin(), gradient.end());
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("E12: BFloat16 tokens are routed in float, to the experts that float tokens of the same values choose, in all forms") {
+  on_every_grid([](Grid const& grid) {
+    auto layer = mixture_on<BFloat16>(grid);
+    auto wide = mixture_on<float>(grid);
+    assign(wide.gate.value, convert<float>(layer.gate.value));
+    assign(wide.experts.wg.weight.value, convert<float>(layer.experts.wg.weight.value));
+    assign(wide.experts.wi.weight.value, convert<float>(layer.experts.wi.weight.value));
+    assign(wide.experts.wo.weight.value, convert<float>(layer.experts.wo.weight.value));
+    Values const right = outputs_of<nn::DispatchForm::by_index>(grid, wide);
+    CHECK(difference(outputs_of<nn::DispatchForm::by_index>(grid, layer), right, .02) == "");
+    CHECK(difference(outputs_of<nn::DispatchForm::by_one_hot>(grid, layer), right, .02) == "");
+    CHECK(difference(outputs_of<nn::DispatchForm::ragged>(grid, layer), right, .02) == "");
+  });
+}
+
+TEST_CASE("in abstract memory ragged rows are spread evenly: two exchanges of rows a pass, and six products of all routes") {
+  AbstractRuntime machine;
+  Grid const grid(machine, {2, 4});
+  nn::Initializer initializer(1);
+  nn::MixtureOfExperts<Grid, AsInThePaper, nn::Dropless<nn::Top2Gate>, nn::ReluExperts, float, AbstractSpace> layer(grid, initializer, {8, 16, 32, {}});
+  ShardedTensor<Grid, Spec<"data,expert", _, _>, float, AbstractSpace> const x(grid, {8, 64, 16});
+  ShardedTensor<Grid, Spec<"data,expert", _>, int, AbstractSpace> const real(grid, {8, 64});
+  machine.ledger().clear();
+  Tape tape;
+  auto const result = layer(tape.watch(x), real, nn::RandomStream{1, 2});
+  CHECK(machine.ledger().calls(Collective::all_to_all) == 3);  // of counts as well
+  CHECK(machine.ledger().calls(Collective::all_gather) == 0);
+  tape.backward(eval(mean(square(result.output)) + result.balance_loss));
+  CHECK(machine.ledger().calls(Collective::all_to_all) == 5);
+  auto const& work = machine.ledger().work();
+  auto const products = std::ranges::find(work, "grouped product", &Ledger::Work::operation);
+  REQUIRE(products != work.end());
+  CHECK(products->calls == 6);
+  CHECK(products->flops == 6 * 2 * (64 * 2) * 16 * 32);
+}

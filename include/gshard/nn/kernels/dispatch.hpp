@@ -63,7 +63,7 @@ struct TokensToRows {
     if (weight == nullptr) {
       lanes.each(columns, [=](std::int64_t j) { out[j] = in[j]; });
     } else {
-      W const factor = weight[route];
+      gshard::detail::Computed<W> const factor = weight[route];
       lanes.each(columns, [=](std::int64_t j) { out[j] = static_cast<T>(factor * in[j]); });
     }
   }
@@ -72,6 +72,7 @@ struct TokensToRows {
 /// One token gets the sum of the rows at its routes, times their weights if there are weights.
 template <class T, class Routes, class W = T>
 struct RowsToTokens {
+  using Factor = gshard::detail::Computed<W>;
   Routes routes;
   T const* rows;
   W const* weight;
@@ -83,12 +84,12 @@ struct RowsToTokens {
     T* const out = tokens + token * columns;
     bool is_set = false;
     T const* held = nullptr;
-    T held_factor{};
+    Factor held_factor{};
     for (std::int64_t route = token * routes.choices; route < (token + 1) * routes.choices; ++route) {
       std::int64_t const row = routes.row_of(route);
       if (row < 0) continue;
       T const* const in = rows + row * columns;
-      T const factor = weight == nullptr ? T(1) : weight[route];
+      Factor const factor = weight == nullptr ? Factor(1) : Factor(weight[route]);
       if (held == nullptr) {
         held = in;
         held_factor = factor;
@@ -104,13 +105,13 @@ struct RowsToTokens {
 
  private:
   template <class Lanes>
-  KOKKOS_FORCEINLINE_FUNCTION void add_one(Lanes const& lanes, T* out, bool is_set, T const* row, T factor) const {
+  KOKKOS_FORCEINLINE_FUNCTION void add_one(Lanes const& lanes, T* out, bool is_set, T const* row, Factor factor) const {
     if (is_set) lanes.each(columns, [=](std::int64_t j) { out[j] = static_cast<T>(out[j] + factor * row[j]); });
     else lanes.each(columns, [=](std::int64_t j) { out[j] = static_cast<T>(factor * row[j]); });
   }
 
   template <class Lanes>
-  KOKKOS_FORCEINLINE_FUNCTION void add_two(Lanes const& lanes, T* out, bool is_set, T const* first, T first_factor, T const* second, T second_factor) const {
+  KOKKOS_FORCEINLINE_FUNCTION void add_two(Lanes const& lanes, T* out, bool is_set, T const* first, Factor first_factor, T const* second, Factor second_factor) const {
     if (is_set) lanes.each(columns, [=](std::int64_t j) { out[j] = static_cast<T>(out[j] + (first_factor * first[j] + second_factor * second[j])); });
     else lanes.each(columns, [=](std::int64_t j) { out[j] = static_cast<T>(first_factor * first[j] + second_factor * second[j]); });
   }

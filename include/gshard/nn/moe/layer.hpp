@@ -104,12 +104,13 @@ class MixtureOfExperts {
     return MixtureResult{shared.added_to(routed<Form>(x, weights, routing), x), balance, routing};
   }
 
-  /// Gates compute in float at least.
+  /// Gates compute in float at least, from what tokens and weights hold.
   template <class X>
   auto router_logits(X const& x) {
-    auto const logits = eval(einsum<"gsm,me->gse">(x, movable(bind(gate, x))));
-    if constexpr (gshard::detail::is_rounded<T>) return eval(convert<float>(logits));
-    else return logits;
+    if constexpr (gshard::detail::is_rounded<T>)
+      return eval(einsum<"gsm,me->gse">(eval(convert<float>(x)), movable(eval(convert<float>(bind(gate, x))))));
+    else
+      return eval(einsum<"gsm,me->gse">(x, movable(bind(gate, x))));
   }
 
   template <class X>
