@@ -119,6 +119,24 @@ TEST_CASE("each step gives the logits of the whole decoder at that place, with h
   for (std::int64_t groups : {1, 3}) compare_steps_with_whole<ByModel>(groups);
 }
 
+TEST_CASE("attention to a cache in BFloat16 sums in float: the float result of the same numbers, rounded once") {
+  on_every_grid([](Grid const& grid) {
+    auto const attend = [&]<class T>(T) {
+      using Places = ShardedTensor<Grid, Spec<"data,expert", _, _, _, _>, T>;
+      using Queries = ShardedTensor<Grid, Spec<"data,expert", _, _, _>, T>;
+      nn::AttentionCache<Places> const cache{filled<Places>(grid, {5, 3, 40, 2, 3}, 1), filled<Places>(grid, {5, 3, 40, 2, 3}, 2)};
+      using Real = ShardedTensor<Grid, Spec<"data,expert", _>, int>;
+      auto const real = filled<Real>(grid, {5, 3}, 0, [](std::int64_t, std::int64_t position) { return position % 4 == 0 ? 0. : 1.; });
+      return collected(nn::attend_cached(filled<Queries>(grid, {5, 3, 2, 3}, 3), cache, real, {3, 40, 37}));
+    };
+    Values right = attend(0.f);
+    for (double& value : right) value = static_cast<float>(BFloat16(static_cast<float>(value)));
+    CHECK(difference(attend(BFloat16{}), right) == "");
+    CHECK(right[0] == 0);
+    CHECK(right[6] != 0);
+  });
+}
+
 TEST_CASE("hypotheses that go on from one another's words: the logits of the whole decoder on the words that each has in the end") {
   constexpr std::int64_t hypotheses = 3;
   constexpr std::size_t longest = 5;

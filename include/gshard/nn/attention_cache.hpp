@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 
 #include <gshard/nn/kernels/cached_attention.hpp>
 #include <gshard/nn/operation.hpp>
@@ -17,7 +18,7 @@ struct AttentionCache {
 };
 
 /// Attention of the newest place of each sentence, queries (G, N, H, D), to the places in a cache of the same groups: a mean (G, N, H, D) of the values. Sentences
-/// whose `real` (G, N) is 0 get zeros. Linear in the places seen; not recorded; local.
+/// whose `real` (G, N) is 0 get zeros. Sums are in float at least. Linear in the places seen; not recorded; local.
 template <AnyTensor Queries, AnyTensor Places, AnyTensor Real>
 Queries attend_cached(Queries const& queries, AttentionCache<Places> const& cache, Real const& real,
                       detail::CachedPlaces<typename Queries::memory_space> const& cached) {
@@ -26,8 +27,18 @@ Queries attend_cached(Queries const& queries, AttentionCache<Places> const& cach
   Queries const result = detail::unset_like(queries);
   std::int64_t const numbers = queries.local_size() * cached.places;
   queries.mesh().memory().ledger().add_work("cached_attention", 4 * numbers, 2 * numbers * static_cast<std::int64_t>(sizeof(T)));
-  T const scale = static_cast<T>(1 / std::sqrt(static_cast<double>(queries.extent(3))));
-  detail::cached_attention<T, Space>(queries.local(), cache.keys.data(), cache.values.data(), real.local(), cached, result.local(), scale);
+  using Number = gshard::detail::Computed<T>;
+  Number const scale = static_cast<Number>(1 / std::sqrt(static_cast<double>(queries.extent(3))));
+  auto const run = [&](Number* sums) {
+    detail::cached_attention<T, Space>(queries.local(), cache.keys.data(), cache.values.data(), real.local(), cached, sums, result.data(), scale);
+  };
+  if constexpr (std::is_same_v<T, Number>) {
+    run(result.data());
+  } else {
+    Scratch<Space> scratch(queries.mesh().memory());
+    run(scratch.template get<Number>(queries.local_size()));
+    gshard::detail::fence<Space>("gshard::cached_attention: temporaries end here");
+  }
   return result;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <gshard/core/bfloat16.hpp>
 #include <gshard/nn/kernels/views.hpp>
 
 namespace gshard::nn::detail {
@@ -32,13 +33,15 @@ struct CachedPlaces {
 /// One head of one sentence: a pass over the keys, in which what is summed so far shrinks when a larger score is met.
 template <class T, class MemorySpace>
 struct CachedAttentionKernel {
+  using Number = gshard::detail::Computed<T>;
   Rank4<T const, MemorySpace> queries;
   T const* keys;
   T const* values;
   Rank2<int const, MemorySpace> real;
   CachedPlaces<MemorySpace> cached;
-  Rank4<T, MemorySpace> result;
-  T scale;
+  Number* sums;
+  T* result;
+  Number scale;
 
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t item, Lanes const& lanes) const {
@@ -48,40 +51,40 @@ struct CachedAttentionKernel {
     std::int64_t const group = item / heads / extent(queries, 1);
     std::int64_t const sentence = item / heads % extent(queries, 1);
     T const* const query = queries.data() + item * size;
-    T* const out = result.data() + item * size;
-    lanes.each(size, [=](std::int64_t j) { out[j] = T(0); });
-    if (real(group, sentence) == 0) return;
-    std::int64_t const visible = cached.visible(group, sentence);
-    T largest = Kokkos::Experimental::finite_min_v<T>;
-    T sum = T(0);
+    Number* const sum = sums + item * size;
+    T* const out = result + item * size;
+    std::int64_t const visible = real(group, sentence) == 0 ? 0 : cached.visible(group, sentence);
+    lanes.each(size, [=](std::int64_t j) { sum[j] = Number(0); });
+    Number largest = Kokkos::Experimental::finite_min_v<Number>;
+    Number powers = Number(0);
     for (std::int64_t place = 0; place < visible; ++place) {
       std::int64_t const first = (cached.row(group, sentence, place) * heads + head) * size;
       T const* const key = keys + first;
       T const* const value = values + first;
-      T const score = scale * lanes.template sum<T>(size, [=](std::int64_t j) { return query[j] * key[j]; });
+      Number const score = scale * lanes.template sum<Number>(size, [=](std::int64_t j) { return Number(query[j]) * Number(key[j]); });
       if (score > largest) {
-        T const shrink = loop_exp(largest - score);
+        Number const shrink = loop_exp(largest - score);
         largest = score;
-        sum *= shrink;
-        lanes.each(size, [=](std::int64_t j) { out[j] *= shrink; });
+        powers *= shrink;
+        lanes.each(size, [=](std::int64_t j) { sum[j] *= shrink; });
       }
-      T const power = loop_exp(score - largest);
-      sum += power;
-      lanes.each(size, [=](std::int64_t j) { out[j] += power * value[j]; });
+      Number const power = loop_exp(score - largest);
+      powers += power;
+      lanes.each(size, [=](std::int64_t j) { sum[j] += power * Number(value[j]); });
     }
-    if (visible == 0) return;
-    T const inverse = T(1) / sum;
-    lanes.each(size, [=](std::int64_t j) { out[j] *= inverse; });
+    Number const inverse = visible == 0 ? Number(0) : Number(1) / powers;
+    lanes.each(size, [=](std::int64_t j) { out[j] = static_cast<T>(sum[j] * inverse); });
   }
 };
 
 /// Attention of one query for each sentence to cached places: queries, result (G, N, H, D); keys, values (G, R, K, H, D). The result is softmax(scale * q k)
-/// v over the places that the sentence sees, 0 where there are none or `real` (G, N) is 0. Linear in those places.
+/// v over the places that the sentence sees, 0 where there are none or `real` (G, N) is 0. `sums` has the size of the result, and may be it. Linear in those
+/// places.
 template <class T, class MemorySpace>
 void cached_attention(Rank4<T const, MemorySpace> queries, T const* keys, T const* values, Rank2<int const, MemorySpace> real,
-                      CachedPlaces<MemorySpace> const& cached, Rank4<T, MemorySpace> result, T scale) {
+                      CachedPlaces<MemorySpace> const& cached, gshard::detail::Computed<T>* sums, T* result, gshard::detail::Computed<T> scale) {
   for_each_row<MemorySpace>("gshard::cached_attention", extent(queries, 0) * extent(queries, 1) * extent(queries, 2),
-                            CachedAttentionKernel<T, MemorySpace>{queries, keys, values, real, cached, result, scale});
+                            CachedAttentionKernel<T, MemorySpace>{queries, keys, values, real, cached, sums, result, scale});
 }
 
 template <class T, class MemorySpace>
