@@ -3,10 +3,13 @@
 
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <tuple>
 #include <type_traits>
 #include <vector>
 
+#include <gshard/autodiff/recompute.hpp>
 #include <gshard/nn/attention.hpp>
 #include <gshard/nn/dropout.hpp>
 #include <gshard/nn/embedding.hpp>
@@ -40,6 +43,7 @@ struct TransformerOptions {
   GateOptions gate{};
   std::int64_t shared_experts = 0;  ///< beside those that the gate chooses
   DropoutRates dropout{};
+  bool recompute = false;  ///< whether blocks keep their inputs alone, and run again in the backward pass
 };
 
 /// What the blocks of a Transformer are made of: derive from it and change what differs.
@@ -112,6 +116,7 @@ auto run_inner(Inner& layer, X const& x, Real const& real, Pass<Loss>& pass) {
 /// x + f(norm(x)) of self-attention, of attention to a memory in a decoder, and of the inner layer (paper 2.1, norms first).
 template <class Norm, class Attention, class Inner>
 struct EncoderBlock {
+  using inner_type = Inner;
   Norm attention_norm;
   Attention attention;
   Norm inner_norm;
@@ -135,6 +140,7 @@ struct EncoderBlock {
 
 template <class Norm, class Attention, class Inner>
 struct DecoderBlock {
+  using inner_type = Inner;
   Norm self_norm;
   Attention self_attention;
   Norm cross_norm;
@@ -160,6 +166,44 @@ struct DecoderBlock {
     inner.for_each_parameter(visit);
   }
 };
+
+/// A block with what it takes beside activations, by value: run again, it draws the same random numbers, and leaves the stream behind them in `after`.
+template <AnyTensor Scalar, class Block, class... Sides>
+struct RepeatableBlock {
+  Block* block;
+  std::optional<RandomStream> random;
+  DropoutRates rates;
+  std::tuple<Sides...> sides;
+  std::shared_ptr<std::optional<RandomStream>> after = std::make_shared<std::optional<RandomStream>>();
+
+  template <class X, class... Memory>
+  auto operator()(X const& x, Memory const&... memory) const {
+    Pass<std::conditional_t<AnyVar<X>, Var<Scalar>, Scalar>> pass{random, rates};
+    auto const result = std::apply([&](auto const&... side) { return (*block)(x, memory..., side..., pass); }, sides);
+    *after = pass.random;
+    if constexpr (std::is_invocable_v<typename Block::inner_type&, X const&>) return std::tuple(result);
+    else return std::tuple(result, pass.balance_losses.front());
+  }
+};
+
+/// A block of activations (x, and a memory in a decoder), run again in the backward pass where `again` says so.
+template <class Block, class Loss, class... Sides, class... X>
+auto run_block(Block& block, bool again, Pass<Loss>& pass, std::tuple<Sides...> const& sides, X const&... x) {
+  if constexpr (AnyVar<Loss>) {
+    if (again) {
+      RepeatableBlock<ValueTensor<Loss>, Block, Sides...> const repeatable{&block, pass.random, pass.rates, sides};
+      auto const results = recompute(repeatable, x...);
+      pass.random = *repeatable.after;
+      if constexpr (AnyVar<decltype(results)>) {
+        return results;
+      } else {
+        pass.balance_losses.push_back(std::get<1>(results));
+        return std::get<0>(results);
+      }
+    }
+  }
+  return std::apply([&](auto const&... side) { return block(x..., side..., pass); }, sides);
+}
 
 }  // namespace detail
 
@@ -288,8 +332,8 @@ class Transformer {
   auto encoded(Words const& table, Side const& source, Pass& pass) {
     auto x = pass.drop(embedded(table, source), pass.rates.input);
     for (std::size_t layer = 0; layer < dense_encoder_.size(); ++layer) {
-      x = dense_encoder_[layer](x, source, pass);
-      if (layer < mixed_encoder_.size()) x = mixed_encoder_[layer](x, source, pass);
+      x = detail::run_block(dense_encoder_[layer], options_.recompute, pass, std::tuple(source), x);
+      if (layer < mixed_encoder_.size()) x = detail::run_block(mixed_encoder_[layer], options_.recompute, pass, std::tuple(source), x);
     }
     return encoder_norm_(x);
   }
@@ -298,8 +342,8 @@ class Transformer {
   auto decoded(Words const& table, Memory const& memory, Side const& source, Side const& target, Pass& pass) {
     auto x = pass.drop(embedded(table, target), pass.rates.input);
     for (std::size_t layer = 0; layer < dense_decoder_.size(); ++layer) {
-      x = dense_decoder_[layer](x, memory, source, target, pass);
-      if (layer < mixed_decoder_.size()) x = mixed_decoder_[layer](x, memory, source, target, pass);
+      x = detail::run_block(dense_decoder_[layer], options_.recompute, pass, std::tuple(source, target), x, memory);
+      if (layer < mixed_decoder_.size()) x = detail::run_block(mixed_decoder_[layer], options_.recompute, pass, std::tuple(source, target), x, memory);
     }
     return decoder_norm_(x);
   }
