@@ -40,8 +40,7 @@ TEST_CASE("E24: what unused slots and memory hold before never reaches a result"
 
 TEST_CASE("the random second choice does not depend on the mesh") {
   MixtureShape const shape{"random", 6, 8, 4, 1, 2, {}};
-  auto options = options_of(shape);
-  options.gate.without_chance = false;
+  auto const options = options_of(shape);
   auto const outputs_on = [&](Grid const& grid, std::uint64_t stream) {
     nn::Initializer initializer(3);
     nn::MixtureOfExperts<Grid, AsInThePaper, nn::Top2Gate, nn::ReluExperts, double> layer(grid, initializer, options);
@@ -78,12 +77,11 @@ std::vector<T> times(std::int64_t count, std::vector<T> const& values) {
 
 using Gates = On<"data,expert", _, _>;
 
-nn::Routing<Gates> routing_of(Grid const& grid, std::int64_t groups, std::vector<Values> const& rows, std::vector<int> const& real, double factor) {
+nn::Routing<Gates, nn::TopKGate<2>> routing_of(Grid const& grid, std::int64_t groups, std::vector<Values> const& rows, std::vector<int> const& real, double factor) {
   auto const mask = integers<Spec<"data,expert", _>>(grid, {groups, static_cast<std::int64_t>(rows.size())}, times(groups, real));
   nn::GateOptions options;
   options.capacity_factor = factor;
-  options.without_chance = true;
-  return nn::Routing<Gates>(gates_on<"data,expert">(grid, groups, rows), mask, options, nn::RandomStream{});
+  return nn::Routing<Gates, nn::TopKGate<2>>(gates_on<"data,expert">(grid, groups, rows), mask, options, nn::RandomStream{});
 }
 
 }  // namespace
@@ -162,8 +160,7 @@ TEST_CASE("E10: an expert that no token chooses gets a gradient of zeros, and it
   on_every_grid([](Grid const& grid) {
     nn::Initializer initializer(2);
     nn::MixtureOptions options{3, 2, 2, {}};
-    options.gate.without_chance = true;
-    nn::MixtureOfExperts<Grid, AsInThePaper, nn::Top2Gate, nn::ReluExperts, double> layer(grid, initializer, options);
+    nn::MixtureOfExperts<Grid, AsInThePaper, nn::TopKGate<2>, nn::ReluExperts, double> layer(grid, initializer, options);
     layer.gate.value = tensor_of<On<_, _>>(grid, {{2, 3}, {0, -2000, .1, 0, -2000, .1}});
     Tape tape;
     auto const x = tape.watch(tensor_of<Gates>(grid, {{3, 1, 2}, {1, 2, 3, 4, 5, 6}}));

@@ -133,7 +133,6 @@ inline std::vector<int> real_places(MixtureShape const& shape) {
 inline nn::MixtureOptions options_of(MixtureShape const& shape) {
   nn::MixtureOptions options{shape.experts, 3, 2, {}};
   options.gate.capacity_factor = shape.capacity_factor;
-  options.gate.without_chance = true;
   return options;
 }
 
@@ -143,7 +142,7 @@ void check_mixture(Grid const& grid, MixtureShape const& shape) {
   INFO(shape.name, Form == nn::DispatchForm::by_index ? ", by index" : Form == nn::DispatchForm::ragged ? ", ragged" : ", by one-hot einsums");
   using X = On<Held::tokens, _, _>;
   nn::Initializer initializer(3);
-  nn::MixtureOfExperts<Grid, Held, nn::Top2Gate, nn::ReluExperts, double> layer(grid, initializer, options_of(shape));
+  nn::MixtureOfExperts<Grid, Held, nn::TopKGate<2>, nn::ReluExperts, double> layer(grid, initializer, options_of(shape));
   auto const real = real_places(shape);
   auto const mask = integers<Spec<Held::tokens, _>>(grid, {shape.groups, shape.tokens}, real);
 

@@ -63,6 +63,10 @@ double weight(std::int64_t number, std::int64_t position) {
 double gain(std::int64_t number, std::int64_t position) { return 1 + weight(number, position) / 4; }
 double scaled_weight(std::int64_t number, std::int64_t position) { return 0.6 * weight(number, position); }
 
+struct SecondChoicesGo : nn::TransformerParts {
+  using Gate = nn::TopKGate<2>;
+};
+
 struct ByExpert : nn::Parallelism {
   static constexpr AxisNames tokens = "data,expert", experts = "expert";
 };
@@ -81,7 +85,6 @@ nn::TransformerOptions shape() {
   options.head_size = 4;
   options.experts = 5;
   options.gate.capacity_factor = 1.5;
-  options.gate.without_chance = true;
   return options;
 }
 
@@ -98,7 +101,7 @@ double relative_difference(Values const& found, Values const& right) {
 
 template <class Parallelism, class T>
 void compare_with_oracle(Grid const& grid, double tolerance) {
-  using Model = nn::Transformer<Grid, Parallelism, nn::TransformerParts, T>;
+  using Model = nn::Transformer<Grid, Parallelism, SecondChoicesGo, T>;
   using Side = typename Model::Side;
   auto const right = read_oracle();
   REQUIRE(!right.empty());

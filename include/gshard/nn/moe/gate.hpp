@@ -81,8 +81,7 @@ class Routing {
     static_assert(Gates::layout.dimensions[1].empty() && Gates::layout.dimensions[2].empty(),
                   "gshard: a gate works on whole groups and all experts; reshard the gates so that S and E are `_`");
     auto const [seed, stream] = random.value_or(RandomStream{});
-    detail::GateChance<T, Space> const chance{random && !options.without_chance, seed, stream,
-                                              static_cast<std::uint64_t>(gates.range(0).begin * gates.extent(1)), {}};
+    detail::GateChance<T, Space> const chance{random.has_value(), seed, stream, static_cast<std::uint64_t>(gates.range(0).begin * gates.extent(1)), {}};
     detail::record_kernel("gate", gates, expert, slot, weight, token_of_slot);
     detail::run_gate<Gate, T, Space>(gates.local(), real.local(), chance, routes(), counts());
   }

@@ -121,8 +121,6 @@ struct GateOptions {
   std::int64_t capacity_multiple = 1;
   /// The capacity factor of inference, where groups may be small and chance plays no part; nothing: twice the gate's own.
   std::optional<double> inference_capacity_factor{};
-  /// Train without chance: all second choices go.
-  bool without_chance = false;
   /// What the router z-loss (see z_loss) counts beside the balance loss; 0: there is none.
   double z_loss_weight = 0;
 
