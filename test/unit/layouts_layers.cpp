@@ -137,16 +137,39 @@ TEST_CASE("T31 over a split vocabulary; exact for logits about 1e4 too") {
   });
 }
 
-TEST_CASE("what is sent: one all-reduce of a layer's result over the axes of the model; logits are not gathered") {
+TEST_CASE("what is sent, on 4 x 2 devices: nothing is gathered but weights that are in pieces, whose gradients are reduce-scattered") {
   Grid const grid(runtime(), {1, ranks()});
   using Layer = nn::FeedForward<Grid, ByModel, double>;
   using X = On<"data", _, _>;
   using Hidden = On<"data", _, "expert">;
   static_assert(plan_of<"gsm,mh->gsh", X, Movable<Layer::In>>.total() == 0);
   static_assert(plan_of<"gsh,hm->gsm", Hidden, Movable<Layer::Out>, X>.all_reduce == 1 && plan_of<"gsh,hm->gsm", Hidden, Movable<Layer::Out>, X>.total() == 1);
-  auto& ledger = grid.memory().ledger();
-  auto const logits = tensor_of<On<_, _, "expert">>(grid, smooth_values({1, 2, 5}, 1));
-  auto const before = ledger.calls(Collective::all_gather);
-  (void)nn::cross_entropy(logits, integers<Spec<_, _>>(grid, {1, 2}, {1, 2}), 2, .1);
-  CHECK(ledger.calls(Collective::all_gather) == before);
+  AbstractRuntime machine;
+  Grid const grid(machine, {4, 2});
+  nn::Initializer initializer(6);
+  auto const calls = [&](Collective collective, auto const& action) {
+    auto const before = machine.ledger().calls(collective);
+    action();
+    return machine.ledger().calls(collective) - before;
+  };
+  auto const learn = [&]<class Layout>(Layout) {
+    nn::FeedForward<Grid, Layout, float, AbstractSpace> layer(grid, initializer, 8, 16);
+    using X = ShardedTensor<Grid, Spec<Layout::tokens, _, _>, float, AbstractSpace>;
+    Tape tape;
+    auto const y = layer(tape.watch(X(grid, {8, 2, 8})));
+    tape.backward(y, X(grid, {8, 2, 8}));
+  };
+  auto const in_pieces = [&] { learn(FullySharded{}); };
+  CHECK(calls(Collective::all_gather, in_pieces) == 2 + 2);  // of each weight, forward and backward
+  CHECK(calls(Collective::reduce_scatter, in_pieces) == 2);
+  CHECK(calls(Collective::all_reduce, in_pieces) == 0);
+  auto const by_model = [&] { learn(ByModel{}); };
+  CHECK(calls(Collective::all_gather, by_model) == 0);
+  CHECK(calls(Collective::all_reduce, by_model) == 2 + 2);  // the result and the gradient of x over the model, those of both weights over the data
+  auto const loss = [&] {
+    using Logits = ShardedTensor<Grid, Spec<"data", _, "expert">, float, AbstractSpace>;
+    (void)nn::cross_entropy(Logits(grid, {8, 2, 32}), ShardedTensor<Grid, Spec<"data", _>, int, AbstractSpace>(grid, {8, 2}), 16, .1);
+  };
+  CHECK(calls(Collective::all_gather, loss) == 0);
+  CHECK(calls(Collective::all_reduce, loss) == 3);  // maxima, sums, and the mean over the tokens
 }
