@@ -138,12 +138,12 @@ TEST_CASE("T31 over a split vocabulary; exact for logits about 1e4 too") {
 }
 
 TEST_CASE("what is sent, on 4 x 2 devices: nothing is gathered but weights that are in pieces, whose gradients are reduce-scattered") {
-  Grid const grid(runtime(), {1, ranks()});
-  using Layer = nn::FeedForward<Grid, ByModel, double>;
-  using X = On<"data", _, _>;
+  using Tokens = On<"data", _, _>;
   using Hidden = On<"data", _, "expert">;
-  static_assert(plan_of<"gsm,mh->gsh", X, Movable<Layer::In>>.total() == 0);
-  static_assert(plan_of<"gsh,hm->gsm", Hidden, Movable<Layer::Out>, X>.all_reduce == 1 && plan_of<"gsh,hm->gsm", Hidden, Movable<Layer::Out>, X>.total() == 1);
+  using Split = nn::FeedForward<Grid, ByModel, double>;
+  static_assert(plan_of<"gsm,mh->gsh", Tokens, Movable<Split::In>>.total() == 0);
+  static_assert(plan_of<"gsh,hm->gsm", Hidden, Movable<Split::Out>, Tokens>.all_reduce == 1);
+  static_assert(plan_of<"gsh,hm->gsm", Hidden, Movable<Split::Out>, Tokens>.total() == 1);
   AbstractRuntime machine;
   Grid const grid(machine, {4, 2});
   nn::Initializer initializer(6);
