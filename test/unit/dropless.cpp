@@ -94,11 +94,10 @@ TEST_CASE("T26: a layer of two experts, by ragged rows") {
     nn::Initializer initializer(1);
     nn::MixtureOptions options{2, 2, 2, {}};
     options.gate.capacity_factor = 1;
-    options.gate.without_chance = true;
     nn::ReluExperts<Grid, AsInThePaper, double, Kokkos::HostSpace> experts(grid, initializer, options);
     experts.wi.weight.value = tensor_of<On<"expert", _, _>>(grid, {{2, 2, 2}, {1, -1, 0, 2, 2, 0, 1, 1}});
     experts.wo.weight.value = tensor_of<On<"expert", _, _>>(grid, {{2, 2, 2}, {1, 0, 1, 1, 0, 1, 2, -1}});
-    nn::Routing<On<"data,expert", _, _>> const routing(gates, mask, options.gate, nn::RandomStream{});
+    nn::Routing<On<"data,expert", _, _>, nn::TopKGate<2>> const routing(gates, mask, options.gate, nn::RandomStream{});
     nn::RaggedRoutes<Grid, AsInThePaper, Kokkos::HostSpace> const routes(grid, routing);
     auto const rows = experts(nn::dispatch_ragged(x, routes), nn::ByRaggedRows<Grid, AsInThePaper, Kokkos::HostSpace>(routes));
     CHECK(difference(nn::combine_ragged(rows, routing.weight, routes), {4, 2.75, 2.25, 0, 0, 0, 3, 3}, 1e-15) == "");
