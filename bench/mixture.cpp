@@ -182,16 +182,16 @@ void two_ranks_over_one(benchmark::State& state, Runtime& runtime) {
 
 int main(int argc, char** argv) {
   return run(argc, argv, [&](Runtime& runtime) {
-    auto add = [&](char const* name, void (*work)(benchmark::State&, Runtime&), std::vector<std::int64_t> const& groups) {
+    auto add = [&](char const* name, void (*work)(benchmark::State&, Runtime&), std::vector<std::int64_t> const& groups, int iterations = 7) {
       auto* const entry = benchmark::RegisterBenchmark(name, [work, &runtime](benchmark::State& state) { work(state, runtime); });
       for (std::int64_t count : groups) entry->Arg(count);
-      entry->UseManualTime()->Unit(benchmark::kMillisecond);
+      entry->Iterations(iterations)->UseManualTime()->Unit(benchmark::kMillisecond);
     };
     add("mixture/one_hot_over_index", &one_hot_over_index, {1, 4});
     add("mixture/movement_one_hot_over_index", &movement_one_hot_over_index, {1, 4});
     add("mixture/ragged_over_index", &ragged_over_index, {1, 4});
     add("mixture/layer_over_its_products", &layer_over_its_products, {1, 4});
-    add("mixture/experts_512_over_8", &experts_512_over_8, {16});
+    add("mixture/experts_512_over_8", &experts_512_over_8, {16}, 3);
     add("mixture/two_ranks_over_one", &two_ranks_over_one, {1, 4});
     side_by_side::run_all(argc, argv, runtime);
   });
