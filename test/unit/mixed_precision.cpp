@@ -21,18 +21,14 @@ namespace {
 
 constexpr std::int64_t groups = 4, places = 8, vocabulary = 16, model_size = 32;
 
-struct ByData : nn::Parallelism {
-  static constexpr AxisNames tokens = "data";
-};
-
 /// One encoder block between an embedding and logits by the same table.
 template <class T>
 struct Block {
   Parameter<ShardedTensor<Grid, Spec<_, _>, T>> table;
-  nn::RmsNorm<Grid, ByData, T> first;
-  nn::Attention<Grid, ByData, T> attention;
-  nn::LayerNorm<Grid, ByData, T> second;
-  nn::FeedForward<Grid, ByData, T> feed_forward;
+  nn::RmsNorm<Grid, nn::Parallelism, T> first;
+  nn::Attention<Grid, nn::Parallelism, T> attention;
+  nn::LayerNorm<Grid, nn::Parallelism, T> second;
+  nn::FeedForward<Grid, nn::Parallelism, T> feed_forward;
 
   Block(Grid const& grid, nn::Initializer initializer)
       : table(initializer.normal<ShardedTensor<Grid, Spec<_, _>, T>>(grid, {vocabulary, model_size}, 1, "table")),
