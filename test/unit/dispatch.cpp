@@ -69,7 +69,7 @@ TEST_CASE("T26: a layer of two experts, by routes") {
     }
   check_near(hidden, {1, 3, 3, 0, 6, 2, 4, 2}, 0);
   check_near(results, {4, 3, 3, 0, 4, 4, 4, 2}, 0);
-  combine<double, Host>(results, routing.expert, routing.slot, routing.weight, y);
+  combine<double, Host, double>(results, routing.expert, routing.slot, routing.weight, y);
   Kokkos::fence();
   check_near(y, {4, 2.75, 2.25, 0, 0, 0, 3, 3}, 1e-15);
 }
@@ -85,7 +85,7 @@ TEST_CASE("dispatch and combine by routes are the einsums with the one-hot tenso
     Cube<double> y("y", r.groups, r.tokens, width), right_y("right_y", r.groups, r.tokens, width);
     one_hot_routes<double, Host>(r.expert, r.slot, r.weight, weights, mask);
     dispatch<double, Host>(x, r.token_of_slot, sent);
-    combine<double, Host>(results, r.expert, r.slot, r.weight, y);
+    combine<double, Host, double>(results, r.expert, r.slot, r.weight, y);
     Kokkos::fence();
     double kept = 0;
     for (std::size_t g = 0; g < r.groups; ++g)
@@ -123,8 +123,8 @@ TEST_CASE("gradients of dispatch, combine and the one-hot tensors against centra
     Cube<double> weight = r.weight;
 
     dispatch_backward<double, Host>(sent_upstream, r.expert, r.slot, x_gradient);
-    combine_slots_backward<double, Host>(y_upstream, r.token_of_slot, r.expert, r.weight, results_gradient);
-    combine_weights_backward<double, Host>(y_upstream, results, r.expert, r.slot, weight_gradient);
+    combine_slots_backward<double, Host, double>(y_upstream, r.token_of_slot, r.expert, r.weight, results_gradient);
+    combine_weights_backward<double, Host, double>(y_upstream, results, r.expert, r.slot, weight_gradient);
     one_hot_routes_backward<double, Host>(r.expert, r.slot, weights_upstream, one_hot_gradient);
     Kokkos::fence();
     CHECK(gradient_error(x, x_gradient, [&] {
@@ -133,7 +133,7 @@ TEST_CASE("gradients of dispatch, combine and the one-hot tensors against centra
             return dot(sent, sent_upstream);
           }) < 1e-8);
     auto const combined = [&] {
-      combine<double, Host>(results, r.expert, r.slot, weight, y);
+      combine<double, Host, double>(results, r.expert, r.slot, weight, y);
       Kokkos::fence();
       return dot(y, y_upstream);
     };
@@ -155,13 +155,13 @@ TEST_CASE("E24: empty slots and dropped choices may hold anything: they are pass
   Tesseract<double> results("results", 3, 1, 1, 1), gradient("gradient", 3, 1, 1, 1);
   filled(results, {1, 2, not_a_number});
   Cube<double> y("y", 1, 2, 1), upstream("upstream", 1, 2, 1), weight_gradient("weight_gradient", 1, 2, 2);
-  combine<double, Host>(results, r.expert, r.slot, r.weight, y);
+  combine<double, Host, double>(results, r.expert, r.slot, r.weight, y);
   Kokkos::fence();
   check_near(y, {.6 * 1 + .4 * 2, 0}, 1e-15);
 
   filled(upstream, {1, not_a_number});
-  combine_slots_backward<double, Host>(upstream, r.token_of_slot, r.expert, r.weight, gradient);
-  combine_weights_backward<double, Host>(upstream, results, r.expert, r.slot, weight_gradient);
+  combine_slots_backward<double, Host, double>(upstream, r.token_of_slot, r.expert, r.weight, gradient);
+  combine_weights_backward<double, Host, double>(upstream, results, r.expert, r.slot, weight_gradient);
   Kokkos::fence();
   check_near(gradient, {.6, .4, 0}, 1e-15);
   check_near(weight_gradient, {1, 2, 0, 0}, 0);
@@ -187,15 +187,15 @@ TEST_CASE("no tokens, no slots, no columns") {
     Cube<double> y("y", c.groups, c.tokens, c.width), weight_gradient("weight_gradient", c.groups, c.tokens, 2);
     Kokkos::deep_copy(slots, 1);
     Kokkos::deep_copy(y, 1);
-    combine<double, Host>(slots, r.expert, r.slot, r.weight, y);
-    combine_weights_backward<double, Host>(y, slots, r.expert, r.slot, weight_gradient);
+    combine<double, Host, double>(slots, r.expert, r.slot, r.weight, y);
+    combine_weights_backward<double, Host, double>(y, slots, r.expert, r.slot, weight_gradient);
     Kokkos::fence();
     if (c.capacity == 0) check_near(y, std::vector<double>(y.size(), 0), 0);
     check_near(weight_gradient, std::vector<double>(weight_gradient.size(), 0), 0);
     Kokkos::deep_copy(y, 1);
     dispatch<double, Host>(y, r.token_of_slot, slots);
     dispatch_backward<double, Host>(slots, r.expert, r.slot, y);
-    combine_slots_backward<double, Host>(y, r.token_of_slot, r.expert, r.weight, slots);
+    combine_slots_backward<double, Host, double>(y, r.token_of_slot, r.expert, r.weight, slots);
     Kokkos::fence();
     if (c.tokens == 0) check_near(slots, std::vector<double>(slots.size(), 0), 0);
     if (c.capacity == 0) check_near(y, std::vector<double>(y.size(), 0), 0);
