@@ -88,7 +88,7 @@ auto combine_ragged(X const& x, W const& weights, Routes const& routes) {
   detail::record_kernel("combine", tokens, back, weight);
   detail::rows_to_tokens<Space>(count, detail::RowsToTokens<T, detail::TabledRoutes, Weight>{routes.tables(), back.data(), weight.data(), tokens.data(), columns});
   return detail::recorded_beside(
-      x, tokens, [back, weight, routes, count, columns, of_rows = detail::slot_of(x), of_weights = detail::slot_of(weights)](auto const& gradient) {
+      x, tokens, [back, weight, routes, columns, of_rows = detail::slot_of(x), of_weights = detail::slot_of(weights)](auto const& gradient) {
         auto const packed = detail::unset_like(back);
         detail::record_kernel("combine gradient", packed, gradient);
         detail::tokens_to_rows<Space>(routes.exchange().sent_rows(), detail::TokensToRows<T, detail::TabledRoutes, Weight>{
@@ -97,7 +97,8 @@ auto combine_ragged(X const& x, W const& weights, Routes const& routes) {
         if constexpr (detail::wants_gradient<decltype(of_weights)>) {
           Weights const weights_gradient = detail::unset_like(weight);
           detail::record_kernel("combine weights gradient", gradient, back);
-          detail::route_products<Space>(count, detail::RouteProducts<T, detail::TabledRoutes, Weight>{routes.tables(), back.data(), gradient.data(), weights_gradient.data(), columns});
+          std::int64_t const routed = weight.local_extent(0) * weight.extent(1);
+          detail::route_products<Space>(routed, detail::RouteProducts<T, detail::TabledRoutes, Weight>{routes.tables(), back.data(), gradient.data(), weights_gradient.data(), columns});
           of_weights.add(weights_gradient);
         }
       });
