@@ -242,3 +242,11 @@ TEST_CASE("no groups, no tokens, and fewer groups than ranks") {
     }
   });
 }
+
+TEST_CASE("a mask of other extents than the gates is refused") {
+  on_every_grid([](Grid const& grid) {
+    auto const gates = tensor_of<Gates>(grid, {{2, 4, 2}, Values(16, .5)});
+    CHECK_THROWS_WITH_AS(routing_of(gates, mask_of(grid, 2, 3)),
+                         "gate: the mask '' has extents (2, 3) beside gates (2, 4, 2); give one number for each token (G, S)", ExtentError);
+  });
+}

@@ -61,7 +61,7 @@ class Routing {
   Tensor<T, 0, 0> balance_loss;     ///< (G): (1/E) sum_e (c_e/S) m_e, S the real tokens of the group (Algorithm 1, line 13)
 
   /// Runs the gate. `real` (G, S) is 0 for padding. Without random numbers it infers: chance drops nothing, within the capacity of inference. Local: groups are
-  /// independent.
+  /// independent. Throws ExtentError where the mask has other groups or tokens than the gates.
   template <AnyTensor Real>
   Routing(Gates const& gates, Real const& real, GateOptions const& options, std::optional<RandomStream> random)
       : capacity(options.capacity<Gate>(gates.extent(1), gates.extent(2), random.has_value())),
@@ -80,6 +80,9 @@ class Routing {
     static_assert(std::is_same_v<typename Real::value_type, int>, "gshard: the mask of real tokens holds int, 1 for words and 0 for padding");
     static_assert(Gates::layout.dimensions[1].empty() && Gates::layout.dimensions[2].empty(),
                   "gshard: a gate works on whole groups and all experts; reshard the gates so that S and E are `_`");
+    if (real.extent(0) != gates.extent(0) || real.extent(1) != gates.extent(1))
+      throw ExtentError(gshard::detail::text("gate: the mask '", real.name(), "' has extents ", gshard::detail::text_of(real.extents()), " beside gates ",
+                                             gshard::detail::text_of(gates.extents()), "; give one number for each token (G, S)"));
     auto const [seed, stream] = random.value_or(RandomStream{});
     detail::GateChance<T, Space> const chance{random.has_value(), seed, stream, static_cast<std::uint64_t>(gates.range(0).begin * gates.extent(1)), {}};
     detail::record_kernel("gate", gates, expert, slot, weight, token_of_slot);
