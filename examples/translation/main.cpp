@@ -27,25 +27,28 @@ struct Options {
   std::string loss_curve;
 };
 
+/// As CLI::PositiveNumber, whose own sentence is a range of doubles.
+CLI::Validator const positive([](std::string& given) { return CLI::PositiveNumber(given).empty() ? std::string() : given + " is not a number above 0"; }, "POSITIVE");
+
 void add_options(CLI::App& app, Options& options) {
   app.add_option("--mesh", options.mesh, "Sizes of the mesh, as data=1,expert=2 (all ranks on \"expert\" where left out)");
   app.add_option("--corpus", options.corpus.file, "Text file of lines language<TAB>source<TAB>English, in place of message catalogues");
   app.add_option("--catalogues", options.corpus.roots, "Folders to search for message catalogues")->capture_default_str();
   app.add_option("--domain", options.corpus.domain, "Names of the catalogues, as a shell pattern")->capture_default_str();
   app.add_option("--languages", options.corpus.languages, "Source languages (default: de fr es it nl sv pt da, or all of --corpus)")->delimiter(',');
-  app.add_option("--vocabulary", options.vocabulary, "Pieces of the shared vocabulary")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--model", options.model.model, "Width of the model, M")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--hidden", options.model.hidden, "Width of the feed-forward layers, H")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--heads", options.model.heads, "Heads of an attention layer")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--encoder-layers", options.model.encoder_layers)->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--decoder-layers", options.model.decoder_layers)->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--vocabulary", options.vocabulary, "Pieces of the shared vocabulary")->check(positive)->capture_default_str();
+  app.add_option("--model", options.model.model, "Width of the model, M")->check(positive)->capture_default_str();
+  app.add_option("--hidden", options.model.hidden, "Width of the feed-forward layers, H")->check(positive)->capture_default_str();
+  app.add_option("--heads", options.model.heads, "Heads of an attention layer")->check(positive)->capture_default_str();
+  app.add_option("--encoder-layers", options.model.encoder_layers)->check(positive)->capture_default_str();
+  app.add_option("--decoder-layers", options.model.decoder_layers)->check(positive)->capture_default_str();
   app.add_option("--experts", options.model.experts, "Experts in each mixture layer, E")->check(CLI::Range(2, 1 << 20))->capture_default_str();
-  app.add_option("--steps", options.training.steps, "Training steps")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--learning-rate", options.training.learning_rate)->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--steps", options.training.steps, "Training steps")->check(positive)->capture_default_str();
+  app.add_option("--learning-rate", options.training.learning_rate)->check(positive)->capture_default_str();
   app.add_option("--warmup", options.training.warmup, "Steps until the learning rate is reached")->capture_default_str();
-  app.add_option("--tokens", options.training.batches.tokens_per_batch, "Target tokens of a batch, padding included")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--groups", options.training.batches.groups, "Groups that a batch is gated in, G: a multiple of the ranks that share them")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--beam", options.beam.hypotheses, "Hypotheses of a sentence that the search for its translation keeps")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--tokens", options.training.batches.tokens_per_batch, "Target tokens of a batch, padding included")->check(positive)->capture_default_str();
+  app.add_option("--groups", options.training.batches.groups, "Groups that a batch is gated in, G: a multiple of the ranks that share them")->check(positive)->capture_default_str();
+  app.add_option("--beam", options.beam.hypotheses, "Hypotheses of a sentence that the search for its translation keeps")->check(positive)->capture_default_str();
   app.add_option("--length-exponent", options.beam.exponent, "How much the search makes up for length: 0 for not at all")->capture_default_str();
   app.add_option("--seed", options.training.seed)->capture_default_str();
   app.add_option("--loss-curve", options.loss_curve, "File for the losses: step, seconds, loss, balance loss, gradient norm, target tokens");

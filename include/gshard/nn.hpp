@@ -24,3 +24,5 @@
 #include <gshard/nn/random_stream.hpp>
 #include <gshard/nn/rms_norm.hpp>
 #include <gshard/nn/transformer.hpp>
+#include <gshard/nn/transformer_blocks.hpp>
+#include <gshard/nn/transformer_options.hpp>
