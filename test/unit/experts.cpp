@@ -7,6 +7,7 @@
 
 #include <gshard/nn/moe/experts.hpp>
 
+#include "expert_layouts.hpp"
 #include "layer_test.hpp"
 
 using namespace gshard;
@@ -21,18 +22,6 @@ struct ByExpert : nn::Parallelism {
 };
 struct ByAllRanks : nn::Parallelism {
   static constexpr AxisNames tokens = "data,expert", experts = "data,expert";
-};
-struct ByHiddenUnit : nn::Parallelism {
-  static constexpr AxisNames tokens = "data", model = "expert";
-};
-struct ByExpertAndHiddenUnit : nn::Parallelism {
-  static constexpr AxisNames tokens = "data", experts = "data", model = "expert";
-};
-struct InPieces : nn::Parallelism {
-  static constexpr AxisNames tokens = "data,expert", parameters = "data,expert";
-};
-struct ByExpertInPieces : nn::Parallelism {
-  static constexpr AxisNames tokens = "data,expert", experts = "expert", parameters = "data";
 };
 struct ByHiddenUnitInPieces : nn::Parallelism {
   static constexpr AxisNames tokens = "data", model = "expert", parameters = "data";

@@ -7,6 +7,7 @@
 #include <gshard/nn/layer_norm.hpp>
 #include <gshard/nn/transformer.hpp>
 
+#include "central_differences.hpp"
 #include "layer_test.hpp"
 #include "sentences.hpp"
 
@@ -50,14 +51,6 @@ nn::TransformerOptions tiny() {
   options.experts = 3;
   options.dropout = {.2, .2, .2};
   return options;
-}
-
-/// Adds to an element, on every rank that holds it.
-template <class Tensor>
-void add_to_element(Tensor const& tensor, std::size_t position, double amount) {
-  std::vector<std::size_t> const positions = global_positions(tensor);
-  for (std::size_t local = 0; local < positions.size(); ++local)
-    if (positions[local] == position) tensor.data()[local] += amount;
 }
 
 }  // namespace

@@ -3,25 +3,13 @@
 #include <string>
 #include <vector>
 
+#include "expert_layouts.hpp"
 #include "mixture_test.hpp"
 
 using namespace gshard;
 using namespace gshard::test;
 
 namespace {
-
-struct ByHiddenUnit : nn::Parallelism {
-  static constexpr AxisNames tokens = "data", model = "expert";
-};
-struct ByExpertAndHiddenUnit : nn::Parallelism {
-  static constexpr AxisNames tokens = "data", experts = "data", model = "expert";
-};
-struct InPieces : nn::Parallelism {
-  static constexpr AxisNames tokens = "data,expert", parameters = "data,expert";
-};
-struct ByExpertInPieces : nn::Parallelism {
-  static constexpr AxisNames tokens = "data,expert", experts = "expert", parameters = "data";
-};
 
 /// What a layer gives for the same inputs and seed: outputs, the gradient of the inputs, then those of the parameters.
 template <class Held, class Gate, template <class, class, class, class> class Experts>

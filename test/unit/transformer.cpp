@@ -7,6 +7,7 @@
 #include <gshard/nn/transformer.hpp>
 #include <gshard/optim/adamw.hpp>
 
+#include "central_differences.hpp"
 #include "layer_test.hpp"
 
 using namespace gshard;
@@ -82,14 +83,6 @@ struct Task {
     return collected(loss.value())[0];
   }
 };
-
-/// Adds to an element, on every rank that holds it.
-template <class Tensor>
-void add_to_element(Tensor const& tensor, std::size_t position, double amount) {
-  std::vector<std::size_t> const positions = global_positions(tensor);
-  for (std::size_t local = 0; local < positions.size(); ++local)
-    if (positions[local] == position) tensor.data()[local] += amount;
-}
 
 }  // namespace
 
