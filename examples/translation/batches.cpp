@@ -81,15 +81,18 @@ std::vector<Batch> make_batches(std::span<TokenPair const> pairs, BatchOptions c
     throw DataError(gshard::detail::text("batches: groups ", options.groups, ", tokens ", options.tokens_per_batch, ", length multiple ",
                                          options.length_multiple, ": all must be positive"));
   }
+  // Sources go up with one target length and down with the next, so that what moves on to the next meets sources of its own length.
   std::map<Lengths, std::vector<std::int64_t>> alike;
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     if (pairs[i].source.empty() || pairs[i].target.empty()) throw DataError(gshard::detail::text("batches: pair ", i, " has no tokens"));
-    alike[padded_lengths(pairs[i], options.length_multiple)].push_back(static_cast<std::int64_t>(i));
+    auto const [target, source] = padded_lengths(pairs[i], options.length_multiple);
+    bool const down = target / options.length_multiple % 2 == 0;
+    alike[{target, down ? -source : source}].push_back(static_cast<std::int64_t>(i));
   }
 
   std::vector<Batch> batches;
   std::vector<std::int64_t> waiting;
-  for (auto& [lengths, members] : alike) {
+  for (auto& [order, members] : alike) {
     reorder(members);
     waiting.insert(waiting.end(), members.begin(), members.end());
     for (;;) {

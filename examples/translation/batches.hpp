@@ -35,7 +35,7 @@ struct Batch {
 struct BatchOptions {
   std::int64_t groups = 2;               ///< G, a multiple of the ranks that share the groups
   std::int64_t tokens_per_batch = 2048;  ///< G*N*Lt at most (and G*N*Ls at most twice that), but one sentence a group at least
-  std::int64_t length_multiple = 4;      ///< lengths are rounded up to it: few shapes, little padding
+  std::int64_t length_multiple = 1;      ///< lengths are rounded up to it: fewer shapes, more padding
   std::uint64_t seed = 1;
 };
 

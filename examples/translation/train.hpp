@@ -11,7 +11,7 @@
 namespace translation {
 
 struct TrainingOptions {
-  std::int64_t steps = 3600;
+  std::int64_t steps = 3400;
   double learning_rate = 3e-3;
   std::int64_t warmup = 300;
   double smoothing = 0.1;       ///< of the target distribution

@@ -63,6 +63,92 @@ TEST_CASE("attention with split heads, fewer than ranks and uneven; with weights
   });
 }
 
+namespace {
+
+// Layouts of tokens (G, N, L, M): axes that split the groups, and those that split the places of a sentence.
+template <AxisNames Groups, AxisNames PlacesOf, class Weights>
+struct PlacesSplit {
+  static constexpr AxisNames groups = Groups, places = PlacesOf;
+  using layout = Weights;
+};
+
+}  // namespace
+
+TEST_CASE("attention with split places: keys and values are gathered, causal masking counts from the beginning of the sentence") {
+  on_every_grid([](Grid const& grid) {
+    auto const check = [&]<class Case>(Case) {
+      nn::Initializer initializer(5);
+      nn::Attention<Grid, typename Case::layout, double> layer(grid, initializer, 4, 2);
+      auto const numbers = some_lengths(3 * 2, 5);
+      auto const lengths = integers<Spec<Case::groups, _>>(grid, {3, 2}, numbers);
+      using X = On<Case::groups, _, Case::places, _>;
+      auto const merged = [](std::vector<Dense> in, std::size_t tokens) {
+        for (std::size_t i = 0; i < tokens; ++i) in[i].extents = {3, in[i].extents[1] * in[i].extents[2], 4};
+        return in;
+      };
+      check_layer<X, X>(
+          grid, layer, {smooth_values({3, 2, 3, 4}, 1), smooth_values({3, 2, 5, 4}, 2)},
+          [&](auto& attention, auto const& queries, auto const& keys) { return attention(queries, keys, lengths, nn::Masking::none); },
+          [&](std::vector<Dense> const& in) { return attention_of(merged(in, 2), numbers, 2, false); });
+      check_layer<X>(
+          grid, layer, {smooth_values({3, 2, 5, 4}, 1)}, [&](auto& attention, auto const& x) { return attention(x, x, lengths, nn::Masking::causal); },
+          [&](std::vector<Dense> in) {
+            in.insert(in.begin(), in[0]);
+            return attention_of(merged(in, 2), numbers, 2, true);
+          });
+    };
+    check(PlacesSplit<_, _, nn::Parallelism>{});
+    check(PlacesSplit<_, "expert", nn::Parallelism>{});
+    check(PlacesSplit<"data", "expert", nn::Parallelism>{});
+    check(PlacesSplit<_, "data,expert", FullySharded>{});
+    check(PlacesSplit<_, "data", ByModel>{});
+  });
+}
+
+TEST_CASE("attention with split places moves keys and values, and in its backward pass brings their gradients back") {
+  Grid const grid(runtime(), {1, ranks()});
+  int const moves = ranks() > 1 ? 1 : 0;
+  nn::Initializer initializer(5);
+  nn::Attention<Grid, nn::Parallelism, double> layer(grid, initializer, 4, 2);
+  auto const lengths = integers<Spec<_, _>>(grid, {1, 2}, {8, 5});
+  using X = On<_, _, "expert", _>;
+  Ledger& ledger = grid.memory().ledger();
+  ledger.clear();
+  ledger.open();
+  Tape tape;
+  auto const x = tape.watch(filled<X>(grid, {1, 2, 8, 4}, 1));
+  auto const result = layer(x, x, lengths, nn::Masking::causal);
+  CHECK(ledger.calls(Collective::all_gather) == 2 * moves);
+  CHECK(ledger.traffic().size() == 1u * moves);
+  ledger.clear();
+  tape.backward(result, filled<X>(grid, {1, 2, 8, 4}, 2));
+  CHECK(ledger.calls(Collective::all_gather) == 2 * moves);      // keys for the gradient of queries, values for that of the weights
+  CHECK(ledger.calls(Collective::reduce_scatter) == 2 * moves);  // of keys and of values
+  CHECK(ledger.calls(Collective::all_reduce) == 4 * moves);      // of the four projections, as in data parallelism
+  CHECK(ledger.calls(Collective::all_to_all) == 0);
+  ledger.close();
+}
+
+TEST_CASE("attention with split heads reduces its result once, and the gradient of its input once, however often it is used") {
+  Grid const grid(runtime(), {1, ranks()});
+  int const moves = ranks() > 1 ? 1 : 0;
+  nn::Initializer initializer(5);
+  nn::Attention<Grid, ByModel, double> layer(grid, initializer, 8, 8);
+  auto const lengths = integers<Spec<"data", _>>(grid, {1, 2}, {3, 2});
+  using X = On<"data", _, _>;
+  Ledger& ledger = grid.memory().ledger();
+  ledger.clear();
+  ledger.open();
+  Tape tape;
+  auto const x = tape.watch(filled<X>(grid, {1, 6, 8}, 1));
+  auto const result = layer(x, x, lengths, nn::Masking::causal);
+  CHECK(ledger.calls(Collective::all_reduce) == moves);
+  tape.backward(result, filled<X>(grid, {1, 6, 8}, 2));
+  CHECK(ledger.calls(Collective::all_reduce) == 2 * moves);
+  CHECK(ledger.traffic().size() == 1u * moves);
+  ledger.close();
+}
+
 TEST_CASE("feed-forward with split hidden units, and with weights in pieces") {
   on_all_layouts([]<class Layout>(Grid const& grid, Layout) {
     for (std::int64_t hidden : {2, 5}) {

@@ -4,12 +4,10 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
-#include <typeindex>
 #include <utility>
 #include <vector>
 
-#include <gshard/expr/functions.hpp>
-#include <gshard/reshard/reshard.hpp>
+#include <gshard/autodiff/unreduced.hpp>
 
 namespace gshard {
 
@@ -27,22 +25,17 @@ class Accumulation {
   /// Adds to the parts of one parameter, known by its address; `add` takes its whole gradient, of type `Whole`, in the end.
   template <AnyTensor Whole, AnyTensor Part>
   void add(void const* parameter, Part part, std::function<void(void*)> const& add) {
-    std::type_index const type = typeid(Part);
-    auto const sum = std::ranges::find_if(sums_, [&](Sum const& s) { return s.parameter == parameter && s.type == type; });
-    if (sum == sums_.end()) {
-      sums_.push_back({parameter, type, std::make_shared<Part>(std::move(part)), add, &reduce_part<Whole, Part>});
-      return;
-    }
-    auto& total = *static_cast<Part*>(sum->part.get());
-    if (total.is_sole_owner()) assign(total, total + part);
-    else total = eval(total + part);
+    auto sum = std::ranges::find(sums_, parameter, &Sum::parameter);
+    if (sum == sums_.end()) sum = sums_.insert(sum, {parameter, {}, add});
+    sum->parts.add<Whole>(std::move(part));
   }
 
   /// Adds the sums to the gradients of their parameters: one all-reduce or reduce-scatter for each. What was added is forgotten.
   void reduce() {
     for (Sum& sum : sums_) {
-      sum.reduce(sum);
-      sum.part.reset();
+      std::shared_ptr<void> whole;
+      sum.parts.reduce(whole);
+      sum.add(whole.get());
     }
     sums_.clear();
   }
@@ -50,17 +43,9 @@ class Accumulation {
  private:
   struct Sum {
     void const* parameter;
-    std::type_index type;
-    std::shared_ptr<void> part;
+    detail::Unreduced parts;
     std::function<void(void*)> add;
-    void (*reduce)(Sum&);
   };
-
-  template <AnyTensor Whole, AnyTensor Part>
-  static void reduce_part(Sum& sum) {
-    Whole whole = reshard<typename Whole::spec_type>(std::move(*static_cast<Part*>(sum.part.get())));
-    sum.add(&whole);
-  }
 
   std::vector<Sum> sums_;
 };

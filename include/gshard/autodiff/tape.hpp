@@ -32,7 +32,8 @@ class GradientSlot {
   /// Adds to the gradient.
   void add(Cotangent<Tensor> const& gradient) const;
 
-  /// Adds to the gradient what a reshard to its spec makes of `part`, such as an unreduced sum over the axes that split the data.
+  /// Adds to the gradient what a reshard to its spec makes of `part`, such as an unreduced sum over the axes that split the data. Parts alike are added first and
+  /// resharded together, when the gradient is needed.
   template <AnyTensor Part>
   void add_part(Part part) const;
 
@@ -130,7 +131,7 @@ class Tape {
     int const node = static_cast<int>(nodes_.size());
     bool leaf = false;
     if constexpr (std::is_constructible_v<bool, Pull>) leaf = !static_cast<bool>(pull);
-    nodes_.push_back({nullptr, nullptr, leaf, nullptr});
+    nodes_.push_back({.is_leaf = leaf});
     if (!leaf)
       nodes_.back().pull = [pull = std::move(pull)](void* gradient) { pull(*static_cast<Cotangent<Tensor>*>(gradient)); };
     return {*this, node, value};
@@ -140,7 +141,7 @@ class Tape {
   /// `pull(gradients)` adds to the slots of the operands. The results are recorded after it.
   template <class Gradients, class Pull>
   int record_several(Pull pull) {
-    nodes_.push_back({nullptr, [pull = std::move(pull)](void* gradients) { pull(*static_cast<Gradients*>(gradients)); }, false, nullptr});
+    nodes_.push_back({.pull = [pull = std::move(pull)](void* gradients) { pull(*static_cast<Gradients*>(gradients)); }});
     return static_cast<int>(nodes_.size()) - 1;
   }
 
@@ -155,23 +156,16 @@ class Tape {
   /// Adds to the gradient of a node of type `Tensor`.
   template <AnyTensor Tensor>
   void accumulate(int node, Cotangent<Tensor> const& gradient) {
-    auto& slot = nodes_[static_cast<std::size_t>(node)].gradient;
-    if (!slot) {
-      slot = std::make_shared<Cotangent<Tensor>>(gradient);
-      return;
-    }
-    auto& sum = *static_cast<Cotangent<Tensor>*>(slot.get());
-    // A gradient that somebody else holds too may be another operand's: it is not written to.
-    if (sum.is_sole_owner()) assign(sum, sum + gradient);
-    else sum = eval(sum + gradient);
+    detail::add_to(nodes_[static_cast<std::size_t>(node)].gradient, gradient);
   }
 
-  /// The same of a part of it, which is reduced: now, or later with those of other passes.
+  /// The same of a part of it, which is reduced when all of this node's have come; or, of a parameter, later with those of other passes.
   template <AnyTensor Tensor, AnyTensor Part>
-  void accumulate_part(int node, Part part) {
-    Node const& leaf = nodes_[static_cast<std::size_t>(node)];
-    if (accumulation_ != nullptr && leaf.parameter != nullptr) accumulation_->add<Cotangent<Tensor>>(leaf.parameter, std::move(part), leaf.pull);
-    else accumulate<Tensor>(node, reshard<typename Cotangent<Tensor>::spec_type>(std::move(part)));
+  void accumulate_part(int index, Part part) {
+    Node& node = nodes_[static_cast<std::size_t>(index)];
+    if (accumulation_ != nullptr && node.parameter != nullptr) accumulation_->add<Cotangent<Tensor>>(node.parameter, std::move(part), node.pull);
+    else if constexpr (std::is_same_v<Part, Cotangent<Tensor>>) accumulate<Tensor>(index, part);
+    else node.parts.template add<Cotangent<Tensor>>(std::move(part));
   }
 
   /// Runs the gradients of everything that led to `loss`, a scalar.
@@ -193,6 +187,7 @@ class Tape {
   /// Runs the gradients of everything that led to what `accumulate` gave a gradient.
   void backward() {
     for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
+      if (!node->parts.empty()) node->parts.reduce(node->gradient);
       if (node->is_leaf) continue;
       if (node->gradient) node->pull(node->gradient.get());
       node->gradient.reset();
@@ -210,10 +205,11 @@ class Tape {
 
  private:
   struct Node {
-    std::shared_ptr<void> gradient;
-    std::function<void(void*)> pull;
+    std::shared_ptr<void> gradient{};
+    std::function<void(void*)> pull{};
     bool is_leaf = false;
     void const* parameter = nullptr;
+    detail::Unreduced parts{};
   };
 
   std::vector<Node> nodes_;

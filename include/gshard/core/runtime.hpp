@@ -25,7 +25,8 @@ namespace gshard {
 /// MPI and Kokkos, brought up and down together, and the storage that tensors share. Not copyable; one per program.
 class Runtime {
  public:
-  /// Starts what is not running yet; removes the options of MPI and Kokkos from the command line.
+  /// Starts what is not running yet; removes the options of MPI and Kokkos (`--kokkos-...`) from the command line. All else is the program's:
+  /// of `--help`, which Kokkos would answer first with its own, it learns nothing.
   Runtime(int& argc, char**& argv) {
     int running = 0;
     MPI_Initialized(&running);
@@ -35,7 +36,16 @@ class Runtime {
       owns_mpi_ = true;
     }
     if (!Kokkos::is_initialized()) {
-      Kokkos::initialize(argc, argv);
+      char** const first = argv + std::min(argc, 1);
+      auto const of_kokkos = std::stable_partition(first, argv + argc, [](char const* argument) {
+        return !std::string_view(argument).starts_with("--kokkos-");
+      });
+      std::vector<char*> arguments(argv, first);
+      arguments.insert(arguments.end(), of_kokkos, argv + argc);
+      arguments.push_back(nullptr);
+      int count = static_cast<int>(arguments.size()) - 1;
+      Kokkos::initialize(count, arguments.data());
+      argc = static_cast<int>(of_kokkos - argv);
       owns_kokkos_ = true;
     }
     open(MPI_COMM_WORLD);

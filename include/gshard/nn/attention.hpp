@@ -17,10 +17,25 @@
 
 namespace gshard::nn {
 
+namespace detail {
+
+/// The layout of scores (G, N, H, L, K), K whole, from that of queries (G, N, L, H, D).
+constexpr Layout scores_layout(Layout const& queries) {
+  Layout layout;
+  for (int const d : {0, 1, 3, 2}) layout.dimensions.push_back(queries.dimensions[static_cast<std::size_t>(d)]);
+  layout.dimensions.push_back({});
+  return layout;
+}
+
+template <class Q>
+using ScoresSpec = spec_of<typename ValueTensor<Q>::mesh_type, scores_layout(ValueTensor<Q>::layout)>;
+
+}  // namespace detail
+
 /// Multi-head attention (paper 2.1) within sentences: tokens are (G, S, M) with S = N * L, N sentences of L places one after the other, of which the first
-/// ones are words and the rest padding. H heads of D numbers: of M / H unless `head_size` says otherwise, as in the paper, where 16 heads of 128 make 2048 of
-/// M = 1024 (A.2). The axes of the model split the heads: one all-reduce over them of the result, and one of each input's gradient; the weights are gathered over
-/// the axes of the parameters.
+/// ones are words and the rest padding; or (G, N, L, M), where axes may split the places L: then keys and values are gathered over these axes, and their gradients
+/// reduce-scattered. H heads of D numbers: of M / H unless `head_size` says otherwise, as in the paper, where 16 heads of 128 make 2048 of M = 1024 (A.2). The axes
+/// of the model split the heads: one all-reduce over them of the result, and one of each input's gradient; the weights are gathered over the axes of the parameters.
 template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 struct Attention {
   static constexpr AxisNames pieces = detail::names_without(Parallelism::parameters, Parallelism::model);
@@ -34,26 +49,30 @@ struct Attention {
   Attention(Mesh const& mesh, Initializer& initializer, std::int64_t model, std::int64_t heads, std::optional<std::int64_t> head_size = {})
       : Attention(mesh, initializer, Shape{model, heads, head_size ? *head_size : share_of_head(model, heads)}) {}
 
-  /// Each place of `queries` (G, N * L, M) looks at the places of `keys` (G, N * K, M) of its own sentence; `key_lengths` (G, N) counts their words. Under
-  /// causal masking it sees none behind its own. In training weights may be dropped.
+  /// Each place of `queries`, (G, N * L, M) or (G, N, L, M), looks at the places of `keys`, (G, N * K, M) or (G, N, K, M), of its own sentence; `key_lengths`
+  /// (G, N) counts their words. Under causal masking it sees none behind its own. In training weights may be dropped.
   template <class Q, class K, AnyTensor Lengths>
   auto operator()(Q const& queries, K const& keys, Lengths const& key_lengths, Masking masking, double dropout_rate = 0,
                   std::optional<RandomStream> random = {}) {
     std::int64_t const sentences = key_lengths.extent(1);
-    auto const q = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(queries, movable(bind(wq, queries)))), sentences);
-    auto const k = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(keys, movable(bind(wk, keys)))), sentences);
-    auto const v = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(keys, movable(bind(wv, keys)))), sentences);
+    auto const q = heads(queries, wq, sentences);
+    auto const k = heads(keys, wk, sentences);
+    auto const v = heads(keys, wv, sentences);
     double const scale = 1 / std::sqrt(static_cast<double>(wq.value.extent(2)));
-    auto const weights = dropout(attention_weights(eval(einsum<"gnlhd,gnkhd->gnhlk">(q, k)), key_lengths, scale, masking), dropout_rate, random);
-    auto const mixed = merge_dimensions<1>(eval(einsum<"gnhlk,gnkhd->gnlhd">(weights, v)));
-    return shard<detail::SpecOf<Q>>(einsum<"gshd,hdm->gsm">(mixed, movable(bind(wo, queries))));
+    auto const scores = shard<detail::ScoresSpec<decltype(q)>>(einsum<"gnlhd,gnkhd->gnhlk">(q, movable(k)));
+    auto const weights = dropout(attention_weights(scores, key_lengths, scale, masking), dropout_rate, random);
+    auto const mixed = shard<detail::SpecOf<decltype(q)>>(einsum<"gnhlk,gnkhd->gnlhd">(weights, movable(v)));
+    if constexpr (detail::ValueTensor<Q>::rank == 3)
+      return shard<detail::SpecOf<Q>>(einsum<"gshd,hdm->gsm">(merge_dimensions<1>(mixed), movable(bind(wo, queries))));
+    else
+      return shard<detail::SpecOf<Q>>(einsum<"gnlhd,hdm->gnlm">(mixed, movable(bind(wo, queries))));
   }
 
   /// Keys and values of all places of `x` (G, N * K, M), for queries to come.
   template <AnyTensor X>
   auto cache(X const& x, std::int64_t sentences) {
-    auto const keys = split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(x, movable(wk.value))), sentences);
-    return AttentionCache<std::remove_const_t<decltype(keys)>>{keys, split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(x, movable(wv.value))), sentences)};
+    auto const keys = heads(x, wk, sentences);
+    return AttentionCache<std::remove_const_t<decltype(keys)>>{keys, heads(x, wv, sentences)};
   }
 
   /// Adds the newest place of each sentence, `x` (G, N, M), to a cache.
@@ -78,6 +97,15 @@ struct Attention {
   }
 
  private:
+  /// x times a projection, (G, N, L, H, D).
+  template <class X>
+  static auto heads(X const& x, Parameter<In>& projection, std::int64_t sentences) {
+    if constexpr (detail::ValueTensor<X>::rank == 3)
+      return split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(x, movable(bind(projection, x)))), sentences);
+    else
+      return eval(einsum<"gnlm,mhd->gnlhd">(x, movable(bind(projection, x))));
+  }
+
   struct Shape {
     std::int64_t model;
     std::int64_t heads;

@@ -19,6 +19,7 @@ struct SentenceKeys {
   Lengths lengths;
   std::int64_t heads;
   std::int64_t queries;
+  std::int64_t first_query;
   Masking masking;
 
   VisibleKeys<typename Lengths::memory_space> operator()() const {
@@ -27,6 +28,7 @@ struct SentenceKeys {
     visible.rows_per_sequence = heads * queries;
     visible.queries = queries;
     visible.causal = masking == Masking::causal;
+    visible.first_query = first_query;
     return visible;
   }
 };
@@ -34,7 +36,7 @@ struct SentenceKeys {
 }  // namespace detail
 
 /// Attention weights from scores (G, N, H, L, K): softmax of scale * scores over the K keys, of which the first `key_lengths` (G, N) of each sequence are
-/// valid, and under causal masking those up to the query's own position. A query that sees no key gets zeros. Local.
+/// valid, and under causal masking those up to the query's own position. A query that sees no key gets zeros. All dimensions but K may be split. Local.
 template <class X, AnyTensor Lengths>
 auto attention_weights(X const& scores, Lengths const& key_lengths, double scale, Masking masking) {
   using Tensor = detail::ValueTensor<X>;
@@ -42,9 +44,11 @@ auto attention_weights(X const& scores, Lengths const& key_lengths, double scale
   using Space = typename Tensor::memory_space;
   static_assert(Tensor::rank == 5 && Lengths::rank == 2, "gshard: attention scores are (G, N, H, L, K), key lengths (G, N)");
   static_assert(Tensor::layout.dimensions[4].empty(), "gshard: attention weights are over all keys; reshard the scores so that K is `_`");
+  static_assert(Tensor::layout.dimensions[0] == Lengths::layout.dimensions[0] && Tensor::layout.dimensions[1] == Lengths::layout.dimensions[1],
+                "gshard: attention looks up the words of its own sentences; reshard the key lengths so that G and N are split as those of the scores");
   static_assert(Tensor::layout.partial.empty(), "gshard: attention weights are not linear in the scores; reduce the partial tensor first");
   Tensor const& values = detail::value_of(scores);
-  detail::SentenceKeys<Lengths> const visible{key_lengths, values.local_extent(2), values.extent(3), masking};
+  detail::SentenceKeys<Lengths> const visible{key_lengths, values.local_extent(2), values.local_extent(3), values.range(3).begin, masking};
   Tensor const result = detail::unset_like(values);
   detail::record_kernel("attention_weights", result, values);
   detail::softmax<T, Space>(detail::rows_of(values), detail::rows_of(result), static_cast<gshard::detail::Computed<T>>(scale), visible());

@@ -22,7 +22,6 @@ template <class Model>
 class Decoder {
   using Side = typename Model::Side;
   using Memory = decltype(std::declval<Model&>().encode(std::declval<Side const&>()));
-  using Scalar = typename Model::Scalar;
   using Block = typename decltype(Model::dense_decoder_)::value_type;
   using Cache = decltype(std::declval<Block&>().cross_attention.cache(std::declval<Memory const&>(), 1));
   using Places = decltype(Cache::keys);
@@ -116,19 +115,18 @@ class Decoder {
 
   auto run(Words const& words) {
     Side const side = newest(words);
-    detail::Pass<Scalar> pass;
     auto x = model_->embedded(model_->table_.value, side);
     std::size_t next = 0;
     for (std::size_t layer = 0; layer < model_->dense_decoder_.size(); ++layer) {
-      x = through(model_->dense_decoder_[layer], x, side, layers_[next++], pass);
-      if (layer < model_->mixed_decoder_.size()) x = through(model_->mixed_decoder_[layer], x, side, layers_[next++], pass);
+      x = through(model_->dense_decoder_[layer], x, side, layers_[next++]);
+      if (layer < model_->mixed_decoder_.size()) x = through(model_->mixed_decoder_[layer], x, side, layers_[next++]);
     }
     ++place_;
     return model_->logits(model_->decoder_norm_(x));
   }
 
-  template <class Any, class X, class Pass>
-  auto through(Any& block, X const& x, Side const& side, Layer const& layer, Pass& pass) {
+  template <class Any, class X>
+  auto through(Any& block, X const& x, Side const& side, Layer const& layer) {
     detail::CachedPlaces<Space> own{sentences(), longest_, place_ + 1};
     if (holders_.is_set()) own.holders = holders_.local();
     std::int64_t const places = layer.source.keys.extent(2);
@@ -137,7 +135,9 @@ class Decoder {
     block.self_attention.remember(layer.own, place_, normed, side.real);
     auto const attended = eval(x + block.self_attention(normed, layer.own, side.real, own));
     auto const informed = eval(attended + block.cross_attention(block.cross_norm(attended), layer.source, side.real, source));
-    return eval(informed + detail::run_inner(block.inner, block.inner_norm(informed), side.real, pass));
+    auto const normed_inner = block.inner_norm(informed);
+    if constexpr (std::is_invocable_v<decltype(block.inner)&, decltype(normed_inner)>) return eval(informed + block.inner(normed_inner));
+    else return eval(informed + block.inner.infer(normed_inner, side.real));
   }
 
   Model* model_;

@@ -53,8 +53,8 @@ auto embedding(Movable<Table> const& table, Ids const& ids, double scale = 1) {
         ShardedTensor<typename Part::mesh_type, typename Part::spec_type, Number, Space> part(gradient.mesh(), shape);
         detail::record_kernel("embedding gradient", part, gradient, ids);
         detail::embedding_backward<T, Space>(detail::row_of(ids), detail::rows_of(gradient), detail::rows_of(part), static_cast<Number>(scale), first);
-        if constexpr (gshard::detail::is_rounded<T>) detail::add_parts<Value>(slot, eval(convert<T>(part)));
-        else detail::add_parts<Value>(slot, std::move(part));
+        if constexpr (gshard::detail::is_rounded<T>) slot.add_part(eval(convert<T>(part)));
+        else slot.add_part(std::move(part));
       });
 }
 

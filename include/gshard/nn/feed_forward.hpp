@@ -13,7 +13,7 @@
 
 namespace gshard::nn {
 
-/// relu(x wi) wo (paper 2.1): x (G, S, M), any split of G and S. The axes of the model split the hidden units: one all-reduce over them of the result, and
+/// relu(x wi) wo (paper 2.1): x (G, S, M), or with any other dimensions before M, split in any way. The axes of the model split the hidden units: one all-reduce over them of the result, and
 /// one of the gradient of x; the weights are gathered over the axes of the parameters.
 template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 struct FeedForward {
@@ -29,8 +29,8 @@ struct FeedForward {
 
   template <class X>
   auto operator()(X const& x) {
-    auto const hidden = eval(relu(einsum<"gsm,mh->gsh">(x, movable(bind(wi, x)))));
-    return shard<detail::SpecOf<X>>(einsum<"gsh,hm->gsm">(hidden, movable(bind(wo, x))));
+    auto const hidden = eval(relu(einsum<"...m,mh->...h">(x, movable(bind(wi, x)))));
+    return shard<detail::SpecOf<X>>(einsum<"...h,hm->...m">(hidden, movable(bind(wo, x))));
   }
 
   template <class Visit>

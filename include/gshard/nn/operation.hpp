@@ -57,10 +57,4 @@ constexpr Layout with_partial(Layout layout, AxisSet axes) {
 template <AnyTensor Value, AnyTensor Tokens>
 using GradientPart = with_layout<Value, with_partial(Value::layout, Tokens::layout.split())>;
 
-/// Adds the sum of all ranks' parts: one all-reduce over the axes that split the tokens, now or when passes are accumulated.
-template <AnyTensor Value, class Slot, AnyTensor Part>
-void add_parts(Slot const& slot, Part part) {
-  slot.add_part(std::move(part));
-}
-
 }  // namespace gshard::nn::detail

@@ -42,7 +42,7 @@ auto rms_norm(X const& x, Gain const& gain, double epsilon = 1e-6) {
       detail::GradientPart<Value, Tensor> part(uninitialized, gains.mesh(), gains.extents());
       detail::record_kernel("rms_norm gain gradient", part, input, statistics, gradient);
       detail::rms_norm_parameters_backward<T, Space>(detail::rows_of(input), detail::row_of(statistics), detail::rows_of(gradient), part.local());
-      detail::add_parts<Value>(gain_slot, std::move(part));
+      gain_slot.add_part(std::move(part));
     }
   });
 }

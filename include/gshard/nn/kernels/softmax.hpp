@@ -16,7 +16,7 @@ struct VisibleKeys {
   std::int64_t rows_per_sequence = 1;       ///< heads times queries
   std::int64_t queries = 1;                 ///< queries of one head of one sequence
   bool causal = false;                      ///< a query sees no key after its own position
-  std::int64_t first_query = 0;             ///< position of query 0 among the keys: not 0 when decoding step by step
+  std::int64_t first_query = 0;             ///< position of query 0 in its sentence: not 0 where ranks share the queries
 
   /// The number of leading keys that the row sees.
   KOKKOS_FORCEINLINE_FUNCTION std::int64_t count(std::int64_t row, std::int64_t keys) const {

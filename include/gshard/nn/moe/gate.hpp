@@ -80,6 +80,8 @@ class Routing {
     static_assert(std::is_same_v<typename Real::value_type, int>, "gshard: the mask of real tokens holds int, 1 for words and 0 for padding");
     static_assert(Gates::layout.dimensions[1].empty() && Gates::layout.dimensions[2].empty(),
                   "gshard: a gate works on whole groups and all experts; reshard the gates so that S and E are `_`");
+    static_assert(Gates::layout.dimensions[0] == Real::layout.dimensions[0] && Real::layout.dimensions[1].empty(),
+                  "gshard: a gate looks up which tokens of its own groups are real; reshard the mask so that G is split as that of the gates, and S is `_`");
     if (real.extent(0) != gates.extent(0) || real.extent(1) != gates.extent(1))
       throw ExtentError(gshard::detail::text("gate: the mask '", real.name(), "' has extents ", gshard::detail::text_of(real.extents()), " beside gates ",
                                              gshard::detail::text_of(gates.extents()), "; give one number for each token (G, S)"));

@@ -63,7 +63,7 @@ class MixtureOfExperts {
   MixtureOptions options;
 
   MixtureOfExperts(Mesh const& mesh, Initializer& initializer, MixtureOptions const& shape)
-      : gate(initializer.normal<GateWeight>(mesh, {shape.model, shape.experts}, 1 / std::sqrt(static_cast<double>(shape.model)), "gate")),
+      : gate(initializer.normal<GateWeight>(mesh, {shape.model, checked(shape).experts}, 1 / std::sqrt(static_cast<double>(shape.model)), "gate")),
         experts(mesh, initializer, shape),
         shared(mesh, initializer, shape),
         options(shape) {}
@@ -84,6 +84,15 @@ class MixtureOfExperts {
     }
   }
 
+  /// The output alone, in inference: nothing is summed over the groups for a loss.
+  template <DispatchForm Form = default_form, AnyTensor X, AnyTensor Real>
+  X infer(X const& x, Real const& real) {
+    if constexpr (Form == DispatchForm::ragged && rows != tokens)
+      return reshard<Spec<tokens, _, _>>(infer_rows<Form>(reshard<Spec<rows, _, _>>(x), reshard<Spec<rows, _>>(real)));
+    else
+      return infer_rows<Form>(x, real);
+  }
+
   template <class Visit>
   void for_each_parameter(Visit const& visit) {
     visit(gate);
@@ -92,6 +101,18 @@ class MixtureOfExperts {
   }
 
  private:
+  static MixtureOptions const& checked(MixtureOptions const& shape) {
+    if (shape.experts < 1) throw ExtentError(gshard::detail::text("mixture: ", shape.experts, " experts; give 1 or more"));
+    return shape;
+  }
+
+  template <DispatchForm Form, AnyTensor X, AnyTensor Real>
+  X infer_rows(X const& x, Real const& real) {
+    auto const gates = softmax<-1>(router_logits(x));
+    Routing<std::remove_const_t<decltype(gates)>, Gate> const routing(gates, real, options.gate, {});
+    return shared.added_to(routed<Form>(x, routing.weight, routing), x);
+  }
+
   template <DispatchForm Form, class X, AnyTensor Real>
   auto run(X const& x, Real const& real, std::optional<RandomStream> random) {
     auto const logits = router_logits(x);
