@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The local half of an einsum against the bare library on the same data: the counter vs_bare is the median time of gshard over the
-// median time of the calls that a program would make by hand (1.00: no cost at all). Both are run in turn, after their results have been
-// compared.
+// The local half of an einsum against the bare library on the same data: the counter vs_bare is the median time of
+// gshard over the median time of the calls that a program would make by hand (1.00: no cost at all). Both are run in
+// turn, after their results have been compared.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -54,7 +54,8 @@ struct Case {
   std::string subscripts;  // "mk,kn->mn", or with one operand "ab->ba"
   Sizes sizes;
   Bare bare;
-  std::string bare_subscripts = subscripts;  // where the bare library works on operands and a result in another order of letters
+  // where the bare library works on operands and a result in another order of letters
+  std::string bare_subscripts = subscripts;
 };
 
 struct Parts {
@@ -71,12 +72,13 @@ struct Parts {
 };
 
 /// The elements in another order of letters.
-std::vector<float> reordered(std::vector<float> const& elements, Labels const& from, Labels const& to, Sizes const& sizes) {
+std::vector<float> reordered(std::vector<float> const& elements, Labels const& from, Labels const& to,
+                             Sizes const& sizes) {
   std::vector<float> result(elements.size());
   MemoryPool pool;
   Scratch<HostSpace> scratch(pool);
-  contract<HostSpace>(LocalTensor<float const>{elements.data(), from, extents_of(from, sizes)}, LocalTensor<float>{result.data(), to, extents_of(to, sizes)},
-                      false, scratch);
+  contract<HostSpace>(LocalTensor<float const>{elements.data(), from, extents_of(from, sizes)},
+                      LocalTensor<float>{result.data(), to, extents_of(to, sizes)}, false, scratch);
   return result;
 }
 
@@ -127,12 +129,13 @@ void measure(benchmark::State& state, Case const& row) {
   MemoryPool pool;
   auto const einsum = [&] {
     Scratch<HostSpace> scratch(pool);
-    if (binary)
-      contract<HostSpace>(tensor_a, tensor_b, tensor_c, false, scratch);
-    else
-      contract<HostSpace>(tensor_a, tensor_c, false, scratch);
+    if (binary) contract<HostSpace>(tensor_a, tensor_b, tensor_c, false, scratch);
+    else contract<HostSpace>(tensor_a, tensor_c, false, scratch);
   };
-  Buffers for_bare{reordered(buffers.a, a, bare_order.a, row.sizes), binary ? reordered(buffers.b, b, bare_order.b, row.sizes) : buffers.b, {}, buffers.expected};
+  Buffers for_bare{reordered(buffers.a, a, bare_order.a, row.sizes),
+                   binary ? reordered(buffers.b, b, bare_order.b, row.sizes) : buffers.b,
+                   {},
+                   buffers.expected};
   auto const bare = [&] { row.bare(row.sizes, for_bare); };
 
   einsum();
@@ -156,25 +159,28 @@ void measure(benchmark::State& state, Case const& row) {
   double flops = binary ? 2 : 1;
   for (auto const& [letter, extent] : row.sizes) flops *= static_cast<double>(extent);
   state.counters["vs_bare"] = median(ours) / median(theirs);
-  state.counters["flop/s"] = benchmark::Counter(flops / median(ours), benchmark::Counter::kDefaults, benchmark::Counter::kIs1000);
+  state.counters["flop/s"] =
+      benchmark::Counter(flops / median(ours), benchmark::Counter::kDefaults, benchmark::Counter::kIs1000);
   std::size_t const elements = buffers.a.size() + buffers.b.size() + buffers.c.size();
-  state.counters["byte/s"] = benchmark::Counter(static_cast<double>(elements * sizeof(float)) / median(ours), benchmark::Counter::kDefaults,
-                                                benchmark::Counter::kIs1000);
+  state.counters["byte/s"] = benchmark::Counter(static_cast<double>(elements * sizeof(float)) / median(ours),
+                                                benchmark::Counter::kDefaults, benchmark::Counter::kIs1000);
 }
 
 void product_nn(std::int64_t m, std::int64_t n, std::int64_t k, float const* a, float const* b, float* c) {
-  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, narrow(m), narrow(n), narrow(k), 1, a, narrow(k), b, narrow(n), 0, c, narrow(n));
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, narrow(m), narrow(n), narrow(k), 1, a, narrow(k), b, narrow(n),
+              0, c, narrow(n));
 }
 
 void projection(Sizes const& at, Buffers& buffers) {
-  product_nn(at.at('g') * at.at('s'), at.at('h'), at.at('m'), buffers.a.data(), buffers.b.data(), buffers.expected.data());
+  product_nn(at.at('g') * at.at('s'), at.at('h'), at.at('m'), buffers.a.data(), buffers.b.data(),
+             buffers.expected.data());
 }
 
 void weight_gradient(Sizes const& at, Buffers& buffers) {
   int const m = narrow(at.at('m'));
   int const h = narrow(at.at('h'));
-  cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, h, narrow(at.at('g') * at.at('s')), 1, buffers.a.data(), m, buffers.b.data(), h,
-              0, buffers.expected.data(), h);
+  cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, h, narrow(at.at('g') * at.at('s')), 1, buffers.a.data(), m,
+              buffers.b.data(), h, 0, buffers.expected.data(), h);
 }
 
 void experts(Sizes const& at, Buffers& buffers) {
@@ -182,7 +188,8 @@ void experts(Sizes const& at, Buffers& buffers) {
   std::int64_t const m = at.at('m');
   std::int64_t const h = at.at('h');
   for (std::int64_t e = 0; e < at.at('e'); ++e)
-    product_nn(rows, h, m, buffers.a.data() + e * rows * m, buffers.b.data() + e * m * h, buffers.expected.data() + e * rows * h);
+    product_nn(rows, h, m, buffers.a.data() + e * rows * m, buffers.b.data() + e * m * h,
+               buffers.expected.data() + e * rows * h);
 }
 
 void dispatch(Sizes const& at, Buffers& buffers) {
@@ -192,9 +199,9 @@ void dispatch(Sizes const& at, Buffers& buffers) {
   std::int64_t const m = at.at('m');
   for (std::int64_t g = 0; g < at.at('g'); ++g)
     for (std::int64_t i = 0; i < e; ++i)
-      cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, narrow(c), narrow(m), narrow(s), 1, buffers.a.data() + (g * s * e + i) * c,
-                  narrow(e * c), buffers.b.data() + g * s * m, narrow(m), 0, buffers.expected.data() + (i * at.at('g') + g) * c * m,
-                  narrow(m));
+      cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, narrow(c), narrow(m), narrow(s), 1,
+                  buffers.a.data() + (g * s * e + i) * c, narrow(e * c), buffers.b.data() + g * s * m, narrow(m), 0,
+                  buffers.expected.data() + (i * at.at('g') + g) * c * m, narrow(m));
 }
 
 void scores(Sizes const& at, Buffers& buffers) {
@@ -204,22 +211,26 @@ void scores(Sizes const& at, Buffers& buffers) {
   std::int64_t const heads = at.at('h');
   for (std::int64_t n = 0; n < at.at('n'); ++n)
     for (std::int64_t h = 0; h < heads; ++h)
-      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, narrow(l), narrow(k), narrow(d), 1, buffers.a.data() + (n * l * heads + h) * d,
-                  narrow(heads * d), buffers.b.data() + (n * k * heads + h) * d, narrow(heads * d), 0,
+      cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, narrow(l), narrow(k), narrow(d), 1,
+                  buffers.a.data() + (n * l * heads + h) * d, narrow(heads * d),
+                  buffers.b.data() + (n * k * heads + h) * d, narrow(heads * d), 0,
                   buffers.expected.data() + (n * heads + h) * l * k, narrow(k));
 }
 
 /// "a..k" by "k..b": one matrix product, whose operands lie as it wants them.
 void square(Sizes const& at, Buffers& buffers) {
-  product_nn(at.at('a'), at.at('b'), at.at('k') * at.at('l'), buffers.a.data(), buffers.b.data(), buffers.expected.data());
+  product_nn(at.at('a'), at.at('b'), at.at('k') * at.at('l'), buffers.a.data(), buffers.b.data(),
+             buffers.expected.data());
 }
 
 void matrix_vector(Sizes const& at, Buffers& buffers) {
-  cblas_sgemv(CblasRowMajor, CblasNoTrans, narrow(at.at('m')), narrow(at.at('k')), 1, buffers.a.data(), narrow(at.at('k')),
-              buffers.b.data(), 1, 0, buffers.expected.data(), 1);
+  cblas_sgemv(CblasRowMajor, CblasNoTrans, narrow(at.at('m')), narrow(at.at('k')), 1, buffers.a.data(),
+              narrow(at.at('k')), buffers.b.data(), 1, 0, buffers.expected.data(), 1);
 }
 
-void copy(Sizes const&, Buffers& buffers) { std::memcpy(buffers.expected.data(), buffers.a.data(), buffers.a.size() * sizeof(float)); }
+void copy(Sizes const&, Buffers& buffers) {
+  std::memcpy(buffers.expected.data(), buffers.a.data(), buffers.a.size() * sizeof(float));
+}
 
 void row_copies(Sizes const& at, Buffers& buffers) {
   std::size_t const d = static_cast<std::size_t>(at.at('d'));

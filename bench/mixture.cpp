@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One Mixture-of-Experts layer, forward and backward, on 2 ranks of which the first alone runs what is of one rank: d_model 512, d_hidden 2048, groups of 1024
-// tokens. Counters: the median time of a form over that of another, the share of the expert GEMMs, and the throughput of 2 ranks over twice that of one.
+// One Mixture-of-Experts layer, forward and backward, on 2 ranks of which the first alone runs what is of one rank:
+// d_model 512, d_hidden 2048, groups of 1024 tokens. Counters: the median time of a form over that of another, the
+// share of the expert GEMMs, and the throughput of 2 ranks over twice that of one.
 #include <algorithm>
 #include <cstdint>
 #include <functional>
@@ -49,7 +50,10 @@ struct Step {
   ShardedTensor<Line, Spec<"expert", _>, int> real;
 
   Step(Runtime& runtime, std::int64_t groups, std::int64_t experts)
-      : line(runtime, {runtime.size()}), layer(line, initializer, {.experts = experts, .model = M, .hidden = H}), x(line, {groups, S, M}), real(line, {groups, S}) {
+      : line(runtime, {runtime.size()}),
+        layer(line, initializer, {.experts = experts, .model = M, .hidden = H}),
+        x(line, {groups, S, M}),
+        real(line, {groups, S}) {
     fill(x, Wave{});
     Kokkos::deep_copy(real.local(), 1);
   }
@@ -63,7 +67,8 @@ struct Step {
   }
 };
 
-/// The matrix products of the experts, forward and backward, as calls of the matrix library: (rows, M) times (M, H) and back, for each expert.
+/// The matrix products of the experts, forward and backward, as calls of the matrix library: (rows, M) times (M, H) and
+/// back, for each expert.
 struct ExpertProducts {
   std::int64_t experts;
   std::int64_t rows;
@@ -72,7 +77,8 @@ struct ExpertProducts {
   std::vector<float> wi = std::vector<float>(static_cast<std::size_t>(experts * M * H), 1);
   std::vector<float> wo = wi;
 
-  static void multiply(std::int64_t m, std::int64_t n, std::int64_t k, float const* a, bool a_transposed, float const* b, bool b_transposed, float* c) {
+  static void multiply(std::int64_t m, std::int64_t n, std::int64_t k, float const* a, bool a_transposed,
+                       float const* b, bool b_transposed, float* c) {
     GemmBatch<float> one;
     one.m = m;
     one.n = n;
@@ -112,7 +118,8 @@ std::function<void()> on_first(Runtime const& runtime, std::function<void()> con
 void one_hot_over_index(benchmark::State& state, Runtime& runtime) {
   Runtime alone(MPI_COMM_SELF);
   Step step(alone, state.range(0), 8);
-  side_by_side::compare(state, runtime.communicator(), 0, on_first(runtime, [&] { step.run<DispatchForm::by_one_hot>(); }),
+  side_by_side::compare(state, runtime.communicator(), 0,
+                        on_first(runtime, [&] { step.run<DispatchForm::by_one_hot>(); }),
                         on_first(runtime, [&] { step.run<DispatchForm::by_index>(); }));
 }
 
@@ -131,19 +138,20 @@ void movement_one_hot_over_index(benchmark::State& state, Runtime& runtime) {
   using Gates = std::remove_const_t<decltype(gates)>;
   nn::Routing<Gates, Always> const routing(gates, step.real, step.layer.options.gate, nn::RandomStream{1, 2});
   auto backward = [](Tape& tape, auto const& output) { tape.backward(output, output.value()); };
-  side_by_side::compare(
-      state, runtime.communicator(), 0, on_first(runtime, [&] {
-        Tape tape;
-        auto const x = tape.watch(step.x);
-        auto const one_hot = nn::one_hot_routes(tape.watch(routing.weight), routing);
-        auto const slots = eval(einsum<"gsec,gsm->egcm">(one_hot.mask, x));
-        backward(tape, eval(einsum<"gsec,egcm->gsm">(one_hot.combine, slots)));
-      }),
-      on_first(runtime, [&] {
-        Tape tape;
-        auto const x = tape.watch(step.x);
-        backward(tape, nn::combine(nn::dispatch(x, routing), tape.watch(routing.weight), routing));
-      }));
+  side_by_side::compare(state, runtime.communicator(), 0,
+                        on_first(runtime,
+                                 [&] {
+                                   Tape tape;
+                                   auto const x = tape.watch(step.x);
+                                   auto const one_hot = nn::one_hot_routes(tape.watch(routing.weight), routing);
+                                   auto const slots = eval(einsum<"gsec,gsm->egcm">(one_hot.mask, x));
+                                   backward(tape, eval(einsum<"gsec,egcm->gsm">(one_hot.combine, slots)));
+                                 }),
+                        on_first(runtime, [&] {
+                          Tape tape;
+                          auto const x = tape.watch(step.x);
+                          backward(tape, nn::combine(nn::dispatch(x, routing), tape.watch(routing.weight), routing));
+                        }));
 }
 
 /// vs_bare is the inverse of the share of the time that the products of the experts take.
@@ -151,7 +159,8 @@ void layer_over_its_products(benchmark::State& state, Runtime& runtime) {
   Runtime alone(MPI_COMM_SELF);
   Step step(alone, state.range(0), 8);
   ExpertProducts products{8, 2 * state.range(0) * S / 8};
-  side_by_side::compare(state, runtime.communicator(), 0, on_first(runtime, [&] { step.run<DispatchForm::by_index>(); }),
+  side_by_side::compare(state, runtime.communicator(), 0,
+                        on_first(runtime, [&] { step.run<DispatchForm::by_index>(); }),
                         on_first(runtime, [&] { products.run(); }));
   state.counters["share_of_products"] = 1 / state.counters["vs_bare"];
 }
@@ -166,7 +175,8 @@ void experts_512_over_8(benchmark::State& state, Runtime& runtime) {
     many->run<DispatchForm::by_index>();  // the pool takes its memory here, and pages are touched
     few->run<DispatchForm::by_index>();
   }
-  side_by_side::compare(state, runtime.communicator(), 0, on_first(runtime, [&] { many->run<DispatchForm::by_index>(); }),
+  side_by_side::compare(state, runtime.communicator(), 0,
+                        on_first(runtime, [&] { many->run<DispatchForm::by_index>(); }),
                         on_first(runtime, [&] { few->run<DispatchForm::by_index>(); }));
 }
 
@@ -175,8 +185,9 @@ void two_ranks_over_one(benchmark::State& state, Runtime& runtime) {
   Runtime alone(MPI_COMM_SELF);
   Step together(runtime, state.range(0) * runtime.size(), 8);
   Step single(alone, state.range(0), 8);
-  side_by_side::compare(state, runtime.communicator(), 0, [&] { together.run<DispatchForm::by_index>(); },
-                        on_first(runtime, [&] { single.run<DispatchForm::by_index>(); }));
+  side_by_side::compare(
+      state, runtime.communicator(), 0, [&] { together.run<DispatchForm::by_index>(); },
+      on_first(runtime, [&] { single.run<DispatchForm::by_index>(); }));
   state.counters["efficiency"] = 1 / state.counters["vs_bare"];
 }
 
@@ -184,8 +195,10 @@ void two_ranks_over_one(benchmark::State& state, Runtime& runtime) {
 
 int main(int argc, char** argv) {
   return run(argc, argv, [&](Runtime& runtime) {
-    auto add = [&](char const* name, void (*work)(benchmark::State&, Runtime&), std::vector<std::int64_t> const& groups, int iterations = 7) {
-      auto* const entry = benchmark::RegisterBenchmark(name, [work, &runtime](benchmark::State& state) { work(state, runtime); });
+    auto add = [&](char const* name, void (*work)(benchmark::State&, Runtime&), std::vector<std::int64_t> const& groups,
+                   int iterations = 7) {
+      auto* const entry =
+          benchmark::RegisterBenchmark(name, [work, &runtime](benchmark::State& state) { work(state, runtime); });
       for (std::int64_t count : groups) entry->Arg(count);
       entry->Iterations(iterations)->UseManualTime()->Unit(benchmark::kMillisecond);
     };

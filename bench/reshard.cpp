@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reshards against packing, one call of MPI and unpacking by hand, on 2 ranks: for the known pairs of specs the collective that fits, for all others
-// MPI_Alltoallv. Each pair is given as a program would write it, with memory that it has already and the longest copies that the layouts allow.
+// Reshards against packing, one call of MPI and unpacking by hand, on 2 ranks: for the known pairs of specs the
+// collective that fits, for all others MPI_Alltoallv. Each pair is given as a program would write it, with memory that
+// it has already and the longest copies that the layouts allow.
 #include <algorithm>
 #include <cstdint>
 #include <functional>
@@ -51,22 +52,32 @@ void reshard_case(benchmark::State& state, Mesh const& mesh, Extents const& exte
   fill(before, Count{});
   auto after = reshard<To>(before);
   Group const& group = mesh.template group<"x">();
-  Bare bare{group.communicator, group.size, group.rank, before.data(), std::vector<float>(static_cast<std::size_t>(after.local_size())), {}, {}};
+  Bare bare{group.communicator,
+            group.size,
+            group.rank,
+            before.data(),
+            std::vector<float>(static_cast<std::size_t>(after.local_size())),
+            {},
+            {}};
   bare.packed.resize(static_cast<std::size_t>(before.local_size()));
   bare.received.resize(bare.after.size());
   by_hand(bare);
   bool const same = std::equal(bare.after.begin(), bare.after.end(), after.data());
-  if (!side_by_side::on_all(group.communicator, same)) return state.SkipWithError("reshard and the hand-written form disagree");
-  side_by_side::compare(state, group.communicator, static_cast<double>(before.local_size()) * sizeof(float) / static_cast<double>(group.size),
-                        [&] {
-                          after = {};
-                          after = reshard<To>(before);
-                        },
-                        [&] { by_hand(bare); });
+  if (!side_by_side::on_all(group.communicator, same))
+    return state.SkipWithError("reshard and the hand-written form disagree");
+  side_by_side::compare(
+      state, group.communicator,
+      static_cast<double>(before.local_size()) * sizeof(float) / static_cast<double>(group.size),
+      [&] {
+        after = {};
+        after = reshard<To>(before);
+      },
+      [&] { by_hand(bare); });
 }
 
 void exchange(Bare& bare, float const* send, float* receive, Index count) {
-  MPI_Alltoall(send, static_cast<int>(count), MPI_FLOAT, receive, static_cast<int>(count), MPI_FLOAT, bare.communicator);
+  MPI_Alltoall(send, static_cast<int>(count), MPI_FLOAT, receive, static_cast<int>(count), MPI_FLOAT,
+               bare.communicator);
 }
 
 /// [x | _] to [_ | x] of (rows, columns): the parts of all ranks, one after the other, are the new block.
@@ -78,7 +89,8 @@ void rows_to_columns(benchmark::State& state, Runtime& runtime) {
     Index const my_rows = rows / bare.ranks;
     Index const my_columns = columns / bare.ranks;
     for (Index peer = 0; peer < bare.ranks; ++peer)
-      copy_rows(bare.packed.data() + peer * my_rows * my_columns, my_columns, bare.before + peer * my_columns, columns, my_rows, my_columns);
+      copy_rows(bare.packed.data() + peer * my_rows * my_columns, my_columns, bare.before + peer * my_columns, columns,
+                my_rows, my_columns);
     exchange(bare, bare.packed.data(), bare.after.data(), my_rows * my_columns);
   });
 }
@@ -93,7 +105,8 @@ void columns_to_rows(benchmark::State& state, Runtime& runtime) {
     Index const my_columns = columns / bare.ranks;
     exchange(bare, bare.before, bare.received.data(), my_rows * my_columns);
     for (Index peer = 0; peer < bare.ranks; ++peer)
-      copy_rows(bare.after.data() + peer * my_columns, columns, bare.received.data() + peer * my_rows * my_columns, my_columns, my_rows, my_columns);
+      copy_rows(bare.after.data() + peer * my_columns, columns, bare.received.data() + peer * my_rows * my_columns,
+                my_columns, my_rows, my_columns);
   });
 }
 
@@ -123,7 +136,8 @@ void second_to_first(benchmark::State& state, Runtime& runtime) {
     Index const part = row / bare.ranks;
     exchange(bare, bare.before, bare.received.data(), experts * part);
     for (Index peer = 0; peer < bare.ranks; ++peer)
-      copy_rows(bare.after.data() + peer * part, row, bare.received.data() + peer * experts * part, part, experts, part);
+      copy_rows(bare.after.data() + peer * part, row, bare.received.data() + peer * experts * part, part, experts,
+                part);
   });
 }
 
@@ -141,7 +155,8 @@ void inner_to_inner(benchmark::State& state, Runtime& runtime) {
       copy_rows(bare.packed.data() + peer * part, my_c, bare.before + peer * my_c, c, a * my_b, my_c);
     exchange(bare, bare.packed.data(), bare.received.data(), part);
     for (Index peer = 0; peer < bare.ranks; ++peer)
-      copy_rows(bare.after.data() + peer * my_b * my_c, b * my_c, bare.received.data() + peer * part, my_b * my_c, a, my_b * my_c);
+      copy_rows(bare.after.data() + peer * my_b * my_c, b * my_c, bare.received.data() + peer * part, my_b * my_c, a,
+                my_b * my_c);
   });
 }
 
@@ -155,7 +170,8 @@ void gather_columns(benchmark::State& state, Runtime& runtime) {
     int const part = static_cast<int>(rows * my_columns);
     MPI_Allgather(bare.before, part, MPI_FLOAT, bare.received.data(), part, MPI_FLOAT, bare.communicator);
     for (Index peer = 0; peer < bare.ranks; ++peer)
-      copy_rows(bare.after.data() + peer * my_columns, columns, bare.received.data() + peer * part, my_columns, rows, my_columns);
+      copy_rows(bare.after.data() + peer * my_columns, columns, bare.received.data() + peer * part, my_columns, rows,
+                my_columns);
   });
 }
 
@@ -164,14 +180,16 @@ void scatter_columns(benchmark::State& state, Runtime& runtime) {
   Line const line(runtime, {runtime.size()});
   Index const columns = 1024 * line.ranks();
   Index const rows = state.range(0) / 4096;
-  reshard_case<ShardedTensor<Line, Spec<_, _, partial("x")>>, Spec<_, "x">>(state, line, {rows, columns}, [=](Bare& bare) {
-    Index const my_columns = columns / bare.ranks;
-    int const part = static_cast<int>(rows * my_columns);
-    for (Index peer = 0; peer < bare.ranks; ++peer)
-      copy_rows(bare.packed.data() + peer * part, my_columns, bare.before + peer * my_columns, columns, rows, my_columns);
-    std::vector<int> const parts(static_cast<std::size_t>(bare.ranks), part);
-    MPI_Reduce_scatter(bare.packed.data(), bare.after.data(), parts.data(), MPI_FLOAT, MPI_SUM, bare.communicator);
-  });
+  reshard_case<ShardedTensor<Line, Spec<_, _, partial("x")>>, Spec<_, "x">>(
+      state, line, {rows, columns}, [=](Bare& bare) {
+        Index const my_columns = columns / bare.ranks;
+        int const part = static_cast<int>(rows * my_columns);
+        for (Index peer = 0; peer < bare.ranks; ++peer)
+          copy_rows(bare.packed.data() + peer * part, my_columns, bare.before + peer * my_columns, columns, rows,
+                    my_columns);
+        std::vector<int> const parts(static_cast<std::size_t>(bare.ranks), part);
+        MPI_Reduce_scatter(bare.packed.data(), bare.after.data(), parts.data(), MPI_FLOAT, MPI_SUM, bare.communicator);
+      });
 }
 
 /// [x | y | _] to [y | _ | x] on a mesh of (p, 1): no known pair, so the general exchange; uneven, so MPI_Alltoallv.
@@ -195,8 +213,8 @@ void general(benchmark::State& state, Runtime& runtime) {
       received.push_back(static_cast<int>(rows.size() * b * my_c));
       received_at.push_back(static_cast<int>(rows.begin * b * my_c));
     }
-    MPI_Alltoallv(bare.packed.data(), sent.data(), sent_at.data(), MPI_FLOAT, bare.after.data(), received.data(), received_at.data(), MPI_FLOAT,
-                  bare.communicator);
+    MPI_Alltoallv(bare.packed.data(), sent.data(), sent_at.data(), MPI_FLOAT, bare.after.data(), received.data(),
+                  received_at.data(), MPI_FLOAT, bare.communicator);
   });
 }
 
@@ -208,10 +226,11 @@ int main(int argc, char** argv) {
       char const* name;
       void (*work)(benchmark::State&, Runtime&);
     };
-    for (auto const& [name, work] : {Case{"rows_to_columns", &rows_to_columns}, Case{"columns_to_rows", &columns_to_rows},
-                                     Case{"first_to_second", &first_to_second}, Case{"second_to_first", &second_to_first},
-                                     Case{"inner_to_inner", &inner_to_inner}, Case{"gather_columns", &gather_columns},
-                                     Case{"scatter_columns", &scatter_columns}, Case{"general", &general}})
+    for (auto const& [name, work] :
+         {Case{"rows_to_columns", &rows_to_columns}, Case{"columns_to_rows", &columns_to_rows},
+          Case{"first_to_second", &first_to_second}, Case{"second_to_first", &second_to_first},
+          Case{"inner_to_inner", &inner_to_inner}, Case{"gather_columns", &gather_columns},
+          Case{"scatter_columns", &scatter_columns}, Case{"general", &general}})
       benchmark::RegisterBenchmark(name, [work = work, &runtime](benchmark::State& state) { work(state, runtime); })
           ->Arg(64 << 10)
           ->Arg(4 << 20)

@@ -13,8 +13,9 @@
 
 #include <gshard/core/runtime.hpp>
 
-/// Benchmarks on several ranks that run gshard and the calls that a program would write by hand in turn: the counter vs_bare is the median time of the one
-/// over that of the other (1.00: no cost at all). Times are the slowest rank's, and set by hand, so that all ranks take the same number of iterations.
+/// Benchmarks on several ranks that run gshard and the calls that a program would write by hand in turn: the counter
+/// vs_bare is the median time of the one over that of the other (1.00: no cost at all). Times are the slowest rank's,
+/// and set by hand, so that all ranks take the same number of iterations.
 namespace side_by_side {
 
 /// Seconds of the slowest rank.
@@ -33,7 +34,8 @@ inline double median(std::vector<double> values) {
 }
 
 /// Times both in turn. `bytes` is what one rank sends to another.
-inline void compare(benchmark::State& state, MPI_Comm communicator, double bytes, std::function<void()> const& ours, std::function<void()> const& bare) {
+inline void compare(benchmark::State& state, MPI_Comm communicator, double bytes, std::function<void()> const& ours,
+                    std::function<void()> const& bare) {
   std::vector<double> our_times;
   std::vector<double> bare_times;
   for (auto _ : state) {
@@ -60,7 +62,8 @@ inline void run_all(int argc, char** argv, gshard::Runtime const& runtime) {
     void ReportRuns(std::vector<Run> const&) override {}
   };
   std::vector<char*> arguments(argv, argv + argc);
-  if (!runtime.is_root()) std::erase_if(arguments, [](std::string_view argument) { return argument.starts_with("--benchmark_out"); });
+  if (!runtime.is_root())
+    std::erase_if(arguments, [](std::string_view argument) { return argument.starts_with("--benchmark_out"); });
   int count = static_cast<int>(arguments.size());
   benchmark::Initialize(&count, arguments.data());
   if (runtime.is_root()) {

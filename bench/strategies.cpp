@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rings against the collectives that they stand for, on 2 ranks: the counter vs_bare is the median time of `circulating` over that of the all-gather and one
-// product, or of one product and the reduce-scatter. What a ring saves is memory: the largest temporary of both is a counter, in bytes.
+// Rings against the collectives that they stand for, on 2 ranks: the counter vs_bare is the median time of
+// `circulating` over that of the all-gather and one product, or of one product and the reduce-scatter. What a ring
+// saves is memory: the largest temporary of both is a counter, in bytes.
 #include <cstdint>
 #include <cstdlib>
 
@@ -51,8 +52,10 @@ void gathered_weights(benchmark::State& state, Runtime& runtime) {
   run_bare();
   if (!same_elements(ring, bare)) return state.SkipWithError("ring and all-gather disagree");
   auto const& group = line.group<"x">();
-  side_by_side::compare(state, group.communicator, static_cast<double>(w.local_size()) * sizeof(float), run_ring, run_bare);
-  state.counters["ring_temporary"] = static_cast<double>(explain<"ab,bc->ac">(x, circulating(w), ring).largest_temporary);
+  side_by_side::compare(state, group.communicator, static_cast<double>(w.local_size()) * sizeof(float), run_ring,
+                        run_bare);
+  state.counters["ring_temporary"] =
+      static_cast<double>(explain<"ab,bc->ac">(x, circulating(w), ring).largest_temporary);
   state.counters["bare_temporary"] = static_cast<double>(explain<"ab,bc->ac">(x, gathered(w), bare).largest_temporary);
 }
 
@@ -70,8 +73,10 @@ void scattered_sums(benchmark::State& state, Runtime& runtime) {
   run_bare();
   if (!same_elements(ring, bare)) return state.SkipWithError("ring and reduce-scatter disagree");
   auto const& group = line.group<"x">();
-  side_by_side::compare(state, group.communicator, static_cast<double>(ring.local_size()) * sizeof(float), run_ring, run_bare);
-  state.counters["ring_temporary"] = static_cast<double>(explain<"ab,ac->bc">(x, dy, circulating(ring)).largest_temporary);
+  side_by_side::compare(state, group.communicator, static_cast<double>(ring.local_size()) * sizeof(float), run_ring,
+                        run_bare);
+  state.counters["ring_temporary"] =
+      static_cast<double>(explain<"ab,ac->bc">(x, dy, circulating(ring)).largest_temporary);
   state.counters["bare_temporary"] = static_cast<double>(explain<"ab,ac->bc">(x, dy, bare).largest_temporary);
 }
 
@@ -79,7 +84,8 @@ void scattered_sums(benchmark::State& state, Runtime& runtime) {
 
 int main(int argc, char** argv) {
   return run(argc, argv, [&](Runtime& runtime) {
-    for (auto const& [name, work] : {std::pair{"ring/gathered_weights", &gathered_weights}, std::pair{"ring/scattered_sums", &scattered_sums}})
+    for (auto const& [name, work] :
+         {std::pair{"ring/gathered_weights", &gathered_weights}, std::pair{"ring/scattered_sums", &scattered_sums}})
       benchmark::RegisterBenchmark(name, [work = work, &runtime](benchmark::State& state) { work(state, runtime); })
           ->Arg(256)
           ->Arg(1024)

@@ -16,7 +16,8 @@ int main(int argc, char** argv) {
     nn::MixtureOfExperts<Grid, ByExpert> layer(grid, initializer, {.experts = 4, .model = 8, .hidden = 16});
     Tape tape;
     auto const x = tape.watch(ShardedTensor<Grid, Spec<"data,expert", _, _>>(grid, {2, 6, 8}));
-    auto const result = layer(x, ShardedTensor<Grid, Spec<"data,expert", _>, int>(grid, {2, 6}), nn::RandomStream{1, 2});
+    auto const result =
+        layer(x, ShardedTensor<Grid, Spec<"data,expert", _>, int>(grid, {2, 6}), nn::RandomStream{1, 2});
     tape.backward(eval(mean(result.output * result.output) + result.balance_loss));
   });
 }

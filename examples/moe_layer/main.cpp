@@ -13,12 +13,15 @@ struct ByExpert : nn::Parallelism {  // groups of tokens over all ranks, experts
   static constexpr AxisNames tokens = "data,expert", experts = "expert";
 };
 
-struct Gate : nn::Top2Gate {};  // Algorithm 1 of the paper; a variant says what differs: static constexpr auto second_choice = nn::SecondChoice::always;
+// Algorithm 1 of the paper. A variant says what differs, as in: static constexpr auto normalise = nn::Normalise::never;
+struct Gate : nn::Top2Gate {};
 
-using Layer = nn::MixtureOfExperts<Grid, ByExpert, Gate, nn::GatedExperts>;  // or ReluExperts, or any class template like them
+// Or ReluExperts, or any class template like them.
+using Layer = nn::MixtureOfExperts<Grid, ByExpert, Gate, nn::GatedExperts>;
 using Tokens = ShardedTensor<Grid, Spec<"data,expert", _, _>>;
 
-constexpr int G = 8, S = 64, M = 32, E = 8, H = 128;  // groups, tokens of a group, width of the model, experts, width inside an expert
+// Groups, tokens of a group, width of the model, experts, width inside an expert
+constexpr int G = 8, S = 64, M = 32, E = 8, H = 128;
 
 struct Wave {
   template <class Index>
@@ -34,7 +37,8 @@ bool print_plan(Runtime const& runtime, char const* pass) {
   if (runtime.is_root()) {
     std::cout << pass << " sends, from each rank:\n";
     for (Ledger::Traffic const& entry : ledger.traffic())
-      std::cout << "  " << entry.calls << " x " << text_of(entry.collective) << " over " << entry.axes << ", " << entry.bytes << " bytes\n";
+      std::cout << "  " << entry.calls << " x " << text_of(entry.collective) << " over " << entry.axes << ", "
+                << entry.bytes << " bytes\n";
     std::cout << (as_planned ? "  two all-to-alls, no all-gather\n" : "  not what was planned\n");
   }
   runtime.ledger().clear();
@@ -57,7 +61,8 @@ int main(int argc, char** argv) {
     auto const result = layer(tape.watch(x), real, nn::RandomStream{.seed = 1, .stream = 0});
     bool const forward_as_planned = print_plan(runtime, "forward");
 
-    tape.backward(eval(mean(square(result.output)) + 0.01 * result.balance_loss));  // parameters have their gradients now
+    // parameters have their gradients now
+    tape.backward(eval(mean(square(result.output)) + 0.01 * result.balance_loss));
     bool const backward_as_planned = print_plan(runtime, "backward");
     runtime.ledger().close();
 
@@ -65,7 +70,8 @@ int main(int argc, char** argv) {
     if (runtime.is_root()) {
       std::cout << "tokens of each expert:";
       for (std::int64_t load : statistics.load) std::cout << ' ' << load;
-      std::cout << std::setprecision(3) << "\ndropped share: " << statistics.dropped_share() << ", balance loss: " << statistics.balance_loss << '\n';
+      std::cout << std::setprecision(3) << "\ndropped share: " << statistics.dropped_share()
+                << ", balance loss: " << statistics.balance_loss << '\n';
     }
     return forward_as_planned && backward_as_planned ? 0 : 1;
   });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Mixture-of-Experts layer of the paper on 2048 devices that are not there. Run it on one machine: planner [devices [machine.json]]
+// The Mixture-of-Experts layer of the paper on 2048 devices that are not there. Run it on one machine:
+// planner [devices [machine.json]]
 #include <charconv>
 #include <exception>
 #include <fstream>
@@ -37,14 +38,16 @@ cost::Machine machine_from(std::string const& file) {
 int devices_from(std::string_view text) {
   int devices = 0;
   auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), devices);
-  if (error != std::errc{} || end != text.data() + text.size()) throw std::runtime_error("the number of devices is a whole number, not '" + std::string(text) + "'");
+  if (error != std::errc{} || end != text.data() + text.size())
+    throw std::runtime_error("the number of devices is a whole number, not '" + std::string(text) + "'");
   return devices;
 }
 
 int main(int argc, char** argv) try {
   int const devices = argc > 1 ? devices_from(argv[1]) : 2048;
   cost::Machine const machine = machine_from(argc > 2 ? argv[2] : PLANNER_MACHINE);
-  std::int64_t const S = 1024, M = 1024, H = 8192;  // tokens of a group, widths of the model and inside an expert; one group and one expert a device
+  // tokens of a group, widths of the model and inside an expert; one group and one expert a device
+  std::int64_t const S = 1024, M = 1024, H = 8192;
 
   AbstractRuntime runtime;
   Grid grid(runtime, {devices});
@@ -54,12 +57,16 @@ int main(int argc, char** argv) try {
   ShardedTensor<Grid, Spec<"device", _>, int, AbstractSpace> const real(grid, {devices, S}, "1 for words");
 
   runtime.ledger().clear();
-  layer.operator()<nn::DispatchForm::by_one_hot>(tokens, real, nn::RandomStream{1, 1});  // Algorithm 2 as the paper writes it
+  // Algorithm 2 as the paper writes it
+  layer.operator()<nn::DispatchForm::by_one_hot>(tokens, real, nn::RandomStream{1, 1});
   Ledger const forward = runtime.ledger();
 
-  std::cout << "forward, " << devices << " devices and experts\n" << forward << "on a " << machine.name << '\n' << cost::estimate(forward, machine);
+  std::cout << "forward, " << devices << " devices and experts\n"
+            << forward << "on a " << machine.name << '\n'
+            << cost::estimate(forward, machine);
   bool const as_in_the_paper = forward.calls(Collective::all_to_all) == 2 && forward.calls(Collective::all_gather) == 0;
-  std::cout << (as_in_the_paper ? "two all-to-alls and no all-gather, as in the paper\n" : "not the collectives of the paper\n");
+  std::cout << (as_in_the_paper ? "two all-to-alls and no all-gather, as in the paper\n"
+                                : "not the collectives of the paper\n");
   return as_in_the_paper ? 0 : 1;
 } catch (std::exception const& exception) {
   std::cerr << "planner: " << exception.what() << '\n';

@@ -8,7 +8,8 @@
 
 using namespace gshard;
 
-using Grid = Mesh<Axis<"data">, Axis<"expert">>;  // sizes are given when the program starts, or fixed: Axis<"expert", 8>
+// Sizes are given when the program starts, or fixed: Axis<"expert", 8>.
+using Grid = Mesh<Axis<"data">, Axis<"expert">>;
 
 constexpr int G = 8, S = 16, M = 32;  // groups, tokens of a group, width of a token
 constexpr int E = 4, C = 8, H = 64;   // experts, slots of an expert for a group, width inside an expert
@@ -38,10 +39,11 @@ int main(int argc, char** argv) {
     fill(mask, TurnByTurn{});
     fill(wi, Wave{});
 
-    // The declared type of the result is the annotation: E moves onto "expert", so this is one all-to-all over "expert" alone.
+    // The declared type of the result is the annotation: E moves onto "expert" by one all-to-all over "expert" alone.
     ShardedTensor<Grid, Spec<"expert", "data", _, _>> sent = einsum<"gsec,gsm->egcm">(mask, x);
 
-    auto h = eval(relu(einsum<"egcm,emh->egch">(sent, wi)));  // no annotation: the sharding is propagated; relu is fused in
+    // No annotation: the sharding is propagated; relu is fused in.
+    auto h = eval(relu(einsum<"egcm,emh->egch">(sent, wi)));
 
     // Communication is part of the type, so it can be asserted, and a change that adds an all-gather does not compile:
     static_assert(plan_of<"gsec,gsm->egcm", decltype(mask), decltype(x), decltype(sent)>.all_to_all == 1);

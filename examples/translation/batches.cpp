@@ -46,7 +46,8 @@ void shuffle(std::vector<T>& items, std::mt19937_64& generator) {
 }
 
 /// Sentence i goes to group i mod G, so that the places without a sentence are spread over the groups.
-Batch lay_out(std::span<TokenPair const> pairs, std::span<std::int64_t const> chosen, Lengths lengths, BatchOptions const& options) {
+Batch lay_out(std::span<TokenPair const> pairs, std::span<std::int64_t const> chosen, Lengths lengths,
+              BatchOptions const& options) {
   Batch batch;
   batch.groups = options.groups;
   batch.sentences = sentences_per_group(lengths, options);
@@ -78,13 +79,15 @@ Batch lay_out(std::span<TokenPair const> pairs, std::span<std::int64_t const> ch
 std::vector<Batch> make_batches(std::span<TokenPair const> pairs, BatchOptions const& options,
                                 std::function<void(std::vector<std::int64_t>&)> const& reorder) {
   if (options.groups < 1 || options.tokens_per_batch < 1 || options.length_multiple < 1) {
-    throw DataError(gshard::detail::text("batches: groups ", options.groups, ", tokens ", options.tokens_per_batch, ", length multiple ",
-                                         options.length_multiple, ": all must be positive"));
+    throw DataError(gshard::detail::text("batches: groups ", options.groups, ", tokens ", options.tokens_per_batch,
+                                         ", length multiple ", options.length_multiple, ": all must be positive"));
   }
-  // Sources go up with one target length and down with the next, so that what moves on to the next meets sources of its own length.
+  // Sources go up with one target length and down with the next, so that what moves on to the next meets sources of its
+  // own length.
   std::map<Lengths, std::vector<std::int64_t>> alike;
   for (std::size_t i = 0; i < pairs.size(); ++i) {
-    if (pairs[i].source.empty() || pairs[i].target.empty()) throw DataError(gshard::detail::text("batches: pair ", i, " has no tokens"));
+    if (pairs[i].source.empty() || pairs[i].target.empty())
+      throw DataError(gshard::detail::text("batches: pair ", i, " has no tokens"));
     auto const [target, source] = padded_lengths(pairs[i], options.length_multiple);
     bool const down = target / options.length_multiple % 2 == 0;
     alike[{target, down ? -source : source}].push_back(static_cast<std::int64_t>(i));
@@ -103,13 +106,15 @@ std::vector<Batch> make_batches(std::span<TokenPair const> pairs, BatchOptions c
       waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(full));
     }
   }
-  if (!waiting.empty()) batches.push_back(lay_out(pairs, waiting, longest(pairs, waiting, options.length_multiple), options));
+  if (!waiting.empty())
+    batches.push_back(lay_out(pairs, waiting, longest(pairs, waiting, options.length_multiple), options));
   return batches;
 }
 
 }  // namespace
 
-std::vector<Batch> training_batches(std::span<TokenPair const> pairs, BatchOptions const& options, std::uint64_t epoch) {
+std::vector<Batch> training_batches(std::span<TokenPair const> pairs, BatchOptions const& options,
+                                    std::uint64_t epoch) {
   std::seed_seq seeds{static_cast<std::uint32_t>(options.seed), static_cast<std::uint32_t>(options.seed >> 32),
                       static_cast<std::uint32_t>(epoch), static_cast<std::uint32_t>(epoch >> 32)};
   std::mt19937_64 generator(seeds);

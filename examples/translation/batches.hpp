@@ -13,7 +13,8 @@ struct TokenPair {
   std::vector<std::int32_t> target;
 };
 
-/// G groups of N sentences each, every sentence padded to the same length: Ls for sources, Lt for targets. Row-major, padding 0.
+/// G groups of N sentences each, every sentence padded to the same length: Ls for sources, Lt for targets. Row-major,
+/// padding 0.
 struct Batch {
   std::int64_t groups = 0;         ///< G
   std::int64_t sentences = 0;      ///< N, a group
@@ -33,14 +34,16 @@ struct Batch {
 
 /// How pairs are laid into batches. Nothing here may depend on the number of ranks, or the losses would.
 struct BatchOptions {
-  std::int64_t groups = 2;               ///< G, a multiple of the ranks that share the groups
-  std::int64_t tokens_per_batch = 2048;  ///< G*N*Lt at most (and G*N*Ls at most twice that), but one sentence a group at least
-  std::int64_t length_multiple = 1;      ///< lengths are rounded up to it: fewer shapes, more padding
+  std::int64_t groups = 2;  ///< G, a multiple of the ranks that share the groups
+  /// G*N*Lt at most (and G*N*Ls at most twice that), but one sentence a group at least
+  std::int64_t tokens_per_batch = 2048;
+  std::int64_t length_multiple = 1;  ///< lengths are rounded up to it: fewer shapes, more padding
   std::uint64_t seed = 1;
 };
 
-/// The batches of one epoch: pairs of like lengths together, in an order that depends on (seed, epoch) alone. Every pair occurs once. What
-/// does not fill a batch moves on to the next longer lengths; only the last batch has places without a sentence.
+/// The batches of one epoch: pairs of like lengths together, in an order that depends on (seed, epoch) alone. Every
+/// pair occurs once. What does not fill a batch moves on to the next longer lengths; only the last batch has places
+/// without a sentence.
 std::vector<Batch> training_batches(std::span<TokenPair const> pairs, BatchOptions const& options, std::uint64_t epoch);
 
 /// The same without shuffling, to decode or to measure.

@@ -34,7 +34,8 @@ void BeamSearch::advance(std::span<int const> next_words, std::span<float const>
   std::vector<Candidate> candidates;
   for (std::size_t place = 0; place < going_on_.size(); ++place)
     for (std::size_t i = place * choices; i < (place + 1) * choices; ++i)
-      candidates.push_back({static_cast<std::int32_t>(place), next_words[i], going_on_[place].log_probability + static_cast<double>(log_probabilities[i])});
+      candidates.push_back({static_cast<std::int32_t>(place), next_words[i],
+                            going_on_[place].log_probability + static_cast<double>(log_probabilities[i])});
   std::ranges::stable_sort(candidates, std::greater{}, &Candidate::log_probability);
 
   ++length_;
@@ -61,7 +62,8 @@ void BeamSearch::advance(std::span<int const> next_words, std::span<float const>
   if (is_done_) std::ranges::fill(words_, -1);
 }
 
-/// The score that the likeliest hypothesis has if all words to come are certain: the longest then has the best, or, where length costs, the shortest.
+/// The score that the likeliest hypothesis has if all words to come are certain: the longest then has the best, or,
+/// where length costs, the shortest.
 double BeamSearch::bound() const {
   return going_on_.front().log_probability / length_penalty(options_, options_.exponent > 0 ? longest_ : length_ + 1);
 }

@@ -16,7 +16,9 @@ namespace {
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// ASCII punctuation that always stands alone: all but the apostrophe, and those whose neighbours decide.
-bool is_separate(char c) { return std::string_view("!\"#$%&()*+/:;<=>?@[\\]^_`{|}~").find(c) != std::string_view::npos; }
+bool is_separate(char c) {
+  return std::string_view("!\"#$%&()*+/:;<=>?@[\\]^_`{|}~").find(c) != std::string_view::npos;
+}
 
 using NgramCounts = std::unordered_map<std::string, std::int64_t>;
 
@@ -33,10 +35,12 @@ NgramCounts ngrams(std::vector<std::string> const& words, std::size_t order) {
 }  // namespace
 
 std::vector<std::string> bleu_words(std::string_view text) {
-  static constexpr std::pair<std::string_view, char> entities[] = {{"&quot;", '"'}, {"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}};
+  static constexpr std::pair<std::string_view, char> entities[] = {
+      {"&quot;", '"'}, {"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}};
   std::string plain;
   for (std::size_t i = 0; i < text.size();) {
-    auto const entity = std::ranges::find_if(entities, [rest = text.substr(i)](auto const& e) { return rest.starts_with(e.first); });
+    auto const entity =
+        std::ranges::find_if(entities, [rest = text.substr(i)](auto const& e) { return rest.starts_with(e.first); });
     plain.push_back(entity == std::end(entities) ? text[i] : entity->second);
     i += entity == std::end(entities) ? 1 : entity->first.size();
   }
@@ -49,7 +53,8 @@ std::vector<std::string> bleu_words(std::string_view text) {
     char const c = plain[i];
     bool const after_digit = i > 0 && is_digit(plain[i - 1]);
     bool const before_digit = i + 1 < plain.size() && is_digit(plain[i + 1]);
-    bool const alone = is_separate(c) || ((c == '.' || c == ',') && !(after_digit && before_digit)) || (c == '-' && after_digit);
+    bool const alone =
+        is_separate(c) || ((c == '.' || c == ',') && !(after_digit && before_digit)) || (c == '-' && after_digit);
     bool const blank = c == ' ' || (c >= '\t' && c <= '\r');
     if (blank || alone) end_word();
     if (!blank) words.back().push_back(c);
@@ -91,7 +96,8 @@ double BleuCounts::exact_match() const {
 
 double bleu(std::span<std::string const> outputs, std::span<std::string const> references) {
   if (outputs.size() != references.size()) {
-    throw DataError(gshard::detail::text("BLEU: ", outputs.size(), " outputs beside ", references.size(), " references"));
+    throw DataError(
+        gshard::detail::text("BLEU: ", outputs.size(), " outputs beside ", references.size(), " references"));
   }
   BleuCounts counts;
   for (std::size_t i = 0; i < outputs.size(); ++i) counts.add(outputs[i], references[i]);
@@ -120,8 +126,8 @@ BleuReport score(std::span<Pair const> pairs, std::span<std::string const> outpu
 
 std::ostream& operator<<(std::ostream& stream, BleuReport const& report) {
   auto const line = [&stream](std::string_view name, std::int64_t sentences, double bleu_score, double exact) {
-    stream << std::left << std::setw(10) << name << std::right << std::setw(10) << sentences << std::fixed << std::setprecision(1)
-           << std::setw(8) << bleu_score << std::setw(9) << exact << "%\n";
+    stream << std::left << std::setw(10) << name << std::right << std::setw(10) << sentences << std::fixed
+           << std::setprecision(1) << std::setw(8) << bleu_score << std::setw(9) << exact << "%\n";
   };
   auto const flags = stream.flags();
   auto const precision = stream.precision();

@@ -23,9 +23,7 @@ bool is_small_letter(char32_t c) { return c >= U'a' && c <= U'z'; }
 
 char32_t lower(char32_t c) { return c >= U'A' && c <= U'Z' ? c - U'A' + U'a' : c; }
 
-bool is_blank(char32_t c) {
-  return c == U' ' || (c >= U'\t' && c <= U'\r') || c == 0xA0 || c == 0x202F || c == 0x3000;
-}
+bool is_blank(char32_t c) { return c == U' ' || (c >= U'\t' && c <= U'\r') || c == 0xA0 || c == 0x202F || c == 0x3000; }
 
 bool is_invisible(char32_t c) {
   return c == 0xAD || c == 0x200B || c == 0xFEFF || c == 0x200E || c == 0x200F || (c >= 0x202A && c <= 0x202E) ||
@@ -44,7 +42,8 @@ std::u32string with_entities_decoded(std::u32string_view text) {
       {U"&lt;", U'<'}, {U"&gt;", U'>'}, {U"&quot;", U'"'}, {U"&apos;", U'\''}, {U"&amp;", U'&'}};
   std::u32string result;
   for (std::size_t i = 0; i < text.size();) {
-    auto const entity = std::ranges::find_if(entities, [rest = text.substr(i)](auto const& e) { return rest.starts_with(e.first); });
+    auto const entity =
+        std::ranges::find_if(entities, [rest = text.substr(i)](auto const& e) { return rest.starts_with(e.first); });
     bool const found = entity != std::end(entities);
     result.push_back(found ? entity->second : text[i]);
     i += found ? entity->first.size() : 1;
@@ -85,14 +84,17 @@ std::u32string without_accelerators(std::u32string_view text) {
   return result;
 }
 
-bool is_forbidden(char32_t c) { return std::u32string_view(U"%{}$\\<>=@#|/*_^`~[]").find(c) != std::u32string_view::npos; }
+bool is_forbidden(char32_t c) {
+  return std::u32string_view(U"%{}$\\<>=@#|/*_^`~[]").find(c) != std::u32string_view::npos;
+}
 
 /// Languages of which Latin letters alone say that a text is not translated.
 bool has_other_script(std::string_view language) {
   static constexpr std::string_view languages[] = {
-      "ab", "am", "ar", "as", "ba", "be", "bg", "bn", "bo", "ce", "ckb", "cv", "dv", "dz", "el", "fa", "gu", "he", "hi", "hy", "ja",
-      "ka", "kk", "km", "kn", "ko", "kok", "ky", "lo", "mai", "mk", "ml", "mn", "mr", "my", "ne", "or", "pa", "ps", "ru", "sa", "sat",
-      "sd", "si", "sr", "ta", "te", "tg", "th", "ti", "tt", "ug", "uk", "ur", "uz_Cyrl", "yi", "zh", "zh_Hans", "zh_Hant"};
+      "ab", "am", "ar", "as", "ba", "be", "bg", "bn", "bo", "ce",      "ckb", "cv",  "dv",      "dz",     "el",
+      "fa", "gu", "he", "hi", "hy", "ja", "ka", "kk", "km", "kn",      "ko",  "kok", "ky",      "lo",     "mai",
+      "mk", "ml", "mn", "mr", "my", "ne", "or", "pa", "ps", "ru",      "sa",  "sat", "sd",      "si",     "sr",
+      "ta", "te", "tg", "th", "ti", "tt", "ug", "uk", "ur", "uz_Cyrl", "yi",  "zh",  "zh_Hans", "zh_Hant"};
   return std::ranges::binary_search(languages, language);
 }
 
@@ -106,7 +108,8 @@ bool plausible_lengths(std::size_t source_size, std::size_t english_size, std::s
 }
 
 /// The rules for a normalised pair.
-Refusal judge(std::u32string_view english, std::u32string_view source, std::int64_t words, WordLimits limits, std::string_view language) {
+Refusal judge(std::u32string_view english, std::u32string_view source, std::int64_t words, WordLimits limits,
+              std::string_view language) {
   if (english.empty() || source.empty()) return Refusal::empty;
   if (std::ranges::any_of(english, is_forbidden) || std::ranges::any_of(source, is_forbidden) ||
       english.find(U"--") != std::u32string_view::npos) {

@@ -46,12 +46,12 @@ struct WordLimits {
 /// Words of a text, separated by spaces.
 std::int64_t count_words(std::string_view text);
 
-/// Takes from a user-interface text what is no language: context marks, tags, entities, accelerator marks ("_File", "Datei(_F)"),
-/// invisible characters, and all blanks but single spaces.
+/// Takes from a user-interface text what is no language: context marks, tags, entities, accelerator marks ("_File",
+/// "Datei(_F)"), invisible characters, and all blanks but single spaces.
 std::u32string normalise(std::u32string_view text);
 
-/// Normalises both sides of a pair in place and says whether it is worth learning from. The rules look at code points only and need no
-/// tables of Unicode.
+/// Normalises both sides of a pair in place and says whether it is worth learning from. The rules look at code points
+/// only and need no tables of Unicode.
 Refusal clean(Pair& pair, WordLimits limits);
 
 /// Cuts both texts at blank lines where that gives the same number of paragraphs; otherwise the pair as a whole.

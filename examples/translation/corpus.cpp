@@ -52,7 +52,9 @@ class Collector {
   std::unordered_set<std::string> seen_;
 };
 
-bool contains(std::vector<std::string> const& list, std::string const& entry) { return std::ranges::find(list, entry) != list.end(); }
+bool contains(std::vector<std::string> const& list, std::string const& entry) {
+  return std::ranges::find(list, entry) != list.end();
+}
 
 std::string joined(auto const& list) {
   std::string result;
@@ -65,7 +67,8 @@ std::vector<std::pair<fs::path, std::string>> find_catalogues(CorpusOptions cons
   auto const& languages = options.languages.empty() ? default_languages : options.languages;
   std::set<std::string> paths;
   for (auto const& root : options.roots) {
-    if (!fs::is_directory(root)) throw DataError(text(root.string(), ": no such folder (a root of message catalogues)"));
+    if (!fs::is_directory(root))
+      throw DataError(text(root.string(), ": no such folder (a root of message catalogues)"));
     for (auto const& entry : fs::recursive_directory_iterator(root, fs::directory_options::skip_permission_denied)) {
       auto const& path = entry.path();
       bool const fits = path.extension() == ".mo" && path.parent_path().filename() == "LC_MESSAGES" &&
@@ -77,10 +80,12 @@ std::vector<std::pair<fs::path, std::string>> find_catalogues(CorpusOptions cons
   std::set<fs::path> read;
   for (fs::path const path : paths) {
     auto language = language_of(path.parent_path().parent_path().filename().string());
-    if (contains(languages, language) && read.insert(fs::canonical(path)).second) found.emplace_back(path, std::move(language));
+    if (contains(languages, language) && read.insert(fs::canonical(path)).second)
+      found.emplace_back(path, std::move(language));
   }
   if (found.empty()) {
-    throw DataError(text("no message catalogue '", options.domain, ".mo' for ", joined(languages), " below ", joined(options.roots),
+    throw DataError(text("no message catalogue '", options.domain, ".mo' for ", joined(languages), " below ",
+                         joined(options.roots),
                          ": install the Debian package gimp-data, name another root, or give a tab-separated file"));
   }
   return found;
@@ -117,8 +122,8 @@ Side side_of(std::string_view english, CorpusOptions const& options) {
 
 std::string language_of(std::string_view locale) {
   static constexpr std::pair<std::string_view, std::string_view> names[] = {
-      {"pt_BR", "pt_BR"},      {"zh_CN", "zh_Hans"},       {"zh_TW", "zh_Hant"}, {"zh_HK", "zh_Hant"}, {"sr@latin", "sr_Latn"},
-      {"be@latin", "be_Latn"}, {"uz@cyrillic", "uz_Cyrl"}, {"no", "nb"}};
+      {"pt_BR", "pt_BR"},      {"zh_CN", "zh_Hans"},    {"zh_TW", "zh_Hant"},       {"zh_HK", "zh_Hant"},
+      {"sr@latin", "sr_Latn"}, {"be@latin", "be_Latn"}, {"uz@cyrillic", "uz_Cyrl"}, {"no", "nb"}};
   if (locale.starts_with("en") || locale == "C" || locale.starts_with("C.")) return {};
   auto const known = std::ranges::find(names, locale, &std::pair<std::string_view, std::string_view>::first);
   return std::string(known != std::end(names) ? known->second : locale.substr(0, locale.find_first_of("_@.")));
@@ -131,7 +136,8 @@ std::vector<Pair> read_catalogues(CorpusOptions const& options, ReadCounts& coun
     ++counts.files;
     counts.files_of_unknown_charset += !file.known_charset;
     for (auto const& [context, english, translation] : file.entries) {
-      // The singular of a language with more than two forms can stand for 21 or 31 as well, so only the last form is sure.
+      // The singular of a language with more than two forms can stand for 21 or 31 as well, so only the last form is
+      // sure.
       if (english.size() == 1 || translation.size() == 2) collector.add_message(language, english[0], translation[0]);
       if (english.size() > 1) collector.add_message(language, english[1], translation.back());
     }
@@ -150,19 +156,23 @@ std::vector<Pair> read_tab_separated(CorpusOptions const& options, ReadCounts& c
     ++number;
     if (line.ends_with('\r')) line.remove_suffix(1);
 
-    auto const fail = [&](std::string const& what) { throw DataError(text(options.file.string(), ":", number, ": ", what)); };
+    auto const fail = [&](std::string const& what) {
+      throw DataError(text(options.file.string(), ":", number, ": ", what));
+    };
     auto const tabs = std::ranges::count(line, '\t');
     if (tabs != 2) fail(text("expected language<TAB>source<TAB>English, with 2 tabs, but the line has ", tabs));
     if (!decode_utf8(line)) fail("the line is not valid UTF-8");
     auto const first = line.find('\t'), second = line.find('\t', first + 1);
     Pair pair{std::string(line.substr(0, first)), std::string(line.substr(first + 1, second - first - 1)),
               std::string(line.substr(second + 1))};
-    for (auto const& [field, name] : {std::pair(&pair.language, "language"), {&pair.source, "source"}, {&pair.english, "English"}}) {
+    for (auto const& [field, name] :
+         {std::pair(&pair.language, "language"), {&pair.source, "source"}, {&pair.english, "English"}}) {
       if (field->find_first_not_of(' ') == std::string::npos) fail(text("the ", name, " field is empty"));
     }
     if (!options.languages.empty() && !contains(options.languages, pair.language)) continue;
     auto const words = count_words(pair.english);
-    collector.add(std::move(pair), words < options.words.min || words > options.words.max ? Refusal::word_count : Refusal::none);
+    collector.add(std::move(pair),
+                  words < options.words.min || words > options.words.max ? Refusal::word_count : Refusal::none);
   }
   counts.files = 1;
   return collector.take();
@@ -170,7 +180,8 @@ std::vector<Pair> read_tab_separated(CorpusOptions const& options, ReadCounts& c
 
 Corpus read_corpus(CorpusOptions const& options) {
   Corpus corpus;
-  auto pairs = options.file.empty() ? read_catalogues(options, corpus.counts) : read_tab_separated(options, corpus.counts);
+  auto pairs =
+      options.file.empty() ? read_catalogues(options, corpus.counts) : read_tab_separated(options, corpus.counts);
   for (auto& pair : pairs) {
     Side const side = side_of(pair.english, options);
     (side == Side::test ? corpus.test : side == Side::dev ? corpus.dev : corpus.train).push_back(std::move(pair));
@@ -179,11 +190,13 @@ Corpus read_corpus(CorpusOptions const& options) {
 
   std::string refused;
   for (std::size_t i = 1; i < corpus.counts.refused.size(); ++i) {
-    if (corpus.counts.refused[i] > 0) refused += text(", ", corpus.counts.refused[i], " ", name_of(static_cast<Refusal>(i)));
+    if (corpus.counts.refused[i] > 0)
+      refused += text(", ", corpus.counts.refused[i], " ", name_of(static_cast<Refusal>(i)));
   }
-  throw DataError(text(options.file.empty() ? joined(options.roots) : options.file.string(), ": no pair to train on (", corpus.counts.messages,
-                       " read; refused:", refused.empty() ? " none" : refused.substr(1), "; ", corpus.counts.duplicates, " duplicates; ",
-                       corpus.dev.size() + corpus.test.size(), " held out; English wanted: ", options.words.min, " to ", options.words.max,
+  throw DataError(text(options.file.empty() ? joined(options.roots) : options.file.string(), ": no pair to train on (",
+                       corpus.counts.messages, " read; refused:", refused.empty() ? " none" : refused.substr(1), "; ",
+                       corpus.counts.duplicates, " duplicates; ", corpus.dev.size() + corpus.test.size(),
+                       " held out; English wanted: ", options.words.min, " to ", options.words.max,
                        " words; languages: ", options.languages.empty() ? "default" : joined(options.languages), ")"));
 }
 

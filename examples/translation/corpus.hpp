@@ -17,10 +17,14 @@ inline std::vector<std::string> const default_languages = {"de", "fr", "es", "it
 
 /// Where the text comes from and how it is divided.
 struct CorpusOptions {
-  std::filesystem::path file = {};  ///< lines `language<TAB>source<TAB>English`, taken as they are; empty: read catalogues instead
-  std::vector<std::filesystem::path> roots = {"/usr/share/locale"};  ///< folders with .../LANGUAGE/LC_MESSAGES/DOMAIN.mo at any depth
-  std::string domain = "gimp[23]0*";                                 ///< glob for DOMAIN; the default takes GIMP 2.10 and 3.0
-  std::vector<std::string> languages = {};                           ///< empty: default_languages, or all those of `file`
+  /// lines `language<TAB>source<TAB>English`, taken as they are; empty: read catalogues instead
+  std::filesystem::path file = {};
+  /// folders with .../LANGUAGE/LC_MESSAGES/DOMAIN.mo at any depth
+  std::vector<std::filesystem::path> roots = {"/usr/share/locale"};
+  /// glob for DOMAIN; the default takes GIMP 2.10 and 3.0
+  std::string domain = "gimp[23]0*";
+  /// empty: default_languages, or all those of `file`
+  std::vector<std::string> languages = {};
   WordLimits words = {};
   std::uint64_t test_permille = 50;  ///< of the English sentences, held out for test
   std::uint64_t dev_permille = 10;   ///< of the English sentences, held out to watch the training
@@ -53,7 +57,8 @@ std::string split_key(std::string_view english);
 /// The side is a function of the English sentence alone, so that it stays the same as corpora grow.
 Side side_of(std::string_view english, CorpusOptions const& options);
 
-/// The language code for a folder of catalogues ("pt_BR", "zh_CN" -> "zh_Hans", "de_AT" -> "de"); empty for English and C.
+/// The language code for a folder of catalogues ("pt_BR", "zh_CN" -> "zh_Hans", "de_AT" -> "de"); empty for English and
+/// C.
 std::string language_of(std::string_view locale);
 
 /// The pairs of all catalogues that `options` selects, cleaned, without duplicates, in the order of the paths.
@@ -61,7 +66,8 @@ std::string language_of(std::string_view locale);
 std::vector<Pair> read_catalogues(CorpusOptions const& options, ReadCounts& counts);
 
 /// The pairs of a tab-separated file, without duplicates, in the order of the lines.
-/// @throws DataError naming file and line for a line without exactly two tabs, an empty field, or bytes that are not UTF-8.
+/// @throws DataError naming file and line for a line without exactly two tabs, an empty field, or bytes that are not
+/// UTF-8.
 std::vector<Pair> read_tab_separated(CorpusOptions const& options, ReadCounts& counts);
 
 /// Reads either source and divides it.

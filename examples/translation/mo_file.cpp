@@ -28,7 +28,8 @@ class Reader {
   }
 
   std::uint32_t word(std::uint64_t offset, char const* what) const {
-    if (offset + 4 > bytes_.size()) fail(text("cut short: ", what, " at byte ", offset, " lies beyond the ", bytes_.size(), " bytes"));
+    if (offset + 4 > bytes_.size())
+      fail(text("cut short: ", what, " at byte ", offset, " lies beyond the ", bytes_.size(), " bytes"));
     std::uint32_t value;
     std::memcpy(&value, bytes_.data() + offset, 4);
     if constexpr (std::endian::native == std::endian::big) value = swap(value);
@@ -129,7 +130,8 @@ MoFile parse_mo(std::string_view bytes, std::string const& name) {
 
   auto const utf8 = [&](std::string_view raw, std::uint32_t index) {
     auto converted = converter.convert(raw);
-    if (!converted) reader.fail(text("string ", index, " is not ", file.charset, ", the charset that the header names"));
+    if (!converted)
+      reader.fail(text("string ", index, " is not ", file.charset, ", the charset that the header names"));
     return *std::move(converted);
   };
   for (std::uint32_t i = 0; i < count; ++i) {

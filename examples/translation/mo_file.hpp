@@ -8,7 +8,8 @@
 
 namespace translation {
 
-/// One translated message: the English forms (singular, then plural where there is one) beside the forms of the translation.
+/// One translated message: the English forms (singular, then plural where there is one) beside the forms of the
+/// translation.
 struct MoEntry {
   std::string context;
   std::vector<std::string> english;
@@ -17,14 +18,15 @@ struct MoEntry {
 
 /// What a GNU message catalogue holds, in UTF-8, in the order of the file. Messages without a translation are left out.
 struct MoFile {
-  std::string charset;           ///< as the header names it; "UTF-8" where there is no header
-  bool known_charset = true;     ///< false: no converter from `charset` is installed, and `entries` is empty
+  std::string charset;        ///< as the header names it; "UTF-8" where there is no header
+  bool known_charset = true;  ///< false: no converter from `charset` is installed, and `entries` is empty
   std::vector<MoEntry> entries;
 };
 
-/// Reads a catalogue from memory: either byte order, revisions 0 and 1 (the system-dependent strings of 1.1 are passed over).
-/// `name` stands in the messages.
-/// @throws DataError for a wrong magic number or revision, a table or string outside the file, or text that is not in the charset.
+/// Reads a catalogue from memory: either byte order, revisions 0 and 1 (the system-dependent strings of 1.1 are passed
+/// over). `name` stands in the messages.
+/// @throws DataError for a wrong magic number or revision, a table or string outside the file, or text that is not in
+/// the charset.
 MoFile parse_mo(std::string_view bytes, std::string const& name);
 
 /// Reads a catalogue from a file.

@@ -11,22 +11,26 @@
 
 namespace translation {
 
-/// Groups of sentences are split over both axes, experts over "expert"; as in the paper, where the same devices hold both.
+/// Groups of sentences are split over both axes, experts over "expert"; as in the paper, where the same devices hold
+/// both.
 using Grid = gshard::Mesh<gshard::Axis<"data">, gshard::Axis<"expert">>;
 struct ByExpert : gshard::nn::Parallelism {
   static constexpr gshard::AxisNames tokens = "data,expert", experts = "expert";
 };
 using Model = gshard::nn::Transformer<Grid, ByExpert>;
 using Sentences = Model::Side;
-using Integers = gshard::ShardedTensor<Grid, gshard::Spec<"data,expert", gshard::_>, int>;  // Sentences::Integers, which nvcc cannot write out
+// Sentences::Integers, which nvcc cannot write out
+using Integers = gshard::ShardedTensor<Grid, gshard::Spec<"data,expert", gshard::_>, int>;
 
 /// Numbers (G, columns) that every rank has, as a tensor.
 inline Integers on_grid(Grid const& grid, std::int64_t groups, std::vector<std::int32_t> const& values) {
   return gshard::from_vector<Integers>(grid, {groups, static_cast<std::int64_t>(values.size()) / groups}, values);
 }
 
-/// One language side of a batch: ids (G, N * L) and the number of words of each sentence (G, N). What is behind a sentence's words becomes padding.
-inline Sentences sentences_on_grid(Grid const& grid, std::int64_t groups, std::vector<std::int32_t> ids, std::vector<std::int32_t> const& lengths) {
+/// One language side of a batch: ids (G, N * L) and the number of words of each sentence (G, N). What is behind a
+/// sentence's words becomes padding.
+inline Sentences sentences_on_grid(Grid const& grid, std::int64_t groups, std::vector<std::int32_t> ids,
+                                   std::vector<std::int32_t> const& lengths) {
   std::size_t const places = ids.size() / lengths.size();
   std::vector<std::int32_t> positions(ids.size());
   std::vector<std::int32_t> real(ids.size());
@@ -36,7 +40,8 @@ inline Sentences sentences_on_grid(Grid const& grid, std::int64_t groups, std::v
     positions[i] = real[i] == 1 ? place : -1;
     if (real[i] == 0) ids[i] = -1;
   }
-  return {on_grid(grid, groups, ids), on_grid(grid, groups, positions), on_grid(grid, groups, real), on_grid(grid, groups, lengths)};
+  return {on_grid(grid, groups, ids), on_grid(grid, groups, positions), on_grid(grid, groups, real),
+          on_grid(grid, groups, lengths)};
 }
 
 /// A batch as tensors: what the encoder reads, what the decoder reads, and what it should say.

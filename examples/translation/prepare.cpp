@@ -69,8 +69,8 @@ void print_summary(std::ostream& stream, PreparedData const& data) {
     for (auto const& pair : sections[i]->pairs) ++by_language[pair.language][i];
   }
   auto const line = [&stream](std::string_view name, std::array<std::size_t, 3> const& n) {
-    stream << std::left << std::setw(18) << name << std::right << std::setw(9) << n[0] << std::setw(9) << n[1] << std::setw(9) << n[2]
-           << std::setw(9) << n[0] + n[1] + n[2] << '\n';
+    stream << std::left << std::setw(18) << name << std::right << std::setw(9) << n[0] << std::setw(9) << n[1]
+           << std::setw(9) << n[2] << std::setw(9) << n[0] + n[1] + n[2] << '\n';
   };
   stream << "pairs                 train      dev     test    total\n";
   std::array<std::size_t, 3> all = {}, english = {};
@@ -82,12 +82,13 @@ void print_summary(std::ostream& stream, PreparedData const& data) {
   line("all", all);
   line("English sentences", english);
 
-  stream << "from " << data.counts.files << " files with " << data.counts.messages << " messages; left out: " << data.counts.duplicates
-         << " duplicates";
+  stream << "from " << data.counts.files << " files with " << data.counts.messages
+         << " messages; left out: " << data.counts.duplicates << " duplicates";
   for (std::size_t i = 1; i < data.counts.refused.size(); ++i) {
     if (data.counts.refused[i] > 0) stream << ", " << data.counts.refused[i] << " " << name_of(static_cast<Refusal>(i));
   }
-  if (data.counts.files_of_unknown_charset > 0) stream << ", " << data.counts.files_of_unknown_charset << " files of unknown charset";
+  if (data.counts.files_of_unknown_charset > 0)
+    stream << ", " << data.counts.files_of_unknown_charset << " files of unknown charset";
   std::size_t source_pieces = 0, target_pieces = 0;
   for (auto const& tokens : data.train.tokens) {
     source_pieces += tokens.source.size();
@@ -96,10 +97,10 @@ void print_summary(std::ostream& stream, PreparedData const& data) {
   auto const flags = stream.flags();
   auto const precision = stream.precision();
   auto const count = static_cast<double>(data.train.tokens.size());
-  stream << std::fixed << std::setprecision(1) << "\nvocabulary of " << data.tokenizer.vocabulary_size() << " pieces; tokens a sentence: "
-         << static_cast<double>(source_pieces) / count << " source, " << static_cast<double>(target_pieces) / count
-         << " English, end marks included\nseconds: " << data.read_seconds << " reading, " << data.tokenizer_seconds << " tokenizer, "
-         << data.encode_seconds << " encoding\n";
+  stream << std::fixed << std::setprecision(1) << "\nvocabulary of " << data.tokenizer.vocabulary_size()
+         << " pieces; tokens a sentence: " << static_cast<double>(source_pieces) / count << " source, "
+         << static_cast<double>(target_pieces) / count << " English, end marks included\nseconds: " << data.read_seconds
+         << " reading, " << data.tokenizer_seconds << " tokenizer, " << data.encode_seconds << " encoding\n";
   stream.flags(flags);
   stream.precision(precision);
 }

@@ -18,7 +18,8 @@ struct Section {
   std::vector<TokenPair> tokens;
 };
 
-/// Text made ready to train on. The same options and text give the same result, so that every rank can prepare by itself.
+/// Text made ready to train on. The same options and text give the same result, so that every rank can prepare by
+/// itself.
 struct PreparedData {
   Tokenizer tokenizer;
   Section train, dev, test;
@@ -38,7 +39,8 @@ void print_summary(std::ostream& stream, PreparedData const& data);
 /// The English sentence that occurs most often among the pairs.
 std::string most_frequent_english(std::vector<Pair> const& pairs);
 
-/// What a translator has to beat on the test side: giving back the source, and always saying what is said most often in training.
+/// What a translator has to beat on the test side: giving back the source, and always saying what is said most often in
+/// training.
 struct Baselines {
   BleuReport copied_source;
   BleuReport most_frequent;

@@ -26,11 +26,13 @@ Tokenizer Tokenizer::train(std::vector<std::string> const& lines, std::int64_t v
       {"num_threads", "2"},  // part of the result: sums are taken per thread
       {"minloglevel", "3"},
   };
-  if (std::ranges::all_of(lines, [](auto const& line) { return line.empty(); })) throw DataError("tokenizer: no text to train on");
+  if (std::ranges::all_of(lines, [](auto const& line) { return line.empty(); }))
+    throw DataError("tokenizer: no text to train on");
   std::string model;
   auto const status = sentencepiece::SentencePieceTrainer::Train(arguments, lines, &model);
   if (!status.ok()) {
-    throw DataError(text("tokenizer: no vocabulary of ", vocabulary_size, " pieces from ", lines.size(), " lines: ", status.error_message()));
+    throw DataError(text("tokenizer: no vocabulary of ", vocabulary_size, " pieces from ", lines.size(),
+                         " lines: ", status.error_message()));
   }
   return from_serialized(std::move(model));
 }
@@ -42,8 +44,8 @@ Tokenizer Tokenizer::from_serialized(std::string model) {
   }
   auto const& p = *processor;
   if (p.pad_id() != pad_id || p.unk_id() != unknown_id || p.bos_id() != begin_id || p.eos_id() != end_id) {
-    throw DataError(text("tokenizer: the ids of pad, unknown, begin and end are ", p.pad_id(), " ", p.unk_id(), " ", p.bos_id(), " ",
-                         p.eos_id(), ", expected 0 1 2 3"));
+    throw DataError(text("tokenizer: the ids of pad, unknown, begin and end are ", p.pad_id(), " ", p.unk_id(), " ",
+                         p.bos_id(), " ", p.eos_id(), ", expected 0 1 2 3"));
   }
   Tokenizer tokenizer;
   tokenizer.model_ = std::move(model);

@@ -22,7 +22,8 @@ inline constexpr std::int32_t end_id = 3;
 /// One vocabulary of SentencePiece unigrams for all languages. Copies share the model.
 class Tokenizer {
  public:
-  /// Learns a vocabulary of at most `vocabulary_size` pieces; a small text gives fewer. The same lines give the same model.
+  /// Learns a vocabulary of at most `vocabulary_size` pieces; a small text gives fewer. The same lines give the same
+  /// model.
   /// @throws DataError where the text allows no model of that size, with the limit that SentencePiece names.
   static Tokenizer train(std::vector<std::string> const& lines, std::int64_t vocabulary_size = 2000);
 
@@ -36,8 +37,8 @@ class Tokenizer {
   /// The ids of a text, without begin and end marks.
   std::vector<std::int32_t> encode(std::string_view text) const;
 
-  /// The text of ids up to the first end mark; padding and begin marks are left out. Not the inverse of encode: unknown characters come
-  /// back as " \u2047 ", so scores must be taken against the raw reference.
+  /// The text of ids up to the first end mark; padding and begin marks are left out. Not the inverse of encode: unknown
+  /// characters come back as " \u2047 ", so scores must be taken against the raw reference.
   std::string decode(std::span<std::int32_t const> ids) const;
 
  private:

@@ -12,10 +12,12 @@ namespace translation {
 namespace {
 
 /// The words of each sentence of a batch; the places without a sentence get none.
-std::vector<std::vector<std::int32_t>> translate_batch(Grid const& grid, Model& model, Batch const& batch, BeamOptions const& beam) {
+std::vector<std::vector<std::int32_t>> translate_batch(Grid const& grid, Model& model, Batch const& batch,
+                                                       BeamOptions const& beam) {
   std::int64_t const longest = std::min(model.options().longest, 2 * batch.source_length + 8);
   std::int64_t const choices = std::min(beam.hypotheses + 1, model.options().vocabulary);
-  gshard::nn::Decoder decoder(model, sentences_on_grid(grid, batch.groups, batch.source, batch.source_lengths), longest, beam.hypotheses);
+  gshard::nn::Decoder decoder(model, sentences_on_grid(grid, batch.groups, batch.source, batch.source_lengths), longest,
+                              beam.hypotheses);
   std::vector<BeamSearch> searches;
   for (std::int64_t const pair : batch.pairs) searches.emplace_back(beam, pair < 0 ? 0 : longest);
 
@@ -34,7 +36,8 @@ std::vector<std::vector<std::int32_t>> translate_batch(Grid const& grid, Model& 
     auto const log_probabilities = gshard::to_vector(likeliest.values);
     auto const of_each = static_cast<std::size_t>(beam.hypotheses * choices);
     for (std::size_t i = 0; i < searches.size(); ++i)
-      searches[i].advance(std::span(next_words).subspan(i * of_each, of_each), std::span(log_probabilities).subspan(i * of_each, of_each));
+      searches[i].advance(std::span(next_words).subspan(i * of_each, of_each),
+                          std::span(log_probabilities).subspan(i * of_each, of_each));
   }
   std::vector<std::vector<std::int32_t>> translations;
   for (BeamSearch const& search : searches) translations.push_back(search.best());
@@ -43,8 +46,8 @@ std::vector<std::vector<std::int32_t>> translate_batch(Grid const& grid, Model& 
 
 }  // namespace
 
-std::vector<std::vector<std::int32_t>> translate(Grid const& grid, Model& model, std::vector<TokenPair> const& pairs, BatchOptions const& batches,
-                                                 BeamOptions const& beam) {
+std::vector<std::vector<std::int32_t>> translate(Grid const& grid, Model& model, std::vector<TokenPair> const& pairs,
+                                                 BatchOptions const& batches, BeamOptions const& beam) {
   std::vector<std::vector<std::int32_t>> outputs(pairs.size());
   for (Batch const& batch : evaluation_batches(pairs, batches)) {
     auto translations = translate_batch(grid, model, batch, beam);

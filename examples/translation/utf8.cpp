@@ -36,7 +36,9 @@ std::optional<std::u32string> decode_utf8(std::string_view bytes) {
 std::string encode_utf8(std::u32string_view text) {
   std::string bytes;
   bytes.reserve(text.size());
-  auto const tail = [&bytes](char32_t point, int shift) { bytes.push_back(static_cast<char>(0x80 | ((point >> shift) & 0x3F))); };
+  auto const tail = [&bytes](char32_t point, int shift) {
+    bytes.push_back(static_cast<char>(0x80 | ((point >> shift) & 0x3F)));
+  };
   for (char32_t const point : text) {
     if (point < 0x80) {
       bytes.push_back(static_cast<char>(point));

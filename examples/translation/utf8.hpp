@@ -7,7 +7,8 @@
 
 namespace translation {
 
-/// The code points of a UTF-8 text; nothing where the bytes are not UTF-8 (overlong forms and surrogates count as wrong).
+/// The code points of a UTF-8 text; nothing where the bytes are not UTF-8 (overlong forms and surrogates count as
+/// wrong).
 std::optional<std::u32string> decode_utf8(std::string_view bytes);
 
 /// Code points as UTF-8.

@@ -10,7 +10,11 @@ template <AxisNames Groups>
 using Lengths = ShardedTensor<Grid, Spec<Groups, _>, int>;
 
 #ifdef GSHARD_EXPECT_ERROR
-Scores weights(Scores const& scores, Lengths<_> const& lengths) { return nn::attention_weights(scores, lengths, 1, nn::Masking::none); }
+Scores weights(Scores const& scores, Lengths<_> const& lengths) {
+  return nn::attention_weights(scores, lengths, 1, nn::Masking::none);
+}
 #else
-Scores weights(Scores const& scores, Lengths<"data"> const& lengths) { return nn::attention_weights(scores, lengths, 1, nn::Masking::none); }
+Scores weights(Scores const& scores, Lengths<"data"> const& lengths) {
+  return nn::attention_weights(scores, lengths, 1, nn::Masking::none);
+}
 #endif

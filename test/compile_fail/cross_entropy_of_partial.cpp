@@ -12,4 +12,6 @@ using Logits = ShardedTensor<Grid, Spec<"data", _, _, partial("model")>>;
 using Logits = ShardedTensor<Grid, Spec<"data", _, "model">>;
 #endif
 
-auto loss(Logits const& logits, ShardedTensor<Grid, Spec<"data", _>, int> const& targets) { return nn::cross_entropy(logits, targets, 1); }
+auto loss(Logits const& logits, ShardedTensor<Grid, Spec<"data", _>, int> const& targets) {
+  return nn::cross_entropy(logits, targets, 1);
+}

@@ -9,7 +9,11 @@ template <AxisNames... Entries>
 using T = ShardedTensor<Grid, Spec<Entries...>>;
 
 #ifdef GSHARD_EXPECT_ERROR
-auto product(T<"data", _> const& a, ShardedTensor<Grid, Spec<_, _>, double> const& b) { return einsum<"ab,bc->ac">(a, b).eval(); }
+auto product(T<"data", _> const& a, ShardedTensor<Grid, Spec<_, _>, double> const& b) {
+  return einsum<"ab,bc->ac">(a, b).eval();
+}
 #else
-auto product(T<"data", _> const& a, ShardedTensor<Grid, Spec<_, _>, float> const& b) { return einsum<"ab,bc->ac">(a, b).eval(); }
+auto product(T<"data", _> const& a, ShardedTensor<Grid, Spec<_, _>, float> const& b) {
+  return einsum<"ab,bc->ac">(a, b).eval();
+}
 #endif

@@ -10,7 +10,11 @@ using T = ShardedTensor<Grid, Spec<Entries...>>;
 using Other = Mesh<Axis<"data">>;
 
 #ifdef GSHARD_EXPECT_ERROR
-auto product(T<"data", _> const& a, ShardedTensor<Other, Spec<_, _>> const& b) { return einsum<"ab,bc->ac">(a, b).eval(); }
+auto product(T<"data", _> const& a, ShardedTensor<Other, Spec<_, _>> const& b) {
+  return einsum<"ab,bc->ac">(a, b).eval();
+}
 #else
-auto product(T<"data", _> const& a, ShardedTensor<Grid, Spec<_, _>> const& b) { return einsum<"ab,bc->ac">(a, b).eval(); }
+auto product(T<"data", _> const& a, ShardedTensor<Grid, Spec<_, _>> const& b) {
+  return einsum<"ab,bc->ac">(a, b).eval();
+}
 #endif

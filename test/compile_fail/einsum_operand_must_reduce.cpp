@@ -12,5 +12,7 @@ using T = ShardedTensor<Grid, Spec<Entries...>>;
 #ifdef GSHARD_EXPECT_ERROR
 T<_, "data"> product(T<_, _, partial("data")> const& a, T<_, "data"> const& b) { return einsum<"ab,bc->ac">(a, b); }
 #else
-T<_, "data"> product(T<_, _, partial("data")> const& a, T<_, "data"> const& b) { return einsum<"ab,bc->ac">(reshard<Spec<_, _>>(a), b); }
+T<_, "data"> product(T<_, _, partial("data")> const& a, T<_, "data"> const& b) {
+  return einsum<"ab,bc->ac">(reshard<Spec<_, _>>(a), b);
+}
 #endif

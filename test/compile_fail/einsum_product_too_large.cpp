@@ -8,7 +8,9 @@ using namespace gshard;
 using T = ShardedTensor<Mesh<Axis<"data">>, Spec<_, _, _, _, _, _, _, _>>;
 
 #ifdef GSHARD_EXPECT_ERROR
-auto product(T const& a, T const& b, T const& c) { return einsum<"abpqruvw,cdxyzuvw,efpqrxyz->abcdef">(a, b, c).eval(); }
+auto product(T const& a, T const& b, T const& c) {
+  return einsum<"abpqruvw,cdxyzuvw,efpqrxyz->abcdef">(a, b, c).eval();
+}
 #else
 auto product(T const& a, T const& b, T const& c) { return einsum<"abpqruvw,abxyzuvw,abpqrxyz->ab">(a, b, c).eval(); }
 #endif

@@ -12,4 +12,6 @@ using Table = ShardedTensor<Grid, Spec<"data", _>>;
 using Table = ShardedTensor<Grid, Spec<"model", "data">>;
 #endif
 
-auto rows(Table const& table, ShardedTensor<Grid, Spec<"data", _>, int> const& ids) { return nn::embedding(movable(table), ids); }
+auto rows(Table const& table, ShardedTensor<Grid, Spec<"data", _>, int> const& ids) {
+  return nn::embedding(movable(table), ids);
+}

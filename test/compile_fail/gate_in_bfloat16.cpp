@@ -10,7 +10,11 @@ using Gates = ShardedTensor<Grid, Spec<"data", _, _>, T>;
 using Real = ShardedTensor<Grid, Spec<"data", _>, int>;
 
 #ifdef GSHARD_EXPECT_ERROR
-std::int64_t capacity(Gates<BFloat16> const& gates, Real const& real) { return nn::Routing<Gates<BFloat16>>(gates, real, {}, {}).capacity; }
+std::int64_t capacity(Gates<BFloat16> const& gates, Real const& real) {
+  return nn::Routing<Gates<BFloat16>>(gates, real, {}, {}).capacity;
+}
 #else
-std::int64_t capacity(Gates<float> const& gates, Real const& real) { return nn::Routing<Gates<float>>(gates, real, {}, {}).capacity; }
+std::int64_t capacity(Gates<float> const& gates, Real const& real) {
+  return nn::Routing<Gates<float>>(gates, real, {}, {}).capacity;
+}
 #endif

@@ -10,7 +10,11 @@ template <AxisNames Groups>
 using Real = ShardedTensor<Grid, Spec<Groups, _>, int>;
 
 #ifdef GSHARD_EXPECT_ERROR
-std::int64_t capacity(Gates const& gates, Real<_> const& real) { return nn::Routing<Gates>(gates, real, {}, {}).capacity; }
+std::int64_t capacity(Gates const& gates, Real<_> const& real) {
+  return nn::Routing<Gates>(gates, real, {}, {}).capacity;
+}
 #else
-std::int64_t capacity(Gates const& gates, Real<"data"> const& real) { return nn::Routing<Gates>(gates, real, {}, {}).capacity; }
+std::int64_t capacity(Gates const& gates, Real<"data"> const& real) {
+  return nn::Routing<Gates>(gates, real, {}, {}).capacity;
+}
 #endif

@@ -9,7 +9,12 @@ template <AxisNames... Entries>
 using T = ShardedTensor<Grid, Spec<Entries...>>;
 
 #ifdef GSHARD_EXPECT_ERROR
-T<"data", _, partial("expert")> normalise(T<"data", _, partial("expert")> const& x, T<_> const& gain, T<_> const& bias) { return nn::layer_norm(x, gain, bias); }
+T<"data", _, partial("expert")> normalise(T<"data", _, partial("expert")> const& x, T<_> const& gain,
+                                          T<_> const& bias) {
+  return nn::layer_norm(x, gain, bias);
+}
 #else
-T<"data", _> normalise(T<"data", _> const& x, T<_> const& gain, T<_> const& bias) { return nn::layer_norm(x, gain, bias); }
+T<"data", _> normalise(T<"data", _> const& x, T<_> const& gain, T<_> const& bias) {
+  return nn::layer_norm(x, gain, bias);
+}
 #endif

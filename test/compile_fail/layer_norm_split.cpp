@@ -9,7 +9,11 @@ template <AxisNames... Entries>
 using T = ShardedTensor<Grid, Spec<Entries...>>;
 
 #ifdef GSHARD_EXPECT_ERROR
-T<"data", "expert"> normalise(T<"data", "expert"> const& x, T<_> const& gain, T<_> const& bias) { return nn::layer_norm(x, gain, bias); }
+T<"data", "expert"> normalise(T<"data", "expert"> const& x, T<_> const& gain, T<_> const& bias) {
+  return nn::layer_norm(x, gain, bias);
+}
 #else
-T<"data", _> normalise(T<"data", _> const& x, T<_> const& gain, T<_> const& bias) { return nn::layer_norm(x, gain, bias); }
+T<"data", _> normalise(T<"data", _> const& x, T<_> const& gain, T<_> const& bias) {
+  return nn::layer_norm(x, gain, bias);
+}
 #endif

@@ -14,7 +14,9 @@ using Tokens = ShardedTensor<Line, Spec<"expert", _, _>>;
 using Real = ShardedTensor<Line, Spec<"expert", _>, int>;
 
 #ifdef GSHARD_EXPECT_ERROR
-Tokens run(Layer& layer, Tokens const& x, Real const& real) { return layer.operator()<nn::DispatchForm::by_index>(x, real, {}).output; }
+Tokens run(Layer& layer, Tokens const& x, Real const& real) {
+  return layer.operator()<nn::DispatchForm::by_index>(x, real, {}).output;
+}
 #else
 Tokens run(Layer& layer, Tokens const& x, Real const& real) { return layer(x, real, {}).output; }
 #endif

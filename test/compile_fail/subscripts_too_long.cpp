@@ -10,7 +10,9 @@ template <AxisNames... Entries>
 using T = ShardedTensor<Grid, Spec<Entries...>>;
 
 #ifdef GSHARD_EXPECT_ERROR
-auto outer(T<"data", _, _, _> const& a, T<_, _, _, _, _> const& b) { return einsum<"...a,bcdef->...abcdef">(a, b).eval(); }
+auto outer(T<"data", _, _, _> const& a, T<_, _, _, _, _> const& b) {
+  return einsum<"...a,bcdef->...abcdef">(a, b).eval();
+}
 #else
 auto outer(T<"data", _, _> const& a, T<_, _, _, _, _> const& b) { return einsum<"...a,bcdef->...abcdef">(a, b).eval(); }
 #endif

@@ -11,7 +11,11 @@ template <AxisNames... Entries>
 using Places = ShardedTensor<Grid, Spec<Entries...>, int>;
 
 #ifdef GSHARD_EXPECT_ERROR
-auto sum(T<_, "data"> const& x, Places<"expert"> const& places, T<_, _> const& updates) { return scatter_add<0>(x, places, updates); }
+auto sum(T<_, "data"> const& x, Places<"expert"> const& places, T<_, _> const& updates) {
+  return scatter_add<0>(x, places, updates);
+}
 #else
-auto sum(T<_, "data"> const& x, Places<"expert"> const& places, T<"expert", "data"> const& updates) { return scatter_add<0>(x, places, updates); }
+auto sum(T<_, "data"> const& x, Places<"expert"> const& places, T<"expert", "data"> const& updates) {
+  return scatter_add<0>(x, places, updates);
+}
 #endif

@@ -13,5 +13,7 @@ using T = ShardedTensor<Grid, Spec<Entries...>>;
 #ifdef GSHARD_EXPECT_ERROR
 auto biased(T<_, partial("model")> const& sums, T<_> const& bias) { return eval(sums + bias); }
 #else
-auto biased(T<_, partial("model")> const& sums, T<_> const& bias) { return eval(sums + reshard<Spec<_, partial("model")>>(bias)); }
+auto biased(T<_, partial("model")> const& sums, T<_> const& bias) {
+  return eval(sums + reshard<Spec<_, partial("model")>>(bias));
+}
 #endif

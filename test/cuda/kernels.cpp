@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The forms of kernel that gshard relies on: a named function object, templates on a string, a type and a memory space, in place of lambdas.
+// The forms of kernel that gshard relies on: a named function object, templates on a string, a type and a memory space,
+// in place of lambdas.
 #include <cstdint>
 
 #include <Kokkos_Core.hpp>
@@ -54,12 +55,15 @@ T scale_and_sum(Kokkos::View<T**, Kokkos::LayoutRight, MemorySpace> values) {
   using Space = typename MemorySpace::execution_space;
   constexpr Plan plan = parse<Subscripts>();
   static_assert(plan.left.size() == 2);
-  gshard::Extents const extents{static_cast<std::int64_t>(values.extent(0)), static_cast<std::int64_t>(values.extent(1))};
-  Kokkos::parallel_for("scale",
-                       Kokkos::MDRangePolicy<Space, Kokkos::Rank<2>, Kokkos::IndexType<std::int64_t>>({0, 0}, {extents[0], extents[1]}),
-                       Scale<T, MemorySpace>{values, gshard::packed_strides(extents), T{2}});
+  gshard::Extents const extents{static_cast<std::int64_t>(values.extent(0)),
+                                static_cast<std::int64_t>(values.extent(1))};
+  Kokkos::parallel_for(
+      "scale",
+      Kokkos::MDRangePolicy<Space, Kokkos::Rank<2>, Kokkos::IndexType<std::int64_t>>({0, 0}, {extents[0], extents[1]}),
+      Scale<T, MemorySpace>{values, gshard::packed_strides(extents), T{2}});
   T sum{};
-  Kokkos::parallel_reduce("sum", Kokkos::RangePolicy<Space, Kokkos::IndexType<std::int64_t>>(0, extents[0]), Sum<T, MemorySpace>{values}, sum);
+  Kokkos::parallel_reduce("sum", Kokkos::RangePolicy<Space, Kokkos::IndexType<std::int64_t>>(0, extents[0]),
+                          Sum<T, MemorySpace>{values}, sum);
   return sum;
 }
 

@@ -31,7 +31,8 @@ void optimizers(Runtime& runtime) {
   using optim::MasterWeights;
   using optim::SplitOver;
   Grid grid(runtime, {1, 2});
-  Model model{{ShardedTensor<Grid, Spec<"expert", _, _>>(grid, {2, 128, 128}), {}}, {ShardedTensor<Grid, Spec<_>, BFloat16>(grid, {128}), {}}};
+  Model model{{ShardedTensor<Grid, Spec<"expert", _, _>>(grid, {2, 128, 128}), {}},
+              {ShardedTensor<Grid, Spec<_>, BFloat16>(grid, {128}), {}}};
   step<optim::AdamW<>>(model);
   step<optim::AdamW<SplitOver<"data">, MasterWeights>>(model);
   step<optim::Adafactor<>>(model);

@@ -21,7 +21,8 @@ void spatial(Runtime& runtime) {
   Tape tape;
   auto const image = tape.watch(x);
   auto const window = tape.watch(w);
-  auto const y = eval(convolution(image, window, {.stride = {2, 1}, .low = {1, 1}, .high = {1, 1}, .base_dilation = {1, 2}}));
+  auto const y =
+      eval(convolution(image, window, {.stride = {2, 1}, .low = {1, 1}, .high = {1, 1}, .base_dilation = {1, 2}}));
   auto const pooled = average_pool(max_pool(y, {.window = {2, 2}}), {.window = {2, 2}});
   tape.backward(mean(pooled));
   auto const gradient = tape.gradient(window);

@@ -9,7 +9,9 @@ namespace {
 using Grid = Mesh<Axis<"data">, Axis<"expert">>;
 
 struct Position {
-  KOKKOS_FUNCTION float operator()(GlobalIndex<3> index) const { return static_cast<float>(index[0] + index[1] * index[2]); }
+  KOKKOS_FUNCTION float operator()(GlobalIndex<3> index) const {
+    return static_cast<float>(index[0] + index[1] * index[2]);
+  }
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A training step and other operations on 16384 devices, in a program that starts neither MPI nor Kokkos. With an argument it looks at an element, and there is none.
+// A training step and other operations on 16384 devices, in a program that starts neither MPI nor Kokkos. With an
+// argument it looks at an element, and there is none.
 #include <iostream>
 #include <vector>
 
@@ -17,9 +18,13 @@ using Tensor = ShardedTensor<Grid, Spec<Entries...>, float, AbstractSpace>;
 
 void train(Grid const& grid) {
   using Integers = Model::Side::Integers;
-  Model model(grid, {.vocabulary = 96, .longest = 16, .model = 32, .hidden = 64, .heads = 4, .experts = grid.size<"expert">()}, 1);
+  Model model(
+      grid, {.vocabulary = 96, .longest = 16, .model = 32, .hidden = 64, .heads = 4, .experts = grid.size<"expert">()},
+      1);
   std::int64_t const groups = grid.ranks(), places = 32;
-  auto numbers = [&](std::int64_t columns) { return from_vector<Integers>(grid, {groups, columns}, std::vector<int>(static_cast<std::size_t>(groups * columns))); };
+  auto numbers = [&](std::int64_t columns) {
+    return from_vector<Integers>(grid, {groups, columns}, std::vector<int>(static_cast<std::size_t>(groups * columns)));
+  };
   Model::Side const side{numbers(places), numbers(places), numbers(places), numbers(2)};
   Tape tape;
   auto const output = model(tape, side, side, nn::RandomStream{1, 1});

@@ -29,11 +29,13 @@ static_assert(through(257.0000001) == 258 && through(256.9999999) == 256);
 static_assert(through(-257.0000001) == -258 && through(-258.9999999) == -258);
 static_assert(through(257.0) == 256 && through(259.0) == 260);
 
-static_assert(through(Float::max()) == Float::infinity() && through(-Float::max()) == -Float::infinity(), "past the largest BFloat16");
+static_assert(through(Float::max()) == Float::infinity() && through(-Float::max()) == -Float::infinity(),
+              "past the largest BFloat16");
 static_assert(BFloat16(0x1.fep127f).bits == 0x7f7f, "the largest");
 static_assert(through(Float::infinity()) == Float::infinity() && BFloat16(-0.0f).bits == 0x8000);
 static_assert(through(Float::quiet_NaN()) != through(Float::quiet_NaN()), "NaN stays NaN");
-static_assert(through(__builtin_bit_cast(float, 0x7f800001U)) != 0 && BFloat16(__builtin_bit_cast(float, 0x7f800001U)).bits == 0x7fc0,
+static_assert(through(__builtin_bit_cast(float, 0x7f800001U)) != 0 &&
+                  BFloat16(__builtin_bit_cast(float, 0x7f800001U)).bits == 0x7fc0,
               "also one whose bits are all in the lower half");
 
 // Arithmetic is that of float; the way back is explicit.

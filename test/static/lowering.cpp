@@ -28,11 +28,11 @@ consteval bool no_copy_with_gradients(std::string_view a, std::string_view b, st
 }
 
 /// The rows, columns and sum that are chosen for long extents.
-consteval bool chooses(std::string_view a, std::string_view b, std::string_view c, std::string_view m, std::string_view n,
-                       std::string_view k) {
+consteval bool chooses(std::string_view a, std::string_view b, std::string_view c, std::string_view m,
+                       std::string_view n, std::string_view k) {
   Lowering const lowering = lower(symbolic_units(labels(a), labels(b), labels(c)), true);
-  return !lowering.direct && !lowering.copies() && lowering.letters(lowering.m) == labels(m) && lowering.letters(lowering.n) == labels(n) &&
-         lowering.letters(lowering.k) == labels(k);
+  return !lowering.direct && !lowering.copies() && lowering.letters(lowering.m) == labels(m) &&
+         lowering.letters(lowering.n) == labels(n) && lowering.letters(lowering.k) == labels(k);
 }
 
 consteval bool permutes(std::string_view a, std::string_view b, std::string_view c, std::string_view which) {

@@ -22,7 +22,8 @@ consteval bool cuts(std::int64_t extent, std::array<Range, Parts> const& expecte
   return end == extent;
 }
 
-// ---- T35: (extent, parts) --------------------------------------------------------------------------------------------
+// ---- T35: (extent, parts)
+// --------------------------------------------------------------------------------------------
 static_assert(cuts<2>(15, {{{0, 8}, {8, 15}}}));
 static_assert(cuts<4>(5, {{{0, 2}, {2, 4}, {4, 5}, {5, 5}}}));
 static_assert(cuts<3>(4, {{{0, 2}, {2, 4}, {4, 4}}}));
@@ -32,17 +33,21 @@ static_assert(cuts<2>(1, {{{0, 1}, {1, 1}}}));
 static_assert(cuts<8>(3, {{{0, 1}, {1, 2}, {2, 3}, {3, 3}, {3, 3}, {3, 3}, {3, 3}, {3, 3}}}));
 static_assert(cuts<4>(16, {{{0, 4}, {4, 8}, {8, 12}, {12, 16}}}));
 
-// ---- A4-A6: fewer indices than parts, and a last block that is not the only short one --------------------------------
+// ---- A4-A6: fewer indices than parts, and a last block that is not the only short one
+// --------------------------------
 static_assert(cuts<4>(2, {{{0, 1}, {1, 2}, {2, 2}, {2, 2}}}));
 static_assert(cuts<8>(17, {{{0, 3}, {3, 6}, {6, 9}, {9, 12}, {12, 15}, {15, 17}, {17, 17}, {17, 17}}}));
 static_assert(cuts<8>(7, {{{0, 1}, {1, 2}, {2, 3}, {3, 4}, {4, 5}, {5, 6}, {6, 7}, {7, 7}}}));
 
-// ---- Nothing, everything, and more than 2^31 -------------------------------------------------------------------------
+// ---- Nothing, everything, and more than 2^31
+// -------------------------------------------------------------------------
 static_assert(cuts<3>(0, {{{0, 0}, {0, 0}, {0, 0}}}));
 static_assert(cuts<1>(5, {{{0, 5}}}));
-static_assert(shard_range(std::int64_t{1} << 40, 3, 2) == Range{2 * ((std::int64_t{1} << 40) / 3 + 1), std::int64_t{1} << 40});
+static_assert(shard_range(std::int64_t{1} << 40, 3, 2) ==
+              Range{2 * ((std::int64_t{1} << 40) / 3 + 1), std::int64_t{1} << 40});
 
-/// Every extent up to 40 over up to 9 parts: parts follow one another, none is longer than the ceiling, and none is short before the last that is not empty.
+/// Every extent up to 40 over up to 9 parts: parts follow one another, none is longer than the ceiling, and none is
+/// short before the last that is not empty.
 consteval bool holds_everywhere() {
   for (std::int64_t extent = 0; extent <= 40; ++extent)
     for (std::int64_t parts = 1; parts <= 9; ++parts) {
@@ -61,7 +66,8 @@ consteval bool holds_everywhere() {
 }
 static_assert(holds_everywhere());
 
-// ---- Several axes on one dimension nest: each cuts what the one before it left ---------------------------------------
+// ---- Several axes on one dimension nest: each cuts what the one before it left
+// ---------------------------------------
 consteval Range nested(std::int64_t extent, int outer_parts, int outer, int inner_parts, int inner) {
   Range const first = shard_range(extent, outer_parts, outer);
   Range const second = shard_range(first.size(), inner_parts, inner);
@@ -72,7 +78,8 @@ static_assert(nested(5, 2, 1, 2, 0) == Range{3, 4}, "5 over 2 is 3 + 2, and the 
 static_assert(nested(5, 2, 0, 2, 0) == Range{0, 2} && nested(5, 2, 0, 2, 1) == Range{2, 3});
 static_assert(nested(7, 3, 2, 2, 1) == Range{7, 7}, "7 over 3 is 3 + 3 + 1; the 1 over 2 is 1 + 0");
 
-// ---- Intersections ---------------------------------------------------------------------------------------------------
+// ---- Intersections
+// ---------------------------------------------------------------------------------------------------
 static_assert(intersection(Range{0, 4}, Range{2, 7}) == Range{2, 4});
 static_assert(intersection(Range{0, 2}, Range{4, 7}).size() == 0);
 static_assert(intersection(Range{3, 3}, Range{0, 9}).size() == 0);

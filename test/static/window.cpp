@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The arithmetic of windows over split space: the values that the paper's formulas give (section 3.3.3, fig. 11 to 13, A.4), from the blocks themselves.
+// The arithmetic of windows over split space: the values that the paper's formulas give (section 3.3.3, fig. 11 to 13,
+// A.4), from the blocks themselves.
 #include <gshard/spatial/window.hpp>
 
 #include <array>
@@ -11,7 +12,8 @@ using namespace gshard;
 template <std::size_t Shards>
 using Halos = std::array<HaloWidths, Shards>;
 
-/// The halos of all shards, each with ceil(extent / shards) elements and ceil(outputs / shards) outputs, those beyond the last output included, as the paper counts.
+/// The halos of all shards, each with ceil(extent / shards) elements and ceil(outputs / shards) outputs, those beyond
+/// the last output included, as the paper counts.
 template <std::size_t Shards>
 constexpr Halos<Shards> halos(Window const& window, std::int64_t extent) {
   Halos<Shards> result;
@@ -38,9 +40,11 @@ static_assert(halos<4>(valid, 20) == Halos<4>{{{0, 3}, {1, 2}, {2, 1}, {3, 0}}})
 // Windows side by side need nothing of others.
 static_assert(halos<3>({.size = 3, .stride = 3}, 18) == Halos<3>{{{0, 0}, {0, 0}, {0, 0}}});
 // Window dilation makes the window wider.
-static_assert(halos<4>({.size = 3, .low = 2, .high = 2, .dilation = 2}, 16) == Halos<4>{{{2, 2}, {2, 2}, {2, 2}, {2, 2}}});
+static_assert(halos<4>({.size = 3, .low = 2, .high = 2, .dilation = 2}, 16) ==
+              Halos<4>{{{2, 2}, {2, 2}, {2, 2}, {2, 2}}});
 
-// Base dilation, case 1 (stride times outputs is a multiple of it): starts at 2 i and ends at 2 i + 3. The limit as printed in the paper would be 2 i + 2.
+// Base dilation, case 1 (stride times outputs is a multiple of it): starts at 2 i and ends at 2 i + 3. The limit as
+// printed in the paper would be 2 i + 2.
 constexpr Window first_case{.size = 5, .stride = 3, .low = 1, .base_dilation = 3};
 static_assert(first_case.outputs(8) == 7);
 static_assert(halos<4>(first_case, 8) == Halos<4>{{{0, 1}, {0, 1}, {0, 1}, {0, 1}}});
@@ -53,7 +57,8 @@ static_assert(needed_range(second_case, {0, 5}) == Range{0, 3} && needed_range(s
 static_assert(needed_range(second_case, {10, 15}) == Range{4, 6} && needed_range(second_case, {15, 20}) == Range{5, 8});
 static_assert(halos<4>(second_case, 8) == Halos<4>{{{0, 1}, {0, 0}, {0, 0}, {1, 0}}});
 
-// Case 3 (another stride, not a multiple): outputs 3 and 4 look at places 6 - 1 to 8 - 1 + 4 of the dilated base, which has elements at 6 and 9.
+// Case 3 (another stride, not a multiple): outputs 3 and 4 look at places 6 - 1 to 8 - 1 + 4 of the dilated base, which
+// has elements at 6 and 9.
 constexpr Window third_case{.size = 5, .stride = 2, .low = 1, .base_dilation = 3};
 static_assert(third_case.outputs(8) == 10);
 static_assert(needed_range(third_case, {3, 5}) == Range{2, 4});
@@ -62,11 +67,14 @@ static_assert(needed_range(third_case, {3, 5}) == Range{2, 4});
 static_assert(halos<4>({.size = 1, .low = -2, .high = -3}, 12) == Halos<4>{{{-2, 1}, {-1, 0}, {0, -1}, {1, -2}}});
 
 // Nothing in, nothing needed; padding alone can still give outputs.
-static_assert(Window{.size = 3}.outputs(2) == 0 && Window{.size = 3}.outputs(0) == 0 && (Window{.size = 3, .low = 2, .high = 1}.outputs(0)) == 1);
+static_assert(Window{.size = 3}.outputs(2) == 0 && Window{.size = 3}.outputs(0) == 0 &&
+              (Window{.size = 3, .low = 2, .high = 1}.outputs(0)) == 1);
 static_assert(needed_range(strided, {4, 4}) == Range{});
 
-// Under window position 1, output 2 of 1 ... sees element 1 of a base dilated by 3: every third output does, one element on.
+// Under window position 1, output 2 of 1 ... sees element 1 of a base dilated by 3: every third output does, one
+// element on.
 constexpr detail::Taps taps = detail::taps_of(second_case, {0, 20}, 1);
-static_assert(taps.output == 2 && taps.output_step == 3 && taps.element == 1 && taps.element_step == 1 && taps.count == 6);
+static_assert(taps.output == 2 && taps.output_step == 3 && taps.element == 1 && taps.element_step == 1 &&
+              taps.count == 6);
 
 }  // namespace

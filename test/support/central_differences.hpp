@@ -14,14 +14,16 @@
 /// Gradients against central differences in double precision: every element of every operand.
 namespace gshard::test {
 
-/// The sum of all elements, each times a number of its own, so that their gradients differ. For tensors and recorded tensors.
+/// The sum of all elements, each times a number of its own, so that their gradients differ. For tensors and recorded
+/// tensors.
 template <class Result>
 auto weighted_sum(Result const& result) {
   using Tensor = std::remove_cvref_t<decltype(gshard::detail::value_of(result))>;
   if constexpr (!Tensor::layout.partial.empty()) {
     return weighted_sum(reshard<spec_of<TwoAxes, gshard::detail::without_partial(Tensor::layout)>>(result));
   } else {
-    auto const weights = filled<Tensor>(gshard::detail::value_of(result).mesh(), gshard::detail::value_of(result).extents(), 99, smooth);
+    auto const weights =
+        filled<Tensor>(gshard::detail::value_of(result).mesh(), gshard::detail::value_of(result).extents(), 99, smooth);
     return sum(result * weights);
   }
 }
@@ -35,7 +37,8 @@ void add_to_element(Tensor const& tensor, std::size_t position, double amount) {
     if (positions[local] == position) tensor.data()[local] += amount;
 }
 
-/// Compares the gradients of `function` with central differences. It takes the inputs, as tensors or recorded, and gives a number or a recorded scalar.
+/// Compares the gradients of `function` with central differences. It takes the inputs, as tensors or recorded, and
+/// gives a number or a recorded scalar.
 template <class Function, class... Inputs>
 void check_gradients(Function const& function, Inputs const&... inputs) {
   Tape tape;
@@ -56,8 +59,8 @@ void check_gradients(Function const& function, Inputs const&... inputs) {
       add_to_element(input, position, step);
       expected.push_back((above - below) / (2 * step));
     }
-    INFO("operand ", number++, " ", gshard::detail::text_of<TwoAxes>(Tensor::layout), " ", gshard::detail::text_of(input.extents()), " on mesh (",
-         input.mesh().text(), ")");
+    INFO("operand ", number++, " ", gshard::detail::text_of<TwoAxes>(Tensor::layout), " ",
+         gshard::detail::text_of(input.extents()), " on mesh (", input.mesh().text(), ")");
     CHECK(difference(tape.gradient(var), expected, 1e-7) == "");
   };
   std::apply([&](auto const&... var) { (check(var), ...); }, vars);

@@ -50,29 +50,37 @@ using gshard::test::counted_mpi;
 // The names and parameters are MPI's own.
 extern "C" {
 
-int MPI_Alltoallv(void const* send, int const* send_counts, int const* send_offsets, MPI_Datatype send_type, void* receive, int const* receive_counts,
-                  int const* receive_offsets, MPI_Datatype receive_type, MPI_Comm communicator) {
+int MPI_Alltoallv(void const* send, int const* send_counts, int const* send_offsets, MPI_Datatype send_type,
+                  void* receive, int const* receive_counts, int const* receive_offsets, MPI_Datatype receive_type,
+                  MPI_Comm communicator) {
   count(counted_mpi().all_to_all, total_of(send_counts, communicator, false) * size_of(send_type));
-  return PMPI_Alltoallv(send, send_counts, send_offsets, send_type, receive, receive_counts, receive_offsets, receive_type, communicator);
+  return PMPI_Alltoallv(send, send_counts, send_offsets, send_type, receive, receive_counts, receive_offsets,
+                        receive_type, communicator);
 }
 
-int MPI_Allgatherv(void const* send, int send_count, MPI_Datatype send_type, void* receive, int const* receive_counts, int const* receive_offsets,
-                   MPI_Datatype receive_type, MPI_Comm communicator) {
-  count(counted_mpi().all_gather, ring_share(total_of(receive_counts, communicator, true) * size_of(receive_type), communicator));
-  return PMPI_Allgatherv(send, send_count, send_type, receive, receive_counts, receive_offsets, receive_type, communicator);
+int MPI_Allgatherv(void const* send, int send_count, MPI_Datatype send_type, void* receive, int const* receive_counts,
+                   int const* receive_offsets, MPI_Datatype receive_type, MPI_Comm communicator) {
+  count(counted_mpi().all_gather,
+        ring_share(total_of(receive_counts, communicator, true) * size_of(receive_type), communicator));
+  return PMPI_Allgatherv(send, send_count, send_type, receive, receive_counts, receive_offsets, receive_type,
+                         communicator);
 }
 
-int MPI_Allreduce(void const* send, void* receive, int elements, MPI_Datatype type, MPI_Op operation, MPI_Comm communicator) {
+int MPI_Allreduce(void const* send, void* receive, int elements, MPI_Datatype type, MPI_Op operation,
+                  MPI_Comm communicator) {
   count(counted_mpi().all_reduce, ring_share(2 * elements * size_of(type), communicator));
   return PMPI_Allreduce(send, receive, elements, type, operation, communicator);
 }
 
-int MPI_Reduce_scatter(void const* send, void* receive, int const* receive_counts, MPI_Datatype type, MPI_Op operation, MPI_Comm communicator) {
-  count(counted_mpi().reduce_scatter, ring_share(total_of(receive_counts, communicator, true) * size_of(type), communicator));
+int MPI_Reduce_scatter(void const* send, void* receive, int const* receive_counts, MPI_Datatype type, MPI_Op operation,
+                       MPI_Comm communicator) {
+  count(counted_mpi().reduce_scatter,
+        ring_share(total_of(receive_counts, communicator, true) * size_of(type), communicator));
   return PMPI_Reduce_scatter(send, receive, receive_counts, type, operation, communicator);
 }
 
-int MPI_Isend(void const* send, int elements, MPI_Datatype type, int destination, int tag, MPI_Comm communicator, MPI_Request* request) {
+int MPI_Isend(void const* send, int elements, MPI_Datatype type, int destination, int tag, MPI_Comm communicator,
+              MPI_Request* request) {
   count(counted_mpi().send, elements * size_of(type));
   return PMPI_Isend(send, elements, type, destination, tag, communicator, request);
 }

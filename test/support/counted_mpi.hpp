@@ -3,7 +3,8 @@
 
 #include <cstdint>
 
-/// What this process has really asked of MPI, seen through its profiling interface. A test that uses this links counted_mpi.cpp.
+/// What this process has really asked of MPI, seen through its profiling interface. A test that uses this links
+/// counted_mpi.cpp.
 namespace gshard::test {
 
 struct MpiCalls {
@@ -11,8 +12,8 @@ struct MpiCalls {
   std::int64_t bytes = 0;
 };
 
-/// Bytes: of an all-to-all, what goes to other ranks; of a send, the message; of the others, what each rank of a ring sends of the buffer that is reduced,
-/// gathered or scattered.
+/// Bytes: of an all-to-all, what goes to other ranks; of a send, the message; of the others, what each rank of a ring
+/// sends of the buffer that is reduced, gathered or scattered.
 struct CountedMpi {
   MpiCalls all_to_all;
   MpiCalls all_gather;

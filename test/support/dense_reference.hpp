@@ -17,11 +17,12 @@
 
 #include "mpi_test.hpp"
 
-/// Tensors as plain vectors in row-major order, the same on every rank, and how a sharded tensor compares with them. Nothing here uses the
-/// library's own communication.
+/// Tensors as plain vectors in row-major order, the same on every rank, and how a sharded tensor compares with them.
+/// Nothing here uses the library's own communication.
 namespace gshard::test {
 
-// ---- Meshes ----------------------------------------------------------------------------------------------------------
+// ---- Meshes
+// ----------------------------------------------------------------------------------------------------------
 
 using TwoAxes = Mesh<Axis<"x">, Axis<"y">>;
 
@@ -44,7 +45,8 @@ void on_every_mesh(Action const& action) {
   }
 }
 
-/// Runs `body(Runtime&)` on the first `count` ranks of this run as if they were the whole job; the others leave it alone.
+/// Runs `body(Runtime&)` on the first `count` ranks of this run as if they were the whole job; the others leave it
+/// alone.
 template <class Body>
 void on_ranks(int count, Body const& body) {
   MPI_Comm some = MPI_COMM_NULL;
@@ -57,9 +59,11 @@ void on_ranks(int count, Body const& body) {
   MPI_Comm_free(&some);
 }
 
-// ---- Values ----------------------------------------------------------------------------------------------------------
+// ---- Values
+// ----------------------------------------------------------------------------------------------------------
 
-/// Element `position` of the tensor number `seed`: a small integer, so that sums of products are exact in every element type.
+/// Element `position` of the tensor number `seed`: a small integer, so that sums of products are exact in every element
+/// type.
 constexpr double small_integer(std::int64_t seed, std::int64_t position) {
   return static_cast<double>((position * 7 + seed * 13 + position / 5) % 9 - 4);
 }
@@ -90,7 +94,8 @@ int parts_of(Tensor const& tensor) {
   return tensor.mesh().state().size(Tensor::layout.partial);
 }
 
-/// Fills the tensor from the global index. Where it is an unreduced sum, its part number k is filled with the seed `seed + k`.
+/// Fills the tensor from the global index. Where it is an unreduced sum, its part number k is filled with the seed
+/// `seed + k`.
 template <class Tensor>
 void fill_by_position(Tensor const& tensor, std::int64_t seed, ValueOfPosition value = small_integer) {
   int const part = tensor.mesh().state().group(Tensor::layout.partial).rank;
@@ -98,14 +103,16 @@ void fill_by_position(Tensor const& tensor, std::int64_t seed, ValueOfPosition v
 }
 
 template <class Tensor>
-Tensor filled(typename Tensor::mesh_type const& mesh, Extents const& extents, std::int64_t seed, ValueOfPosition value = small_integer) {
+Tensor filled(typename Tensor::mesh_type const& mesh, Extents const& extents, std::int64_t seed,
+              ValueOfPosition value = small_integer) {
   Tensor tensor(mesh, extents);
   fill_by_position(tensor, seed, value);
   return tensor;
 }
 
 /// The elements of a tensor that `fill_by_position` filled.
-inline std::vector<double> dense_values(Extents const& extents, std::int64_t seed, int parts = 1, ValueOfPosition value = small_integer) {
+inline std::vector<double> dense_values(Extents const& extents, std::int64_t seed, int parts = 1,
+                                        ValueOfPosition value = small_integer) {
   std::vector<double> result(static_cast<std::size_t>(product(extents)));
   for (int part = 0; part < parts; ++part)
     for (std::size_t i = 0; i < result.size(); ++i) result[i] += value(seed + part, static_cast<std::int64_t>(i));
@@ -117,7 +124,8 @@ std::vector<double> dense_values_of(Tensor const& filled, std::int64_t seed, Val
   return dense_values(filled.extents(), seed, parts_of(filled), value);
 }
 
-// ---- Positions -------------------------------------------------------------------------------------------------------
+// ---- Positions
+// -------------------------------------------------------------------------------------------------------
 
 /// The global row-major positions of this rank's elements, in their local order.
 template <class Tensor>
@@ -161,14 +169,17 @@ std::vector<double> collected(Tensor const& tensor) {
     std::vector<std::size_t> const positions = global_positions(tensor);
     for (std::size_t i = 0; i < own.size(); ++i) elements[positions[i]] += own[i];
   }
-  MPI_Allreduce(MPI_IN_PLACE, elements.data(), static_cast<int>(elements.size()), MPI_DOUBLE, MPI_SUM, all_ranks_of(tensor.mesh()));
+  MPI_Allreduce(MPI_IN_PLACE, elements.data(), static_cast<int>(elements.size()), MPI_DOUBLE, MPI_SUM,
+                all_ranks_of(tensor.mesh()));
   return elements;
 }
 
-// ---- Comparisons -----------------------------------------------------------------------------------------------------
+// ---- Comparisons
+// -----------------------------------------------------------------------------------------------------
 
 /// Says where two lists of numbers differ first, or "".
-inline std::string difference(std::vector<double> const& found, std::vector<double> const& expected, double tolerance = 0) {
+inline std::string difference(std::vector<double> const& found, std::vector<double> const& expected,
+                              double tolerance = 0) {
   std::ostringstream text;
   if (found.size() != expected.size()) text << found.size() << " elements instead of " << expected.size();
   for (std::size_t i = 0; i < found.size() && text.tellp() == 0; ++i)
@@ -177,10 +188,12 @@ inline std::string difference(std::vector<double> const& found, std::vector<doub
   return text.str();
 }
 
-/// Says how a tensor differs from these elements: as a whole, or, where it is no unreduced sum, in this rank's block, replicas included.
+/// Says how a tensor differs from these elements: as a whole, or, where it is no unreduced sum, in this rank's block,
+/// replicas included.
 template <class Tensor>
 std::string difference(Tensor const& tensor, std::vector<double> const& expected, double tolerance = 0) {
-  if (std::string const whole = difference(collected(tensor), expected, tolerance); !whole.empty()) return "whole: " + whole;
+  if (std::string const whole = difference(collected(tensor), expected, tolerance); !whole.empty())
+    return "whole: " + whole;
   if (!Tensor::layout.partial.empty()) return "";
   std::vector<double> own;
   for (std::size_t position : global_positions(tensor)) own.push_back(expected[position]);
@@ -188,7 +201,8 @@ std::string difference(Tensor const& tensor, std::vector<double> const& expected
   return block.empty() ? "" : "block: " + block;
 }
 
-// ---- Einsums ---------------------------------------------------------------------------------------------------------
+// ---- Einsums
+// ---------------------------------------------------------------------------------------------------------
 
 /// A tensor as its extents and elements.
 struct Dense {

@@ -10,7 +10,8 @@
 
 #include "dense_reference.hpp"
 
-/// A generated table: every combination of some subscripts, a spec for each operand, and a spec for the result, each against loops over all letters.
+/// A generated table: every combination of some subscripts, a spec for each operand, and a spec for the result, each
+/// against loops over all letters.
 namespace gshard::test {
 
 /// How long each letter is.
@@ -60,8 +61,8 @@ auto operand_of(Tensor const& tensor) {
   else return tensor;
 }
 
-/// All combinations of `Text` with operands held by these specs, and each of the results, on meshes of type `Mesh`. Operands may move where a combination
-/// cannot do without.
+/// All combinations of `Text` with operands held by these specs, and each of the results, on meshes of type `Mesh`.
+/// Operands may move where a combination cannot do without.
 template <class Mesh, FixedString Text, class... Lists>
 class EinsumTable {
  public:
@@ -85,12 +86,15 @@ class EinsumTable {
   }
 
   template <class... A, class... B, class... Results>
-  static void check(Mesh const& mesh, Lengths const& length, Specs<A...>, Specs<B...> right, Specs<Results...> results) {
-    (check_right(mesh, length, right, results, filled<Of<A>>(mesh, extents_of(subscripts.operands[0], length), 1)), ...);
+  static void check(Mesh const& mesh, Lengths const& length, Specs<A...>, Specs<B...> right,
+                    Specs<Results...> results) {
+    (check_right(mesh, length, right, results, filled<Of<A>>(mesh, extents_of(subscripts.operands[0], length), 1)),
+     ...);
   }
 
   template <class Left, class... B, class... Results>
-  static void check_right(Mesh const& mesh, Lengths const& length, Specs<B...>, Specs<Results...> results, Left const& left) {
+  static void check_right(Mesh const& mesh, Lengths const& length, Specs<B...>, Specs<Results...> results,
+                          Left const& left) {
     (check_results(length, results, left, filled<Of<B>>(mesh, extents_of(subscripts.operands[1], length), 2)), ...);
   }
 
@@ -107,13 +111,15 @@ class EinsumTable {
     Dense const values = dense_einsum(Text.view(), dense);
     expected.extents = values.extents;
     expected.values = values.values;
-    expected.where += std::string(" on mesh (") + std::get<0>(std::tie(operands...)).mesh().text() + "), " + length.name;
+    expected.where +=
+        std::string(" on mesh (") + std::get<0>(std::tie(operands...)).mesh().text() + "), " + length.name;
     (check_result<Results>(expected, operands...), ...);
   }
 
   template <class Result, class... Operands>
   static void check_result(Expected const& expected, Operands const&... operands) {
-    constexpr bool moves = plan_einsum(gshard::detail::declared_facts<Text, Of<Result>, Operands...>()).fault.kind != gshard::detail::PlanFault::none;
+    constexpr bool moves = plan_einsum(gshard::detail::declared_facts<Text, Of<Result>, Operands...>()).fault.kind !=
+                           gshard::detail::PlanFault::none;
     check_combination(shard<Result>(einsum<Text>(operand_of<moves>(operands)...)), expected);
   }
 };

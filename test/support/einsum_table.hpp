@@ -13,8 +13,8 @@
 #include "dense_reference.hpp"
 #include "mpi_test.hpp"
 
-/// Tables of einsums, each row against loops over all letters, on every mesh of two axes, with even, uneven, tiny and empty extents. Elements are small
-/// integers, so results are exact.
+/// Tables of einsums, each row against loops over all letters, on every mesh of two axes, with even, uneven, tiny and
+/// empty extents. Elements are small integers, so results are exact.
 namespace gshard::test {
 
 template <class T, class Spec>
@@ -23,7 +23,8 @@ using Of = ShardedTensor<TwoAxes, Spec, T>;
 /// The result spec is left to the plan.
 struct Propagated {};
 
-/// A row of a table: subscripts, the spec of the result and those of the operands, marked as the tensors are to be: `Movable<Spec<"x", _>>`.
+/// A row of a table: subscripts, the spec of the result and those of the operands, marked as the tensors are to be:
+/// `Movable<Spec<"x", _>>`.
 template <FixedString Text, class Result, class... Operands>
 struct Row {};
 
@@ -36,7 +37,9 @@ template <class Type, Handling How>
 struct MarkedSpec<Handled<Type, How>> {
   using spec = Type;
   template <class Tensor>
-  static auto marked(Tensor const& tensor) { return Handled<Tensor, How>{tensor}; }
+  static auto marked(Tensor const& tensor) {
+    return Handled<Tensor, How>{tensor};
+  }
 };
 
 /// The einsum of a row, of tensors or recorded tensors.
@@ -54,7 +57,8 @@ struct Lengths {
   std::int64_t operator()(char letter) const { return cycle[static_cast<std::size_t>(letter - 'a') % cycle.size()]; }
 };
 
-inline std::array<Lengths, 4> const lengths = {{{"even", {4, 8, 4, 8, 12}}, {"uneven", {5, 7, 3, 6, 2}}, {"tiny", {1, 2, 1, 1, 2}}, {"empty", {3, 0, 4, 1, 2}}}};
+inline std::array<Lengths, 4> const lengths = {
+    {{"even", {4, 8, 4, 8, 12}}, {"uneven", {5, 7, 3, 6, 2}}, {"tiny", {1, 2, 1, 1, 2}}, {"empty", {3, 0, 4, 1, 2}}}};
 
 inline Extents extents_of(Labels const& labels, Lengths const& length) {
   Extents extents;
@@ -79,7 +83,8 @@ void check_row(TwoAxes const& mesh, Lengths const& length, Row<Text, Result, Ope
   std::tuple<Of<T, typename MarkedSpec<Operands>::spec>...> const tensors{make(std::type_identity<Operands>{})...};
   auto const result = std::apply([&](auto const&... tensor) { return einsum_of(row, tensor...); }, tensors);
   Dense const expected = dense_einsum(Text.view(), dense);
-  INFO(std::string(Text.view()), " of ", specs, " as ", gshard::detail::text_of<TwoAxes>(result.layout), " on mesh (", mesh.text(), "), ", length.name);
+  INFO(std::string(Text.view()), " of ", specs, " as ", gshard::detail::text_of<TwoAxes>(result.layout), " on mesh (",
+       mesh.text(), "), ", length.name);
   CHECK(result.extents() == expected.extents);
   CHECK(difference(result, expected.values) == "");
 }

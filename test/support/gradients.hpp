@@ -23,12 +23,14 @@ void check_gradients_of(TwoAxes const& mesh, Row<Text, Result, Operands...> row)
   int operand = 0;
   auto input = [&]<class Spec>(std::type_identity<Spec>) {
     Extents extents;
-    for (char letter : subscripts.operands[operand]) extents.push_back(std::array{2, 3, 2, 1, 2}[static_cast<std::size_t>(letter - 'a') % 5]);
+    for (char letter : subscripts.operands[operand])
+      extents.push_back(std::array{2, 3, 2, 1, 2}[static_cast<std::size_t>(letter - 'a') % 5]);
     return filled<Of<double, Spec>>(mesh, extents, ++operand, smooth);
   };
   INFO(std::string(Text.view()));
   auto const function = [row](auto const&... tensor) { return weighted_sum(einsum_of(row, tensor...)); };
-  std::tuple<Of<double, typename MarkedSpec<Operands>::spec>...> const inputs{input(std::type_identity<typename MarkedSpec<Operands>::spec>{})...};
+  std::tuple<Of<double, typename MarkedSpec<Operands>::spec>...> const inputs{
+      input(std::type_identity<typename MarkedSpec<Operands>::spec>{})...};
   std::apply([&](auto const&... tensor) { check_gradients(function, tensor...); }, inputs);
 }
 

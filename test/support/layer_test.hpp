@@ -11,8 +11,8 @@
 
 #include "dense_reference.hpp"
 
-/// Layers on every mesh against plain loops over whole tensors, which every rank runs by itself: the values, and the gradients of inputs and parameters as
-/// central differences of those loops.
+/// Layers on every mesh against plain loops over whole tensors, which every rank runs by itself: the values, and the
+/// gradients of inputs and parameters as central differences of those loops.
 namespace gshard::test {
 
 using Grid = Mesh<Axis<"data">, Axis<"expert">>;
@@ -36,7 +36,9 @@ void on_every_grid(Action const& action) {
 }
 
 /// Something smooth between -1 and 1.
-inline Dense smooth_values(Extents const& extents, std::int64_t seed) { return {extents, dense_values(extents, seed, 1, smooth)}; }
+inline Dense smooth_values(Extents const& extents, std::int64_t seed) {
+  return {extents, dense_values(extents, seed, 1, smooth)};
+}
 
 template <class Tensor>
 Tensor tensor_of(typename Tensor::mesh_type const& mesh, Dense const& dense) {
@@ -82,21 +84,26 @@ struct NoParameters {
   void for_each_parameter(Visit const&) {}
 };
 
-/// Compares `run(layer, inputs...)`, on tensors and recorded, with `reference(values)`, where the values are those of the inputs and then of the layer's
-/// parameters in their order; and the gradients of them all.
+/// Compares `run(layer, inputs...)`, on tensors and recorded, with `reference(values)`, where the values are those of
+/// the inputs and then of the layer's parameters in their order; and the gradients of them all.
 template <class... Inputs, class Layer, class Run, class Reference>
-void check_layer(Grid const& grid, Layer& layer, std::vector<Dense> values, Run const& run, Reference const& reference) {
+void check_layer(Grid const& grid, Layer& layer, std::vector<Dense> values, Run const& run,
+                 Reference const& reference) {
   std::size_t next = 0;
-  auto const next_input = [&]<class Input>(std::type_identity<Input>) { return tensor_of<Input>(grid, values[next++]); };
+  auto const next_input = [&]<class Input>(std::type_identity<Input>) {
+    return tensor_of<Input>(grid, values[next++]);
+  };
   std::tuple<Inputs...> const inputs{next_input(std::type_identity<Inputs>{})...};
-  layer.for_each_parameter([&](auto& parameter) { values.push_back({parameter.value.extents(), collected(parameter.value)}); });
+  layer.for_each_parameter(
+      [&](auto& parameter) { values.push_back({parameter.value.extents(), collected(parameter.value)}); });
   std::vector<Dense> const& read_only = values;
   Values const right = reference(read_only);
   auto const plain = [&](auto const&... input) { return run(layer, input...); };
   CHECK(difference(std::apply(plain, inputs), right, 1e-12) == "");
 
   Tape tape;
-  auto const vars = std::apply([&](auto const&... input) { return std::tuple<Var<Inputs>...>{tape.watch(input)...}; }, inputs);
+  auto const vars =
+      std::apply([&](auto const&... input) { return std::tuple<Var<Inputs>...>{tape.watch(input)...}; }, inputs);
   auto const result = std::apply(plain, vars);
   CHECK(difference(result.value(), right, 1e-12) == "");
   tape.backward(weighted_sum(result));
@@ -104,7 +111,8 @@ void check_layer(Grid const& grid, Layer& layer, std::vector<Dense> values, Run 
   std::size_t number = 0;
   auto const check = [&](auto const& gradient) {
     INFO("gradient ", number);
-    Values const differences = central_differences([&] { return weighted_sum(reference(read_only)); }, values[number].values);
+    Values const differences =
+        central_differences([&] { return weighted_sum(reference(read_only)); }, values[number].values);
     CHECK(difference(gradient, differences, 1e-7) == "");
     ++number;
   };
@@ -120,7 +128,8 @@ void check_layer(Grid const& grid, Layer& layer, std::vector<Dense> values, Run 
 template <class... Inputs, class Run, class Reference>
 void check_operation(Grid const& grid, std::vector<Dense> const& values, Run const& run, Reference const& reference) {
   NoParameters none;
-  check_layer<Inputs...>(grid, none, values, [&](NoParameters&, auto const&... inputs) { return run(inputs...); }, reference);
+  check_layer<Inputs...>(
+      grid, none, values, [&](NoParameters&, auto const&... inputs) { return run(inputs...); }, reference);
 }
 
 }  // namespace gshard::test

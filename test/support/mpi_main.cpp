@@ -54,7 +54,8 @@ struct Verdict {
 
 Verdict verdict;
 
-/// Lets the ranks agree on each case when it ends, so that a failure on one rank is a failure of the job and never leaves the others waiting.
+/// Lets the ranks agree on each case when it ends, so that a failure on one rank is a failure of the job and never
+/// leaves the others waiting.
 class RankListener : public doctest::IReporter {
  public:
   explicit RankListener(doctest::ContextOptions const&) {}
@@ -70,12 +71,12 @@ class RankListener : public doctest::IReporter {
     std::array<int, 2> sum{};
     MPI_Request request;
     MPI_Iallreduce(mine.data(), sum.data(), 2, MPI_INT, MPI_SUM, verdict.communicator, &request);
-    if (failed)
-      wait_for_others(request);
-    else
-      MPI_Wait(&request, MPI_STATUS_IGNORE);
+    if (failed) wait_for_others(request);
+    else MPI_Wait(&request, MPI_STATUS_IGNORE);
     verdict.cases += 1;
-    if (sum[0] > 0) verdict.complaints.push_back(name_ + ": failed on " + std::to_string(sum[0]) + " of " + std::to_string(ranks()) + " ranks");
+    if (sum[0] > 0)
+      verdict.complaints.push_back(name_ + ": failed on " + std::to_string(sum[0]) + " of " + std::to_string(ranks()) +
+                                   " ranks");
     if (sum[1] == 0) verdict.complaints.push_back(name_ + ": asserts nothing on " + std::to_string(ranks()) + " ranks");
   }
 
@@ -101,7 +102,8 @@ class RankListener : public doctest::IReporter {
     while (arrived == 0) {
       MPI_Test(&request, &arrived, MPI_STATUS_IGNORE);
       if (arrived == 0 && std::chrono::steady_clock::now() > patience) {
-        *verdict.out << name_ << ": failed on this rank while others still wait inside it; the job ends here\n" << std::flush;
+        *verdict.out << name_ << ": failed on this rank while others still wait inside it; the job ends here\n"
+                     << std::flush;
         MPI_Abort(MPI_COMM_WORLD, 1);
       }
       if (arrived == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -149,5 +151,6 @@ int rank() { return current_runtime->rank(); }
 }  // namespace gshard::test
 
 int main(int argc, char** argv) {
-  return gshard::run(argc, argv, [&](gshard::Runtime& runtime) { return gshard::test::run_cases(argc, argv, runtime); });
+  return gshard::run(argc, argv,
+                     [&](gshard::Runtime& runtime) { return gshard::test::run_cases(argc, argv, runtime); });
 }

@@ -5,9 +5,9 @@
 
 #include <gshard/core/runtime.hpp>
 
-/// What every test of this project may use. A case runs on all ranks alike; each rank's failing assertions are printed with its number,
-/// and a case fails everywhere when it fails anywhere. A case in which no rank asserts anything fails, and so does a skipped one:
-/// where a test needs a certain number of ranks, name it with RANKS in test/CMakeLists.txt.
+/// What every test of this project may use. A case runs on all ranks alike; each rank's failing assertions are printed
+/// with its number, and a case fails everywhere when it fails anywhere. A case in which no rank asserts anything fails,
+/// and so does a skipped one: where a test needs a certain number of ranks, name it with RANKS in test/CMakeLists.txt.
 namespace gshard::test {
 
 /// The runtime that the test program started: MPI and Kokkos are up.

@@ -9,7 +9,8 @@
 
 namespace gshard::test {
 
-/// One language side of a batch, of the type that a Transformer takes: ids (G, N, L) and the words of each sentence (G, N); what is behind them is padding.
+/// One language side of a batch, of the type that a Transformer takes: ids (G, N, L) and the words of each sentence (G,
+/// N); what is behind them is padding.
 template <class Side, class Mesh>
 Side sentences_of(Mesh const& mesh, std::int64_t groups, std::vector<int> ids, std::vector<int> const& lengths) {
   std::size_t const places = lengths.empty() ? 1 : ids.size() / lengths.size();
@@ -21,7 +22,8 @@ Side sentences_of(Mesh const& mesh, std::int64_t groups, std::vector<int> ids, s
     real.push_back(is_word ? 1 : 0);
   }
   auto const tensor = [&](std::vector<int> const& values) {
-    return from_vector<typename Side::Integers>(mesh, {groups, static_cast<std::int64_t>(values.size()) / groups}, values);
+    return from_vector<typename Side::Integers>(mesh, {groups, static_cast<std::int64_t>(values.size()) / groups},
+                                                values);
   };
   return {tensor(ids), tensor(positions), tensor(real), tensor(lengths)};
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Programs on meshes without ranks: their ledger is that of the same program on real ones, and stays small where the mesh grows.
+// Programs on meshes without ranks: their ledger is that of the same program on real ones, and stays small where the
+// mesh grows.
 #include <cstdint>
 #include <vector>
 
@@ -22,21 +23,22 @@ using Kokkos::HostSpace;
 template <class Space, AxisNames... Entries>
 using On = ShardedTensor<TwoAxes, Spec<Entries...>, float, Space>;
 
-// ---- The same program, really and abstractly -------------------------------------------------------------------------
+// ---- The same program, really and abstractly
+// -------------------------------------------------------------------------
 
 /// Every kind of movement.
 template <class Space>
 void reshards(TwoAxes const& mesh) {
   On<Space, "x", _> const x(mesh, {24, 48});
-  auto const all = replicate(x);                                  // all-gather
-  auto const moved = reshard<Spec<_, "x">>(x);                    // all-to-all
-  auto const both = reshard<Spec<"x,y", _>>(x);                   // slice
-  auto const turned = reshard<Spec<"y,x", _>>(both);              // permute or exchange
-  auto const elsewhere = reshard<Spec<"y", "x">>(moved);          // slice
-  auto const back = reshard<Spec<"x", "y">>(elsewhere);           // exchange
+  auto const all = replicate(x);                          // all-gather
+  auto const moved = reshard<Spec<_, "x">>(x);            // all-to-all
+  auto const both = reshard<Spec<"x,y", _>>(x);           // slice
+  auto const turned = reshard<Spec<"y,x", _>>(both);      // permute or exchange
+  auto const elsewhere = reshard<Spec<"y", "x">>(moved);  // slice
+  auto const back = reshard<Spec<"x", "y">>(elsewhere);   // exchange
   On<Space, _, _, partial("x")> const parts(mesh, {24, 48});
-  auto const sum = reshard<Spec<_, _>>(parts);                    // all-reduce
-  auto const scattered = reshard<Spec<"x", _>>(parts);            // reduce-scatter
+  auto const sum = reshard<Spec<_, _>>(parts);          // all-reduce
+  auto const scattered = reshard<Spec<"x", _>>(parts);  // reduce-scatter
 }
 
 /// A matrix product with data-parallel gradients, and one with weights that are gathered for use.
@@ -60,7 +62,8 @@ struct ByExpert : nn::Parallelism {
 template <class Space>
 void mixture(TwoAxes const& mesh) {
   nn::Initializer initializer(1);
-  nn::MixtureOfExperts<TwoAxes, ByExpert, nn::Top2Gate, nn::ReluExperts, float, Space> layer(mesh, initializer, {.experts = 24, .model = 8, .hidden = 16});
+  nn::MixtureOfExperts<TwoAxes, ByExpert, nn::Top2Gate, nn::ReluExperts, float, Space> layer(
+      mesh, initializer, {.experts = 24, .model = 8, .hidden = 16});
   On<Space, "x,y", _, _> const x(mesh, {24, 6, 8});
   ShardedTensor<TwoAxes, Spec<"x,y", _>, int, Space> const real(mesh, {24, 6});
   optim::AdamW<> adam;
@@ -81,18 +84,24 @@ void convolutions(TwoAxes const& mesh) {
 
 }  // namespace
 
-TEST_CASE("what a program asks of a rank is the same on real and on abstract meshes: work, messages, bytes and memory") {
+TEST_CASE(
+    "what a program asks of a rank is the same on real and on abstract meshes: work, messages, bytes and memory") {
   for (auto const& shape : two_axis_shapes()) {
     TwoMeshes<TwoAxes> meshes(shape);
     INFO("mesh (", meshes.real.text(), ")");
-    check_same_ledgers(meshes, []<class Space>(std::type_identity<Space>, TwoAxes const& mesh) { reshards<Space>(mesh); });
-    check_same_ledgers(meshes, []<class Space>(std::type_identity<Space>, TwoAxes const& mesh) { products<Space>(mesh); });
-    check_same_ledgers(meshes, []<class Space>(std::type_identity<Space>, TwoAxes const& mesh) { mixture<Space>(mesh); });
-    check_same_ledgers(meshes, []<class Space>(std::type_identity<Space>, TwoAxes const& mesh) { convolutions<Space>(mesh); });
+    check_same_ledgers(meshes,
+                       []<class Space>(std::type_identity<Space>, TwoAxes const& mesh) { reshards<Space>(mesh); });
+    check_same_ledgers(meshes,
+                       []<class Space>(std::type_identity<Space>, TwoAxes const& mesh) { products<Space>(mesh); });
+    check_same_ledgers(meshes,
+                       []<class Space>(std::type_identity<Space>, TwoAxes const& mesh) { mixture<Space>(mesh); });
+    check_same_ledgers(meshes,
+                       []<class Space>(std::type_identity<Space>, TwoAxes const& mesh) { convolutions<Space>(mesh); });
   }
 }
 
-// ---- Large machines --------------------------------------------------------------------------------------------------
+// ---- Large machines
+// --------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -136,7 +145,8 @@ TEST_CASE("T28: the flops of the paper's layer with G = S = 1024, E = 512, C = 4
   CHECK(flops == std::vector<std::int64_t>{1099511627776, 4398046511104, 35184372088832});
 }
 
-TEST_CASE("T29: the flops of a small layer: gate 512, dispatch and combine 1024, each matrix product of the experts 4096") {
+TEST_CASE(
+    "T29: the flops of a small layer: gate 512, dispatch and combine 1024, each matrix product of the experts 4096") {
   AbstractRuntime machine;
   Devices const mesh(machine, {1});
   std::int64_t const G = 2, S = 4, E = 4, C = 2, M = 8, H = 16;
@@ -161,7 +171,8 @@ TEST_CASE("work besides contractions: bytes of pointwise kernels, and two flops 
   CHECK(map.operation == "map");
   CHECK(map.calls == 1);
   CHECK(map.bytes == 2400);
-  eval(convolution(Far<_, "device", _, _>(mesh, {2, 8, 24, 3}), Far<_, _, _, _>(mesh, {3, 3, 3, 5}), {.low = {1, 1}, .high = {1, 1}}));
+  eval(convolution(Far<_, "device", _, _>(mesh, {2, 8, 24, 3}), Far<_, _, _, _>(mesh, {3, 3, 3, 5}),
+                   {.low = {1, 1}, .high = {1, 1}}));
   auto const convolved = machine.ledger().work()[1];
   CHECK(convolved.operation == "convolution");
   CHECK(convolved.flops == 2 * (2 * 2 * 24 * 5) * 27);  // y's block (2, 2, 24, 5), 3 x 3 x 3 products each
@@ -178,7 +189,8 @@ TEST_CASE("the paper's layer on thousands of devices: two all-to-alls, no all-ga
   }
 }
 
-TEST_CASE("T41: an all-to-all of 8 MiB a rank sends pieces of 524288, 65536, 16384, 4096 bytes on 16, 128, 512, 2048 ranks") {
+TEST_CASE(
+    "T41: an all-to-all of 8 MiB a rank sends pieces of 524288, 65536, 16384, 4096 bytes on 16, 128, 512, 2048 ranks") {
   for (auto const& [devices, piece] : {std::pair{16, 524288}, {128, 65536}, {512, 16384}, {2048, 4096}}) {
     AbstractRuntime machine;
     Devices const mesh(machine, {devices});
@@ -189,7 +201,8 @@ TEST_CASE("T41: an all-to-all of 8 MiB a rank sends pieces of 524288, 65536, 163
   }
 }
 
-TEST_CASE("T47: a ring of 4 with 4096 bytes sends 6144 in an all-reduce, 3072 in an all-gather, a reduce-scatter and an all-to-all") {
+TEST_CASE(
+    "T47: a ring of 4 with 4096 bytes sends 6144 in an all-reduce, 3072 in an all-gather, a reduce-scatter and an all-to-all") {
   AbstractRuntime machine;
   Devices const mesh(machine, {4});
   auto const sum = reshard<Spec<_>>(Far<_, partial("device")>(mesh, {1024}));
@@ -218,18 +231,27 @@ TEST_CASE("abstract tensors and abstract meshes belong together, and each says s
   AbstractRuntime machine;
   TwoAxes const abstract_mesh(machine, {2, 3});
   TwoAxes const mesh(runtime(), two_axis_shapes().front());
-  CHECK_THROWS_WITH_AS((On<HostSpace, "x">(abstract_mesh, {4})), doctest::Contains("give the tensor AbstractSpace"), MeshError);
-  CHECK_THROWS_WITH_AS((On<AbstractSpace, "x">(mesh, {4})), doctest::Contains("make the mesh from an AbstractRuntime"), MeshError);
+  CHECK_THROWS_WITH_AS((On<HostSpace, "x">(abstract_mesh, {4})), doctest::Contains("give the tensor AbstractSpace"),
+                       MeshError);
+  CHECK_THROWS_WITH_AS((On<AbstractSpace, "x">(mesh, {4})), doctest::Contains("make the mesh from an AbstractRuntime"),
+                       MeshError);
   AbstractRuntime stranger(6);
   CHECK_THROWS_WITH_AS(TwoAxes(stranger, {2, 3}), doctest::Contains("has no rank 6"), MeshError);
 }
 
-// ---- The cost model --------------------------------------------------------------------------------------------------
+// ---- The cost model
+// --------------------------------------------------------------------------------------------------
 
 namespace {
 
 cost::Machine torus() {
-  return {.name = "torus", .flops = 1e14, .memory_bandwidth = 1e12, .link_bandwidth = 1e11, .latency = 0, .topology = cost::Topology::torus, .torus_dimensions = 2};
+  return {.name = "torus",
+          .flops = 1e14,
+          .memory_bandwidth = 1e12,
+          .link_bandwidth = 1e11,
+          .latency = 0,
+          .topology = cost::Topology::torus,
+          .torus_dimensions = 2};
 }
 
 /// The seconds of moving these bytes over so many ranks.
@@ -239,12 +261,16 @@ double seconds(Collective collective, int ranks, std::int64_t bytes) {
 
 }  // namespace
 
-TEST_CASE("T66: on a two-dimensional torus an all-to-all of fixed bytes takes 4 times as long on 16 times the ranks, an all-reduce as long") {
-  CHECK(seconds(Collective::all_to_all, 2048, 1 << 23) == doctest::Approx(4 * seconds(Collective::all_to_all, 128, 1 << 23)));
-  CHECK(seconds(Collective::all_reduce, 2048, 1 << 23) == doctest::Approx(seconds(Collective::all_reduce, 128, 1 << 23)));
+TEST_CASE(
+    "T66: on a two-dimensional torus an all-to-all of fixed bytes takes 4 times as long on 16 times the ranks, an all-reduce as long") {
+  CHECK(seconds(Collective::all_to_all, 2048, 1 << 23) ==
+        doctest::Approx(4 * seconds(Collective::all_to_all, 128, 1 << 23)));
+  CHECK(seconds(Collective::all_reduce, 2048, 1 << 23) ==
+        doctest::Approx(seconds(Collective::all_reduce, 128, 1 << 23)));
   // An all-gather of fixed bytes a rank has 16 times the output.
   auto const gathered = [](int ranks) { return std::int64_t{1 << 20} * (ranks - 1); };
-  CHECK(seconds(Collective::all_gather, 2048, gathered(2048)) == doctest::Approx(2047.0 / 127 * seconds(Collective::all_gather, 128, gathered(128))));
+  CHECK(seconds(Collective::all_gather, 2048, gathered(2048)) ==
+        doctest::Approx(2047.0 / 127 * seconds(Collective::all_gather, 128, gathered(128))));
 }
 
 TEST_CASE("work takes as long as its flops or its bytes, whichever are slower, and an estimate adds up") {

@@ -41,8 +41,13 @@ TEST_CASE("T63: the parameters of the paper's models, from 12.5 billion to a tri
     int layers;
     std::int64_t parameters;
   };
-  for (Row const& row : {Row{2048, 36, 619366318080}, {2048, 12, 206520975360}, {512, 36, 155481538560}, {512, 12, 51892715520}, {128, 36, 39510343680},
-                         {128, 12, 13235650560}, {2048, 60, 1032211660800}}) {
+  for (Row const& row : {Row{2048, 36, 619366318080},
+                         {2048, 12, 206520975360},
+                         {512, 36, 155481538560},
+                         {512, 12, 51892715520},
+                         {128, 36, 39510343680},
+                         {128, 12, 13235650560},
+                         {2048, 60, 1032211660800}}) {
     INFO(row.experts, " experts, ", row.layers, " layers");
     AbstractRuntime machine;
     Model model = paper_model(Devices(machine, {row.experts}), row.experts, row.layers);
@@ -68,8 +73,9 @@ TEST_CASE("a training step of the model of 600 billion parameters on 2048 device
   using Integers = typename Model::Side::Integers;
   std::int64_t const groups = 2048, sentences = 8, words = 128;
   auto side = [&] {
-    return typename Model::Side{Integers(mesh, {groups, sentences * words}), Integers(mesh, {groups, sentences * words}), Integers(mesh, {groups, sentences * words}),
-                                Integers(mesh, {groups, sentences})};
+    return
+        typename Model::Side{Integers(mesh, {groups, sentences * words}), Integers(mesh, {groups, sentences * words}),
+                             Integers(mesh, {groups, sentences * words}), Integers(mesh, {groups, sentences})};
   };
   optim::AdamW<> adam;
   Tape tape;

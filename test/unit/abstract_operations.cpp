@@ -38,7 +38,8 @@ void reductions(std::type_identity<Space>, TwoAxes const& mesh, std::int64_t n) 
   log_sum_exp<1>(x);
   Tape tape;
   auto const v = tape.watch(x);
-  tape.backward(mean(v) + norm(v) + sum(eval(maximum<0>(v))) + sum(softmax<1>(v)) + sum(log_sum_exp<0>(v)) + sum(cumulative_sum<1>(v)));
+  tape.backward(mean(v) + norm(v) + sum(eval(maximum<0>(v))) + sum(softmax<1>(v)) + sum(log_sum_exp<0>(v)) +
+                sum(cumulative_sum<1>(v)));
 }
 
 template <class Space>

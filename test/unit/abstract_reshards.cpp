@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a reshard asks of a rank is counted without looking at the other ranks: the same messages, bytes and memory as where they are there.
+// What a reshard asks of a rank is counted without looking at the other ranks: the same messages, bytes and memory as
+// where they are there.
 #include <gshard/reshard.hpp>
 
 #include "dense_reference.hpp"
@@ -13,7 +14,8 @@ using namespace gshard::test;
 
 template <class T, class From, class To, class Mesh>
 void check_pair(TwoMeshes<Mesh>& meshes, Extents const& extents) {
-  INFO(detail::text_of<Mesh>(layout_of<Mesh, From>), " to ", detail::text_of<Mesh>(layout_of<Mesh, To>), " of ", detail::text_of(extents), " on mesh (", meshes.real.text(), ")");
+  INFO(detail::text_of<Mesh>(layout_of<Mesh, From>), " to ", detail::text_of<Mesh>(layout_of<Mesh, To>), " of ",
+       detail::text_of(extents), " on mesh (", meshes.real.text(), ")");
   check_same_ledgers(meshes, [&]<class Space>(std::type_identity<Space>, Mesh const& mesh) {
     ShardedTensor<Mesh, From, T, Space> const x(mesh, extents);
     auto const y = reshard<To>(x);
@@ -40,8 +42,9 @@ TEST_CASE("any spec to any spec on two axes") {
   for (auto const& shape : two_axis_shapes()) {
     TwoMeshes<TwoAxes> meshes(shape);
     for (Extents const& extents : matrices)
-      check_pairs_of<float, Spec<_, _>, Spec<"x", _>, Spec<_, "x">, Spec<"y", _>, Spec<"x", "y">, Spec<"x,y", _>, Spec<"y,x", _>, Spec<_, "y,x">,
-                     Spec<"x", _, partial("y")>, Spec<_, _, partial("x,y")>>(meshes, extents);
+      check_pairs_of<float, Spec<_, _>, Spec<"x", _>, Spec<_, "x">, Spec<"y", _>, Spec<"x", "y">, Spec<"x,y", _>,
+                     Spec<"y,x", _>, Spec<_, "y,x">, Spec<"x", _, partial("y")>, Spec<_, _, partial("x,y")>>(meshes,
+                                                                                                             extents);
   }
 }
 
@@ -49,7 +52,8 @@ TEST_CASE("sums of bfloat16, which travel as parts") {
   for (auto const& shape : two_axis_shapes()) {
     TwoMeshes<TwoAxes> meshes(shape);
     for (Extents const& extents : matrices)
-      check_from<BFloat16, Spec<_, _, partial("x")>, Spec<_, _>, Spec<"x", _>, Spec<_, "x">, Spec<"y", "x">>(meshes, extents);
+      check_from<BFloat16, Spec<_, _, partial("x")>, Spec<_, _>, Spec<"x", _>, Spec<_, "x">, Spec<"y", "x">>(meshes,
+                                                                                                             extents);
   }
 }
 
@@ -58,7 +62,8 @@ TEST_CASE("three axes, three dimensions") {
   int const b = ranks() / a % 2 == 0 ? 2 : 1;
   TwoMeshes<Mesh<Axis<"a">, Axis<"b">, Axis<"c">>> meshes({a, b, ranks() / a / b});  // 2, 2, 2 of 8 ranks
   for (Extents const& extents : {Extents{8, 4, 6}, {5, 3, 7}, {1, 9, 2}, {3, 0, 2}})
-    check_pairs_of<float, Spec<"a", "b", "c">, Spec<"b", _, "c,a">, Spec<_, "c,a,b", _>, Spec<"c", "a", _>, Spec<_, _, "b">, Spec<"a,b", _, _, partial("c")>>(meshes, extents);
+    check_pairs_of<float, Spec<"a", "b", "c">, Spec<"b", _, "c,a">, Spec<_, "c,a,b", _>, Spec<"c", "a", _>,
+                   Spec<_, _, "b">, Spec<"a,b", _, _, partial("c")>>(meshes, extents);
 }
 
 TEST_CASE("a mesh of many ranks costs no more than a small one") {

@@ -20,7 +20,8 @@ namespace {
 // No rank is without a share of any parameter, on up to 8 ranks.
 constexpr int vocabulary = 5, model_size = 24, hidden_size = 24, places = 3;
 
-/// embedding, norm, feed-forward, layer norm, and a weight for each word: a table, which is used at both ends, and five other parameters.
+/// embedding, norm, feed-forward, layer norm, and a weight for each word: a table, which is used at both ends, and five
+/// other parameters.
 template <class Layout>
 struct Model {
   Parameter<ShardedTensor<Grid, Spec<_, _>, double>> table;
@@ -83,7 +84,8 @@ struct ByDataAndModel : nn::Parallelism {
 
 /// Four micro-batches of `groups` groups, and the same as one batch.
 template <class Layout>
-void check_accumulation(Grid const& grid, int groups, bool again, std::int64_t all_reduces, std::int64_t reduce_scatters, std::int64_t reduced_in_pass) {
+void check_accumulation(Grid const& grid, int groups, bool again, std::int64_t all_reduces,
+                        std::int64_t reduce_scatters, std::int64_t reduced_in_pass) {
   using Ids = typename Model<Layout>::Ids;
   Model<Layout> model(grid);
   constexpr int batches = 4;
@@ -97,7 +99,8 @@ void check_accumulation(Grid const& grid, int groups, bool again, std::int64_t a
   Accumulation sums;
   for (int batch = 0; batch < batches; ++batch) {
     Tape tape(sums);
-    auto const loss = model.loss(tape, integers<typename Ids::spec_type>(grid, {groups, places}, ids_of(batch, groups)), again);
+    auto const loss =
+        model.loss(tape, integers<typename Ids::spec_type>(grid, {groups, places}, ids_of(batch, groups)), again);
     counted_mpi() = {};
     tape.backward(loss);
     CHECK(counted_mpi().all_reduce.calls == reduced_in_pass);
@@ -135,7 +138,8 @@ TEST_CASE("weights in pieces: they are gathered for each pass, and their gradien
   });
 }
 
-TEST_CASE("data and tensor parallel: the sums of activations are reduced in each pass, those of parameters once, over the data axis alone") {
+TEST_CASE(
+    "data and tensor parallel: the sums of activations are reduced in each pass, those of parameters once, over the data axis alone") {
   on_every_grid([](Grid const& grid) {
     int const data = grid.size(0), expert = grid.size(1);
     check_accumulation<ByDataAndModel>(grid, 8, false, data > 1 ? 6 : 0, 0, expert > 1 ? 1 : 0);

@@ -21,46 +21,60 @@ double count_from_one(std::int64_t, std::int64_t position) { return static_cast<
 
 }  // namespace
 
-// ---- Einsums ---------------------------------------------------------------------------------------------------------
+// ---- Einsums
+// ---------------------------------------------------------------------------------------------------------
 
 TEST_CASE("einsums of two operands") {
-  check_gradients_of(std::tuple<
-              // data parallel, tensor parallel, both
-              Row<"ab,bc->ac", Propagated, Spec<"x", _>, Spec<_, _>>, Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x">, Spec<"x", _>>,
-              Row<"ab,bc->ac", Propagated, Spec<"x", _>, Spec<_, "y">>, Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", "y">, Spec<"y", _>>,
-              Row<"ab,bc->ac", Spec<_, "x">, Spec<_, "x">, Spec<"x", _>>, Row<"ab,bc->ac", Spec<_, _>, Spec<"x", _>, Spec<_, "y">>,
-              // slices
-              Row<"ab,bc->ac", Spec<"x", "y">, Spec<_, _>, Spec<_, _>>, Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x,y">, Spec<_, _>>,
-              // fully sharded
-              Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Movable<Spec<"x", _>>>, Row<"ab,bc->ac", Spec<"x", "y">, Spec<"x", _>, Movable<Spec<"x", "y">>>,
-              Row<"ab,bc->ac", Spec<_, _>, Movable<Spec<"x", _>>, Spec<"x", _>>, Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x,y">, Movable<Spec<"y,x", _>>>,
-              // unreduced sums: results, operands
-              Row<"ab,bc->ac", Spec<_, _, partial("x")>, Spec<_, "x">, Spec<"x", _>>, Row<"ab,bc->ac", Spec<_, _>, Spec<_, _, partial("x")>, Spec<_, _>>,
-              Row<"ab,bc->ac", Propagated, Spec<_, _, partial("x")>, Spec<_, "y">>,
-              Row<"ab,bc->ac", Spec<"x", _>, Movable<Spec<_, _, partial("x")>>, Movable<Spec<_, _, partial("x,y")>>>,
-              // the mixture of experts
-              Row<"abcd,abe->cade", Spec<"y", "x", _, _>, Spec<"x,y", _, _, _>, Spec<"x,y", _, _>>,
-              Row<"cade,ceb->cadb", Propagated, Spec<"y", "x", _, _>, Spec<"y", _, _>>,
-              // others
-              Row<"ab,b->a", Spec<"y">, Spec<"x", _>, Spec<_>>, Row<"a,a->", Spec<>, Spec<"x,y">, Spec<"x,y">>, Row<"ac,b->abc", Propagated, Spec<"x", _>, Spec<"y">>,
-              Row<",ab->ba", Propagated, Spec<>, Spec<"x", "y">>, Row<"dab,dbc->dac", Propagated, Spec<"x", "y", _>, Spec<"x", _, _>>,
-              Row<"ab,c->ac", Spec<_, _>, Spec<_, "x">, Spec<"y">>, Row<"ab,cd->", Spec<>, Spec<"x", _>, Spec<_, "y">>>{});
+  check_gradients_of(
+      std::tuple<
+          // data parallel, tensor parallel, both
+          Row<"ab,bc->ac", Propagated, Spec<"x", _>, Spec<_, _>>,
+          Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x">, Spec<"x", _>>,
+          Row<"ab,bc->ac", Propagated, Spec<"x", _>, Spec<_, "y">>,
+          Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", "y">, Spec<"y", _>>,
+          Row<"ab,bc->ac", Spec<_, "x">, Spec<_, "x">, Spec<"x", _>>,
+          Row<"ab,bc->ac", Spec<_, _>, Spec<"x", _>, Spec<_, "y">>,
+          // slices
+          Row<"ab,bc->ac", Spec<"x", "y">, Spec<_, _>, Spec<_, _>>,
+          Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x,y">, Spec<_, _>>,
+          // fully sharded
+          Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Movable<Spec<"x", _>>>,
+          Row<"ab,bc->ac", Spec<"x", "y">, Spec<"x", _>, Movable<Spec<"x", "y">>>,
+          Row<"ab,bc->ac", Spec<_, _>, Movable<Spec<"x", _>>, Spec<"x", _>>,
+          Row<"ab,bc->ac", Spec<_, _>, Spec<_, "x,y">, Movable<Spec<"y,x", _>>>,
+          // unreduced sums: results, operands
+          Row<"ab,bc->ac", Spec<_, _, partial("x")>, Spec<_, "x">, Spec<"x", _>>,
+          Row<"ab,bc->ac", Spec<_, _>, Spec<_, _, partial("x")>, Spec<_, _>>,
+          Row<"ab,bc->ac", Propagated, Spec<_, _, partial("x")>, Spec<_, "y">>,
+          Row<"ab,bc->ac", Spec<"x", _>, Movable<Spec<_, _, partial("x")>>, Movable<Spec<_, _, partial("x,y")>>>,
+          // the mixture of experts
+          Row<"abcd,abe->cade", Spec<"y", "x", _, _>, Spec<"x,y", _, _, _>, Spec<"x,y", _, _>>,
+          Row<"cade,ceb->cadb", Propagated, Spec<"y", "x", _, _>, Spec<"y", _, _>>,
+          // others
+          Row<"ab,b->a", Spec<"y">, Spec<"x", _>, Spec<_>>, Row<"a,a->", Spec<>, Spec<"x,y">, Spec<"x,y">>,
+          Row<"ac,b->abc", Propagated, Spec<"x", _>, Spec<"y">>, Row<",ab->ba", Propagated, Spec<>, Spec<"x", "y">>,
+          Row<"dab,dbc->dac", Propagated, Spec<"x", "y", _>, Spec<"x", _, _>>,
+          Row<"ab,c->ac", Spec<_, _>, Spec<_, "x">, Spec<"y">>, Row<"ab,cd->", Spec<>, Spec<"x", _>, Spec<_, "y">>>{});
 }
 
 TEST_CASE("einsums of one operand") {
-  check_gradients_of(std::tuple<Row<"ab->ba", Propagated, Spec<"x", _>>, Row<"ab->ba", Spec<"x", "y">, Spec<"x", _>>, Row<"ab->a", Propagated, Spec<"x", "y">>,
-                         Row<"ab->b", Spec<"x">, Spec<"x", _>>, Row<"ab->", Spec<>, Spec<"y", "x">>, Row<"ab->ba", Spec<_, _>, Spec<_, _, partial("x")>>>{});
+  check_gradients_of(
+      std::tuple<Row<"ab->ba", Propagated, Spec<"x", _>>, Row<"ab->ba", Spec<"x", "y">, Spec<"x", _>>,
+                 Row<"ab->a", Propagated, Spec<"x", "y">>, Row<"ab->b", Spec<"x">, Spec<"x", _>>,
+                 Row<"ab->", Spec<>, Spec<"y", "x">>, Row<"ab->ba", Spec<_, _>, Spec<_, _, partial("x")>>>{});
 }
 
 TEST_CASE("einsums of more than two operands: each contraction of two is recorded") {
   check_gradients_of(std::tuple<Row<"ab,bc,cd->ad", Spec<"x", _>, Spec<"x", _>, Spec<_, "y">, Spec<"y", _>>,
-                         Row<"ab,bc,cd->ad", Propagated, Spec<"x", _>, Movable<Spec<"x", _>>, Spec<_, _>>,
-                         Row<"a,ab,b->", Spec<>, Spec<"x">, Spec<"x", "y">, Spec<"y">>, Row<"ab,bc,cd,d->a", Spec<"y">, Spec<_, "x">, Spec<"x", _>, Spec<_, _>, Spec<_>>>{});
+                                Row<"ab,bc,cd->ad", Propagated, Spec<"x", _>, Movable<Spec<"x", _>>, Spec<_, _>>,
+                                Row<"a,ab,b->", Spec<>, Spec<"x">, Spec<"x", "y">, Spec<"y">>,
+                                Row<"ab,bc,cd,d->a", Spec<"y">, Spec<_, "x">, Spec<"x", _>, Spec<_, _>, Spec<_>>>{});
 }
 
 TEST_CASE("diagonals") {
-  check_gradients_of(std::tuple<Row<"aa->a", Propagated, Spec<_, _>>, Row<"aab->ab", Propagated, Spec<_, _, "x">>, Row<"aab->b", Spec<"x">, Spec<_, _, _>>,
-                         Row<"aa->a", Spec<"x">, Movable<Spec<"x", _>>>, Row<"aab,b->a", Spec<"y">, Spec<_, _, "x">, Spec<_>>>{});
+  check_gradients_of(std::tuple<Row<"aa->a", Propagated, Spec<_, _>>, Row<"aab->ab", Propagated, Spec<_, _, "x">>,
+                                Row<"aab->b", Spec<"x">, Spec<_, _, _>>, Row<"aa->a", Spec<"x">, Movable<Spec<"x", _>>>,
+                                Row<"aab,b->a", Spec<"y">, Spec<_, _, "x">, Spec<_>>>{});
 }
 
 TEST_CASE("two layers with a function between") {
@@ -70,11 +84,13 @@ TEST_CASE("two layers with a function between") {
           auto const hidden = tanh(eval(einsum<"ab,bc->ac">(x, movable(w))));
           return weighted_sum(shard<Spec<"x", _>>(einsum<"ac,cd->ad">(hidden, v)));
         },
-        filled<On<"x", _>>(mesh, {3, 2}, 1, smooth), filled<On<"x", "y">>(mesh, {2, 4}, 2, smooth), filled<On<"y", _>>(mesh, {4, 2}, 3, smooth));
+        filled<On<"x", _>>(mesh, {3, 2}, 1, smooth), filled<On<"x", "y">>(mesh, {2, 4}, 2, smooth),
+        filled<On<"y", _>>(mesh, {4, 2}, 3, smooth));
   });
 }
 
-// ---- Reshards --------------------------------------------------------------------------------------------------------
+// ---- Reshards
+// --------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -89,9 +105,11 @@ void check_reshards(TwoAxes const& mesh) {
 TEST_CASE("reshards of all kinds") {
   on_every_mesh([](TwoAxes const& mesh) {
     check_reshards<Spec<_, _>, Spec<"x", _>, Spec<_, _>, Spec<_, _, partial("x")>, Spec<_, "x,y">>(mesh);
-    check_reshards<Spec<"x", _>, Spec<_, _>, Spec<_, "x">, Spec<"y", _>, Spec<"x,y", _>, Spec<_, "y", partial("x")>>(mesh);
+    check_reshards<Spec<"x", _>, Spec<_, _>, Spec<_, "x">, Spec<"y", _>, Spec<"x,y", _>, Spec<_, "y", partial("x")>>(
+        mesh);
     check_reshards<Spec<"x,y", _>, Spec<"y,x", _>, Spec<"x", "y">, Spec<_, _, partial("x,y")>>(mesh);
-    check_reshards<Spec<_, _, partial("x")>, Spec<_, _>, Spec<"x", _>, Spec<_, "y">, Spec<_, _, partial("x")>, Spec<_, _, partial("y")>>(mesh);
+    check_reshards<Spec<_, _, partial("x")>, Spec<_, _>, Spec<"x", _>, Spec<_, "y">, Spec<_, _, partial("x")>,
+                   Spec<_, _, partial("y")>>(mesh);
     check_reshards<Spec<"y", _, partial("x")>, Spec<"y", "x">, Spec<_, _>, Spec<"y", _, partial("x")>>(mesh);
   });
 }
@@ -105,7 +123,8 @@ TEST_CASE("the paper's names") {
   });
 }
 
-// ---- Maps and reductions ---------------------------------------------------------------------------------------------
+// ---- Maps and reductions
+// ---------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -156,7 +175,8 @@ TEST_CASE("operands that are not recorded have no gradient and need none") {
     check_gradients([&](auto const& x) { return weighted(x * other); }, a);
     check_gradients([&](auto const& x) { return weighted(other / (x + 3) - other); }, a);
     check_gradients([&](auto const& x) { return weighted_sum(shard<Spec<"x", _>>(einsum<"ab,bc->ac">(x, right))); }, a);
-    check_gradients([&](auto const& x) { return weighted_sum(shard<Spec<"x", _>>(einsum<"cb,ba->ca">(other, x))); }, filled<On<"y", _>>(mesh, {5, 2}, 1, smooth));
+    check_gradients([&](auto const& x) { return weighted_sum(shard<Spec<"x", _>>(einsum<"cb,ba->ca">(other, x))); },
+                    filled<On<"y", _>>(mesh, {5, 2}, 1, smooth));
   });
 }
 
@@ -179,7 +199,8 @@ TEST_CASE("sum and mean, of uneven shards too") {
   });
 }
 
-// ---- The tape --------------------------------------------------------------------------------------------------------
+// ---- The tape
+// --------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a tensor that is used twice gets both gradients") {
   on_every_mesh([](TwoAxes const& mesh) {
@@ -252,8 +273,10 @@ TEST_CASE("backward from a tensor with its own gradient") {
 
 TEST_CASE("gradients of empty tensors are empty") {
   on_every_mesh([](TwoAxes const& mesh) {
-    check_gradients([](auto const& x, auto const& w) { return weighted_sum(shard<Spec<"x", _>>(einsum<"ab,bc->ac">(x, w))); },
-                    filled<On<"x", "y">>(mesh, {2, 0}, 1, smooth), filled<On<"y", _>>(mesh, {0, 3}, 2, smooth));
-    check_gradients([](auto const& x) { return weighted_sum(reshard<Spec<_, "x">>(eval(exp(x)))); }, filled<On<"x", "y">>(mesh, {0, 3}, 1, smooth));
+    check_gradients(
+        [](auto const& x, auto const& w) { return weighted_sum(shard<Spec<"x", _>>(einsum<"ab,bc->ac">(x, w))); },
+        filled<On<"x", "y">>(mesh, {2, 0}, 1, smooth), filled<On<"y", _>>(mesh, {0, 3}, 2, smooth));
+    check_gradients([](auto const& x) { return weighted_sum(reshard<Spec<_, "x">>(eval(exp(x)))); },
+                    filled<On<"x", "y">>(mesh, {0, 3}, 1, smooth));
   });
 }

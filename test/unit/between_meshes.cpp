@@ -33,8 +33,9 @@ void check_move(Before const& before, After const& after, Extents const& extents
   auto const elements = local_values(source);
   auto const result = reshard<To>(source, after);
   static_assert(std::is_same_v<std::remove_const_t<decltype(result)>, Of<After, To>>);
-  INFO("mesh (", before.text(), ") to (", after.text(), "), extents ", gshard::detail::text_of(extents), ": ", gshard::detail::text_of<Before>(layout_of<Before, From>),
-       " to ", gshard::detail::text_of<After>(layout_of<After, To>));
+  INFO("mesh (", before.text(), ") to (", after.text(), "), extents ", gshard::detail::text_of(extents), ": ",
+       gshard::detail::text_of<Before>(layout_of<Before, From>), " to ",
+       gshard::detail::text_of<After>(layout_of<After, To>));
   CHECK(result.mesh() == after);
   CHECK(difference(result, dense_values_of(source, 3)) == "");
   CHECK_MESSAGE(local_values(source) == elements, "the source is as it was");
@@ -49,14 +50,18 @@ struct List {};
 template <class Before, class After, class... From, class... To>
 void check_all(Before const& before, After const& after, List<From...>, List<To...>) {
   for (Extents const& extents : {Extents{8, 12}, Extents{7, 5}, Extents{2, 1}, Extents{0, 3}}) {
-    auto to_all = [&]<class Source>(std::type_identity<Source>) { (check_move<Source, To>(before, after, extents), ...); };
+    auto to_all = [&]<class Source>(std::type_identity<Source>) {
+      (check_move<Source, To>(before, after, extents), ...);
+    };
     (to_all(std::type_identity<From>{}), ...);
   }
 }
 
 /// From split over x, y or both, and sums, to every kind of spec over row and column.
-using Sources = List<Spec<_, _>, Spec<"x", _>, Spec<_, "y,x">, Spec<"y", "x">, Spec<_, _, partial("x")>, Spec<"y", _, partial("x")>>;
-using Targets = List<Spec<_, _>, Spec<"column", _>, Spec<"row", "column">, Spec<_, "row,column">, Spec<"row", _, partial("column")>>;
+using Sources = List<Spec<_, _>, Spec<"x", _>, Spec<_, "y,x">, Spec<"y", "x">, Spec<_, _, partial("x")>,
+                     Spec<"y", _, partial("x")>>;
+using Targets = List<Spec<_, _>, Spec<"column", _>, Spec<"row", "column">, Spec<_, "row,column">,
+                     Spec<"row", _, partial("column")>>;
 
 }  // namespace
 
@@ -66,14 +71,17 @@ TEST_CASE("between meshes of other sizes") {
 }
 
 TEST_CASE("between meshes of other rank orders") {
-  check_all(TwoAxes(runtime(), two_axis_shapes().back()), Other(runtime(), two_axis_shapes().front(), backwards()), Sources{}, Targets{});
+  check_all(TwoAxes(runtime(), two_axis_shapes().back()), Other(runtime(), two_axis_shapes().front(), backwards()),
+            Sources{}, Targets{});
 }
 
 TEST_CASE("between meshes with other numbers of axes") {
   Line const line(runtime(), {ranks()});
   Other const other(runtime(), two_axis_shapes().front(), RankOrder::zigzag(ranks()));
   check_all(line, other, List<Spec<_, _>, Spec<"x", _>, Spec<_, "x">, Spec<_, _, partial("x")>>{}, Targets{});
-  check_all(other, line, List<Spec<_, _>, Spec<"column", _>, Spec<"row", "column">, Spec<_, "row,column">, Spec<"row", _, partial("column")>>{},
+  check_all(other, line,
+            List<Spec<_, _>, Spec<"column", _>, Spec<"row", "column">, Spec<_, "row,column">,
+                 Spec<"row", _, partial("column")>>{},
             List<Spec<_, _>, Spec<"x", _>, Spec<_, "x">, Spec<_, _, partial("x")>>{});
 }
 
@@ -114,7 +122,8 @@ TEST_CASE("the gradient goes back to the old mesh") {
   Tape again;
   auto const parts = again.watch(filled<Of<TwoAxes, Spec<_, _, partial("x,y")>>>(before, {5, 6}, 1));
   again.backward(sum(reshard<Spec<_, "row">>(parts, after) * weights));
-  CHECK_MESSAGE(difference(again.gradient(parts), dense_values({5, 6}, 2)) == "", "each part adds to the whole with factor 1");
+  CHECK_MESSAGE(difference(again.gradient(parts), dense_values({5, 6}, 2)) == "",
+                "each part adds to the whole with factor 1");
 }
 
 TEST_CASE("plans between meshes") {
@@ -122,11 +131,13 @@ TEST_CASE("plans between meshes") {
   using Block = Of<TwoAxes, Spec<"x", "y">>;
   static_assert(reshard_plan_between<Block, Spec<"row", "column">, Other>.exchange == 1);
   static_assert(reshard_plan_between<Block, Spec<"row", "column">, Other>.total() == 1);
-  static_assert(reshard_plan_between<Sum, Spec<"row", "column">, Other>.reduce_scatter == 1, "a sum is reduced before it moves");
+  static_assert(reshard_plan_between<Sum, Spec<"row", "column">, Other>.reduce_scatter == 1,
+                "a sum is reduced before it moves");
   static_assert(reshard_plan_between<Sum, Spec<"row", "column">, Other>.total() == 2);
   static_assert(reshard_plan_between<Of<TwoAxes, Spec<partial("x")>>, Spec<>, Other>.all_reduce == 1);
   static_assert(reshard_plan_between<Block, Spec<"row", _, partial("column")>, Other>.total() == 1);
-  static_assert(reshard_plan_between<Block, Spec<"row", _, partial("column")>, Other>.steps.back().movement == Movement::zero_fill);
+  static_assert(reshard_plan_between<Block, Spec<"row", _, partial("column")>, Other>.steps.back().movement ==
+                Movement::zero_fill);
   CHECK(reshard_plan_between<Block, Spec<"row", "column">, Other>.steps.size() == 1);
 }
 
@@ -154,6 +165,7 @@ TEST_CASE("meshes of two runtimes: every rank throws, naming both") {
   } catch (MeshError const& error) {
     message = error.what();
   }
-  CHECK(message == "reshard of 'tokens' from mesh (x=" + std::to_string(ranks()) + ") to mesh (x=" + std::to_string(ranks()) +
+  CHECK(message == "reshard of 'tokens' from mesh (x=" + std::to_string(ranks()) +
+                       ") to mesh (x=" + std::to_string(ranks()) +
                        "): the meshes are of two runtimes; make both from one, so that they have the same ranks");
 }

@@ -120,7 +120,8 @@ TEST_CASE("einsums: products and sums in float, one rounding") {
       return values;
     }());
     CHECK(as_doubles(to_vector(einsum<"ab->a">(ones).eval())) == std::vector<double>{BFloat16(271)});
-    CHECK(as_doubles(to_vector(einsum<"ab,ab->a">(ones, eval(ones * 0 + 1)).eval())) == std::vector<double>{BFloat16(271)});
+    CHECK(as_doubles(to_vector(einsum<"ab,ab->a">(ones, eval(ones * 0 + 1)).eval())) ==
+          std::vector<double>{BFloat16(271)});
   });
 }
 
@@ -134,7 +135,9 @@ TEST_CASE("rings add in float, too: one rounding, however many windows come by")
   auto const ones = filled<Rows>(mesh, {ranks(), 2}, 0, [](std::int64_t, std::int64_t) { return 1.0; });
   double const sum = 256 + ranks() - 1;
   auto all = [](double value) { return std::vector<double>(static_cast<std::size_t>(2 * ranks()), BFloat16(value)); };
-  CHECK(difference(shard<Spec<"x", _>>(circulating(einsum<"ab,bc->ac">(filled<Columns>(mesh, {ranks(), ranks()}, 0, first_is_large), ones))), all(sum)) == "");
+  CHECK(difference(shard<Spec<"x", _>>(circulating(
+                       einsum<"ab,bc->ac">(filled<Columns>(mesh, {ranks(), ranks()}, 0, first_is_large), ones))),
+                   all(sum)) == "");
   auto const rows = filled<Rows>(mesh, {ranks(), ranks()}, 0, first_is_large);
   Rows const result = einsum<"ab,bc->ac">(rows, circulating(ones));
   CHECK(difference(result, all(sum)) == "");
@@ -178,7 +181,9 @@ TEST_CASE("gradients: of bfloat16, and through a conversion from float weights")
     static_assert(std::is_same_v<decltype(tape.gradient(w)), FloatOn<_, "y">>);
     static_assert(std::is_same_v<decltype(tape.gradient(x)), On<"x", _>>);
     Dense const ones{{5, 3}, std::vector<double>(15, 1)};
-    CHECK(difference(tape.gradient(w), dense_einsum("ab,ac->bc", {{{5, 4}, dense_values_of(x.value(), 1)}, ones}).values) == "");
-    CHECK(difference(tape.gradient(x), dense_einsum("ac,bc->ab", {ones, {{4, 3}, dense_values_of(weights, 2)}}).values) == "");
+    CHECK(difference(tape.gradient(w),
+                     dense_einsum("ab,ac->bc", {{{5, 4}, dense_values_of(x.value(), 1)}, ones}).values) == "");
+    CHECK(difference(tape.gradient(x),
+                     dense_einsum("ac,bc->ab", {ones, {{4, 3}, dense_values_of(weights, 2)}}).values) == "");
   });
 }

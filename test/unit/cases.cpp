@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cases cut down from public reports about other systems, and values from the paper: each with the right answer by hand. Every case says on how many
-// ranks it runs, and takes the first ones of this run.
+// Cases cut down from public reports about other systems, and values from the paper: each with the right answer by
+// hand. Every case says on how many ranks it runs, and takes the first ones of this run.
 #include "dense_reference.hpp"
 #include "mpi_test.hpp"
 
@@ -60,7 +60,8 @@ void check_blocks(Tensor const& tensor, std::vector<Values> const& expected) {
 
 }  // namespace
 
-// ---- A. Shard boundaries ---------------------------------------------------------------------------------------------
+// ---- A. Shard boundaries
+// ---------------------------------------------------------------------------------------------
 
 TEST_CASE("A1: the mean is the sum over the global count, however uneven or empty the shards") {
   on_ranks(2, [](Runtime& two) {
@@ -89,7 +90,8 @@ TEST_CASE("A3: every rank knows the global extents") {
     std::size_t const mine = rank() < 3 ? 3 : 1;
     Kokkos::View<double**, Kokkos::LayoutLeft, Kokkos::HostSpace> const view("rows", mine, 2);
     for (std::size_t i = 0; i < mine; ++i)
-      for (std::size_t j = 0; j < 2; ++j) view(i, j) = static_cast<double>(2 * (3 * static_cast<std::size_t>(rank()) + i) + j);
+      for (std::size_t j = 0; j < 2; ++j)
+        view(i, j) = static_cast<double>(2 * (3 * static_cast<std::size_t>(rank()) + i) + j);
     auto const rows = from_local<OnLine<"x", _>>(Line(four, {4}), {10, 2}, view);
     CHECK(rows.extents() == Extents{10, 2});
     CHECK(rows.local_extent(0) == std::array{3, 3, 3, 1}[static_cast<std::size_t>(rank())]);
@@ -112,11 +114,13 @@ TEST_CASE("A4: two elements on four ranks") {
 TEST_CASE("A5, A6: extents that the axis does not divide are split nevertheless") {
   on_ranks(8, [](Runtime& eight) {
     Line const mesh(eight, {8});
-    CHECK(OnLine<"x", _>(mesh, {17, 16}).local_extent(0) == std::array{3, 3, 3, 3, 3, 2, 0, 0}[static_cast<std::size_t>(rank())]);
+    CHECK(OnLine<"x", _>(mesh, {17, 16}).local_extent(0) ==
+          std::array{3, 3, 3, 3, 3, 2, 0, 0}[static_cast<std::size_t>(rank())]);
     CHECK(OnLine<"x", _>(mesh, {7, 1}).local_extent(0) == (rank() < 7 ? 1 : 0));
   });
   on_ranks(4, [](Runtime& four) {
-    CHECK(OnLine<"x">(Line(four, {4}), {5}).local_extent(0) == std::array{2, 2, 1, 0}[static_cast<std::size_t>(rank())]);
+    CHECK(OnLine<"x">(Line(four, {4}), {5}).local_extent(0) ==
+          std::array{2, 2, 1, 0}[static_cast<std::size_t>(rank())]);
   });
 }
 
@@ -127,7 +131,8 @@ TEST_CASE("A9: tensors that are cut at different rows are of different types; ad
     auto const b = of_values<OnGrid<"y", _>>(mesh, {2, 3}, {0, 1, 0, 0, 0, 1});
     CHECK(a.local_extent(0) == 1);
     CHECK(b.local_extent(0) == 2);
-    static_assert(!gshard::detail::same_placement<decltype(a), decltype(b)>, "a + b does not compile: compile_fail/pointwise_specs_differ.cpp");
+    static_assert(!gshard::detail::same_placement<decltype(a), decltype(b)>,
+                  "a + b does not compile: compile_fail/pointwise_specs_differ.cpp");
     CHECK(to_vector(eval(a + reshard<Spec<"x", _>>(b))) == Values{1, 1, 0, 0, 1, 1});
   });
 }
@@ -139,7 +144,8 @@ TEST_CASE("T34: blocks of [3,16,64] on [1,2,4]") {
   });
 }
 
-// ---- B. Unreduced sums -----------------------------------------------------------------------------------------------
+// ---- B. Unreduced sums
+// -----------------------------------------------------------------------------------------------
 
 TEST_CASE("B1: a number is added to a sum once") {
   on_ranks(2, [](Runtime& two) {
@@ -181,7 +187,8 @@ TEST_CASE("B4: a bias is added once, and the gradient of the sum is not summed a
   });
 }
 
-TEST_CASE("B4: a bias that joins an unreduced sum counts once, and a sum that is kept is reduced once, forward and backward") {
+TEST_CASE(
+    "B4: a bias that joins an unreduced sum counts once, and a sum that is kept is reduced once, forward and backward") {
   on_ranks(2, [](Runtime& two) {
     Line const mesh(two, {2});
     Tape tape;
@@ -215,11 +222,13 @@ TEST_CASE("B5: scattering the parts of a sum has neither a factor forward nor ba
 
 TEST_CASE("B10: from split columns to an unreduced sum by filling with zeros") {
   on_ranks(2, [](Runtime& two) {
-    check_blocks(reshard<Spec<_, _, partial("x")>>(arange<OnLine<_, "x">>(Line(two, {2}), {2, 2})), {{0, 0, 2, 0}, {0, 1, 0, 3}});
+    check_blocks(reshard<Spec<_, _, partial("x")>>(arange<OnLine<_, "x">>(Line(two, {2}), {2, 2})),
+                 {{0, 0, 2, 0}, {0, 1, 0, 3}});
   });
 }
 
-// ---- C. Layout and movement ------------------------------------------------------------------------------------------
+// ---- C. Layout and movement
+// ------------------------------------------------------------------------------------------
 
 TEST_CASE("C1: two operands with different axis orders on the contracted letter") {
   on_ranks(4, [](Runtime& four) {
@@ -232,7 +241,9 @@ TEST_CASE("C1: two operands with different axis orders on the contracted letter"
 }
 
 TEST_CASE("C3: two split dimensions: rank 2x+y holds the tile (x, y)") {
-  on_ranks(4, [](Runtime& four) { check_blocks(arange<OnGrid<"x", "y">>(TwoAxes(four, {2, 2}), {2, 2}), {{0}, {1}, {2}, {3}}); });
+  on_ranks(4, [](Runtime& four) {
+    check_blocks(arange<OnGrid<"x", "y">>(TwoAxes(four, {2, 2}), {2, 2}), {{0}, {1}, {2}, {3}});
+  });
 }
 
 TEST_CASE("C4: axes on one dimension are major to minor as listed") {
@@ -265,7 +276,8 @@ TEST_CASE("from a mesh of 4 x 2 to one of 2 x 4") {
   on_ranks(8, [](Runtime& eight) {
     auto const tall = arange<OnGrid<"x", "y">>(TwoAxes(eight, {4, 2}), {4, 4});
     check_blocks(tall, {{0, 1}, {2, 3}, {4, 5}, {6, 7}, {8, 9}, {10, 11}, {12, 13}, {14, 15}});
-    check_blocks(reshard<Spec<"x", "y">>(tall, TwoAxes(eight, {2, 4})), {{0, 4}, {1, 5}, {2, 6}, {3, 7}, {8, 12}, {9, 13}, {10, 14}, {11, 15}});
+    check_blocks(reshard<Spec<"x", "y">>(tall, TwoAxes(eight, {2, 4})),
+                 {{0, 4}, {1, 5}, {2, 6}, {3, 7}, {8, 12}, {9, 13}, {10, 14}, {11, 15}});
   });
 }
 
@@ -288,7 +300,8 @@ TEST_CASE("C6: a reduce-scatter inside the groups of one axis") {
 
 TEST_CASE("C8: replicas are not summands") {
   on_ranks(4, [](Runtime& four) {
-    auto const source = filled<OnGrid<"x">>(TwoAxes(four, {2, 2}), {4}, 0, [](std::int64_t, std::int64_t) { return 10000.0; });
+    auto const source =
+        filled<OnGrid<"x">>(TwoAxes(four, {2, 2}), {4}, 0, [](std::int64_t, std::int64_t) { return 10000.0; });
     CHECK(local_values(source) == Values(2, 10000.0));
     CHECK(to_vector(source) == Values(4, 10000.0));
     CHECK(sum(source) == 40000);
@@ -303,13 +316,15 @@ TEST_CASE("C12: no rank holds more than its share on the way") {
     auto const reserved = [&] { return eight.memory()->bytes_reserved<Source::memory_space>(); };
     auto const before = reserved();
     auto const result = reshard<Spec<_, "x,y", _>>(source);
-    CHECK_MESSAGE(reserved() - before <= 3 * 512 * sizeof(double), "the result, and one packed copy on each side of the exchange");
+    CHECK_MESSAGE(reserved() - before <= 3 * 512 * sizeof(double),
+                  "the result, and one packed copy on each side of the exchange");
     CHECK(result.local_size() == 512);
     CHECK(difference(result, dense_values({16, 16, 16}, 0)) == "");
   });
 }
 
-// ---- D. Gradients ----------------------------------------------------------------------------------------------------
+// ---- D. Gradients
+// ----------------------------------------------------------------------------------------------------
 
 TEST_CASE("D1: the gradient of a loss that is summed over ranks, the same on each") {
   on_ranks(2, [](Runtime& two) {
@@ -345,10 +360,12 @@ TEST_CASE("D4: replicated gradients count once in a norm") {
 }
 
 TEST_CASE("D5: the norm is the same on every rank") {
-  on_ranks(2, [](Runtime& two) { CHECK(norm(of_values<OnLine<"x">>(Line(two, {2}), {2}, {3, 4})) == doctest::Approx(5)); });
+  on_ranks(
+      2, [](Runtime& two) { CHECK(norm(of_values<OnLine<"x">>(Line(two, {2}), {2}, {3, 4})) == doctest::Approx(5)); });
 }
 
-// ---- F. Einsums ------------------------------------------------------------------------------------------------------
+// ---- F. Einsums
+// ------------------------------------------------------------------------------------------------------
 
 TEST_CASE("F4: a letter in both operands and the result beside a contraction") {
   on_ranks(2, [](Runtime& two) {
@@ -409,7 +426,8 @@ TEST_CASE("F10: equal block sizes do not make equal layouts") {
     auto const along_x = arange<OnGrid<"x">>(TwoAxes(four, {2, 2}), {4});
     check_blocks(along_x, {{0, 1}, {0, 1}, {2, 3}, {2, 3}});
     check_blocks(reshard<Spec<"y">>(along_x), {{0, 1}, {2, 3}, {0, 1}, {2, 3}});
-    check_blocks(reshard<Spec<"x">>(along_x, TwoAxes(four, {2, 2}, RankOrder{0, 2, 1, 3})), {{0, 1}, {2, 3}, {0, 1}, {2, 3}});
+    check_blocks(reshard<Spec<"x">>(along_x, TwoAxes(four, {2, 2}, RankOrder{0, 2, 1, 3})),
+                 {{0, 1}, {2, 3}, {0, 1}, {2, 3}});
   });
 }
 
@@ -450,12 +468,15 @@ TEST_CASE("F18: operands of one dimension and of none") {
   });
 }
 
-// ---- The paper's own values ------------------------------------------------------------------------------------------
+// ---- The paper's own values
+// ------------------------------------------------------------------------------------------
 
 TEST_CASE("T40: from groups to experts, row-major by expert and group") {
   on_ranks(2, [](Runtime& two) {
     OnLine<_, "x", _, _> const groups(Line(two, {2}), {4, 2, 1, 1});
-    fill(groups, [](GlobalIndex<4> const& index) { return 100.0 * static_cast<double>(index[0]) + 10.0 * static_cast<double>(index[1]); });
+    fill(groups, [](GlobalIndex<4> const& index) {
+      return 100.0 * static_cast<double>(index[0]) + 10.0 * static_cast<double>(index[1]);
+    });
     check_blocks(groups, {{0, 100, 200, 300}, {10, 110, 210, 310}});
     check_blocks(reshard<Spec<"x", _, _, _>>(groups), {{0, 10, 100, 110}, {200, 210, 300, 310}});
   });
@@ -464,7 +485,8 @@ TEST_CASE("T40: from groups to experts, row-major by expert and group") {
 TEST_CASE("T42: a contraction over a split letter: parts, their sum, and the sum scattered") {
   on_ranks(2, [](Runtime& two) {
     Line const mesh(two, {2});
-    auto const product = einsum<"ab,bc->ac">(arange<OnLine<_, "x">>(mesh, {2, 4}), arange<OnLine<"x", _>>(mesh, {4, 2}));
+    auto const product =
+        einsum<"ab,bc->ac">(arange<OnLine<_, "x">>(mesh, {2, 4}), arange<OnLine<"x", _>>(mesh, {4, 2}));
     check_blocks(product.eval_as<Spec<_, _, partial("x")>>(), {{2, 3, 10, 19}, {26, 31, 66, 79}});
     check_blocks(product.eval_as<Spec<_, _>>(), {{28, 34, 76, 98}, {28, 34, 76, 98}});
     check_blocks(product.eval_as<Spec<"x", _>>(), {{28, 34}, {76, 98}});

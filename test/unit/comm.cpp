@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Collectives on groups of ranks against what each rank can compute by itself: even, uneven and zero counts, null buffers, and messages in pieces.
+// Collectives on groups of ranks against what each rank can compute by itself: even, uneven and zero counts, null
+// buffers, and messages in pieces.
 #include "dense_reference.hpp"
 #include "mpi_test.hpp"
 
@@ -25,7 +26,9 @@ std::int64_t const limits[] = {comm::largest_count, 1, 3};
 constexpr double guard = -1234.5;
 
 /// What rank `from` sends to rank `to`, element `index`.
-double element(int from, int to, std::int64_t index) { return 10000.0 * from + 100.0 * to + static_cast<double>(index); }
+double element(int from, int to, std::int64_t index) {
+  return 10000.0 * from + 100.0 * to + static_cast<double>(index);
+}
 
 /// Counts by rank: the same for all; different; none on most ranks; none at all.
 std::vector<Counts> counts_of(int size) {
@@ -49,7 +52,8 @@ struct Buffer {
   bool guards_untouched() const { return Values(values.end() - 3, values.end()) == Values(3, guard); }
 };
 
-/// Runs `check(group, ranks of the world in the group)` on all ranks, and on the rows and columns of every mesh of two axes.
+/// Runs `check(group, ranks of the world in the group)` on all ranks, and on the rows and columns of every mesh of two
+/// axes.
 template <class Check>
 void on_groups(Check const& check) {
   for (auto const& shape : two_axis_shapes()) {
@@ -71,7 +75,8 @@ std::string refusal(Action const& action) {
 }
 
 void check_mentions(std::string const& text, std::initializer_list<std::string> parts) {
-  for (std::string const& part : parts) CHECK_MESSAGE(text.find(part) != std::string::npos, "'", part, "' is not in: ", text);
+  for (std::string const& part : parts)
+    CHECK_MESSAGE(text.find(part) != std::string::npos, "'", part, "' is not in: ", text);
 }
 
 }  // namespace
@@ -122,7 +127,8 @@ TEST_CASE("all_reduce_by: pairs, by a rule of one's own") {
       for (std::int64_t count : {0, 1, 7}) {
         std::vector<Found> found;
         // Two ranks have the largest number of each element, where there are as many.
-        for (std::int64_t i = 0; i < count; ++i) found.push_back({(group.rank + i) % group.size >= group.size - 2 ? 5.0 : 1.0 + group.rank % 2, group.rank});
+        for (std::int64_t i = 0; i < count; ++i)
+          found.push_back({(group.rank + i) % group.size >= group.size - 2 ? 5.0 : 1.0 + group.rank % 2, group.rank});
         comm::all_reduce_by<LargerFound>(group, found.data(), count, limit);
         for (std::int64_t i = 0; i < count; ++i) {
           std::int64_t first = 0;
@@ -145,7 +151,8 @@ TEST_CASE("all_gather") {
         for (int r = 0; r < group.size; ++r)
           for (std::int64_t i = 0; i < counts[static_cast<std::size_t>(r)]; ++i) expected.push_back(element(r, 0, i));
         Buffer receive(static_cast<std::int64_t>(expected.size()));
-        comm::all_gather(group, std::as_const(send).values.size() > 3 ? send.data() : nullptr, receive.data(), counts, limit);
+        comm::all_gather(group, std::as_const(send).values.size() > 3 ? send.data() : nullptr, receive.data(), counts,
+                         limit);
         CHECK(receive.elements() == expected);
         CHECK(receive.guards_untouched());
       }
@@ -159,7 +166,8 @@ TEST_CASE("reduce_scatter: nothing is written behind the part") {
         Buffer send(comm::detail::total(counts));
         std::int64_t position = 0;
         for (int to = 0; to < group.size; ++to)
-          for (std::int64_t i = 0; i < counts[static_cast<std::size_t>(to)]; ++i) send.data()[position++] = element(group.rank, to, i);
+          for (std::int64_t i = 0; i < counts[static_cast<std::size_t>(to)]; ++i)
+            send.data()[position++] = element(group.rank, to, i);
         Buffer receive(counts[static_cast<std::size_t>(group.rank)]);
         Values expected;
         for (std::int64_t i = 0; i < receive.count; ++i) {
@@ -176,10 +184,10 @@ TEST_CASE("reduce_scatter: nothing is written behind the part") {
 
 TEST_CASE("all_to_all: rank a sends rank b as many elements as a table says") {
   auto const tables = {
-      +[](int, int) { return std::int64_t{2}; },                                // even
-      +[](int from, int to) { return std::int64_t{(from * 3 + to * 5) % 4}; },  // uneven, zeros among them
+      +[](int, int) { return std::int64_t{2}; },                                     // even
+      +[](int from, int to) { return std::int64_t{(from * 3 + to * 5) % 4}; },       // uneven, zeros among them
       +[](int from, int to) { return std::int64_t{from == 0 && to == 0 ? 1 : 0}; },  // one element to itself
-      +[](int, int) { return std::int64_t{0}; },                                // nothing
+      +[](int, int) { return std::int64_t{0}; },                                     // nothing
   };
   on_groups([&](Group const& group) {
     for (auto const table : tables)
@@ -195,7 +203,8 @@ TEST_CASE("all_to_all: rank a sends rank b as many elements as a table says") {
         Buffer send(static_cast<std::int64_t>(outgoing.size()));
         std::copy(outgoing.begin(), outgoing.end(), send.values.begin());
         Buffer receive(static_cast<std::int64_t>(expected.size()));
-        comm::all_to_all<double>(group, send.data(), comm::Parts(sent), receive.data(), comm::Parts(received), 4 * group.size, limit);
+        comm::all_to_all<double>(group, send.data(), comm::Parts(sent), receive.data(), comm::Parts(received),
+                                 4 * group.size, limit);
         CHECK(receive.elements() == expected);
         CHECK(receive.guards_untouched());
       }
@@ -221,7 +230,8 @@ TEST_CASE("permute: a ring, a shift with ends, and nobody") {
         Buffer shifted(count);
         bool const is_first = group.rank == 0;
         bool const is_last = group.rank == group.size - 1;
-        comm::permute<double>(group, send.data(), count, is_last ? comm::nobody : next, shifted.data(), count, is_first ? comm::nobody : last, limit);
+        comm::permute<double>(group, send.data(), count, is_last ? comm::nobody : next, shifted.data(), count,
+                              is_first ? comm::nobody : last, limit);
         CHECK(shifted.elements() == (is_first ? Values(static_cast<std::size_t>(count), guard) : from_last));
       }
   });
@@ -244,7 +254,8 @@ TEST_CASE("a permute that is under way: what is computed meanwhile does not wait
       CHECK(received == Values(5, static_cast<double>(last)));
       CHECK(sum == 5.0 * group.rank);
       {
-        comm::Pending const ended_with_its_scope = comm::start_permute<double>(group, own.data(), 5, last, received.data(), 5, next, limit);
+        comm::Pending const ended_with_its_scope =
+            comm::start_permute<double>(group, own.data(), 5, last, received.data(), 5, next, limit);
       }
       CHECK(received == Values(5, static_cast<double>(next)));
     }
@@ -270,7 +281,8 @@ TEST_CASE("other element types") {
 TEST_CASE("G4: a long message goes in pieces that add up, with 64-bit offsets") {
   std::int64_t const count = (std::int64_t{1} << 31) + 5;
   std::vector<std::pair<std::int64_t, int>> pieces;
-  comm::detail::in_pieces(count, comm::largest_count, [&](std::int64_t offset, int piece) { pieces.emplace_back(offset, piece); });
+  comm::detail::in_pieces(count, comm::largest_count,
+                          [&](std::int64_t offset, int piece) { pieces.emplace_back(offset, piece); });
   CHECK(pieces == std::vector<std::pair<std::int64_t, int>>{{0, 2147483647}, {2147483647, 6}});
   CHECK(comm::Parts(Counts{1500000000, 1500000000, 1500000000}).offsets == Counts{0, 1500000000, 3000000000});
   CHECK(comm::Parts(Counts{1500000000, 1500000000, 1500000000}).extent() == 4500000000);
@@ -297,7 +309,8 @@ TEST_CASE("G2: nothing, from null pointers") {
   CHECK_NOTHROW(comm::all_gather<double>(group, none, none, zeros));
   CHECK_NOTHROW(comm::reduce_scatter<double>(group, none, none, zeros));
   CHECK_NOTHROW(comm::all_to_all<double>(group, none, comm::Parts(zeros), none, comm::Parts(zeros), 0));
-  CHECK_NOTHROW(comm::permute<double>(group, none, 0, (rank() + 1) % ranks(), none, 0, (rank() + ranks() - 1) % ranks()));
+  CHECK_NOTHROW(
+      comm::permute<double>(group, none, 0, (rank() + 1) % ranks(), none, 0, (rank() + ranks() - 1) % ranks()));
   ShardedTensor<Line, Spec<"x", _>, double> const empty(mesh, {0, 3});
   CHECK(empty.data() == nullptr);
   CHECK(reshard<Spec<_, "x">>(empty).local_size() == 0);
@@ -324,12 +337,14 @@ TEST_CASE("G5: a sum of ones scattered, one element for each rank") {
   Buffer send(ranks());
   std::fill_n(send.data(), ranks(), 1.0);
   Buffer receive(1);
-  comm::reduce_scatter<double>(mesh.group<"x">(), send.data(), receive.data(), Counts(static_cast<std::size_t>(ranks()), 1));
+  comm::reduce_scatter<double>(mesh.group<"x">(), send.data(), receive.data(),
+                               Counts(static_cast<std::size_t>(ranks()), 1));
   CHECK(receive.elements() == Values{static_cast<double>(ranks())});
   CHECK(receive.guards_untouched());
 }
 
-// ---- What is refused before anything is sent, on every rank ----------------------------------------------------------
+// ---- What is refused before anything is sent, on every rank
+// ----------------------------------------------------------
 
 TEST_CASE("counts that do not fit the group") {
   Line const mesh(runtime(), {ranks()});
@@ -338,9 +353,14 @@ TEST_CASE("counts that do not fit the group") {
   Values data(64);
   std::string const given = std::to_string(ranks() + 1) + " counts";
   std::string const wanted = "group of " + std::to_string(ranks());
-  check_mentions(refusal([&] { comm::all_gather<double>(group, data.data(), data.data(), too_many); }), {"all_gather", given, wanted});
-  check_mentions(refusal([&] { comm::reduce_scatter<double>(group, data.data(), data.data(), too_many); }), {"reduce_scatter", given, wanted});
-  check_mentions(refusal([&] { comm::all_to_all<double>(group, data.data(), comm::Parts(too_many), data.data(), comm::Parts(too_many), 64); }),
+  check_mentions(refusal([&] { comm::all_gather<double>(group, data.data(), data.data(), too_many); }),
+                 {"all_gather", given, wanted});
+  check_mentions(refusal([&] { comm::reduce_scatter<double>(group, data.data(), data.data(), too_many); }),
+                 {"reduce_scatter", given, wanted});
+  check_mentions(refusal([&] {
+                   comm::all_to_all<double>(group, data.data(), comm::Parts(too_many), data.data(),
+                                            comm::Parts(too_many), 64);
+                 }),
                  {"all_to_all (sent)", given, wanted});
 }
 
@@ -350,8 +370,10 @@ TEST_CASE("negative counts") {
   counts.back() = -3;
   Values data(64);
   std::string const where = "count -3 for rank " + std::to_string(ranks() - 1);
-  check_mentions(refusal([&] { comm::all_gather<double>(mesh.group<"x">(), data.data(), data.data(), counts); }), {"all_gather", where});
-  check_mentions(refusal([&] { comm::reduce_scatter<double>(mesh.group<"x">(), data.data(), data.data(), counts); }), {"reduce_scatter", where});
+  check_mentions(refusal([&] { comm::all_gather<double>(mesh.group<"x">(), data.data(), data.data(), counts); }),
+                 {"all_gather", where});
+  check_mentions(refusal([&] { comm::reduce_scatter<double>(mesh.group<"x">(), data.data(), data.data(), counts); }),
+                 {"reduce_scatter", where});
 }
 
 TEST_CASE("an exchange with oneself that does not match, and buffers beyond the bound") {
@@ -359,20 +381,28 @@ TEST_CASE("an exchange with oneself that does not match, and buffers beyond the 
   Values data(64);
   Counts const ones(static_cast<std::size_t>(ranks()), 1);
   Counts const twos(static_cast<std::size_t>(ranks()), 2);
-  check_mentions(refusal([&] { comm::all_to_all<double>(mesh.group<"x">(), data.data(), comm::Parts(ones), data.data(), comm::Parts(twos), 64); }),
+  check_mentions(refusal([&] {
+                   comm::all_to_all<double>(mesh.group<"x">(), data.data(), comm::Parts(ones), data.data(),
+                                            comm::Parts(twos), 64);
+                 }),
                  {"sends itself 1 elements but expects 2", "rank " + std::to_string(rank())});
-  check_mentions(refusal([&] { comm::all_to_all<double>(mesh.group<"x">(), data.data(), comm::Parts(twos), data.data(), comm::Parts(twos), 1); }),
+  check_mentions(refusal([&] {
+                   comm::all_to_all<double>(mesh.group<"x">(), data.data(), comm::Parts(twos), data.data(),
+                                            comm::Parts(twos), 1);
+                 }),
                  {std::to_string(2 * ranks()) + " elements", "bound 1"});
 }
 
 TEST_CASE("a partner that is not in the group") {
   Line const mesh(runtime(), {ranks()});
   double value = 0;
-  check_mentions(refusal([&] { comm::permute<double>(mesh.group<"x">(), &value, 1, ranks(), &value, 1, comm::nobody); }),
-                 {"partner " + std::to_string(ranks()), "group of " + std::to_string(ranks())});
+  check_mentions(
+      refusal([&] { comm::permute<double>(mesh.group<"x">(), &value, 1, ranks(), &value, 1, comm::nobody); }),
+      {"partner " + std::to_string(ranks()), "group of " + std::to_string(ranks())});
 }
 
-// ---- Ranks that disagree, found before a message is sent, where the runtime was told to look --------------------------
+// ---- Ranks that disagree, found before a message is sent, where the runtime was told to look
+// --------------------------
 
 TEST_CASE("G16: what one rank sends is what the other expects, or all ranks throw, naming the pair") {
   Runtime checked(runtime().communicator());
@@ -392,8 +422,10 @@ TEST_CASE("G16: what one rank sends is what the other expects, or all ranks thro
   // The last rank expects 2 as well.
   if (rank() == ranks() - 1) received[0] = 2;
   std::string const last = std::to_string(ranks() - 1);
-  CHECK(refusal([&] { comm::all_to_all<double>(group, from.data(), comm::Parts(sent), to.data(), comm::Parts(received), 16); }) ==
-        "all_to_all: member 0 of a group of " + std::to_string(ranks()) + " sends 1 elements to member " + last + ", which expects 2");
+  CHECK(refusal([&] {
+          comm::all_to_all<double>(group, from.data(), comm::Parts(sent), to.data(), comm::Parts(received), 16);
+        }) == "all_to_all: member 0 of a group of " + std::to_string(ranks()) + " sends 1 elements to member " + last +
+                  ", which expects 2");
 }
 
 TEST_CASE("other collectives that the ranks disagree about") {
@@ -412,11 +444,14 @@ TEST_CASE("other collectives that the ranks disagree about") {
   if (rank() == 1) counts[0] = 1;
   std::string const which = all + std::to_string(ranks()) + " counts: the smallest is 1, the largest 2";
   CHECK(refusal([&] { comm::all_gather<double>(group, from.data(), to.data(), counts); }) == "all_gather: " + which);
-  CHECK(refusal([&] { comm::reduce_scatter<double>(group, to.data(), from.data(), counts); }) == "reduce_scatter: " + which);
-  CHECK(refusal([&] { comm::all_reduce<double>(group, to.data(), rank() == 0 ? 5 : 4); }) == "all_reduce: " + all + "1 counts: the smallest is 4, the largest 5");
+  CHECK(refusal([&] { comm::reduce_scatter<double>(group, to.data(), from.data(), counts); }) ==
+        "reduce_scatter: " + which);
+  CHECK(refusal([&] { comm::all_reduce<double>(group, to.data(), rank() == 0 ? 5 : 4); }) ==
+        "all_reduce: " + all + "1 counts: the smallest is 4, the largest 5");
   // All send 1 element to the next rank; rank 0 forgets to receive.
   int const next = (rank() + 1) % ranks();
   int const source = rank() == 0 ? comm::nobody : rank() - 1;
   CHECK(refusal([&] { comm::permute<double>(group, from.data(), 1, next, to.data(), 1, source); }) ==
-        "permute: member " + std::to_string(ranks() - 1) + " of a group of " + std::to_string(ranks()) + " sends 1 elements to member 0, which expects 0");
+        "permute: member " + std::to_string(ranks() - 1) + " of a group of " + std::to_string(ranks()) +
+            " sends 1 elements to member 0, which expects 0");
 }

@@ -55,10 +55,12 @@ struct Text {
   std::vector<int> ids;
   std::vector<int> lengths;
 
-  Text(std::int64_t group_count, int sentences, int place_count, int seed) : groups(group_count), places(static_cast<std::size_t>(place_count)) {
+  Text(std::int64_t group_count, int sentences, int place_count, int seed)
+      : groups(group_count), places(static_cast<std::size_t>(place_count)) {
     for (int sentence = 0; sentence < groups * sentences; ++sentence) {
       lengths.push_back((sentence * 3 + seed) % (place_count + 1));
-      for (int place = 0; place < place_count; ++place) ids.push_back((sentence * 5 + place * 3 + place * place + seed) % vocabulary);
+      for (int place = 0; place < place_count; ++place)
+        ids.push_back((sentence * 5 + place * 3 + place * place + seed) % vocabulary);
     }
   }
 
@@ -82,7 +84,8 @@ struct Text {
     Values result;
     for (std::size_t sentence = 0; sentence < lengths.size(); ++sentence) {
       if (static_cast<int>(place) >= lengths[sentence]) continue;
-      auto const first = logits.begin() + static_cast<std::ptrdiff_t>((whole ? sentence * places + place : sentence) * vocabulary);
+      auto const first =
+          logits.begin() + static_cast<std::ptrdiff_t>((whole ? sentence * places + place : sentence) * vocabulary);
       result.insert(result.end(), first, first + vocabulary);
     }
     return result;
@@ -124,9 +127,11 @@ TEST_CASE("attention to a cache in BFloat16 sums in float: the float result of t
     auto const attend = [&]<class T>(T) {
       using Places = ShardedTensor<Grid, Spec<"data,expert", _, _, _, _>, T>;
       using Queries = ShardedTensor<Grid, Spec<"data,expert", _, _, _>, T>;
-      nn::AttentionCache<Places> const cache{filled<Places>(grid, {5, 3, 40, 2, 3}, 1), filled<Places>(grid, {5, 3, 40, 2, 3}, 2)};
+      nn::AttentionCache<Places> const cache{filled<Places>(grid, {5, 3, 40, 2, 3}, 1),
+                                             filled<Places>(grid, {5, 3, 40, 2, 3}, 2)};
       using Real = ShardedTensor<Grid, Spec<"data,expert", _>, int>;
-      auto const real = filled<Real>(grid, {5, 3}, 0, [](std::int64_t, std::int64_t position) { return position % 4 == 0 ? 0. : 1.; });
+      auto const real = filled<Real>(grid, {5, 3}, 0,
+                                     [](std::int64_t, std::int64_t position) { return position % 4 == 0 ? 0. : 1.; });
       return collected(nn::attend_cached(filled<Queries>(grid, {5, 3, 2, 3}, 3), cache, real, {3, 40, 37}));
     };
     Values right = attend(0.f);
@@ -137,7 +142,8 @@ TEST_CASE("attention to a cache in BFloat16 sums in float: the float result of t
   });
 }
 
-TEST_CASE("hypotheses that go on from one another's words: the logits of the whole decoder on the words that each has in the end") {
+TEST_CASE(
+    "hypotheses that go on from one another's words: the logits of the whole decoder on the words that each has in the end") {
   constexpr std::int64_t hypotheses = 3;
   constexpr std::size_t longest = 5;
   for (std::int64_t groups : {1, 4}) {
@@ -155,18 +161,22 @@ TEST_CASE("hypotheses that go on from one another's words: the logits of the who
       std::vector<std::vector<int>> histories(count);
       for (std::size_t place = 0; place < longest; ++place) {
         INFO("place ", place);
-        // At first each goes on from itself; later from any of its sentence's hypotheses, and the last step names none again.
+        // At first each goes on from itself; later from any of its sentence's hypotheses, and the last step names none
+        // again.
         std::vector<int> words, parents;
         auto const before = histories;
         for (std::size_t i = 0; i < count; ++i) {
           std::size_t const sentence = i / hypotheses;
-          std::size_t const parent = place == 0 || place + 1 == longest ? i : sentence * hypotheses + (i * i + place) % hypotheses;
+          std::size_t const parent =
+              place == 0 || place + 1 == longest ? i : sentence * hypotheses + (i * i + place) % hypotheses;
           parents.push_back(static_cast<int>(parent % (2 * hypotheses)));
           words.push_back(static_cast<int>((3 * i + 2 * place) % vocabulary));
           histories[i] = before[parent];
           histories[i].push_back(words.back());
         }
-        auto const tensor = [&](std::vector<int> const& values) { return from_vector<Words>(grid, {groups, 2 * hypotheses}, values); };
+        auto const tensor = [&](std::vector<int> const& values) {
+          return from_vector<Words>(grid, {groups, 2 * hypotheses}, values);
+        };
         bool const alone = place == 0 || place + 1 == longest;
         auto const logits = alone ? decoder.step(tensor(words)) : decoder.step(tensor(words), tensor(parents));
 
@@ -182,7 +192,8 @@ TEST_CASE("hypotheses that go on from one another's words: the logits of the who
   }
 }
 
-TEST_CASE("E15: sentences of 3 and 5 words on different ranks take 5 steps everywhere, the early ones without words, and get the same words as alone") {
+TEST_CASE(
+    "E15: sentences of 3 and 5 words on different ranks take 5 steps everywhere, the early ones without words, and get the same words as alone") {
   std::vector<int> const ends{3, 5};
   auto const decode = [&](Grid const& grid, std::vector<int> const& lengths) {
     auto const groups = static_cast<std::int64_t>(lengths.size());
@@ -211,28 +222,43 @@ TEST_CASE("a decoder refuses what its model and its caches have no place for, on
   on_every_grid([](Grid const& grid) {
     Model model(grid, shape(), 4);
     Text const source(2, 3, 4, 1);
-    CHECK_THROWS_WITH_AS(nn::Decoder(model, source.on(grid), 7), "decoder: 7 places are asked for, but the model has 6", ExtentError);
-    CHECK_THROWS_WITH_AS(nn::Decoder(model, source.on(grid), 6, 0), "decoder: 0 hypotheses for each sentence; give 1 or more", ExtentError);
+    CHECK_THROWS_WITH_AS(nn::Decoder(model, source.on(grid), 7), "decoder: 7 places are asked for, but the model has 6",
+                         ExtentError);
+    CHECK_THROWS_WITH_AS(nn::Decoder(model, source.on(grid), 6, 0),
+                         "decoder: 0 hypotheses for each sentence; give 1 or more", ExtentError);
     nn::Decoder decoder(model, source.on(grid), 1, 2);
     Words const few(grid, {2, 3}, "words");
-    CHECK_THROWS_WITH_AS(decoder.step(few), "decoder: 'words' has extents (2, 3) instead of (2, 6), a word for each sentence", ExtentError);
+    CHECK_THROWS_WITH_AS(decoder.step(few),
+                         "decoder: 'words' has extents (2, 3) instead of (2, 6), a word for each sentence",
+                         ExtentError);
     Words const words(grid, {2, 6});
     decoder.step(words);
     CHECK_THROWS_WITH_AS(decoder.step(words), "decoder: a step past the last of 1 places", ExtentError);
   });
 }
 
-TEST_CASE("on 16 abstract devices the work of a step grows by one key and one value a place, and each step sends the same: two all-to-alls a mixture") {
+TEST_CASE(
+    "on 16 abstract devices the work of a step grows by one key and one value a place, and each step sends the same: two all-to-alls a mixture") {
   using Devices = Mesh<Axis<"data">, Axis<"expert">>;
   using Planned = nn::Transformer<Devices, ByExpert, nn::TransformerParts, float, AbstractSpace>;
   AbstractRuntime machine;
   Devices const mesh(machine, {4, 4});
   constexpr std::int64_t groups = 32, sentences = 5, words = 9, heads = 4, head_size = 8, layers = 4;
   Planned model(mesh,
-                {.vocabulary = 100, .longest = 20, .model = 16, .hidden = 24, .heads = heads, .head_size = head_size, .decoder_layers = layers, .experts = 8}, 1);
+                {.vocabulary = 100,
+                 .longest = 20,
+                 .model = 16,
+                 .hidden = 24,
+                 .heads = heads,
+                 .head_size = head_size,
+                 .decoder_layers = layers,
+                 .experts = 8},
+                1);
   using Integers = Planned::Side::Integers;
   auto const integers = [&](std::int64_t columns) { return Integers(mesh, {groups, columns}); };
-  nn::Decoder decoder(model, {integers(sentences * words), integers(sentences * words), integers(sentences * words), integers(sentences)}, 20);
+  nn::Decoder decoder(
+      model,
+      {integers(sentences * words), integers(sentences * words), integers(sentences * words), integers(sentences)}, 20);
   auto& ledger = machine.ledger();
   std::int64_t before = 0;
   for (int place = 0; place < 20; ++place) {
@@ -242,7 +268,8 @@ TEST_CASE("on 16 abstract devices the work of a step grows by one key and one va
     CHECK(ledger.calls(Collective::all_to_all) == 2 * (layers / 2));
     CHECK(ledger.calls(Collective::all_gather) == 0);
     // The losses of the gates are single numbers.
-    CHECK(ledger.bytes_sent(Collective::all_reduce) <= ledger.calls(Collective::all_reduce) * 2 * static_cast<std::int64_t>(sizeof(float)));
+    CHECK(ledger.bytes_sent(Collective::all_reduce) <=
+          ledger.calls(Collective::all_reduce) * 2 * static_cast<std::int64_t>(sizeof(float)));
     before = ledger.flops();
   }
 }

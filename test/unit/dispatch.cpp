@@ -31,7 +31,8 @@ struct Routing {
 
   Routing(Cube<double> gates, std::size_t slots)
       : groups(gates.extent(0)), tokens(gates.extent(1)), experts(gates.extent(2)), capacity(slots) {
-    run_gate<Top2Gate, double, Host>(gates, {}, {}, {expert, slot, weight, token_of_slot}, {first_choices, choices, kept, real_tokens, mean_gates, balance_loss});
+    run_gate<Top2Gate, double, Host>(gates, {}, {}, {expert, slot, weight, token_of_slot},
+                                     {first_choices, choices, kept, real_tokens, mean_gates, balance_loss});
     Kokkos::fence();
   }
 };
@@ -65,7 +66,8 @@ TEST_CASE("T26: a layer of two experts, by routes") {
     for (std::size_t c = 0; c < 2; ++c) {
       for (std::size_t h = 0; h < 2; ++h)
         hidden(e, 0, c, h) = std::fmax(0.0, sent(e, 0, c, 0) * wi(e, 0, h) + sent(e, 0, c, 1) * wi(e, 1, h));
-      for (std::size_t m = 0; m < 2; ++m) results(e, 0, c, m) = hidden(e, 0, c, 0) * wo(e, 0, m) + hidden(e, 0, c, 1) * wo(e, 1, m);
+      for (std::size_t m = 0; m < 2; ++m)
+        results(e, 0, c, m) = hidden(e, 0, c, 0) * wo(e, 0, m) + hidden(e, 0, c, 1) * wo(e, 1, m);
     }
   check_near(hidden, {1, 3, 3, 0, 6, 2, 4, 2}, 0);
   check_near(results, {4, 3, 3, 0, 4, 4, 4, 2}, 0);
@@ -80,8 +82,10 @@ TEST_CASE("dispatch and combine by routes are the einsums with the one-hot tenso
     constexpr std::size_t width = 5;
     auto const x = drawn(Cube<double>("x", r.groups, r.tokens, width), 32);
     auto const results = drawn(Tesseract<double>("results", r.experts, r.groups, capacity, width), 33);
-    Tesseract<double> weights("weights", r.groups, r.tokens, r.experts, capacity), mask("mask", r.groups, r.tokens, r.experts, capacity);
-    Tesseract<double> sent("sent", r.experts, r.groups, capacity, width), right_sent("right_sent", r.experts, r.groups, capacity, width);
+    Tesseract<double> weights("weights", r.groups, r.tokens, r.experts, capacity),
+        mask("mask", r.groups, r.tokens, r.experts, capacity);
+    Tesseract<double> sent("sent", r.experts, r.groups, capacity, width),
+        right_sent("right_sent", r.experts, r.groups, capacity, width);
     Cube<double> y("y", r.groups, r.tokens, width), right_y("right_y", r.groups, r.tokens, width);
     one_hot_routes<double, Host>(r.expert, r.slot, r.weight, weights, mask);
     dispatch<double, Host>(x, r.token_of_slot, sent);
@@ -114,12 +118,15 @@ TEST_CASE("gradients of dispatch, combine and the one-hot tensors against centra
     Tesseract<double> results = drawn(Tesseract<double>("results", r.experts, r.groups, capacity, width), 35);
     auto const sent_upstream = drawn(Tesseract<double>("sent_upstream", r.experts, r.groups, capacity, width), 36);
     auto const y_upstream = drawn(Cube<double>("y_upstream", r.groups, r.tokens, width), 37);
-    auto const weights_upstream = drawn(Tesseract<double>("weights_upstream", r.groups, r.tokens, r.experts, capacity), 38);
+    auto const weights_upstream =
+        drawn(Tesseract<double>("weights_upstream", r.groups, r.tokens, r.experts, capacity), 38);
     Tesseract<double> sent("sent", r.experts, r.groups, capacity, width);
     Tesseract<double> results_gradient("gradient", r.experts, r.groups, capacity, width);
-    Tesseract<double> weights("weights", r.groups, r.tokens, r.experts, capacity), mask("mask", r.groups, r.tokens, r.experts, capacity);
+    Tesseract<double> weights("weights", r.groups, r.tokens, r.experts, capacity),
+        mask("mask", r.groups, r.tokens, r.experts, capacity);
     Cube<double> y("y", r.groups, r.tokens, width), x_gradient("gradient", r.groups, r.tokens, width);
-    Cube<double> weight_gradient("gradient", r.groups, r.tokens, 2), one_hot_gradient("gradient", r.groups, r.tokens, 2);
+    Cube<double> weight_gradient("gradient", r.groups, r.tokens, 2),
+        one_hot_gradient("gradient", r.groups, r.tokens, 2);
     Cube<double> weight = r.weight;
 
     dispatch_backward<double, Host>(sent_upstream, r.expert, r.slot, x_gradient);

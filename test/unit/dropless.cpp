@@ -7,8 +7,9 @@
 using namespace gshard;
 using namespace gshard::test;
 
-TEST_CASE_TEMPLATE("ragged rows give Algorithms 1 and 2 too: outputs, balance loss, gradients of inputs and of all parameters", Held, AsInThePaper,
-                   TokensRepeatedOverExperts, BothOverAllRanks) {
+TEST_CASE_TEMPLATE(
+    "ragged rows give Algorithms 1 and 2 too: outputs, balance loss, gradients of inputs and of all parameters", Held,
+    AsInThePaper, TokensRepeatedOverExperts, BothOverAllRanks) {
   on_every_grid([&](Grid const& grid) {
     for (MixtureShape const& shape : mixture_shapes) check_mixture<nn::DispatchForm::ragged, Held>(grid, shape);
   });
@@ -48,11 +49,13 @@ using Exchange = nn::RaggedExchange<Grid, AsInThePaper, Kokkos::HostSpace>;
 TEST_CASE("E30: counts that do not add up to the rows are refused before anything is sent") {
   on_every_grid([](Grid const& grid) {
     CHECK_THROWS_WITH_AS(Exchange(grid, {2, 2}, 3),
-                         doctest::Contains("the counts for 2 experts add up to 4 rows, but there are 3; rank "), CommunicationError);
+                         doctest::Contains("the counts for 2 experts add up to 4 rows, but there are 3; rank "),
+                         CommunicationError);
   });
 }
 
-TEST_CASE("E3, E15: every rank makes room for the largest block, whatever its own rows; a rank without rows takes part") {
+TEST_CASE(
+    "E3, E15: every rank makes room for the largest block, whatever its own rows; a rank without rows takes part") {
   on_every_grid([](Grid const& grid) {
     // Rank r has r rows, all for expert 0, which the first rank of each expert group holds.
     std::int64_t const own = grid.rank();
@@ -61,7 +64,8 @@ TEST_CASE("E3, E15: every rank makes room for the largest block, whatever its ow
     for (int data = 0; data < grid.size<"data">(); ++data) {
       std::int64_t sum = 0;
       for (int expert = 0; expert < grid.size<"expert">(); ++expert) sum += data * grid.size<"expert">() + expert;
-      largest = std::max({largest, sum, static_cast<std::int64_t>(data * grid.size<"expert">() + grid.size<"expert">() - 1)});
+      largest =
+          std::max({largest, sum, static_cast<std::int64_t>(data * grid.size<"expert">() + grid.size<"expert">() - 1)});
     }
     CHECK(exchange.capacity() == largest);
 
@@ -99,7 +103,8 @@ TEST_CASE("T26: a layer of two experts, by ragged rows") {
     experts.wo.weight.value = tensor_of<On<"expert", _, _>>(grid, {{2, 2, 2}, {1, 0, 1, 1, 0, 1, 2, -1}});
     nn::Routing<On<"data,expert", _, _>, nn::TopKGate<2>> const routing(gates, mask, options.gate, nn::RandomStream{});
     nn::RaggedRoutes<Grid, AsInThePaper, Kokkos::HostSpace> const routes(grid, routing);
-    auto const rows = experts(nn::dispatch_ragged(x, routes), nn::ByRaggedRows<Grid, AsInThePaper, Kokkos::HostSpace>(routes));
+    auto const rows =
+        experts(nn::dispatch_ragged(x, routes), nn::ByRaggedRows<Grid, AsInThePaper, Kokkos::HostSpace>(routes));
     CHECK(difference(nn::combine_ragged(rows, routing.weight, routes), {4, 2.75, 2.25, 0, 0, 0, 3, 3}, 1e-15) == "");
   });
 }
@@ -107,7 +112,8 @@ TEST_CASE("T26: a layer of two experts, by ragged rows") {
 TEST_CASE("D3: an expert's gradient does not depend on how many ranks share the experts, by ragged rows") {
   on_every_grid([](Grid const& grid) {
     nn::Initializer initializer(1);
-    nn::MixtureOfExperts<Grid, AsInThePaper, nn::Dropless<nn::Top2Gate>, nn::ReluExperts, double> layer(grid, initializer, {2, 1, 1, {}});
+    nn::MixtureOfExperts<Grid, AsInThePaper, nn::Dropless<nn::Top2Gate>, nn::ReluExperts, double> layer(
+        grid, initializer, {2, 1, 1, {}});
     layer.gate.value = tensor_of<On<_, _>>(grid, {{1, 2}, {500, -500}});
     layer.experts.wi.weight.value = tensor_of<On<"expert", _, _>>(grid, {{2, 1, 1}, {1, 1}});
     layer.experts.wo.weight.value = tensor_of<On<"expert", _, _>>(grid, {{2, 1, 1}, {3, 5}});
@@ -126,7 +132,8 @@ TEST_CASE("D3: an expert's gradient does not depend on how many ranks share the 
 TEST_CASE("a steady step takes no new memory, in slots and by ragged rows") {
   on_every_grid([](Grid const& grid) {
     nn::Initializer initializer(1);
-    nn::MixtureOfExperts<Grid, AsInThePaper, nn::Top2Gate, nn::BiasedGatedExperts, double> layer(grid, initializer, {4, 8, 16, {}, 1});
+    nn::MixtureOfExperts<Grid, AsInThePaper, nn::Top2Gate, nn::BiasedGatedExperts, double> layer(grid, initializer,
+                                                                                                 {4, 8, 16, {}, 1});
     auto const x = filled<On<"data,expert", _, _>>(grid, {8, 6, 8}, 1, smooth);
     auto const mask = integers<Spec<"data,expert", _>>(grid, {8, 6}, std::vector<int>(48, 1));
     auto const step = [&]<nn::DispatchForm Form>(std::integral_constant<nn::DispatchForm, Form>) {
@@ -160,7 +167,8 @@ MixtureOf<T> mixture_on(Grid const& grid) {
 /// Outputs and the gradient of the inputs.
 template <nn::DispatchForm Form, class T>
 Values outputs_of(Grid const& grid, MixtureOf<T>& layer) {
-  auto const rounded = eval(convert<BFloat16>(filled<ShardedTensor<Grid, Spec<"data,expert", _, _>>>(grid, {4, 6, 8}, 1, smooth)));
+  auto const rounded =
+      eval(convert<BFloat16>(filled<ShardedTensor<Grid, Spec<"data,expert", _, _>>>(grid, {4, 6, 8}, 1, smooth)));
   auto const mask = integers<Spec<"data,expert", _>>(grid, {4, 6}, std::vector<int>(24, 1));
   Tape tape;
   auto const x = tape.watch(eval(convert<T>(rounded)));
@@ -174,7 +182,8 @@ Values outputs_of(Grid const& grid, MixtureOf<T>& layer) {
 
 }  // namespace
 
-TEST_CASE("E12: BFloat16 tokens are routed in float, to the experts that float tokens of the same values choose, in all forms") {
+TEST_CASE(
+    "E12: BFloat16 tokens are routed in float, to the experts that float tokens of the same values choose, in all forms") {
   on_every_grid([](Grid const& grid) {
     auto layer = mixture_on<BFloat16>(grid);
     auto wide = mixture_on<float>(grid);
@@ -189,11 +198,13 @@ TEST_CASE("E12: BFloat16 tokens are routed in float, to the experts that float t
   });
 }
 
-TEST_CASE("in abstract memory ragged rows are spread evenly: two exchanges of rows a pass, and six products of all routes") {
+TEST_CASE(
+    "in abstract memory ragged rows are spread evenly: two exchanges of rows a pass, and six products of all routes") {
   AbstractRuntime machine;
   Grid const grid(machine, {2, 4});
   nn::Initializer initializer(1);
-  nn::MixtureOfExperts<Grid, AsInThePaper, nn::Dropless<nn::Top2Gate>, nn::ReluExperts, float, AbstractSpace> layer(grid, initializer, {8, 16, 32, {}});
+  nn::MixtureOfExperts<Grid, AsInThePaper, nn::Dropless<nn::Top2Gate>, nn::ReluExperts, float, AbstractSpace> layer(
+      grid, initializer, {8, 16, 32, {}});
   ShardedTensor<Grid, Spec<"data,expert", _, _>, float, AbstractSpace> const x(grid, {8, 64, 16});
   ShardedTensor<Grid, Spec<"data,expert", _>, int, AbstractSpace> const real(grid, {8, 64});
   machine.ledger().clear();

@@ -29,10 +29,13 @@ Values dropped(Values values, double rate, nn::RandomStream random) {
 
 }  // namespace
 
-TEST_CASE("K1, K2: dropout depends on seed, stream and global index, whatever the mesh and the spec; the gradient takes the same mask") {
+TEST_CASE(
+    "K1, K2: dropout depends on seed, stream and global index, whatever the mesh and the spec; the gradient takes the same mask") {
   on_every_grid([](Grid const& grid) {
-    auto check = [&]<class Tensor>(std::type_identity<Tensor>, Extents const& extents, double rate, nn::RandomStream random) {
-      INFO("rate ", rate, ", extents ", gshard::detail::text_of(extents), ", spec ", gshard::detail::text_of<Grid>(Tensor::layout));
+    auto check = [&]<class Tensor>(std::type_identity<Tensor>, Extents const& extents, double rate,
+                                   nn::RandomStream random) {
+      INFO("rate ", rate, ", extents ", gshard::detail::text_of(extents), ", spec ",
+           gshard::detail::text_of<Grid>(Tensor::layout));
       check_operation<Tensor>(
           grid, {smooth_values(extents, 1)}, [&](auto const& x) { return nn::dropout(x, rate, random); },
           [&](std::vector<Dense> const& in) { return dropped(in[0].values, rate, random); });
@@ -70,7 +73,8 @@ TEST_CASE("K2: dropout on one thread and on all, in float and bfloat16") {
       auto const positions = global_positions(x);
       std::int64_t differing = 0;
       for (std::size_t i = 0; i < positions.size(); ++i)
-        differing += static_cast<float>(y.data()[i]) != static_cast<float>(T(static_cast<float>(factor({3, 4}, .25, positions[i]))));
+        differing += static_cast<float>(y.data()[i]) !=
+                     static_cast<float>(T(static_cast<float>(factor({3, 4}, .25, positions[i]))));
       CHECK(differing == 0);
     };
     check(float{});

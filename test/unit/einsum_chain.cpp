@@ -19,7 +19,8 @@ template <AxisNames... Entries>
 using On = ShardedTensor<TwoAxes, Spec<Entries...>, double>;
 
 /// The extents of a chain of matrices; each of the two orders is the cheaper one for some.
-std::array<std::array<std::int64_t, 4>, 5> const chains = {{{4, 8, 4, 8}, {2, 7, 3, 9}, {9, 2, 7, 1}, {1, 2, 1, 1}, {3, 0, 4, 2}}};
+std::array<std::array<std::int64_t, 4>, 5> const chains = {
+    {{4, 8, 4, 8}, {2, 7, 3, 9}, {9, 2, 7, 1}, {1, 2, 1, 1}, {3, 0, 4, 2}}};
 
 template <class A, class B, class C, class Wrap>
 void check_chain(TwoAxes const& mesh, Wrap const& wrap, auto const& hold) {
@@ -27,9 +28,11 @@ void check_chain(TwoAxes const& mesh, Wrap const& wrap, auto const& hold) {
     auto const first = filled<A>(mesh, {a, b}, 1);
     auto const second = filled<B>(mesh, {b, c}, 2);
     auto const third = filled<C>(mesh, {c, d}, 3);
-    std::vector<Dense> const dense{{{a, b}, dense_values_of(first, 1)}, {{b, c}, dense_values_of(second, 2)}, {{c, d}, dense_values_of(third, 3)}};
+    std::vector<Dense> const dense{
+        {{a, b}, dense_values_of(first, 1)}, {{b, c}, dense_values_of(second, 2)}, {{c, d}, dense_values_of(third, 3)}};
     auto const result = hold(einsum<"ab,bc,cd->ad">(first, wrap(second), wrap(third)));
-    INFO("(", a, ", ", b, ", ", c, ", ", d, ") as ", gshard::detail::text_of<TwoAxes>(result.layout), " on mesh (", mesh.text(), ")");
+    INFO("(", a, ", ", b, ", ", c, ", ", d, ") as ", gshard::detail::text_of<TwoAxes>(result.layout), " on mesh (",
+         mesh.text(), ")");
     CHECK(result.extents() == Extents{a, d});
     CHECK(difference(result, dense_einsum("ab,bc,cd->ad", dense).values) == "");
   }
@@ -82,7 +85,8 @@ TEST_CASE("what a chain sends is what the plan of the chosen order lists") {
     A const first(mesh, {a, b});
     B const second(mesh, {b, c});
     C const third(mesh, {c, d});
-    int const order = gshard::detail::Chain<"ab,bc,cd->ad", On<"x", _>, A, B, C>::cheapest_order({first, second, third});
+    int const order =
+        gshard::detail::Chain<"ab,bc,cd->ad", On<"x", _>, A, B, C>::cheapest_order({first, second, third});
     ledger.open();
     ledger.clear();
     (void)shard<Spec<"x", _>>(einsum<"ab,bc,cd->ad">(first, second, third));
@@ -90,7 +94,9 @@ TEST_CASE("what a chain sends is what the plan of the chosen order lists") {
     INFO(std::string(plan.orders[order].steps[0].text), " first, on mesh (", mesh.text(), ")");
     CHECK(order == (a < b ? 0 : 1));
     CHECK(ledger.calls(Collective::all_reduce) == (mesh.size<"y">() > 1 ? plan.orders[order].all_reduce : 0));
-    CHECK(ledger.calls(Collective::all_gather) + ledger.calls(Collective::all_to_all) + ledger.calls(Collective::reduce_scatter) == 0);
+    CHECK(ledger.calls(Collective::all_gather) + ledger.calls(Collective::all_to_all) +
+              ledger.calls(Collective::reduce_scatter) ==
+          0);
     CHECK(ledger.work().front().operation == "einsum " + std::string(plan.orders[order].steps[0].text));
   }
 }
@@ -103,14 +109,23 @@ TEST_CASE("four operands and more, vectors, scalars, batches, and expressions am
     auto const d = filled<On<_, _>>(mesh, {2, 6}, 4);
     auto const e = filled<On<_>>(mesh, {6}, 5);
     auto const s = filled<On<>>(mesh, {}, 7);
-    auto dense = [](auto const& tensor, std::int64_t seed) { return Dense{tensor.extents(), dense_values_of(tensor, seed)}; };
+    auto dense = [](auto const& tensor, std::int64_t seed) {
+      return Dense{tensor.extents(), dense_values_of(tensor, seed)};
+    };
     On<"x", _> const four = einsum<"ab,bc,cd,de->ae">(a, b, c, d);
-    CHECK(difference(four, dense_einsum("ab,bc,cd,de->ae", {dense(a, 1), dense(b, 2), dense(c, 3), dense(d, 4)}).values) == "");
+    CHECK(difference(four,
+                     dense_einsum("ab,bc,cd,de->ae", {dense(a, 1), dense(b, 2), dense(c, 3), dense(d, 4)}).values) ==
+          "");
     On<"y"> const five = einsum<"ab,bc,cd,de,e->a">(a, b, c, d, e);
-    CHECK(difference(five, dense_einsum("ab,bc,cd,de,e->a", {dense(a, 1), dense(b, 2), dense(c, 3), dense(d, 4), dense(e, 5)}).values) == "");
-    CHECK(difference(einsum<",ab,bc->ac">(s, a, b).eval(), dense_einsum(",ab,bc->ac", {dense(s, 7), dense(a, 1), dense(b, 2)}).values) == "");
-    CHECK(difference(einsum<"ab,ab,ab->ab">(a, a, a).eval(), dense_einsum("ab,ab,ab->ab", {dense(a, 1), dense(a, 1), dense(a, 1)}).values) == "");
-    CHECK(difference(einsum<"bc,cd,ab->ad">(b, c, a).eval(), dense_einsum("bc,cd,ab->ad", {dense(b, 2), dense(c, 3), dense(a, 1)}).values) == "");
+    CHECK(difference(five,
+                     dense_einsum("ab,bc,cd,de,e->a", {dense(a, 1), dense(b, 2), dense(c, 3), dense(d, 4), dense(e, 5)})
+                         .values) == "");
+    CHECK(difference(einsum<",ab,bc->ac">(s, a, b).eval(),
+                     dense_einsum(",ab,bc->ac", {dense(s, 7), dense(a, 1), dense(b, 2)}).values) == "");
+    CHECK(difference(einsum<"ab,ab,ab->ab">(a, a, a).eval(),
+                     dense_einsum("ab,ab,ab->ab", {dense(a, 1), dense(a, 1), dense(a, 1)}).values) == "");
+    CHECK(difference(einsum<"bc,cd,ab->ad">(b, c, a).eval(),
+                     dense_einsum("bc,cd,ab->ad", {dense(b, 2), dense(c, 3), dense(a, 1)}).values) == "");
     auto const doubled = dense_einsum("ab,bc,cd->ad", {dense(a, 1), dense(b, 2), dense(c, 3)});
     std::vector<double> expected = doubled.values;
     for (double& value : expected) value *= 2;
@@ -134,17 +149,21 @@ TEST_CASE("explain: the orders with their costs, and the contractions of the one
       On<"y", _> const c(mesh, {6, 50});
       std::string const text = explain<"ab,bc,cd->ad">(a, b, c, On<"x", _>(mesh, {10, 50})).text;
       for (char const* part :
-           {"einsum \"ab,bc,cd->ad\" of double on mesh (x=2, y=2)", "taken      ab,bc->ac     cd,ac->ad     9000 multiplications on all ranks, products of 60 elements",
-            "dearer     bc,cd->bd     ab,bd->ad     80000 multiplications", "step 1 of 2: \"ab,bc->ac\"", "3000 flops per rank", "step 2 of 2: \"cd,ac->ad\"",
-            "1500 flops per rank", "all-reduce over y, groups of 2: 2000 bytes sent per rank"})
+           {"einsum \"ab,bc,cd->ad\" of double on mesh (x=2, y=2)",
+            "taken      ab,bc->ac     cd,ac->ad     9000 multiplications on all ranks, products of 60 elements",
+            "dearer     bc,cd->bd     ab,bd->ad     80000 multiplications", "step 1 of 2: \"ab,bc->ac\"",
+            "3000 flops per rank", "step 2 of 2: \"cd,ac->ad\"", "1500 flops per rank",
+            "all-reduce over y, groups of 2: 2000 bytes sent per rank"})
         CHECK_MESSAGE(text.find(part) != std::string::npos, "'", part, "' is not in: ", text);
       // Each of the 5 rows meets both windows of 3 columns: 2 * 5 * 6 * 100.
-      CHECK(explain<"ab,cb->ac">(a, circulating(On<"x", _>(mesh, {6, 100}))).text.find("6000 flops per rank") != std::string::npos);
+      CHECK(explain<"ab,cb->ac">(a, circulating(On<"x", _>(mesh, {6, 100}))).text.find("6000 flops per rank") !=
+            std::string::npos);
       CHECK(explain<"ab,bc,cd->ad">(a, movable(b), c).text.find("taken      ab,bc->ac") != std::string::npos);
     });
   on_ranks(1, [](Runtime& one) {
     TwoAxes const mesh(one, {1, 1});
-    CHECK(explain<"a,ab,b->">(On<_>(mesh, {3}), On<_, _>(mesh, {3, 9}), On<_>(mesh, {9})).text.find("taken      ab,b->a") != std::string::npos);
+    CHECK(explain<"a,ab,b->">(On<_>(mesh, {3}), On<_, _>(mesh, {3, 9}), On<_>(mesh, {9}))
+              .text.find("taken      ab,b->a") != std::string::npos);
   });
 }
 
@@ -153,6 +172,8 @@ TEST_CASE("extents of a chain are checked before anything is contracted") {
   On<"x", _> const a(mesh, {5, 4});
   On<_, _> const b(mesh, {4, 6});
   On<_, _> const c(mesh, {7, 3}, "third");
-  CHECK_THROWS_WITH_AS((einsum<"ab,bc,cd->ad">(a, b, c).eval()),
-                       doctest::Contains("einsum \"ab,bc,cd->ad\": letter 'c' has extent 6, but dimension 0 of operand 2 'third'"), ExtentError);
+  CHECK_THROWS_WITH_AS(
+      (einsum<"ab,bc,cd->ad">(a, b, c).eval()),
+      doctest::Contains("einsum \"ab,bc,cd->ad\": letter 'c' has extent 6, but dimension 0 of operand 2 'third'"),
+      ExtentError);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The forms of an einsum beside its table (einsum.cpp): `...` for dimensions without a letter, and results that are there already.
+// The forms of an einsum beside its table (einsum.cpp): `...` for dimensions without a letter, and results that are
+// there already.
 #include "dense_reference.hpp"
 #include "mpi_test.hpp"
 
@@ -30,7 +31,8 @@ std::vector<double> expected_of(std::string_view subscripts, Tensors const&... t
 
 }  // namespace
 
-// ---- Ellipsis ---------------------------------------------------------------------------------------------------------
+// ---- Ellipsis
+// ---------------------------------------------------------------------------------------------------------
 
 TEST_CASE("one linear layer for inputs of any number of leading dimensions") {
   on_every_mesh([](TwoAxes const& mesh) {
@@ -73,12 +75,19 @@ TEST_CASE("gradients pass through leading dimensions") {
     auto const seed = filled<On<"x", _, "y">>(mesh, {3, 2, 5}, 3);
     tape.backward(result, seed);
     Dense const dense_seed{seed.extents(), dense_values_of(seed, 3)};
-    CHECK(difference(tape.gradient(w), dense_einsum("gab,gac->bc", {{x.value().extents(), dense_values_of(x.value(), 1)}, dense_seed}).values) == "");
-    CHECK(difference(tape.gradient(x), dense_einsum("gac,bc->gab", {dense_seed, {w.value().extents(), dense_values_of(w.value(), 2)}}).values) == "");
+    CHECK(difference(
+              tape.gradient(w),
+              dense_einsum("gab,gac->bc", {{x.value().extents(), dense_values_of(x.value(), 1)}, dense_seed}).values) ==
+          "");
+    CHECK(difference(
+              tape.gradient(x),
+              dense_einsum("gac,bc->gab", {dense_seed, {w.value().extents(), dense_values_of(w.value(), 2)}}).values) ==
+          "");
   });
 }
 
-// ---- Into tensors that exist ------------------------------------------------------------------------------------------
+// ---- Into tensors that exist
+// ------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -87,8 +96,10 @@ double not_a_number(std::int64_t, std::int64_t) { return std::numeric_limits<dou
 /// Rows of additions: y += a b for each pair of specs, whatever has to move, with even, uneven, tiny and empty extents.
 template <class Y, class A, class B>
 void check_update(TwoAxes const& mesh) {
-  for (auto const& [rows, inner, columns] : {std::array<std::int64_t, 3>{4, 8, 4}, {5, 7, 3}, {1, 2, 1}, {3, 0, 4}, {0, 3, 4}}) {
-    INFO(gshard::detail::text_of<TwoAxes>(Y::layout), " of (", rows, ", ", inner, ", ", columns, ") on mesh (", mesh.text(), ")");
+  for (auto const& [rows, inner, columns] :
+       {std::array<std::int64_t, 3>{4, 8, 4}, {5, 7, 3}, {1, 2, 1}, {3, 0, 4}, {0, 3, 4}}) {
+    INFO(gshard::detail::text_of<TwoAxes>(Y::layout), " of (", rows, ", ", inner, ", ", columns, ") on mesh (",
+         mesh.text(), ")");
     auto const a = filled<A>(mesh, {rows, inner}, 1);
     auto const b = filled<B>(mesh, {inner, columns}, 2);
     auto const y = filled<Y>(mesh, {rows, columns}, 3);
@@ -114,7 +125,8 @@ void check_update(TwoAxes const& mesh) {
 
 }  // namespace
 
-TEST_CASE("y += a b, y -= a b, and a b assigned to y: where nothing moves after the product, and where something does") {
+TEST_CASE(
+    "y += a b, y -= a b, and a b assigned to y: where nothing moves after the product, and where something does") {
   on_every_mesh([](TwoAxes const& mesh) {
     check_update<On<_, _>, On<_, _>, On<_, _>>(mesh);
     check_update<On<"x", "y">, On<"x", _>, On<_, "y">>(mesh);
@@ -199,12 +211,14 @@ TEST_CASE("a result that does not fit is refused before anything is sent") {
   On<"x", _> const a(mesh, {5, 4});
   On<_, "y"> const b(mesh, {4, 6});
   On<"x", "y"> const narrow(mesh, {5, 5}, "narrow");
-  CHECK_THROWS_WITH_AS((narrow += einsum<"ab,bc->ac">(a, b)), doctest::Contains("gives extents (5, 6), but the tensor 'narrow' has (5, 5)"), ExtentError);
+  CHECK_THROWS_WITH_AS((narrow += einsum<"ab,bc->ac">(a, b)),
+                       doctest::Contains("gives extents (5, 6), but the tensor 'narrow' has (5, 5)"), ExtentError);
   On<"x", "y"> unset;
   CHECK_THROWS_WITH_AS(assign(unset, einsum<"ab,bc->ac">(a, b)), doctest::Contains("is no tensor yet"), MeshError);
 }
 
-// ---- Extents that types fix -------------------------------------------------------------------------------------------
+// ---- Extents that types fix
+// -------------------------------------------------------------------------------------------
 
 TEST_CASE("extents that the types of operands or result fix stay fixed in the result") {
   on_every_mesh([](TwoAxes const& mesh) {
@@ -215,7 +229,8 @@ TEST_CASE("extents that the types of operands or result fix stay fixed in the re
     static_assert(std::is_same_v<decltype(product), On<extent("x", 5), "y"> const>);
     CHECK(difference(product, expected_of("ab,bc->ac", a, b)) == "");
     On<"x", extent(6)> const declared = einsum<"ab,bc->ac">(a, b);
-    static_assert(std::is_same_v<decltype(shard<Spec<"x", extent(6)>>(einsum<"ab,bc->ac">(a, b))), On<extent("x", 5), extent(6)>>);
+    static_assert(std::is_same_v<decltype(shard<Spec<"x", extent(6)>>(einsum<"ab,bc->ac">(a, b))),
+                                 On<extent("x", 5), extent(6)>>);
     CHECK(difference(declared, expected_of("ab,bc->ac", a, b)) == "");
     auto const chained = einsum<"ab,bc,cd->ad">(a, b, c).eval();
     static_assert(std::is_same_v<decltype(chained), On<extent("x", 5), extent(3)> const>);
@@ -228,7 +243,8 @@ TEST_CASE("extents that the types of operands or result fix stay fixed in the re
   });
 }
 
-// ---- Integers ---------------------------------------------------------------------------------------------------------
+// ---- Integers
+// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -238,7 +254,9 @@ void check_integers(TwoAxes const& mesh) {
   using Columns = ShardedTensor<TwoAxes, Spec<_, "y">, T>;
   using Square = ShardedTensor<TwoAxes, Spec<_, _>, T>;
   auto const positive = [](std::int64_t, std::int64_t position) { return static_cast<double>(position % 3); };
-  auto const values = [&](auto const& tensor) { return Dense{tensor.extents(), dense_values(tensor.extents(), 0, 1, positive)}; };
+  auto const values = [&](auto const& tensor) {
+    return Dense{tensor.extents(), dense_values(tensor.extents(), 0, 1, positive)};
+  };
   for (Extents const& extents : {Extents{4, 8}, Extents{5, 7}, Extents{1, 2}, Extents{3, 0}}) {
     auto const a = filled<Rows>(mesh, extents, 0, positive);
     auto const b = filled<Columns>(mesh, {extents[1], extents[0]}, 0, positive);

@@ -3,7 +3,8 @@
 
 #include <gshard/nn/parallelism.hpp>
 
-/// Layouts of a mixture on a mesh of "data" and "expert"; where experts are not split over the second axis, it stands for one of the model.
+/// Layouts of a mixture on a mesh of "data" and "expert"; where experts are not split over the second axis, it stands
+/// for one of the model.
 namespace gshard::test {
 
 struct ByHiddenUnit : nn::Parallelism {

@@ -73,7 +73,8 @@ TEST_CASE("a ring of an operand over two axes") {
   result     ac     (8, 5)              [data,model | _]              block (2, 5)
   collectives: 1; largest temporary: 40 bytes per rank
 )");
-  CHECK(printed(plan_of<"ab,bc->ac", decltype(x), Circulating<std::remove_const_t<decltype(w)>>>) == "right ring over data,model\n");
+  CHECK(printed(plan_of<"ab,bc->ac", decltype(x), Circulating<std::remove_const_t<decltype(w)>>>) ==
+        "right ring over data,model\n");
 }
 
 TEST_CASE("a ring of the result") {
@@ -117,8 +118,9 @@ TEST_CASE("several operands: the order that this run takes, and all that extents
   result     ad     (8, 2)              [data | _]                    block (4, 2)
   collectives: 1; largest temporary: 48 bytes per rank
 )");
-  CHECK(printed(plan_of<"ab,bc,cd->ad", decltype(x), decltype(w), decltype(v)>) ==
-        "ab,bc->ac\nnothing moves\ncd,ac->ad\nresult all-reduce over model\nor\nbc,cd->bd\nresult all-reduce over model\nab,bd->ad\nnothing moves\n");
+  CHECK(
+      printed(plan_of<"ab,bc,cd->ad", decltype(x), decltype(w), decltype(v)>) ==
+      "ab,bc->ac\nnothing moves\ncd,ac->ad\nresult all-reduce over model\nor\nbc,cd->bd\nresult all-reduce over model\nab,bd->ad\nnothing moves\n");
 }
 
 TEST_CASE("a reshard") {

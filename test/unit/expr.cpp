@@ -64,7 +64,8 @@ TEST_CASE("functions of one tensor") {
   check_map([](auto const& a, auto const&) { return exp(a); }, [](double x, double) { return std::exp(x); });
   check_map([](auto const&, auto const& b) { return log(b); }, [](double, double y) { return std::log(y); });
   check_map([](auto const& a, auto const&) { return tanh(a); }, [](double x, double) { return std::tanh(x); });
-  check_map([](auto const& a, auto const&) { return sigmoid(a); }, [](double x, double) { return 1 / (1 + std::exp(-x)); });
+  check_map([](auto const& a, auto const&) { return sigmoid(a); },
+            [](double x, double) { return 1 / (1 + std::exp(-x)); });
   check_map([](auto const&, auto const& b) { return sqrt(b); }, [](double, double y) { return std::sqrt(y); });
   check_map([](auto const& a, auto const&) { return square(a); }, [](double x, double) { return x * x; });
   check_map([](auto const& a, auto const&) { return -a; }, [](double x, double) { return -x; });
@@ -75,8 +76,10 @@ TEST_CASE("operators of two tensors, and of a tensor and a number") {
   check_map([](auto const& a, auto const& b) { return a - b; }, [](double x, double y) { return x - y; });
   check_map([](auto const& a, auto const& b) { return a * b; }, [](double x, double y) { return x * y; });
   check_map([](auto const& a, auto const& b) { return a / b; }, [](double x, double y) { return x / y; });
-  check_map([](auto const& a, auto const&) { return (a + 2) * 3 - 1; }, [](double x, double) { return (x + 2) * 3 - 1; });
-  check_map([](auto const&, auto const& b) { return 1 - 2 * b + 6 / b; }, [](double, double y) { return 1 - 2 * y + 6 / y; });
+  check_map([](auto const& a, auto const&) { return (a + 2) * 3 - 1; },
+            [](double x, double) { return (x + 2) * 3 - 1; });
+  check_map([](auto const&, auto const& b) { return 1 - 2 * b + 6 / b; },
+            [](double, double y) { return 1 - 2 * y + 6 / y; });
   check_map([](auto const& a, auto const&) { return 0.5 + a / 4; }, [](double x, double) { return 0.5 + x / 4; });
 }
 
@@ -91,7 +94,8 @@ TEST_CASE("integers stay integers") {
   fill(numbers, [](GlobalIndex<1> const& index) { return (std::int64_t{1} << 60) + index[0]; });
   auto const next = eval(numbers + 1);
   static_assert(std::is_same_v<std::remove_const_t<decltype(next)>, Integers>);
-  for (std::int64_t i = 0; i < next.local_size(); ++i) CHECK(next.data()[i] == (std::int64_t{1} << 60) + next.range(0).begin + i + 1);
+  for (std::int64_t i = 0; i < next.local_size(); ++i)
+    CHECK(next.data()[i] == (std::int64_t{1} << 60) + next.range(0).begin + i + 1);
   CHECK(maximum(numbers) == (std::int64_t{1} << 60) + 8);
   CHECK(minimum(numbers) == std::int64_t{1} << 60);
 }
@@ -108,7 +112,8 @@ TEST_CASE("linear expressions of unreduced sums") {
   }
 }
 
-// ---- Reductions ------------------------------------------------------------------------------------------------------
+// ---- Reductions
+// ------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -117,7 +122,8 @@ void check_reductions(TwoAxes const& mesh, Extents const& extents) {
   auto const tensor = filled<Tensor>(mesh, extents, 1);
   auto const dense = dense_values_of(tensor, 1);
   double const total = std::accumulate(dense.begin(), dense.end(), 0.0);
-  INFO(gshard::detail::text_of<TwoAxes>(Tensor::layout), " ", gshard::detail::text_of(extents), " on (", mesh.text(), ")");
+  INFO(gshard::detail::text_of<TwoAxes>(Tensor::layout), " ", gshard::detail::text_of(extents), " on (", mesh.text(),
+       ")");
   CHECK(sum(tensor) == total);
   if (dense.empty()) CHECK(std::isnan(mean(tensor)));
   else CHECK(mean(tensor) == doctest::Approx(total / static_cast<double>(dense.size())));
@@ -125,8 +131,10 @@ void check_reductions(TwoAxes const& mesh, Extents const& extents) {
     double const infinity = std::numeric_limits<double>::infinity();
     CHECK(maximum(tensor) == (dense.empty() ? -infinity : *std::max_element(dense.begin(), dense.end())));
     CHECK(minimum(tensor) == (dense.empty() ? infinity : *std::min_element(dense.begin(), dense.end())));
-    CHECK(norm(tensor) == doctest::Approx(std::sqrt(std::inner_product(dense.begin(), dense.end(), dense.begin(), 0.0))));
-    CHECK(sum(square(tensor) + 1) == std::inner_product(dense.begin(), dense.end(), dense.begin(), static_cast<double>(dense.size())));
+    CHECK(norm(tensor) ==
+          doctest::Approx(std::sqrt(std::inner_product(dense.begin(), dense.end(), dense.begin(), 0.0))));
+    CHECK(sum(square(tensor) + 1) ==
+          std::inner_product(dense.begin(), dense.end(), dense.begin(), static_cast<double>(dense.size())));
   }
 }
 
@@ -148,7 +156,8 @@ TEST_CASE("A1: sum, mean, maximum, minimum, norm count each element once, howeve
 
 TEST_CASE("the maximum of negative elements is not the 0 of an empty shard") {
   TwoAxes const mesh(runtime(), two_axis_shapes().front());
-  auto const negative = filled<On<"x,y">>(mesh, {3}, 0, [](std::int64_t, std::int64_t position) { return -1.0 - static_cast<double>(position); });
+  auto const negative = filled<On<"x,y">>(
+      mesh, {3}, 0, [](std::int64_t, std::int64_t position) { return -1.0 - static_cast<double>(position); });
   CHECK(maximum(negative) == -1);
   CHECK(minimum(-negative) == 1);
 }
@@ -161,7 +170,8 @@ TEST_CASE("sums of float are kept in double") {
   CHECK(sum(many) == 16777216.0 + (1 << 17) - 1);
 }
 
-// ---- Memory ----------------------------------------------------------------------------------------------------------
+// ---- Memory
+// ----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("eval never writes into a tensor that somebody holds") {
   TwoAxes const mesh(runtime(), two_axis_shapes().front());
@@ -215,7 +225,8 @@ TEST_CASE("copy makes a tensor of its own") {
   CHECK(difference(own, dense_values({5, 4}, 1)) == "");
 }
 
-// ---- What is refused at run time -------------------------------------------------------------------------------------
+// ---- What is refused at run time
+// -------------------------------------------------------------------------------------
 
 TEST_CASE("extents or meshes that differ: every rank throws, naming both tensors") {
   TwoAxes const mesh(runtime(), two_axis_shapes().front());

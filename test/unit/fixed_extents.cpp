@@ -73,7 +73,8 @@ TEST_CASE("of two movable operands the smaller one moves, and the product is the
   auto const many = filled<On<extent(5), extent("x", 7)>>(mesh, {5, 7}, 2);
   auto const product = einsum<"ab,bc->ac">(movable(few), movable(many)).eval();
   static_assert(std::is_same_v<std::remove_const_t<decltype(product)>::spec_type, Spec<extent(2), extent("x", 7)>>);
-  auto const expected = dense_einsum("ab,bc->ac", {{{2, 5}, dense_values({2, 5}, 1)}, {{5, 7}, dense_values({5, 7}, 2)}});
+  auto const expected =
+      dense_einsum("ab,bc->ac", {{{2, 5}, dense_values({2, 5}, 1)}, {{5, 7}, dense_values({5, 7}, 2)}});
   CHECK(difference(product, expected.values) == "");
 }
 

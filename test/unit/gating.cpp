@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Algorithm 1 of the paper, by the figures of small groups. Variants: gating_variants.cpp; random groups against the sequential readings: gating_random.cpp.
+// Algorithm 1 of the paper, by the figures of small groups. Variants: gating_variants.cpp; random groups against the
+// sequential readings: gating_random.cpp.
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -48,7 +49,8 @@ TEST_CASE("T07: G1 with given random numbers") {
   Gate<double> gate(one_group(g1), 2);
   gate.with_numbers({.9, .1, .6, .3});
   gate.run();
-  check_routes(gate.kept(), {{0, 0, 0, .625}, {1, 0, 1, 4 / 7.}, {1, 2, 0, 3 / 7.}, {3, 3, 0, 4 / 7.}, {3, 2, 1, 3 / 7.}});
+  check_routes(gate.kept(),
+               {{0, 0, 0, .625}, {1, 0, 1, 4 / 7.}, {1, 2, 0, 3 / 7.}, {3, 3, 0, 4 / 7.}, {3, 2, 1, 3 / 7.}});
   check_near(gate.choices, {3, 2, 2, 1}, 0);
   // Token 0's second choice was dropped by chance, but has its slot in expert 1.
   check_near(gate.token_of_slot, {0, 1, -1, -1, 1, 3, 3, -1}, 0);
@@ -109,7 +111,9 @@ TEST_CASE("T11: padding is neither routed nor counted, and the means are over th
   for (int e = 0; e < 4; ++e) gate.gates(0, 2, e) = not_a_number;
   gate.with_real({1, 1, 0, 1});
   gate.run();
-  check_routes(gate.kept(), {{0, 0, 0, .625}, {0, 1, 0, .375}, {1, 0, 1, 4 / 7.}, {1, 2, 0, 3 / 7.}, {3, 3, 0, 4 / 7.}, {3, 2, 1, 3 / 7.}});
+  check_routes(
+      gate.kept(),
+      {{0, 0, 0, .625}, {0, 1, 0, .375}, {1, 0, 1, 4 / 7.}, {1, 2, 0, 3 / 7.}, {3, 3, 0, 4 / 7.}, {3, 2, 1, 3 / 7.}});
   CHECK(gate.expert(0, 2, 0) == -1);
   CHECK(gate.expert(0, 2, 1) == -1);
   check_near(gate.first_choices, {2, 0, 0, 1}, 0);
@@ -136,8 +140,17 @@ TEST_CASE("T15: gates from logits, at three capacities") {
   std::vector<Route> const right[] = {
       {{0, 3, 0, a}, {1, 0, 0, p}, {2, 2, 0, a}, {4, 1, 0, a}},
       {{0, 3, 0, a}, {1, 0, 0, p}, {2, 2, 0, a}, {2, 1, 1, b}, {3, 3, 1, a}, {4, 1, 0, a}, {4, 0, 1, b}, {5, 2, 1, a}},
-      {{0, 3, 0, a}, {0, 2, 2, b}, {1, 0, 0, p}, {1, 3, 2, q}, {2, 2, 0, a}, {2, 1, 1, b}, {3, 3, 1, a}, {4, 1, 0, a}, {4, 0, 1, b},
-       {5, 2, 1, a}, {5, 1, 2, b}},
+      {{0, 3, 0, a},
+       {0, 2, 2, b},
+       {1, 0, 0, p},
+       {1, 3, 2, q},
+       {2, 2, 0, a},
+       {2, 1, 1, b},
+       {3, 3, 1, a},
+       {4, 1, 0, a},
+       {4, 0, 1, b},
+       {5, 2, 1, a},
+       {5, 1, 2, b}},
   };
   for (std::size_t capacity : {1u, 2u, 3u}) {
     auto const gate = Gate<double>(gates_of(t15), capacity).run();
@@ -154,7 +167,8 @@ TEST_CASE("T15: gates from logits, at three capacities") {
   }
 }
 
-TEST_CASE("T17, T18, E11: the first weight is the sigmoid of the two logits' difference; the second goes with twice its own weight") {
+TEST_CASE(
+    "T17, T18, E11: the first weight is the sigmoid of the two logits' difference; the second goes with twice its own weight") {
   struct Case {
     double gap, first, chance;
   };
@@ -197,7 +211,8 @@ TEST_CASE("T21: the loss is each group's own; over groups it is the mean") {
 // ---- what others got wrong ----
 
 TEST_CASE("E1, E5: capacity holds for every token past it") {
-  Gate<double> gate(gates_of(std::vector<std::vector<double>>(5, {1, 0, 0, 0})), std::size_t(expert_capacity(5, 4, 1.0)));
+  Gate<double> gate(gates_of(std::vector<std::vector<double>>(5, {1, 0, 0, 0})),
+                    std::size_t(expert_capacity(5, 4, 1.0)));
   gate.with_numbers({1, 1, 1, 1, 1});
   gate.run();
   double const weight = 1 / (1 + std::exp(-1.0));
@@ -280,7 +295,8 @@ TEST_CASE("no groups, no tokens, no slots, and padding alone") {
 
 // ---- chance ----
 
-TEST_CASE("the random policy sends second choices twice their weight often, the same ones however groups are spread over ranks") {
+TEST_CASE(
+    "the random policy sends second choices twice their weight often, the same ones however groups are spread over ranks") {
   constexpr std::size_t groups = 8, tokens = 500;
   Cube<double> gates("gates", groups, tokens, 3);
   for (std::size_t i = 0; i < groups * tokens; ++i) {
@@ -304,7 +320,8 @@ TEST_CASE("the random policy sends second choices twice their weight often, the 
     gate.chance = whole.chance;
     gate.chance.first_token = first * tokens;
     gate.run();
-    for (std::size_t i = 0; i < gate.slot.size(); ++i) REQUIRE(gate.slot.data()[i] == whole.slot.data()[first * tokens * 2 + i]);
+    for (std::size_t i = 0; i < gate.slot.size(); ++i)
+      REQUIRE(gate.slot.data()[i] == whole.slot.data()[first * tokens * 2 + i]);
   }
   Gate<double> other(gates, tokens);
   other.chance = whole.chance;
@@ -317,7 +334,8 @@ TEST_CASE("the random policy sends second choices twice their weight often, the 
 
 TEST_CASE("T14: the gradient of the paper's loss with respect to the logits") {
   auto const gate = Gate<double>(one_group(g1), 2).run();
-  check_near(gate.gradient({}, vector_of<double>({1})), {.0109375,  -.0075,     -.0025,       -.0009375,      .01,       -.0021875, -.0065625, -.00125,
-                        .01078125, -.00578125, -.0043359375, -.0006640625, .00359375, -.0021875, -.00328125, .001875},
+  check_near(gate.gradient({}, vector_of<double>({1})),
+             {.0109375, -.0075, -.0025, -.0009375, .01, -.0021875, -.0065625, -.00125, .01078125, -.00578125,
+              -.0043359375, -.0006640625, .00359375, -.0021875, -.00328125, .001875},
              1e-15);
 }

@@ -20,17 +20,19 @@ struct RoundedDown : Top2Gate {
 
 }  // namespace
 
-TEST_CASE("T01: the paper's 2S/E rounded up, and what six public implementations make of it, by rounding, minimum and multiple") {
+TEST_CASE(
+    "T01: the paper's 2S/E rounded up, and what six public implementations make of it, by rounding, minimum and multiple") {
   struct Case {
     std::int64_t tokens, experts;
     double factor;
     std::int64_t paper, lingvo, mesh_tensorflow, flaxformer, deepspeed, maxtext;
   };
   Case const cases[] = {
-      {1024, 512, 2, 4, 4, 4, 4, 4, 4},          {1024, 2048, 2, 1, 4, 4, 4, 4, 1},      {2048, 2048, 2, 2, 4, 4, 4, 4, 2},
-      {1024, 128, 2, 16, 16, 16, 16, 16, 16},    {100, 8, 2, 25, 28, 25, 25, 25, 25},    {100, 16, 1.25, 13, 8, 7, 8, 8, 7},
-      {10, 4, 2, 5, 8, 5, 5, 5, 5},              {7, 3, 2, 5, 4, 4, 5, 5, 4},            {6, 4, 1.25, 3, 4, 4, 4, 4, 1},
-      {1000, 16, 1.25, 125, 80, 78, 78, 79, 78},
+      {1024, 512, 2, 4, 4, 4, 4, 4, 4},    {1024, 2048, 2, 1, 4, 4, 4, 4, 1},
+      {2048, 2048, 2, 2, 4, 4, 4, 4, 2},   {1024, 128, 2, 16, 16, 16, 16, 16, 16},
+      {100, 8, 2, 25, 28, 25, 25, 25, 25}, {100, 16, 1.25, 13, 8, 7, 8, 8, 7},
+      {10, 4, 2, 5, 8, 5, 5, 5, 5},        {7, 3, 2, 5, 4, 4, 5, 5, 4},
+      {6, 4, 1.25, 3, 4, 4, 4, 4, 1},      {1000, 16, 1.25, 125, 80, 78, 78, 79, 78},
   };
   for (Case const& c : cases) {
     CAPTURE(c.tokens);
@@ -45,7 +47,9 @@ TEST_CASE("T01: the paper's 2S/E rounded up, and what six public implementations
 }
 
 TEST_CASE("T02: halves go to the even number") {
-  auto const rounded = [](std::int64_t tokens, std::int64_t experts) { return expert_capacity(tokens, experts, 1, 0, CapacityRounding::to_nearest_even); };
+  auto const rounded = [](std::int64_t tokens, std::int64_t experts) {
+    return expert_capacity(tokens, experts, 1, 0, CapacityRounding::to_nearest_even);
+  };
   CHECK(rounded(10, 4) == 2);
   CHECK(rounded(14, 4) == 4);
   CHECK(rounded(50, 4) == 12);
@@ -91,7 +95,11 @@ TEST_CASE("T03: groups of tokens that ranks share evenly") {
   struct Case {
     std::int64_t tokens, largest, parts, groups, size;
   };
-  Case const cases[] = {{1048576, 1024, 512, 1024, 1024}, {6144, 1024, 4, 8, 768}, {1000, 300, 8, 8, 125}, {96, 1024, 8, 8, 12}, {8, 1, 8, 8, 1}};
+  Case const cases[] = {{1048576, 1024, 512, 1024, 1024},
+                        {6144, 1024, 4, 8, 768},
+                        {1000, 300, 8, 8, 125},
+                        {96, 1024, 8, 8, 12},
+                        {8, 1, 8, 8, 1}};
   for (Case const& c : cases) {
     TokenGroups const groups = token_groups(c.tokens, c.largest, c.parts);
     CHECK(groups.groups == c.groups);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gates of groups that are spread over ranks: losses over all groups, their gradients, and statistics, the same on every mesh.
+// Gates of groups that are spread over ranks: losses over all groups, their gradients, and statistics, the same on
+// every mesh.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -71,7 +72,8 @@ TEST_CASE("a group of padding alone has no loss and no share in the mean; where 
     auto const routing = routing_of(gates, mask_of(grid, 5, 4, padding));
     CHECK(difference(nn::balance_loss(gates, routing), {1.3875}, 1e-14) == "");
     CHECK(difference(routing.balance_loss, {1.3875 / 16, 0, 0, 0, 0}, 1e-14) == "");
-    CHECK(difference(nn::z_loss(gates, mask_of(grid, 5, 4, padding), routing), collected(nn::z_losses(tensor_of<Gates>(grid, {{1, 4, 4}, g1}), mask_of(grid, 1, 4))),
+    CHECK(difference(nn::z_loss(gates, mask_of(grid, 5, 4, padding), routing),
+                     collected(nn::z_losses(tensor_of<Gates>(grid, {{1, 4, 4}, g1}), mask_of(grid, 1, 4))),
                      1e-14) == "");
     for (int place = 0; place < 4; ++place) padding.push_back(place);
     auto const nothing = routing_of(gates, mask_of(grid, 5, 4, padding));
@@ -97,7 +99,8 @@ TEST_CASE("T30: the square of the logarithm of the sum of exponentials") {
   on_every_grid([](Grid const& grid) {
     auto const losses = [&](std::int64_t groups, Values const& logits) {
       std::int64_t const tokens = static_cast<std::int64_t>(logits.size()) / 4 / groups;
-      return collected(nn::z_losses(tensor_of<Gates>(grid, {{groups, tokens, 4}, logits}), mask_of(grid, groups, tokens)));
+      return collected(
+          nn::z_losses(tensor_of<Gates>(grid, {{groups, tokens, 4}, logits}), mask_of(grid, groups, tokens)));
     };
     CHECK(losses(2, {0, 0, 0, 0, 1, 2, 3, 4})[0] == doctest::Approx(1.9218120556728056).epsilon(1e-14));
     CHECK(losses(2, {0, 0, 0, 0, 1, 2, 3, 4})[1] == doctest::Approx(19.71528455920896).epsilon(1e-14));
@@ -120,7 +123,8 @@ TEST_CASE("E5: the z-loss is of the logits, not of probabilities") {
 
 namespace {
 
-/// Both losses as loops: the balance loss of Algorithm 1 with counts of the logits as they are now, E^2 times the mean over groups with tokens, and half the z-loss.
+/// Both losses as loops: the balance loss of Algorithm 1 with counts of the logits as they are now, E^2 times the mean
+/// over groups with tokens, and half the z-loss.
 double losses_of(Dense const& logits, std::vector<int> const& real) {
   auto const groups = static_cast<std::size_t>(logits.extents[0]), tokens = static_cast<std::size_t>(logits.extents[1]);
   auto const experts = static_cast<std::size_t>(logits.extents[2]);
@@ -141,14 +145,16 @@ double losses_of(Dense const& logits, std::vector<int> const& real) {
     if (found == 0) continue;
     live += 1;
     z += squares / found;
-    for (std::size_t e = 0; e < experts; ++e) balance += static_cast<double>(experts) * (count[e] / found) * (mean[e] / found);
+    for (std::size_t e = 0; e < experts; ++e)
+      balance += static_cast<double>(experts) * (count[e] / found) * (mean[e] / found);
   }
   return balance / live + .5 * z / live;
 }
 
 }  // namespace
 
-TEST_CASE("E8, E9: the gradient of both losses with respect to the logits, against central differences, does not depend on the mesh") {
+TEST_CASE(
+    "E8, E9: the gradient of both losses with respect to the logits, against central differences, does not depend on the mesh") {
   on_every_grid([](Grid const& grid) {
     for (std::vector<int> const& padding : {std::vector<int>{}, std::vector<int>{1, 6, 10, 11, 12, 13, 14}}) {
       Dense logits = smooth_values({4, 5, 3}, 7);
@@ -212,8 +218,10 @@ TEST_CASE("what is sampled depends on the seed, the stream and the token alone")
 TEST_CASE("E12: activations in bfloat16 are routed in float: expert 1, where bfloat16 gates would tie") {
   on_every_grid([](Grid const& grid) {
     // The activations are exact in bfloat16; what they add up to is not.
-    auto const x = eval(convert<BFloat16>(from_vector<GatesOf<float>>(grid, {1, 1, 2}, std::vector<float>{1, .001953125f})));
-    auto const weights = from_vector<ShardedTensor<Grid, Spec<_, _>, float>>(grid, {2, 3}, std::vector<float>{0, 0, -3, 0, 1.024f, 0});
+    auto const x =
+        eval(convert<BFloat16>(from_vector<GatesOf<float>>(grid, {1, 1, 2}, std::vector<float>{1, .001953125f})));
+    auto const weights =
+        from_vector<ShardedTensor<Grid, Spec<_, _>, float>>(grid, {2, 3}, std::vector<float>{0, 0, -3, 0, 1.024f, 0});
     auto const gates = softmax<-1>(eval(einsum<"gsm,me->gse">(eval(convert<float>(x)), weights)));
     using Float = GatesOf<float>;
     nn::Routing<Float, nn::SwitchGate> const routing(eval(gates), mask_of(grid, 1, 1), {}, {});
@@ -246,7 +254,9 @@ TEST_CASE("no groups, no tokens, and fewer groups than ranks") {
 TEST_CASE("a mask of other extents than the gates is refused") {
   on_every_grid([](Grid const& grid) {
     auto const gates = tensor_of<Gates>(grid, {{2, 4, 2}, Values(16, .5)});
-    CHECK_THROWS_WITH_AS(routing_of(gates, mask_of(grid, 2, 3)),
-                         "gate: the mask '' has extents (2, 3) beside gates (2, 4, 2); give one number for each token (G, S)", ExtentError);
+    CHECK_THROWS_WITH_AS(
+        routing_of(gates, mask_of(grid, 2, 3)),
+        "gate: the mask '' has extents (2, 3) beside gates (2, 4, 2); give one number for each token (G, S)",
+        ExtentError);
   });
 }

@@ -51,7 +51,9 @@ struct Gate {
         balance_loss("balance_loss", gates.extent(0)) {}
 
   nn::detail::Routes<T, Host> routes() const { return {expert, slot, weight, token_of_slot}; }
-  nn::detail::GateCounts<T, Host> counts() const { return {first_choices, choices, kept_choices, tokens, mean_gates, balance_loss}; }
+  nn::detail::GateCounts<T, Host> counts() const {
+    return {first_choices, choices, kept_choices, tokens, mean_gates, balance_loss};
+  }
 
   /// Gives chance these numbers, for all tokens of all groups.
   Gate& with_numbers(std::vector<double> const& values) {
@@ -121,6 +123,7 @@ inline void check_routes(std::vector<Route> const& routes, std::vector<Route> co
 }
 
 /// The group G1 of the paper's figures.
-inline std::vector<std::vector<double>> const g1 = {{.5, .3, .1, .1}, {.4, .1, .3, .2}, {.6, .2, .15, .05}, {.1, .2, .3, .4}};
+inline std::vector<std::vector<double>> const g1 = {
+    {.5, .3, .1, .1}, {.4, .1, .3, .2}, {.6, .2, .15, .05}, {.1, .2, .3, .4}};
 
 }  // namespace gshard::test

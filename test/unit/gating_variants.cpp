@@ -106,7 +106,13 @@ TEST_CASE("T20: a second choice is sampled from the gates of the experts not cho
 
 TEST_CASE("T25: a second choice that always goes is one whose number is 0; without chance, all policies are that") {
   auto const check = [](auto gate) {
-    check_routes(gate.run().kept(), {{0, 0, 0, .625}, {0, 1, 0, .375}, {1, 0, 1, 4 / 7.}, {1, 2, 0, 3 / 7.}, {2, 1, 1, .25}, {3, 3, 0, 4 / 7.}, {3, 2, 1, 3 / 7.}});
+    check_routes(gate.run().kept(), {{0, 0, 0, .625},
+                                     {0, 1, 0, .375},
+                                     {1, 0, 1, 4 / 7.},
+                                     {1, 2, 0, 3 / 7.},
+                                     {2, 1, 1, .25},
+                                     {3, 3, 0, 4 / 7.},
+                                     {3, 2, 1, 3 / 7.}});
   };
   check(Gate<double>(one_group(g1), 2));
   check(Gate<double>(one_group(g1), 2).with_numbers({0, 0, 0, 0}));
@@ -119,8 +125,13 @@ TEST_CASE("T25: a second choice that always goes is one whose number is 0; witho
 
 TEST_CASE("T05: weights normalised over what was kept add up to 1") {
   auto const gate = Gate<double, AfterDrops>(one_group(g1), 2).run();
-  check_routes(gate.kept(),
-               {{0, 0, 0, .625}, {0, 1, 0, .375}, {1, 0, 1, 4 / 7.}, {1, 2, 0, 3 / 7.}, {2, 1, 1, 1}, {3, 3, 0, 4 / 7.}, {3, 2, 1, 3 / 7.}});
+  check_routes(gate.kept(), {{0, 0, 0, .625},
+                             {0, 1, 0, .375},
+                             {1, 0, 1, 4 / 7.},
+                             {1, 2, 0, 3 / 7.},
+                             {2, 1, 1, 1},
+                             {3, 3, 0, 4 / 7.},
+                             {3, 2, 1, 3 / 7.}});
   check_near(gate.choices, {3, 2, 2, 1}, 0);
   CHECK(gate.balance_loss(0) * 16 == doctest::Approx(1.3875).epsilon(1e-14));
 }
@@ -143,15 +154,19 @@ TEST_CASE("SwitchGate: one choice, weighted by its gate") {
 
 TEST_CASE("E1, E5: top-1 with C = ceil(5/4) = 2 keeps tokens 0 and 1 of five; with C = 1 one of three") {
   double const g = std::exp(1.) / (std::exp(1.) + 3);
-  auto const five = Gate<double, SwitchGate>(gates_of(std::vector<std::vector<double>>(5, {1, 0, 0, 0})), std::size_t(expert_capacity(5, 4, 1.0))).run();
+  auto const five = Gate<double, SwitchGate>(gates_of(std::vector<std::vector<double>>(5, {1, 0, 0, 0})),
+                                             std::size_t(expert_capacity(5, 4, 1.0)))
+                        .run();
   check_routes(five.kept(), {{0, 0, 0, g}, {1, 0, 1, g}});
   check_near(five.weight, {g, g, 0, 0, 0}, 1e-15);
   auto const three = Gate<double, SwitchGate>(gates_of(std::vector<std::vector<double>>(3, {1, 0})), 1).run();
   check_routes(three.kept(), {{0, 0, 0, 1 / (1 + std::exp(-1.))}});
 }
 
-TEST_CASE("TopKGate: choices in order of the gates, equal ones from the lowest expert; all first ones before any second, and so on") {
-  auto const gate = Gate<double, TopKGate<3>>(one_group({{.1, .4, .1, .4}, {.3, .3, .3, .1}, {.05, .15, .5, .3}}), 2).run();
+TEST_CASE(
+    "TopKGate: choices in order of the gates, equal ones from the lowest expert; all first ones before any second, and so on") {
+  auto const gate =
+      Gate<double, TopKGate<3>>(one_group({{.1, .4, .1, .4}, {.3, .3, .3, .1}, {.05, .15, .5, .3}}), 2).run();
   check_routes(gate.kept(), {{0, 1, 0, .4 / .9},
                              {0, 3, 0, .4 / .9},
                              {0, 0, 1, .1 / .9},
@@ -198,27 +213,40 @@ TEST_CASE("E14: an expert with two slots drops the last of three tokens, or the 
   CHECK(by_probability.kept_choices(0, 0) == 2);
 }
 
-TEST_CASE("by probability, a likely second choice goes before an unlikely first one; equal gates go in the order of the tokens") {
-  auto const gate = Gate<double, ByProbability<Always>>(one_group({{.36, .34, .3}, {.1, .5, .4}, {.35, .4, .25}}), 1).run();
+TEST_CASE(
+    "by probability, a likely second choice goes before an unlikely first one; equal gates go in the order of the tokens") {
+  auto const gate =
+      Gate<double, ByProbability<Always>>(one_group({{.36, .34, .3}, {.1, .5, .4}, {.35, .4, .25}}), 1).run();
   check_routes(gate.kept(), {{0, 0, 0, .36 / .7}, {1, 1, 0, .5 / .9}, {1, 2, 0, .4 / .9}});
-  auto const even = Gate<double, ByProbability<SwitchGate>>(one_group(std::vector<std::vector<double>>(5, {.5, .5})), 3).run();
+  auto const even =
+      Gate<double, ByProbability<SwitchGate>>(one_group(std::vector<std::vector<double>>(5, {.5, .5})), 3).run();
   check_routes(even.kept(), {{0, 0, 0, .5}, {1, 0, 1, .5}, {2, 0, 2, .5}});
 }
 
 TEST_CASE("T23: tokens are ranked by probability, so logits below zero lose nothing") {
-  auto const gate = Gate<double, ByProbability<SwitchGate>>(gates_of({{-1, -2}, {-3, -1}, {-1, -4}, {-2, -1}}), 2).run();
+  auto const gate =
+      Gate<double, ByProbability<SwitchGate>>(gates_of({{-1, -2}, {-3, -1}, {-1, -4}, {-2, -1}}), 2).run();
   CHECK(gate.kept().size() == 4);
 }
 
 TEST_CASE("Dropless: every choice has a slot, in the order of choices, and there is no table of slots") {
   std::vector<std::vector<double>> const rows(4, {.25, .25, .25, .25});
   auto const gate = Gate<double, Dropless<Always>>(one_group(rows), 0).run();
-  check_routes(gate.kept(), {{0, 0, 0, .5}, {0, 1, 0, .5}, {1, 0, 1, .5}, {1, 1, 1, .5}, {2, 0, 2, .5}, {2, 1, 2, .5}, {3, 0, 3, .5}, {3, 1, 3, .5}});
+  check_routes(gate.kept(), {{0, 0, 0, .5},
+                             {0, 1, 0, .5},
+                             {1, 0, 1, .5},
+                             {1, 1, 1, .5},
+                             {2, 0, 2, .5},
+                             {2, 1, 2, .5},
+                             {3, 0, 3, .5},
+                             {3, 1, 3, .5}});
   check_near(gate.kept_choices, {4, 4, 0, 0}, 0);
   // What chance drops leaves no gap.
   Gate<double, Dropless<>> random(one_group(g1), 0);
   random.with_numbers({.9, .1, .6, .3}).run();
-  check_routes(random.kept(), {{0, 0, 0, .625}, {1, 0, 1, 4 / 7.}, {1, 2, 0, 3 / 7.}, {2, 0, 2, .75}, {3, 3, 0, 4 / 7.}, {3, 2, 1, 3 / 7.}});
+  check_routes(
+      random.kept(),
+      {{0, 0, 0, .625}, {1, 0, 1, 4 / 7.}, {1, 2, 0, 3 / 7.}, {2, 0, 2, .75}, {3, 3, 0, 4 / 7.}, {3, 2, 1, 3 / 7.}});
   check_near(random.kept_choices, {3, 0, 2, 1}, 0);
 }
 
@@ -226,9 +254,17 @@ TEST_CASE("Dropless: every choice has a slot, in the order of choices, and there
 
 TEST_CASE("ExpertChoiceGate: each expert takes its two largest gates; a token may have all experts, or none") {
   auto const gate = Gate<double, ExpertChoiceGate<4>>(one_group(g1), 2).run();
-  // Expert 0 takes tokens 2, 0; expert 1 tokens 0, 2 (.2, before token 3's .2); expert 2 tokens 1, 3 (equal); expert 3 tokens 3, 1.
+  // Expert 0 takes tokens 2, 0; expert 1 tokens 0, 2 (.2, before token 3's .2); expert 2 tokens 1, 3 (equal); expert 3
+  // tokens 3, 1.
   check_near(gate.token_of_slot, {2, 0, 0, 2, 1, 3, 3, 1}, 0);
-  check_routes(gate.kept(), {{0, 0, 1, .5}, {0, 1, 0, .3}, {1, 2, 0, .3}, {1, 3, 1, .2}, {2, 0, 0, .6}, {2, 1, 1, .2}, {3, 3, 0, .4}, {3, 2, 1, .3}});
+  check_routes(gate.kept(), {{0, 0, 1, .5},
+                             {0, 1, 0, .3},
+                             {1, 2, 0, .3},
+                             {1, 3, 1, .2},
+                             {2, 0, 0, .6},
+                             {2, 1, 1, .2},
+                             {3, 3, 0, .4},
+                             {3, 2, 1, .3}});
   check_near(gate.kept_choices, {2, 2, 2, 2}, 0);
   CHECK(gate.balance_loss(0) == 0);
 
@@ -237,7 +273,8 @@ TEST_CASE("ExpertChoiceGate: each expert takes its two largest gates; a token ma
   CHECK(lonely.expert(0, 1, 0) == -1);
 }
 
-TEST_CASE("ExpertChoiceGate: a token stays with as many experts as the type says, and leaves the slots of the others empty") {
+TEST_CASE(
+    "ExpertChoiceGate: a token stays with as many experts as the type says, and leaves the slots of the others empty") {
   auto const gate = Gate<double, ExpertChoiceGate<1>>(one_group(g1), 2).run();
   check_routes(gate.kept(), {{0, 0, 1, .5}, {1, 2, 0, .3}, {2, 0, 0, .6}, {3, 3, 0, .4}});
   check_near(gate.token_of_slot, {2, 0, -1, -1, 1, -1, 3, -1}, 0);

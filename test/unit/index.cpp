@@ -27,7 +27,8 @@ using On = ShardedTensor<TwoAxes, Spec<Entries...>, double>;
 using Origin = std::int64_t (*)(std::int64_t index, std::int64_t extent, std::array<std::int64_t, 3> const& numbers);
 
 /// The elements of a matrix rearranged along `dimension`.
-std::vector<double> rearranged(Dense const& x, int dimension, std::int64_t result, Origin origin, std::array<std::int64_t, 3> const& numbers, double fill) {
+std::vector<double> rearranged(Dense const& x, int dimension, std::int64_t result, Origin origin,
+                               std::array<std::int64_t, 3> const& numbers, double fill) {
   std::vector<double> elements;
   Extents extents = x.extents;
   extents[dimension] = result;
@@ -43,7 +44,8 @@ std::vector<double> rearranged(Dense const& x, int dimension, std::int64_t resul
 
 template <class Tensor>
 std::string about(Tensor const& x, char const* operation, std::array<std::int64_t, 3> const& numbers) {
-  return gshard::detail::text(operation, " ", numbers[0], " ", numbers[1], " ", numbers[2], " of ", gshard::detail::text_of(x.extents()), " ",
+  return gshard::detail::text(operation, " ", numbers[0], " ", numbers[1], " ", numbers[2], " of ",
+                              gshard::detail::text_of(x.extents()), " ",
                               gshard::detail::text_of<TwoAxes>(Tensor::layout), " on mesh (", x.mesh().text(), ")");
 }
 
@@ -51,31 +53,43 @@ template <int Dimension, class Tensor>
 void check_all(Tensor const& x) {
   Dense const dense{x.extents(), dense_values_of(x, 1)};
   std::int64_t const n = x.extent(Dimension);
-  for (auto const& numbers : std::vector<std::array<std::int64_t, 3>>{{0, n, 1}, {n / 3, n, 1}, {1 % (n + 1), n, 3}, {0, n / 2, 2}, {n, n, 1}, {0, n, 5}}) {
+  for (auto const& numbers : std::vector<std::array<std::int64_t, 3>>{
+           {0, n, 1}, {n / 3, n, 1}, {1 % (n + 1), n, 3}, {0, n / 2, 2}, {n, n, 1}, {0, n, 5}}) {
     INFO(about(x, "slice", numbers));
     auto const y = slice<Dimension>(x, numbers[0], numbers[1], numbers[2]);
-    CHECK(difference(y, rearranged(dense, Dimension, (numbers[1] - numbers[0] + numbers[2] - 1) / numbers[2],
-                                   [](std::int64_t i, std::int64_t, auto const& of) { return of[0] + i * of[2]; }, numbers, 0)) == "");
+    CHECK(difference(y, rearranged(
+                            dense, Dimension, (numbers[1] - numbers[0] + numbers[2] - 1) / numbers[2],
+                            [](std::int64_t i, std::int64_t, auto const& of) { return of[0] + i * of[2]; }, numbers,
+                            0)) == "");
   }
-  for (auto const& numbers : std::vector<std::array<std::int64_t, 3>>{{0, 0, 0}, {2, 1, 0}, {1, 0, 2}, {-1, 2, 0}, {3, -2, 1}, {0, 7, 0}}) {
+  for (auto const& numbers :
+       std::vector<std::array<std::int64_t, 3>>{{0, 0, 0}, {2, 1, 0}, {1, 0, 2}, {-1, 2, 0}, {3, -2, 1}, {0, 7, 0}}) {
     std::int64_t const result = numbers[0] + (n == 0 ? 0 : (n - 1) * (numbers[2] + 1) + 1) + numbers[1];
     if (result < 0) continue;
     INFO(about(x, "pad", numbers));
     auto const y = pad<Dimension>(x, numbers[0], numbers[1], 9.0, numbers[2]);
-    CHECK(difference(y, rearranged(dense, Dimension, result,
-                                   [](std::int64_t i, std::int64_t extent, auto const& of) {
-                                     std::int64_t const place = i - of[0];
-                                     bool const exists = place >= 0 && place % (of[2] + 1) == 0 && place / (of[2] + 1) < extent;
-                                     return exists ? place / (of[2] + 1) : -1;
-                                   },
-                                   numbers, 9)) == "");
+    CHECK(difference(y, rearranged(
+                            dense, Dimension, result,
+                            [](std::int64_t i, std::int64_t extent, auto const& of) {
+                              std::int64_t const place = i - of[0];
+                              bool const exists =
+                                  place >= 0 && place % (of[2] + 1) == 0 && place / (of[2] + 1) < extent;
+                              return exists ? place / (of[2] + 1) : -1;
+                            },
+                            numbers, 9)) == "");
   }
-  CHECK(difference(reverse<Dimension>(x), rearranged(dense, Dimension, n, [](std::int64_t i, std::int64_t extent, auto const&) { return extent - 1 - i; }, {}, 0)) == "");
+  CHECK(difference(reverse<Dimension>(x),
+                   rearranged(
+                       dense, Dimension, n,
+                       [](std::int64_t i, std::int64_t extent, auto const&) { return extent - 1 - i; }, {}, 0)) == "");
   for (std::int64_t shift : {1, -2, 7, 0}) {
     INFO(about(x, "roll", {shift, 0, 0}));
-    CHECK(difference(roll<Dimension>(x, shift), rearranged(dense, Dimension, n,
-                                                           [](std::int64_t i, std::int64_t extent, auto const& of) { return ((i - of[0]) % extent + extent) % extent; },
-                                                           {shift, 0, 0}, 0)) == "");
+    CHECK(difference(roll<Dimension>(x, shift), rearranged(
+                                                    dense, Dimension, n,
+                                                    [](std::int64_t i, std::int64_t extent, auto const& of) {
+                                                      return ((i - of[0]) % extent + extent) % extent;
+                                                    },
+                                                    {shift, 0, 0}, 0)) == "");
   }
 }
 
@@ -97,7 +111,8 @@ void check_joined(TwoAxes const& mesh, Extents const& first, std::int64_t second
       bool const in_a = at < first[Dimension];
       std::int64_t const row = Dimension == 0 && !in_a ? i - first[0] : i;
       std::int64_t const column = Dimension == 1 && !in_a ? j - first[1] : j;
-      joined.push_back(in_a ? of_a[static_cast<std::size_t>(row * first[1] + column)] : of_b[static_cast<std::size_t>(row * other[1] + column)]);
+      joined.push_back(in_a ? of_a[static_cast<std::size_t>(row * first[1] + column)]
+                            : of_b[static_cast<std::size_t>(row * other[1] + column)]);
     }
   INFO(about(a, "concatenate and update", {second, 0, 0}));
   CHECK(difference(concatenate<Dimension>(a, b), joined) == "");
@@ -114,7 +129,8 @@ void check_joined(TwoAxes const& mesh, Extents const& first, std::int64_t second
 
 }  // namespace
 
-TEST_CASE("slices with strides, padding before, behind, between and negative, reversal and rolls along split and whole dimensions") {
+TEST_CASE(
+    "slices with strides, padding before, behind, between and negative, reversal and rolls along split and whole dimensions") {
   on_every_mesh([](TwoAxes const& mesh) {
     for (Extents const& extents : {Extents{12, 8}, Extents{7, 5}, Extents{2, 3}, Extents{0, 4}, Extents{5, 1}}) {
       check_all<0>(filled<On<"x", "y">>(mesh, extents, 1));
@@ -138,7 +154,8 @@ TEST_CASE("concatenation and updates of slices") {
   });
 }
 
-// ---- Cases that others met -------------------------------------------------------------------------------------------
+// ---- Cases that others met
+// -------------------------------------------------------------------------------------------
 
 TEST_CASE("C7: replicas of concatenated vectors are not summands") {
   on_every_mesh([](TwoAxes const& mesh) {
@@ -152,7 +169,8 @@ TEST_CASE("C16: an update that does not lie in the tensor is refused on all rank
   on_every_mesh([](TwoAxes const& mesh) {
     auto const x = filled<On<_, "x">>(mesh, {2, 2}, 1);
     auto const update = from_vector<On<_, "x">>(mesh, {2, 1}, std::vector<double>{99, 99});
-    CHECK_THROWS_WITH_AS(update_slice<1>(x, update, 2), doctest::Contains("[2, 3) does not lie in dimension 1"), ExtentError);
+    CHECK_THROWS_WITH_AS(update_slice<1>(x, update, 2), doctest::Contains("[2, 3) does not lie in dimension 1"),
+                         ExtentError);
     CHECK_THROWS_AS(slice<1>(x, 1, 3), ExtentError);
   });
 }
@@ -178,7 +196,8 @@ std::vector<double> counted(int count) {
 
 /// What a rank of `part` holds of `operation()`, and the bytes that it sends for it.
 template <class Operation>
-void check_blocks(Runtime& part, Operation const& operation, std::vector<std::vector<double>> const& blocks, std::vector<std::int64_t> const& bytes) {
+void check_blocks(Runtime& part, Operation const& operation, std::vector<std::vector<double>> const& blocks,
+                  std::vector<std::int64_t> const& bytes) {
   part.ledger().clear();
   part.ledger().open();
   auto const y = operation();
@@ -195,7 +214,8 @@ TEST_CASE("T58: a slice [2, 9) of twelve over four ranks: each of its ends takes
     TwoAxes const mesh(part, {part.size(), 1});
     auto const x = from_vector<On<"x">>(mesh, {12}, counted(12));
     CHECK(difference(slice<0>(x, 2, 9), {2, 3, 4, 5, 6, 7, 8}) == "");
-    if (part.size() == 4) check_blocks(part, [&] { return slice<0>(x, 2, 9); }, {{2, 3}, {4, 5}, {6, 7}, {8}}, {0, 8, 8, 0});
+    if (part.size() == 4)
+      check_blocks(part, [&] { return slice<0>(x, 2, 9); }, {{2, 3}, {4, 5}, {6, 7}, {8}}, {0, 8, 8, 0});
   });
 }
 
@@ -204,7 +224,8 @@ TEST_CASE("T60: every third of twelve over two ranks: nothing is sent") {
     TwoAxes const mesh(part, {part.size(), 1});
     auto const x = from_vector<On<"x">>(mesh, {12}, counted(12));
     bool const alone = part.size() == 1;
-    check_blocks(part, [&] { return slice<0>(x, 1, 12, 3); }, {alone ? std::vector<double>{1, 4, 7, 10} : std::vector<double>{1, 4}, {7, 10}}, {0, 0});
+    check_blocks(part, [&] { return slice<0>(x, 1, 12, 3); },
+                 {alone ? std::vector<double>{1, 4, 7, 10} : std::vector<double>{1, 4}, {7, 10}}, {0, 0});
     CHECK(part.ledger().traffic().empty());
   });
 }
@@ -214,8 +235,10 @@ TEST_CASE("T61: five elements reversed over two ranks: four of them cross, the s
     TwoAxes const mesh(part, {part.size(), 1});
     auto const x = from_vector<On<"x">>(mesh, {5}, counted(5));
     bool const alone = part.size() == 1;
-    check_blocks(part, [&] { return reverse<0>(x); }, {alone ? std::vector<double>{4, 3, 2, 1, 0} : std::vector<double>{4, 3, 2}, {1, 0}},
-                 alone ? std::vector<std::int64_t>{0} : std::vector<std::int64_t>{16, 16});
+    check_blocks(
+        part, [&] { return reverse<0>(x); },
+        {alone ? std::vector<double>{4, 3, 2, 1, 0} : std::vector<double>{4, 3, 2}, {1, 0}},
+        alone ? std::vector<std::int64_t>{0} : std::vector<std::int64_t>{16, 16});
   });
 }
 
@@ -252,16 +275,19 @@ TEST_CASE("along a dimension that no axis splits nothing is sent") {
 TEST_CASE("refusals name the tensor, its extents, the mesh and the rank; the largest stride is one") {
   on_every_mesh([](TwoAxes const& mesh) {
     On<"x"> x(mesh, {4}, "weights");
-    std::string const place = gshard::detail::text("dimension 0 of 'weights' (4); rank ", mesh.rank(), " of mesh (", mesh.text(), ")");
+    std::string const place =
+        gshard::detail::text("dimension 0 of 'weights' (4); rank ", mesh.rank(), " of mesh (", mesh.text(), ")");
     CHECK_THROWS_WITH_AS(slice<0>(x, 1, 9), doctest::Contains(place.c_str()), ExtentError);
     CHECK_THROWS_WITH_AS(slice<0>(x, 0, 4, 0), doctest::Contains(place.c_str()), ExtentError);
     CHECK_THROWS_WITH_AS(pad<0>(x, -9, 0), doctest::Contains(place.c_str()), ExtentError);
-    CHECK_THROWS_WITH_AS(update_slice<0>(x, x, std::numeric_limits<std::int64_t>::max()), doctest::Contains("does not lie"), ExtentError);
+    CHECK_THROWS_WITH_AS(update_slice<0>(x, x, std::numeric_limits<std::int64_t>::max()),
+                         doctest::Contains("does not lie"), ExtentError);
     CHECK(slice<0>(x, 1, 4, std::numeric_limits<std::int64_t>::max()).extent(0) == 1);
   });
 }
 
-// ---- Gradients -------------------------------------------------------------------------------------------------------
+// ---- Gradients
+// -------------------------------------------------------------------------------------------------------
 
 TEST_CASE("gradients of rearrangements") {
   on_every_mesh([](TwoAxes const& mesh) {
@@ -273,6 +299,7 @@ TEST_CASE("gradients of rearrangements") {
     check_gradients([](auto const& x) { return weighted_sum(roll<0>(x, 2)); }, a);
     check_gradients([](auto const& x, auto const& y) { return weighted_sum(concatenate<0>(x, y, x)); }, a, b);
     check_gradients([](auto const& x, auto const& y) { return weighted_sum(update_slice<0>(x, y, 2)); }, a, b);
-    check_gradients([](auto const& x) { return weighted_sum(roll<0>(x, 3)); }, filled<On<"x", partial("y")>>(mesh, {4}, 3, smooth));
+    check_gradients([](auto const& x) { return weighted_sum(roll<0>(x, 3)); },
+                    filled<On<"x", partial("y")>>(mesh, {4}, 3, smooth));
   });
 }

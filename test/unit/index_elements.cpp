@@ -27,10 +27,12 @@ using Indices = ShardedTensor<TwoAxes, Spec<Entries...>, int>;
 
 template <class Tensor>
 std::string about(Tensor const& x) {
-  return gshard::detail::text(gshard::detail::text_of(x.extents()), " ", gshard::detail::text_of<TwoAxes>(Tensor::layout), " on mesh (", x.mesh().text(), ")");
+  return gshard::detail::text(gshard::detail::text_of(x.extents()), " ",
+                              gshard::detail::text_of<TwoAxes>(Tensor::layout), " on mesh (", x.mesh().text(), ")");
 }
 
-// ---- Reshapes --------------------------------------------------------------------------------------------------------
+// ---- Reshapes
+// --------------------------------------------------------------------------------------------------------
 
 /// A reshape there, which keeps the elements in row-major order, and back.
 template <class To, class From>
@@ -52,7 +54,9 @@ struct Shapes {
 
 TEST_CASE("reshapes merge and split dimensions between any two specs") {
   on_every_mesh([](TwoAxes const& mesh) {
-    for (Shapes const& shapes : {Shapes{{4, 12}, {48}, {4, 3, 4}}, Shapes{{3, 10}, {30}, {5, 2, 3}}, Shapes{{1, 6}, {6}, {2, 3, 1}}, Shapes{{7, 5}, {35}, {1, 35, 1}}, Shapes{{0, 5}, {0}, {5, 0, 2}}}) {
+    for (Shapes const& shapes :
+         {Shapes{{4, 12}, {48}, {4, 3, 4}}, Shapes{{3, 10}, {30}, {5, 2, 3}}, Shapes{{1, 6}, {6}, {2, 3, 1}},
+          Shapes{{7, 5}, {35}, {1, 35, 1}}, Shapes{{0, 5}, {0}, {5, 0, 2}}}) {
       check_reshape<Spec<"x,y">, On<"x", "y">>(mesh, shapes.matrix, shapes.line);
       check_reshape<Spec<"x">, On<"x", _>>(mesh, shapes.matrix, shapes.line);
       check_reshape<Spec<"y">, On<"x", _>>(mesh, shapes.matrix, shapes.line);
@@ -82,7 +86,9 @@ TEST_CASE("fig. 5c: three rows over two ranks to six elements: one element moves
     std::vector<double> const own(y.data(), y.data() + y.local_size());
     bool const alone = part.size() == 1;
     // Two rows are four elements, of which the first rank keeps three.
-    CHECK(own == (alone ? std::vector<double>{0, 1, 2, 3, 4, 5} : part.rank() == 0 ? std::vector<double>{0, 1, 2} : std::vector<double>{3, 4, 5}));
+    CHECK(own == (alone              ? std::vector<double>{0, 1, 2, 3, 4, 5}
+                  : part.rank() == 0 ? std::vector<double>{0, 1, 2}
+                                     : std::vector<double>{3, 4, 5}));
     CHECK(part.ledger().bytes_sent() == (!alone && part.rank() == 0 ? 8 : 0));
   });
 }
@@ -95,7 +101,8 @@ TEST_CASE("a reshape that every rank can do alone shares the elements; one of an
   });
 }
 
-// ---- Gathers and scatters --------------------------------------------------------------------------------------------
+// ---- Gathers and scatters
+// --------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -124,7 +131,9 @@ void check_scatter(TwoAxes const& mesh, Extents const& extents) {
   std::vector<double> const added = dense_values_of(updates, 2);
   for (std::int64_t i = 0; i < extents[0]; ++i)
     for (std::size_t k = 0; k < places.size(); ++k)
-      if (places[k] >= 0 && places[k] < extents[1]) sums[static_cast<std::size_t>(i * extents[1] + places[k])] += added[static_cast<std::size_t>(i) * places.size() + k];
+      if (places[k] >= 0 && places[k] < extents[1])
+        sums[static_cast<std::size_t>(i * extents[1] + places[k])] +=
+            added[static_cast<std::size_t>(i) * places.size() + k];
   INFO(about(x), " by indices ", gshard::detail::text_of<TwoAxes>(Places::layout));
   CHECK(difference(scatter_add<1>(x, indices, updates), sums) == "");
 }
@@ -140,7 +149,8 @@ TEST_CASE("slices by index, of whole and of split dimensions; indices outside ta
       check_take<On<"x,y", _>, Indices<_>>(mesh, extents);
       check_take<On<"y", "x">, Indices<_>>(mesh, extents);
     }
-    static_assert(decltype(take<0>(On<"x", _>(), Indices<"y">()))::layout == layout_of<TwoAxes, Spec<"y", _, partial("x")>>);
+    static_assert(decltype(take<0>(On<"x", _>(), Indices<"y">()))::layout ==
+                  layout_of<TwoAxes, Spec<"y", _, partial("x")>>);
   });
 }
 
@@ -158,7 +168,8 @@ TEST_CASE("updates by index add up, also where indices repeat and are split over
 TEST_CASE("the places of argmax are indices") {
   on_every_mesh([](TwoAxes const& mesh) {
     auto const x = from_vector<On<_, "x">>(mesh, {2, 3}, std::vector<double>{0, 7, 1, 5, 2, 2});
-    CHECK(difference(take<0>(from_vector<On<_, "y">>(mesh, {3, 1}, std::vector<double>{10, 11, 12}), argmax<1>(x)), {11, 10}) == "");
+    CHECK(difference(take<0>(from_vector<On<_, "y">>(mesh, {3, 1}, std::vector<double>{10, 11, 12}), argmax<1>(x)),
+                     {11, 10}) == "");
   });
 }
 
@@ -175,7 +186,8 @@ TEST_CASE("indices and updates on another mesh are refused") {
   CHECK_THROWS_WITH_AS(scatter_add<0>(x, here, elsewhere), doctest::Contains("'elsewhere' on another one"), MeshError);
 }
 
-// ---- Sorting ---------------------------------------------------------------------------------------------------------
+// ---- Sorting
+// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -192,8 +204,10 @@ std::vector<double> sorted_places(Dense const& x, int dimension, bool descending
     auto value = [&](std::int64_t i) { return x.values[static_cast<std::size_t>(start + i * step)]; };
     std::vector<std::int64_t> order(static_cast<std::size_t>(n));
     std::iota(order.begin(), order.end(), 0);
-    std::ranges::stable_sort(order, [&](std::int64_t a, std::int64_t b) { return descending ? value(a) > value(b) : value(a) < value(b); });
-    for (std::int64_t i = 0; i < n; ++i) result[static_cast<std::size_t>(start + i * step)] = static_cast<double>(order[static_cast<std::size_t>(i)]);
+    std::ranges::stable_sort(
+        order, [&](std::int64_t a, std::int64_t b) { return descending ? value(a) > value(b) : value(a) < value(b); });
+    for (std::int64_t i = 0; i < n; ++i)
+      result[static_cast<std::size_t>(start + i * step)] = static_cast<double>(order[static_cast<std::size_t>(i)]);
   }
   return result;
 }
@@ -207,7 +221,8 @@ void check_sorting(TwoAxes const& mesh, Extents const& extents) {
     std::vector<double> values;
     for (std::size_t i = 0; i < order.size(); ++i) {
       std::int64_t const along = static_cast<std::int64_t>(i) / step % extents[Dimension];
-      values.push_back(dense.values[static_cast<std::size_t>(static_cast<std::int64_t>(i) + (static_cast<std::int64_t>(order[i]) - along) * step)]);
+      values.push_back(dense.values[static_cast<std::size_t>(static_cast<std::int64_t>(i) +
+                                                             (static_cast<std::int64_t>(order[i]) - along) * step)]);
     }
     return values;
   };
@@ -236,19 +251,22 @@ void check_sorting(TwoAxes const& mesh, Extents const& extents) {
 
 TEST_CASE("sorting along whole dimensions keeps equal elements in order; the largest come with their places") {
   on_every_mesh([](TwoAxes const& mesh) {
-    for (Extents const& extents : {Extents{5, 8}, Extents{1, 13}, Extents{3, 36}, Extents{4, 1}, Extents{0, 3}, Extents{3, 0}}) {
+    for (Extents const& extents :
+         {Extents{5, 8}, Extents{1, 13}, Extents{3, 36}, Extents{4, 1}, Extents{0, 3}, Extents{3, 0}}) {
       check_sorting<1, On<"x,y", _>>(mesh, extents);
       check_sorting<0, On<_, "y">>(mesh, extents);
       check_sorting<1, On<_, _>>(mesh, extents);
     }
-    CHECK_THROWS_WITH_AS(top_k<1>(filled<On<"x", _>>(mesh, {2, 3}, 1), 4), doctest::Contains("there are no 4 elements in dimension 1"), ExtentError);
+    CHECK_THROWS_WITH_AS(top_k<1>(filled<On<"x", _>>(mesh, {2, 3}, 1), 4),
+                         doctest::Contains("there are no 4 elements in dimension 1"), ExtentError);
   });
 }
 
 TEST_CASE("NaN stands behind all others in either order, and the first of the largest is argmax") {
   on_every_mesh([](TwoAxes const& mesh) {
     double const nan = std::numeric_limits<double>::quiet_NaN();
-    auto const x = from_vector<On<"x", _>>(mesh, {2, 6}, std::vector<double>{nan, 2, nan, 5, 1, 5, 3, nan, 4, nan, nan, 4});
+    auto const x =
+        from_vector<On<"x", _>>(mesh, {2, 6}, std::vector<double>{nan, 2, nan, 5, 1, 5, 3, nan, 4, nan, nan, 4});
     CHECK(difference(argsort<1>(x), {4, 1, 3, 5, 0, 2, 0, 2, 5, 1, 3, 4}) == "");
     CHECK(difference(argsort<1>(x, Order::descending), {3, 5, 1, 4, 0, 2, 2, 5, 0, 1, 3, 4}) == "");
     auto const top = top_k<1>(x, 1);
@@ -258,7 +276,8 @@ TEST_CASE("NaN stands behind all others in either order, and the first of the la
   });
 }
 
-// ---- Gradients -------------------------------------------------------------------------------------------------------
+// ---- Gradients
+// -------------------------------------------------------------------------------------------------------
 
 TEST_CASE("gradients of reshapes, gathers, scatters and sorting") {
   on_every_mesh([](TwoAxes const& mesh) {
@@ -269,8 +288,10 @@ TEST_CASE("gradients of reshapes, gathers, scatters and sorting") {
     check_gradients([&](auto const& a) { return weighted_sum(take<1>(a, indices)); }, x);
     check_gradients([&](auto const& a) { return weighted_sum(take<1>(a, split)); }, x);
     check_gradients([&](auto const& a) { return weighted_sum(take<0>(a, split)); }, x);
-    check_gradients([&](auto const& a, auto const& u) { return weighted_sum(scatter_add<1>(a, split, u)); }, x, filled<On<"x", "y">>(mesh, {3, 4}, 2, smooth));
-    check_gradients([&](auto const& a, auto const& u) { return weighted_sum(scatter_add<0>(a, indices, u)); }, x, filled<On<_, _>>(mesh, {4, 4}, 2, smooth));
+    check_gradients([&](auto const& a, auto const& u) { return weighted_sum(scatter_add<1>(a, split, u)); }, x,
+                    filled<On<"x", "y">>(mesh, {3, 4}, 2, smooth));
+    check_gradients([&](auto const& a, auto const& u) { return weighted_sum(scatter_add<0>(a, indices, u)); }, x,
+                    filled<On<_, _>>(mesh, {4, 4}, 2, smooth));
     check_gradients([](auto const& a) { return weighted_sum(sort<1>(a, Order::descending)); }, x);
     check_gradients([](auto const& a) { return weighted_sum(top_k<1>(a, 2).values); }, x);
   });

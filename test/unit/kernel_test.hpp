@@ -62,7 +62,8 @@ std::vector<double> values_of(View const& view) {
   return std::vector<double>(view.data(), view.data() + view.size());
 }
 
-/// Checks that all values are within `tolerance` of the right ones, relative to the larger of those and 1. A NaN is near nothing.
+/// Checks that all values are within `tolerance` of the right ones, relative to the larger of those and 1. A NaN is
+/// near nothing.
 inline void check_near(std::vector<double> const& values, std::vector<double> const& right, double tolerance) {
   REQUIRE(values.size() == right.size());
   double worst = 0;

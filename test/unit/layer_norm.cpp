@@ -23,9 +23,11 @@ Values layer_norm_of(std::vector<Dense> const& in, double epsilon) {
   for (std::size_t row = 0; row < result.size(); row += columns) {
     double mean = 0, variance = 0;
     for (std::size_t m = 0; m < columns; ++m) mean += in[0].values[row + m] / static_cast<double>(columns);
-    for (std::size_t m = 0; m < columns; ++m) variance += std::pow(in[0].values[row + m] - mean, 2) / static_cast<double>(columns);
     for (std::size_t m = 0; m < columns; ++m)
-      result[row + m] = (in[0].values[row + m] - mean) / std::sqrt(variance + epsilon) * in[1].values[m] + in[2].values[m];
+      variance += std::pow(in[0].values[row + m] - mean, 2) / static_cast<double>(columns);
+    for (std::size_t m = 0; m < columns; ++m)
+      result[row + m] =
+          (in[0].values[row + m] - mean) / std::sqrt(variance + epsilon) * in[1].values[m] + in[2].values[m];
   }
   return result;
 }

@@ -16,7 +16,8 @@ namespace gshard::test {
 template <class Function>
 inline Values by_rows(Values const& values, std::int64_t width, Function const& function) {
   Values result(values.size());
-  for (std::size_t row = 0; row < values.size(); row += static_cast<std::size_t>(width)) function(values.data() + row, result.data() + row);
+  for (std::size_t row = 0; row < values.size(); row += static_cast<std::size_t>(width))
+    function(values.data() + row, result.data() + row);
   return result;
 }
 
@@ -26,7 +27,9 @@ inline void softmax_row(double const* in, double* out, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) out[i] = std::exp(in[i]) / sum;
 }
 
-inline int token_id(std::int64_t position, int vocabulary) { return static_cast<int>(position * 7 % (vocabulary + 1)) - 1; }
+inline int token_id(std::int64_t position, int vocabulary) {
+  return static_cast<int>(position * 7 % (vocabulary + 1)) - 1;
+}
 
 inline std::vector<int> token_ids(std::int64_t count, int vocabulary) {
   std::vector<int> ids;
@@ -42,9 +45,11 @@ inline Values attention_weights_of(Dense const& scores, std::vector<int> const& 
     std::int64_t seen = lengths[static_cast<std::size_t>(row / (heads * queries))];
     if (causal) seen = std::min(seen, row % queries + 1);
     double sum = 0;
-    for (std::int64_t k = 0; k < seen; ++k) sum += std::exp(scale * scores.values[static_cast<std::size_t>(row * keys + k)]);
     for (std::int64_t k = 0; k < seen; ++k)
-      result[static_cast<std::size_t>(row * keys + k)] = std::exp(scale * scores.values[static_cast<std::size_t>(row * keys + k)]) / sum;
+      sum += std::exp(scale * scores.values[static_cast<std::size_t>(row * keys + k)]);
+    for (std::int64_t k = 0; k < seen; ++k)
+      result[static_cast<std::size_t>(row * keys + k)] =
+          std::exp(scale * scores.values[static_cast<std::size_t>(row * keys + k)]) / sum;
   }
   return result;
 }
@@ -56,8 +61,10 @@ inline std::vector<int> some_lengths(std::int64_t sentences, int longest) {
   return lengths;
 }
 
-/// Multi-head attention of queries (G, N * L, M) to keys (G, N * K, M): in[0], in[1], then wq, wk, wv (M, H, D) and wo (H, D, M).
-inline Values attention_of(std::vector<Dense> const& in, std::vector<int> const& lengths, std::int64_t sentences, bool causal) {
+/// Multi-head attention of queries (G, N * L, M) to keys (G, N * K, M): in[0], in[1], then wq, wk, wv (M, H, D) and wo
+/// (H, D, M).
+inline Values attention_of(std::vector<Dense> const& in, std::vector<int> const& lengths, std::int64_t sentences,
+                           bool causal) {
   auto const cut = [&](Dense tokens) {
     Extents const& e = tokens.extents;
     tokens.extents = {e[0], sentences, e[1] / sentences, e[2]};
@@ -77,7 +84,8 @@ inline Values embedding_of(Dense const& table, std::vector<int> const& ids, doub
   std::int64_t const width = table.extents[1];
   Values result;
   for (int id : ids)
-    for (std::int64_t m = 0; m < width; ++m) result.push_back(id < 0 ? 0 : scale * table.values[static_cast<std::size_t>(width * id + m)]);
+    for (std::int64_t m = 0; m < width; ++m)
+      result.push_back(id < 0 ? 0 : scale * table.values[static_cast<std::size_t>(width * id + m)]);
   return result;
 }
 
@@ -89,7 +97,8 @@ inline Values feed_forward_of(std::vector<Dense> const& in) {
 }
 
 /// The mean over the real tokens of -sum_v q_v log p_v, where q has 1 - e + e/V on the target and e/V elsewhere.
-inline double cross_entropy_of(Values const& logits, std::vector<int> const& targets, int vocabulary, double smoothing, double z_loss = 0) {
+inline double cross_entropy_of(Values const& logits, std::vector<int> const& targets, int vocabulary, double smoothing,
+                               double z_loss = 0) {
   double sum = 0;
   int tokens = 0;
   for (std::size_t token = 0; token < targets.size(); ++token) {
@@ -100,7 +109,9 @@ inline double cross_entropy_of(Values const& logits, std::vector<int> const& tar
     softmax_row(row, p.data(), vocabulary);
     double const log_sum = row[0] - std::log(p[0]);
     sum += z_loss * log_sum * log_sum;
-    for (int v = 0; v < vocabulary; ++v) sum -= (smoothing / vocabulary + (v == targets[token] ? 1 - smoothing : 0)) * std::log(p[static_cast<std::size_t>(v)]);
+    for (int v = 0; v < vocabulary; ++v)
+      sum -= (smoothing / vocabulary + (v == targets[token] ? 1 - smoothing : 0)) *
+             std::log(p[static_cast<std::size_t>(v)]);
   }
   return sum / tokens;
 }

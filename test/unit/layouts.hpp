@@ -15,8 +15,8 @@
 #include "dense_reference.hpp"
 #include "sentences.hpp"
 
-/// Ten training steps of a small model in float, with random routing and dropout, on any layout: losses, norms and balance losses of each step, and the final
-/// parameters.
+/// Ten training steps of a small model in float, with random routing and dropout, on any layout: losses, norms and
+/// balance losses of each step, and the final parameters.
 namespace gshard::test {
 
 using Cube = Mesh<Axis<"data">, Axis<"expert">, Axis<"model">>;
@@ -79,11 +79,13 @@ Training const& trained_alone();
 
 inline double largest_relative_difference(std::vector<double> const& found, std::vector<double> const& right) {
   double largest = 0;
-  for (std::size_t i = 0; i < right.size(); ++i) largest = std::max(largest, std::abs(found[i] - right[i]) / std::abs(right[i]));
+  for (std::size_t i = 0; i < right.size(); ++i)
+    largest = std::max(largest, std::abs(found[i] - right[i]) / std::abs(right[i]));
   return largest;
 }
 
-/// Trains on each mesh (data, expert, model) and compares with one rank alone; on the last of them twice, and the second run is the first one bit for bit.
+/// Trains on each mesh (data, expert, model) and compares with one rank alone; on the last of them twice, and the
+/// second run is the first one bit for bit.
 template <class Parallelism>
 void check_layout(std::string const& name, std::vector<std::array<int, 3>> const& meshes) {
   Training last;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Layers of which axes of the mesh split heads, hidden units and vocabulary, or keep the weights in pieces: values and gradients as those of plain loops.
+// Layers of which axes of the mesh split heads, hidden units and vocabulary, or keep the weights in pieces: values and
+// gradients as those of plain loops.
 #include <cmath>
 #include <cstdint>
 
@@ -58,7 +59,9 @@ TEST_CASE("attention with split heads, fewer than ranks and uneven; with weights
     using X = On<Layout::tokens, _, _>;
     check_layer<X, X>(
         grid, layer, {smooth_values({3, 4, 6}, 1), smooth_values({3, 6, 6}, 2)},
-        [&](auto& attention, auto const& queries, auto const& keys) { return attention(queries, keys, lengths, nn::Masking::none); },
+        [&](auto& attention, auto const& queries, auto const& keys) {
+          return attention(queries, keys, lengths, nn::Masking::none);
+        },
         [&](std::vector<Dense> const& in) { return attention_of(in, numbers, 2, false); });
   });
 }
@@ -74,7 +77,8 @@ struct PlacesSplit {
 
 }  // namespace
 
-TEST_CASE("attention with split places: keys and values are gathered, causal masking counts from the beginning of the sentence") {
+TEST_CASE(
+    "attention with split places: keys and values are gathered, causal masking counts from the beginning of the sentence") {
   on_every_grid([](Grid const& grid) {
     auto const check = [&]<class Case>(Case) {
       nn::Initializer initializer(5);
@@ -88,10 +92,13 @@ TEST_CASE("attention with split places: keys and values are gathered, causal mas
       };
       check_layer<X, X>(
           grid, layer, {smooth_values({3, 2, 3, 4}, 1), smooth_values({3, 2, 5, 4}, 2)},
-          [&](auto& attention, auto const& queries, auto const& keys) { return attention(queries, keys, lengths, nn::Masking::none); },
+          [&](auto& attention, auto const& queries, auto const& keys) {
+            return attention(queries, keys, lengths, nn::Masking::none);
+          },
           [&](std::vector<Dense> const& in) { return attention_of(merged(in, 2), numbers, 2, false); });
       check_layer<X>(
-          grid, layer, {smooth_values({3, 2, 5, 4}, 1)}, [&](auto& attention, auto const& x) { return attention(x, x, lengths, nn::Masking::causal); },
+          grid, layer, {smooth_values({3, 2, 5, 4}, 1)},
+          [&](auto& attention, auto const& x) { return attention(x, x, lengths, nn::Masking::causal); },
           [&](std::vector<Dense> in) {
             in.insert(in.begin(), in[0]);
             return attention_of(merged(in, 2), numbers, 2, true);
@@ -122,14 +129,16 @@ TEST_CASE("attention with split places moves keys and values, and in its backwar
   CHECK(ledger.traffic().size() == 1u * moves);
   ledger.clear();
   tape.backward(result, filled<X>(grid, {1, 2, 8, 4}, 2));
-  CHECK(ledger.calls(Collective::all_gather) == 2 * moves);      // keys for the gradient of queries, values for that of the weights
+  // keys for the gradient of queries, values for that of the weights
+  CHECK(ledger.calls(Collective::all_gather) == 2 * moves);
   CHECK(ledger.calls(Collective::reduce_scatter) == 2 * moves);  // of keys and of values
   CHECK(ledger.calls(Collective::all_reduce) == 4 * moves);      // of the four projections, as in data parallelism
   CHECK(ledger.calls(Collective::all_to_all) == 0);
   ledger.close();
 }
 
-TEST_CASE("attention with split heads reduces its result once, and the gradient of its input once, however often it is used") {
+TEST_CASE(
+    "attention with split heads reduces its result once, and the gradient of its input once, however often it is used") {
   Grid const grid(runtime(), {1, ranks()});
   int const moves = ranks() > 1 ? 1 : 0;
   nn::Initializer initializer(5);
@@ -185,13 +194,16 @@ TEST_CASE("cross entropy over a split vocabulary, with smoothing and z-loss") {
   on_every_grid([](Grid const& grid) {
     for (int vocabulary : {3, 7}) {
       auto const numbers = token_ids(3 * 4, vocabulary);
-      double const tokens = static_cast<double>(std::count_if(numbers.begin(), numbers.end(), [](int id) { return id >= 0; }));
+      double const tokens =
+          static_cast<double>(std::count_if(numbers.begin(), numbers.end(), [](int id) { return id >= 0; }));
       auto const check = [&]<AxisNames Tokens, AxisNames Entries>(double smoothing, double z_loss) {
         auto const targets = integers<Spec<Tokens, _>>(grid, {3, 4}, numbers);
         check_operation<On<Tokens, _, Entries>>(
             grid, {smooth_values({3, 4, vocabulary}, 1)},
             [&](auto const& logits) { return nn::cross_entropy(logits, targets, tokens, smoothing, z_loss); },
-            [&](std::vector<Dense> const& in) { return Values{cross_entropy_of(in[0].values, numbers, vocabulary, smoothing, z_loss)}; });
+            [&](std::vector<Dense> const& in) {
+              return Values{cross_entropy_of(in[0].values, numbers, vocabulary, smoothing, z_loss)};
+            });
       };
       for (double smoothing : {0., .1})
         for (double z_loss : {0., .3}) {
@@ -209,7 +221,9 @@ TEST_CASE("T31 over a split vocabulary; exact for logits about 1e4 too") {
     int target;
     double smoothing, right;
   };
-  Case const cases[] = {{{2, 1, 0, -1}, 1, .1, 1.490189698561195}, {{2, 1, 0, -1}, 1, 0, 1.4401896985611953}, {{10002, 10001, 10000, 9999}, 1, 0, 1.4401896985611953}};
+  Case const cases[] = {{{2, 1, 0, -1}, 1, .1, 1.490189698561195},
+                        {{2, 1, 0, -1}, 1, 0, 1.4401896985611953},
+                        {{10002, 10001, 10000, 9999}, 1, 0, 1.4401896985611953}};
   on_every_grid([&](Grid const& grid) {
     for (Case const& c : cases) {
       auto const logits = tensor_of<On<_, _, "expert,data">>(grid, {{1, 1, 4}, c.logits});
@@ -218,12 +232,14 @@ TEST_CASE("T31 over a split vocabulary; exact for logits about 1e4 too") {
       // In float, were the maximum not subtracted first, the loss would be off by 1e-3.
       std::vector<float> const rounded(c.logits.begin(), c.logits.end());
       auto const single = from_vector<ShardedTensor<Grid, Spec<_, _, "expert,data">, float>>(grid, {1, 1, 4}, rounded);
-      CHECK(difference(nn::cross_entropy(single, targets, 1, c.smoothing), {c.right}, c.smoothing == 0 ? 1e-6 : 1e-5) == "");
+      CHECK(difference(nn::cross_entropy(single, targets, 1, c.smoothing), {c.right}, c.smoothing == 0 ? 1e-6 : 1e-5) ==
+            "");
     }
   });
 }
 
-TEST_CASE("what is sent, on 4 x 2 devices: nothing is gathered but weights that are in pieces, whose gradients are reduce-scattered") {
+TEST_CASE(
+    "what is sent, on 4 x 2 devices: nothing is gathered but weights that are in pieces, whose gradients are reduce-scattered") {
   using Tokens = On<"data", _, _>;
   using Hidden = On<"data", _, "expert">;
   using Split = nn::FeedForward<Grid, ByModel, double>;
@@ -251,10 +267,12 @@ TEST_CASE("what is sent, on 4 x 2 devices: nothing is gathered but weights that 
   CHECK(calls(Collective::all_reduce, in_pieces) == 0);
   auto const by_model = [&] { learn(ByModel{}); };
   CHECK(calls(Collective::all_gather, by_model) == 0);
-  CHECK(calls(Collective::all_reduce, by_model) == 2 + 2);  // the result and the gradient of x over the model, those of both weights over the data
+  // the result and the gradient of x over the model, those of both weights over the data
+  CHECK(calls(Collective::all_reduce, by_model) == 2 + 2);
   auto const loss = [&] {
     using Logits = ShardedTensor<Grid, Spec<"data", _, "expert">, float, AbstractSpace>;
-    (void)nn::cross_entropy(Logits(grid, {8, 2, 32}), ShardedTensor<Grid, Spec<"data", _>, int, AbstractSpace>(grid, {8, 2}), 16, .1);
+    (void)nn::cross_entropy(Logits(grid, {8, 2, 32}),
+                            ShardedTensor<Grid, Spec<"data", _>, int, AbstractSpace>(grid, {8, 2}), 16, .1);
   };
   CHECK(calls(Collective::all_gather, loss) == 0);
   CHECK(calls(Collective::all_reduce, loss) == 3);  // maxima, sums, and the mean over the tokens

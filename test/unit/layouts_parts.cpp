@@ -55,7 +55,8 @@ nn::TransformerOptions tiny() {
 
 }  // namespace
 
-TEST_CASE("layer norms, gated experts, an output projection of its own, dropout: gradients of every parameter, at two of its elements") {
+TEST_CASE(
+    "layer norms, gated experts, an output projection of its own, dropout: gradients of every parameter, at two of its elements") {
   on_every_grid([](Grid const& grid) {
     Model model(grid, tiny(), 4);
     Side const source = side(grid, 3, 2), target = side(grid, 4, 1);
@@ -63,7 +64,8 @@ TEST_CASE("layer norms, gated experts, an output projection of its own, dropout:
     double const words = static_cast<double>(sum(target.real));
     auto const loss = [&] {
       auto const output = model(source, target, random);
-      return collected(nn::cross_entropy(output.logits, target.ids, words, .1, .01))[0] + .1 * collected(output.balance_loss)[0];
+      return collected(nn::cross_entropy(output.logits, target.ids, words, .1, .01))[0] +
+             .1 * collected(output.balance_loss)[0];
     };
     Tape tape;
     auto const output = model(tape, source, target, random);
@@ -87,6 +89,8 @@ TEST_CASE("layer norms, gated experts, an output projection of its own, dropout:
         CHECK(std::abs(gradient[position] - (above - below) / (2 * step)) < 1e-8);
       }
     });
-    CHECK(number == 49 + 12 + 2);  // beside those of the paper's parts: the projection, a bias for each of 12 norms, a third matrix for each of 2 mixtures
+    // beside those of the paper's parts: the projection, a bias for each of 12 norms, a third matrix for each of 2
+    // mixtures
+    CHECK(number == 49 + 12 + 2);
   });
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The local half of an einsum against loops over every letter. All inputs are small integers, so every result is exact in any element type
-// and any order of summation, and is compared with ==.
+// The local half of an einsum against loops over every letter. All inputs are small integers, so every result is exact
+// in any element type and any order of summation, and is compared with ==.
 #include "mpi_test.hpp"
 
 #include <algorithm>
@@ -49,7 +49,8 @@ struct gshard::LocalGemm<Kokkos::HostSpace, Counted> {
         for (std::int64_t j = 0; j < one.n; ++j) {
           Counted& c = one.c[i * one.c_row + j];
           if (!one.accumulate) c = Counted(0);
-          for (std::int64_t l = 0; l < one.k; ++l) c += one.a[i * one.a_row + l * one.a_column] * one.b[l * one.b_row + j * one.b_column];
+          for (std::int64_t l = 0; l < one.k; ++l)
+            c += one.a[i * one.a_row + l * one.a_column] * one.b[l * one.b_row + j * one.b_column];
         }
       }
     }
@@ -88,10 +89,8 @@ Extents extents_of(Labels const& letters, std::map<char, std::int64_t> const& si
 /// What an uninitialised result may hold.
 template <class T>
 T garbage() {
-  if constexpr (std::numeric_limits<T>::has_quiet_NaN)
-    return std::numeric_limits<T>::quiet_NaN();
-  else
-    return T(77777);
+  if constexpr (std::numeric_limits<T>::has_quiet_NaN) return std::numeric_limits<T>::quiet_NaN();
+  else return T(77777);
 }
 
 std::vector<double> small_integers(std::int64_t count, std::uint32_t seed) {
@@ -131,7 +130,8 @@ struct Einsum {
   std::int64_t size(Labels const& letters) const { return product(extents_of(letters, sizes)); }
 
   /// c += a * b by one loop per letter.
-  std::vector<double> reference(std::vector<double> const& in_a, std::vector<double> const& in_b, std::vector<double> result) const {
+  std::vector<double> reference(std::vector<double> const& in_a, std::vector<double> const& in_b,
+                                std::vector<double> result) const {
     std::int64_t count = 1;
     for (auto const& [letter, extent] : sizes) count *= extent;
     std::map<char, std::int64_t> at;
@@ -154,7 +154,8 @@ struct Einsum {
 
 /// The contraction by matrix products even where the plain kernel would be chosen.
 template <class T>
-void contract_by_products(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<T> c, bool accumulate, HostScratch& scratch) {
+void contract_by_products(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<T> c, bool accumulate,
+                          HostScratch& scratch) {
   if (contract_nothing<HostSpace>(product(a.extents) == 0 || product(b.extents) == 0, c, accumulate, scratch)) return;
   a = summed<HostSpace>(a, b.labels, c.labels, scratch);
   b = summed<HostSpace>(b, a.labels, c.labels, scratch);
@@ -163,8 +164,8 @@ void contract_by_products(LocalTensor<T const> a, LocalTensor<T const> b, LocalT
 }
 
 template <class T>
-std::vector<T> computed(Einsum const& einsum, std::vector<double> const& in_a, std::vector<double> const& in_b, std::vector<T> result,
-                        bool accumulate, bool by_products) {
+std::vector<T> computed(Einsum const& einsum, std::vector<double> const& in_a, std::vector<double> const& in_b,
+                        std::vector<T> result, bool accumulate, bool by_products) {
   std::vector<T> const a = converted<T>(in_a);
   std::vector<T> const b = converted<T>(in_b);
   HostScratch scratch;
@@ -174,7 +175,8 @@ std::vector<T> computed(Einsum const& einsum, std::vector<double> const& in_a, s
   if (!einsum.binary) {
     contract<HostSpace>(tensor_a, tensor_c, accumulate, scratch);
   } else if (by_products) {
-    if constexpr (LocalGemm<HostSpace, T>::available) contract_by_products(tensor_a, tensor_b, tensor_c, accumulate, scratch);
+    if constexpr (LocalGemm<HostSpace, T>::available)
+      contract_by_products(tensor_a, tensor_b, tensor_c, accumulate, scratch);
   } else {
     contract<HostSpace>(tensor_a, tensor_b, tensor_c, accumulate, scratch);
   }
@@ -183,7 +185,8 @@ std::vector<T> computed(Einsum const& einsum, std::vector<double> const& in_a, s
 
 /// The contraction in two windows of one letter: boxes of the operands, and a box of c, or all of it twice.
 template <class T>
-std::vector<T> computed_in_windows(Einsum const& einsum, char letter, std::vector<double> const& in_a, std::vector<double> const& in_b, std::vector<T> result) {
+std::vector<T> computed_in_windows(Einsum const& einsum, char letter, std::vector<double> const& in_a,
+                                   std::vector<double> const& in_b, std::vector<T> result) {
   std::vector<T> const a = converted<T>(in_a);
   std::vector<T> const b = converted<T>(in_b);
   HostScratch scratch;
@@ -194,7 +197,8 @@ std::vector<T> computed_in_windows(Einsum const& einsum, char letter, std::vecto
   bool accumulate = false;
   for (Range window : {Range{0, extent / 2}, Range{extent / 2, extent}}) {
     LocalTensor<T> const c = tensor_c.narrowed(letter, window);
-    if (einsum.binary) contract<HostSpace>(tensor_a.narrowed(letter, window), tensor_b.narrowed(letter, window), c, accumulate, scratch);
+    if (einsum.binary)
+      contract<HostSpace>(tensor_a.narrowed(letter, window), tensor_b.narrowed(letter, window), c, accumulate, scratch);
     else contract<HostSpace>(tensor_a.narrowed(letter, window), c, accumulate, scratch);
     accumulate = !einsum.c.contains(letter);
   }
@@ -216,8 +220,10 @@ void check(std::string const& subscripts, std::string const& extents) {
   CHECK(computed<T>(einsum, a, b, converted<T>(before), true, false) == added);
   for (auto const& [letter, size] : einsum.sizes) {
     bool repeated = false;
-    for (Labels const& labels : {einsum.a, einsum.b}) repeated = repeated || std::count(labels.begin(), labels.end(), letter) > 1;
-    if (!repeated) CHECK_MESSAGE(computed_in_windows<T>(einsum, letter, a, b, uninitialised) == assigned, "in windows of ", letter);
+    for (Labels const& labels : {einsum.a, einsum.b})
+      repeated = repeated || std::count(labels.begin(), labels.end(), letter) > 1;
+    if (!repeated)
+      CHECK_MESSAGE(computed_in_windows<T>(einsum, letter, a, b, uninitialised) == assigned, "in windows of ", letter);
   }
   if (einsum.binary && LocalGemm<HostSpace, T>::available) {
     CHECK(computed<T>(einsum, a, b, uninitialised, false, true) == assigned);
@@ -390,19 +396,21 @@ TEST_CASE("an assigned result is not read: NaN does not survive, nor when the su
 }
 
 TEST_CASE("a transposed operand that is not square") {
-  CHECK(value_of("km,kn->mn", "k3 m2 n2", {1, 2, 3, 4, 5, 6}, {1, 1, 1, 1, 1, 1}, {unset, unset, unset, unset}, false) ==
-        std::vector<double>{9, 9, 12, 12});
+  CHECK(value_of("km,kn->mn", "k3 m2 n2", {1, 2, 3, 4, 5, 6}, {1, 1, 1, 1, 1, 1}, {unset, unset, unset, unset},
+                 false) == std::vector<double>{9, 9, 12, 12});
 }
 
 TEST_CASE("a batch letter beside a contraction of extent 2") {
   // T = [[1,2],[3,4]], G = [[1,1],[1,2]] with b = i = l = 1: 1*1 + 2*1 and 3*1 + 4*2.
-  CHECK(value_of("rbij,rijl->rbl", "r2 b1 i1 j2 l1", {1, 2, 3, 4}, {1, 1, 1, 2}, {unset, unset}, false) == std::vector<double>{3, 11});
+  CHECK(value_of("rbij,rijl->rbl", "r2 b1 i1 j2 l1", {1, 2, 3, 4}, {1, 1, 1, 2}, {unset, unset}, false) ==
+        std::vector<double>{3, 11});
 }
 
 TEST_CASE("a repeated letter that is not innermost") {
   std::vector<double> counting(12);
   std::iota(counting.begin(), counting.end(), 0.0);
-  CHECK(value_of("iij->ij", "i2 j3", counting, {}, std::vector<double>(6, unset), false) == std::vector<double>{0, 1, 2, 9, 10, 11});
+  CHECK(value_of("iij->ij", "i2 j3", counting, {}, std::vector<double>(6, unset), false) ==
+        std::vector<double>{0, 1, 2, 9, 10, 11});
   CHECK(value_of("iij->i", "i2 j3", counting, {}, {unset, unset}, false) == std::vector<double>{3, 30});
   CHECK(value_of("iij->j", "i2 j3", counting, {}, {unset, unset, unset}, false) == std::vector<double>{9, 11, 13});
 }
@@ -417,12 +425,15 @@ TEST_CASE("a vector on the first index") {
 }
 
 TEST_CASE("accumulation with a transposed operand") {
-  CHECK(value_of("mk,nk->mn", "m2 k3 n1", {1, 2, 3, 4, 5, 6}, {1, 0, 1}, {10, 20}, true) == std::vector<double>{14, 30});
+  CHECK(value_of("mk,nk->mn", "m2 k3 n1", {1, 2, 3, 4, 5, 6}, {1, 0, 1}, {10, 20}, true) ==
+        std::vector<double>{14, 30});
 }
 
 TEST_CASE("a rank-1 operand is a matrix of extent 1") {
-  CHECK(value_of("k,kn->n", "k2 n3", {1, 10}, {1, 2, 3, 4, 5, 6}, {unset, unset, unset}, false) == std::vector<double>{41, 52, 63});
-  CHECK(value_of("k,l->kl", "k2 l2", {1, 2}, {3, 4}, {unset, unset, unset, unset}, false) == std::vector<double>{3, 4, 6, 8});
+  CHECK(value_of("k,kn->n", "k2 n3", {1, 10}, {1, 2, 3, 4, 5, 6}, {unset, unset, unset}, false) ==
+        std::vector<double>{41, 52, 63});
+  CHECK(value_of("k,l->kl", "k2 l2", {1, 2}, {3, 4}, {unset, unset, unset, unset}, false) ==
+        std::vector<double>{3, 4, 6, 8});
 }
 
 TEST_CASE("a specialisation of LocalGemm takes the matrix products") {
@@ -483,7 +494,8 @@ TEST_CASE("a stride beyond the library's integers is not handed to it") {
 }
 #endif
 
-// ---- strided copies ----------------------------------------------------------------------------------------------------
+// ---- strided copies
+// ----------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -500,19 +512,19 @@ std::int64_t span(Extents const& extents, Extents const& strides) {
 }
 
 CopyCase const copy_cases[] = {
-    {{}, {}, {}},                                    // one element
-    {{7}, {1}, {1}},                                 // a row
-    {{300001}, {1}, {1}},                            // a row in several pieces
-    {{7}, {3}, {2}},                                 // strided on both sides
-    {{7}, {1}, {0}},                                 // repeated
-    {{3, 4}, {4, 1}, {4, 1}},                        // two dimensions that are one
-    {{3, 4}, {10, 1}, {7, 1}},                       // a box in larger blocks
-    {{2000, 70}, {80, 1}, {90, 1}},                  // many rows
-    {{3, 4}, {4, 1}, {1, 3}},                        // a transpose
-    {{16, 16}, {16, 1}, {1, 16}},                    // one whole tile
-    {{33, 18}, {18, 1}, {1, 33}},                    // whole and partial tiles, and in several bands
+    {{}, {}, {}},                    // one element
+    {{7}, {1}, {1}},                 // a row
+    {{300001}, {1}, {1}},            // a row in several pieces
+    {{7}, {3}, {2}},                 // strided on both sides
+    {{7}, {1}, {0}},                 // repeated
+    {{3, 4}, {4, 1}, {4, 1}},        // two dimensions that are one
+    {{3, 4}, {10, 1}, {7, 1}},       // a box in larger blocks
+    {{2000, 70}, {80, 1}, {90, 1}},  // many rows
+    {{3, 4}, {4, 1}, {1, 3}},        // a transpose
+    {{16, 16}, {16, 1}, {1, 16}},    // one whole tile
+    {{33, 18}, {18, 1}, {1, 33}},    // whole and partial tiles, and in several bands
     {{300, 170}, {170, 1}, {1, 300}},
-    {{2, 3000}, {3000, 1}, {1, 2}},                  // long and thin
+    {{2, 3000}, {3000, 1}, {1, 2}},  // long and thin
     {{3000, 2}, {2, 1}, {1, 3000}},
     {{17, 19}, {1, 17}, {19, 1}},                    // dimensions given in the source's order
     {{4, 5, 6}, {30, 6, 1}, {1, 4, 20}},             // all reversed
@@ -523,13 +535,14 @@ CopyCase const copy_cases[] = {
     {{5, 6, 7}, {42, 7, 1}, {0, 7, 1}},              // a block repeated
     {{5, 6, 7}, {42, 7, 1}, {6, 1, 0}},              // each element repeated
     {{2, 2, 2, 2, 2, 2, 2, 2}, {128, 64, 32, 16, 8, 4, 2, 1}, {1, 2, 4, 8, 16, 32, 64, 128}},
-    {{0}, {1}, {1}},                    // nothing
+    {{0}, {1}, {1}},  // nothing
     {{3, 0, 2}, {0, 2, 1}, {0, 2, 1}},
 };
 
 template <class T>
 void check_copy(CopyCase const& row) {
-  INFO("extents ", text_of(row.extents), " to strides ", text_of(row.destination_strides), " from ", text_of(row.source_strides));
+  INFO("extents ", text_of(row.extents), " to strides ", text_of(row.destination_strides), " from ",
+       text_of(row.source_strides));
   std::vector<T> const source = converted<T>(small_integers(span(row.extents, row.source_strides), 1));
   std::vector<T> const before = converted<T>(small_integers(span(row.extents, row.destination_strides), 2));
   std::vector<T> assigned = before;
@@ -567,13 +580,16 @@ TEST_CASE("strided copies move each element to its place and nothing else") {
 TEST_CASE("the kernel of devices moves the same elements") {
   for (CopyCase const& row : copy_cases) {
     if (product(row.extents) == 0) continue;
-    INFO("extents ", text_of(row.extents), " to strides ", text_of(row.destination_strides), " from ", text_of(row.source_strides));
+    INFO("extents ", text_of(row.extents), " to strides ", text_of(row.destination_strides), " from ",
+         text_of(row.source_strides));
     std::vector<double> const source = small_integers(span(row.extents, row.source_strides), 1);
     std::vector<double> expected(static_cast<std::size_t>(span(row.extents, row.destination_strides)), -1);
     std::vector<double> result = expected;
-    copy_strided<double, HostSpace>(expected.data(), row.destination_strides, source.data(), row.source_strides, row.extents);
+    copy_strided<double, HostSpace>(expected.data(), row.destination_strides, source.data(), row.source_strides,
+                                    row.extents);
     LoopNest<2> loops;
-    for (int i = 0; i < row.extents.size(); ++i) loops.push_inner(row.extents[i], {row.destination_strides[i], row.source_strides[i]});
+    for (int i = 0; i < row.extents.size(); ++i)
+      loops.push_inner(row.extents[i], {row.destination_strides[i], row.source_strides[i]});
     CopyElements<double, HostSpace, false> const kernel{result.data(), source.data(), coalesce(loops)};
     for (std::int64_t i = 0; i < kernel.loops.count(); ++i) kernel(i);
     CHECK(result == expected);
@@ -583,7 +599,8 @@ TEST_CASE("the kernel of devices moves the same elements") {
 TEST_CASE("the kernel of devices contracts like that of hosts") {
   for (Case const& row : cases) {
     Einsum const einsum(row.subscripts, row.extents);
-    if (!einsum.binary || einsum.size(einsum.a) == 0 || einsum.size(einsum.b) == 0 || einsum.size(einsum.c) == 0) continue;
+    if (!einsum.binary || einsum.size(einsum.a) == 0 || einsum.size(einsum.b) == 0 || einsum.size(einsum.c) == 0)
+      continue;
     INFO(row.subscripts, " with ", row.extents);
     auto const a = small_integers(einsum.size(einsum.a), 1);
     auto const b = small_integers(einsum.size(einsum.b), 2);

@@ -18,7 +18,8 @@ using Space = On<_>::memory_space;
 }  // namespace
 
 TEST_CASE("size classes: at most an eighth is wasted") {
-  for (std::size_t bytes : {std::size_t{1}, std::size_t{64}, std::size_t{65}, std::size_t{511}, std::size_t{513}, std::size_t{100000}, std::size_t{1} << 40}) {
+  for (std::size_t bytes : {std::size_t{1}, std::size_t{64}, std::size_t{65}, std::size_t{511}, std::size_t{513},
+                            std::size_t{100000}, std::size_t{1} << 40}) {
     CHECK(MemoryPool::rounded(bytes) >= bytes);
     CHECK(MemoryPool::rounded(bytes) <= bytes + std::max(bytes / 8, std::size_t{63}));
     CHECK(MemoryPool::rounded(MemoryPool::rounded(bytes)) == MemoryPool::rounded(bytes));
@@ -56,7 +57,9 @@ TEST_CASE("tensors give their memory back when the last handle is gone") {
   TwoAxes const mesh(runtime(), two_axis_shapes().front());
   auto reserved = [&] { return mesh.memory().bytes_reserved<Space>(); };
   Extents const extents{4096, 3};
-  { On<_, _> const warm_up(mesh, extents); }
+  {
+    On<_, _> const warm_up(mesh, extents);
+  }
   auto const before = reserved();
   for (int i = 0; i < 10; ++i) {
     On<_, _> const tensor(mesh, extents);

@@ -34,7 +34,8 @@ std::string refusal(Make const& make) {
 }
 
 void check_mentions(std::string const& text, std::initializer_list<std::string> parts) {
-  for (std::string const& part : parts) CHECK_MESSAGE(text.find(part) != std::string::npos, "'", part, "' is not in: ", text);
+  for (std::string const& part : parts)
+    CHECK_MESSAGE(text.find(part) != std::string::npos, "'", part, "' is not in: ", text);
 }
 
 }  // namespace
@@ -54,7 +55,8 @@ TEST_CASE("the last axis runs fastest") {
 
 TEST_CASE("coordinates of every rank of three axes") {
   Cube const mesh(runtime(), {1, ranks(), 1});
-  for (int other = 0; other < ranks(); ++other) CHECK(mesh.state().coordinates_of(other) == std::vector<int>{0, other, 0});
+  for (int other = 0; other < ranks(); ++other)
+    CHECK(mesh.state().coordinates_of(other) == std::vector<int>{0, other, 0});
   if (ranks() != 8) return;
   Cube const cube(runtime(), {2, 2, 2});
   CHECK(cube.state().coordinates_of(5) == std::vector<int>{1, 0, 1});
@@ -102,8 +104,10 @@ TEST_CASE("sizes in the type") {
   }
   Mesh<Axis<"x">, Axis<"y", 1>> const mixed(runtime(), {ranks(), 1});
   CHECK(mixed.size<"x">() == ranks());
-  check_mentions(refusal([] { Mesh<Axis<"x">, Axis<"y", 1>>(runtime(), {ranks(), 2}); }), {"'y'", "fixed size 1", "not 2"});
-  check_mentions(refusal([] { Mesh<Axis<"x", 100>>{runtime()}; }), {"x=100", "needs 100 ranks", "has " + std::to_string(ranks())});
+  check_mentions(refusal([] { Mesh<Axis<"x">, Axis<"y", 1>>(runtime(), {ranks(), 2}); }),
+                 {"'y'", "fixed size 1", "not 2"});
+  check_mentions(refusal([] { Mesh<Axis<"x", 100>>{runtime()}; }),
+                 {"x=100", "needs 100 ranks", "has " + std::to_string(ranks())});
 }
 
 TEST_CASE("a product that is not the number of ranks: every rank throws, naming sizes and both numbers") {
@@ -119,7 +123,8 @@ TEST_CASE("sizes that are no sizes") {
   CHECK(refusal([] { TwoAxes(runtime(), {65536, 65536}); }).find("needs 4294967296 ranks") != std::string::npos);
 }
 
-// ---- Which rank stands where -----------------------------------------------------------------------------------------
+// ---- Which rank stands where
+// -----------------------------------------------------------------------------------------
 
 TEST_CASE("a rank order says which rank stands at which coordinates; groups stay in row-major order of coordinates") {
   std::vector<int> backwards;
@@ -135,7 +140,8 @@ TEST_CASE("a rank order says which rank stands at which coordinates; groups stay
     int first = rank();
     MPI_Bcast(&first, 1, MPI_INT, 0, mesh.group<"x", "y">().communicator);
     CHECK(first == ranks() - 1);
-    for (int other = 0; other < ranks(); ++other) CHECK(mesh.state().rank_at(mesh.state().coordinates_of(other)) == other);
+    for (int other = 0; other < ranks(); ++other)
+      CHECK(mesh.state().rank_at(mesh.state().coordinates_of(other)) == other);
   }
 }
 
@@ -150,14 +156,19 @@ TEST_CASE("T39: an axis without wrap links, in zigzag") {
 TEST_CASE("an order that is no permutation: every rank throws") {
   std::vector<int> order;
   for (int r = 0; r < ranks(); ++r) order.push_back(r);
-  auto refused = [&](std::vector<int> const& given) { return refusal([&] { Line(runtime(), {ranks()}, RankOrder(given)); }); };
+  auto refused = [&](std::vector<int> const& given) {
+    return refusal([&] { Line(runtime(), {ranks()}, RankOrder(given)); });
+  };
   std::vector<int> longer = order;
   longer.push_back(0);
-  check_mentions(refused(longer), {"mesh (x=" + std::to_string(ranks()) + ")", "lists " + std::to_string(ranks() + 1) + " ranks", "has " + std::to_string(ranks())});
+  check_mentions(refused(longer),
+                 {"mesh (x=" + std::to_string(ranks()) + ")", "lists " + std::to_string(ranks() + 1) + " ranks",
+                  "has " + std::to_string(ranks())});
   check_mentions(refused({}), {"lists 0 ranks"});
   std::vector<int> beyond = order;
   beyond.back() = ranks();
-  check_mentions(refused(beyond), {"lists rank " + std::to_string(ranks()) + ";", "0 to " + std::to_string(ranks() - 1)});
+  check_mentions(refused(beyond),
+                 {"lists rank " + std::to_string(ranks()) + ";", "0 to " + std::to_string(ranks() - 1)});
   beyond.back() = -1;
   check_mentions(refused(beyond), {"lists rank -1"});
   if (ranks() == 1) return;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Layers whose activations and parameters are BFloat16, trained with float copies of the parameters, beside the same layers in float.
+// Layers whose activations and parameters are BFloat16, trained with float copies of the parameters, beside the same
+// layers in float.
 #include <cstdint>
 #include <type_traits>
 #include <vector>
@@ -92,6 +93,7 @@ TEST_CASE("BFloat16 activations and parameters with float copies learn as float 
       CHECK(exact.back() < .8 * exact.front());
     };
     check(losses<float, optim::AdamW<>>(grid, .002), losses<BFloat16, optim::AdamW<optim::MasterWeights>>(grid, .002));
-    check(losses<float, optim::Adafactor<>>(grid, .01), losses<BFloat16, optim::Adafactor<optim::MasterWeights, optim::SplitOver<"data">>>(grid, .01));
+    check(losses<float, optim::Adafactor<>>(grid, .01),
+          losses<BFloat16, optim::Adafactor<optim::MasterWeights, optim::SplitOver<"data">>>(grid, .01));
   });
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mixture of experts by index and by one-hot einsums, on every mesh, against Algorithms 1 and 2 as loops over whole tensors.
+// The mixture of experts by index and by one-hot einsums, on every mesh, against Algorithms 1 and 2 as loops over whole
+// tensors.
 #include "mixture_test.hpp"
 
 using namespace gshard;
@@ -13,14 +14,16 @@ constexpr ReshardPlan to_experts = reshard_plan_of<On<_, "data,expert", _, _>, S
 constexpr ReshardPlan to_tokens = reshard_plan_of<On<"expert", "data", _, _>, Spec<_, "data,expert", _, _>>;
 static_assert(to_experts.steps.size() == 1 && to_experts.steps[0].movement == Movement::all_to_all);
 static_assert(to_tokens.steps.size() == 1 && to_tokens.steps[0].movement == Movement::all_to_all);
-static_assert(to_experts.steps[0].axes == AxisSet::of(Grid::find("expert")) && to_tokens.steps[0].axes == AxisSet::of(Grid::find("expert")));
+static_assert(to_experts.steps[0].axes == AxisSet::of(Grid::find("expert")) &&
+              to_tokens.steps[0].axes == AxisSet::of(Grid::find("expert")));
 
 }  // namespace
 
 // ---- Values and gradients ----
 
-TEST_CASE_TEMPLATE("both forms are Algorithms 1 and 2: outputs, balance loss, gradients of inputs and of all parameters", Held, AsInThePaper,
-                   TokensRepeatedOverExperts, BothOverAllRanks) {
+TEST_CASE_TEMPLATE(
+    "both forms are Algorithms 1 and 2: outputs, balance loss, gradients of inputs and of all parameters", Held,
+    AsInThePaper, TokensRepeatedOverExperts, BothOverAllRanks) {
   on_every_grid([&](Grid const& grid) {
     for (MixtureShape const& shape : mixture_shapes) {
       check_mixture<nn::DispatchForm::by_index, Held>(grid, shape);
@@ -77,11 +80,14 @@ std::vector<T> times(std::int64_t count, std::vector<T> const& values) {
 
 using Gates = On<"data,expert", _, _>;
 
-nn::Routing<Gates, nn::TopKGate<2>> routing_of(Grid const& grid, std::int64_t groups, std::vector<Values> const& rows, std::vector<int> const& real, double factor) {
-  auto const mask = integers<Spec<"data,expert", _>>(grid, {groups, static_cast<std::int64_t>(rows.size())}, times(groups, real));
+nn::Routing<Gates, nn::TopKGate<2>> routing_of(Grid const& grid, std::int64_t groups, std::vector<Values> const& rows,
+                                               std::vector<int> const& real, double factor) {
+  auto const mask =
+      integers<Spec<"data,expert", _>>(grid, {groups, static_cast<std::int64_t>(rows.size())}, times(groups, real));
   nn::GateOptions options;
   options.capacity_factor = factor;
-  return nn::Routing<Gates, nn::TopKGate<2>>(gates_on<"data,expert">(grid, groups, rows), mask, options, nn::RandomStream{});
+  return nn::Routing<Gates, nn::TopKGate<2>>(gates_on<"data,expert">(grid, groups, rows), mask, options,
+                                             nn::RandomStream{});
 }
 
 }  // namespace
@@ -100,7 +106,8 @@ TEST_CASE("T26: forward through dispatch, experts and combine, gates given; ever
       CHECK(difference(sent, right) == "");
       auto const hidden = eval(relu(einsum<"egcm,emh->egch">(sent, wi)));
       auto const back = reshard<Spec<_, "data,expert", _, _>>(eval(einsum<"egch,ehm->egcm">(hidden, wo)));
-      CHECK(difference(nn::combine(back, routing.weight, routing), times<double>(groups, {4, 2.75, 2.25, 0, 0, 0, 3, 3}), 1e-14) == "");
+      CHECK(difference(nn::combine(back, routing.weight, routing),
+                       times<double>(groups, {4, 2.75, 2.25, 0, 0, 0, 3, 3}), 1e-14) == "");
       CHECK(difference(routing.first_choices, times<double>(groups, {3, 1})) == "");
       CHECK(difference(routing.choices, times<double>(groups, {4, 4})) == "");
       CHECK(difference(routing.balance_loss, Values(static_cast<std::size_t>(groups), .28125), 1e-14) == "");
@@ -120,7 +127,8 @@ TEST_CASE("E4: the loss counts first choices, the load both") {
 
 TEST_CASE("E7: padding takes no slot") {
   on_every_grid([](Grid const& grid) {
-    auto const routing = routing_of(grid, 3, {{.6, .3, .1}, {.6, .3, .1}, {.6, .3, .1}, {.5, .4, .1}}, {0, 0, 1, 1}, .75);
+    auto const routing =
+        routing_of(grid, 3, {{.6, .3, .1}, {.6, .3, .1}, {.6, .3, .1}, {.5, .4, .1}}, {0, 0, 1, 1}, .75);
     CHECK(routing.capacity == 1);
     CHECK(difference(routing.token_of_slot, {2, 2, 2, 2, 2, 2, -1, -1, -1}) == "");
     CHECK(difference(routing.weight, times<double>(3, {0, 0, 0, 0, 2. / 3, 1. / 3, 0, 0}), 1e-14) == "");
@@ -160,7 +168,8 @@ TEST_CASE("E10: an expert that no token chooses gets a gradient of zeros, and it
   on_every_grid([](Grid const& grid) {
     nn::Initializer initializer(2);
     nn::MixtureOptions options{3, 2, 2, {}};
-    nn::MixtureOfExperts<Grid, AsInThePaper, nn::TopKGate<2>, nn::ReluExperts, double> layer(grid, initializer, options);
+    nn::MixtureOfExperts<Grid, AsInThePaper, nn::TopKGate<2>, nn::ReluExperts, double> layer(grid, initializer,
+                                                                                             options);
     layer.gate.value = tensor_of<On<_, _>>(grid, {{2, 3}, {0, -2000, .1, 0, -2000, .1}});
     Tape tape;
     auto const x = tape.watch(tensor_of<Gates>(grid, {{3, 1, 2}, {1, 2, 3, 4, 5, 6}}));
@@ -184,13 +193,15 @@ namespace {
 
 /// The gradient of E^2 times the mean balance loss with respect to the logits behind the gates.
 template <class Check>
-void check_balance_gradient(Grid const& grid, std::int64_t groups, std::vector<Values> const& logits, Check const& check) {
+void check_balance_gradient(Grid const& grid, std::int64_t groups, std::vector<Values> const& logits,
+                            Check const& check) {
   Tape tape;
   auto const z = tape.watch(gates_on<"data,expert">(grid, groups, logits));
   auto const gates = softmax<-1>(z);
   std::int64_t const tokens = static_cast<std::int64_t>(logits.size());
   double const experts = static_cast<double>(logits[0].size());
-  auto const mask = integers<Spec<"data,expert", _>>(grid, {groups, tokens}, std::vector<int>(static_cast<std::size_t>(groups * tokens), 1));
+  auto const mask = integers<Spec<"data,expert", _>>(grid, {groups, tokens},
+                                                     std::vector<int>(static_cast<std::size_t>(groups * tokens), 1));
   nn::Routing<Gates> const routing(gates.value(), mask, {}, nn::RandomStream{});
   auto const loss = mean(nn::balance_losses(gates, routing)) * (experts * experts);
   tape.backward(loss);
@@ -208,7 +219,7 @@ TEST_CASE("E9, T14: the gate's gradient through the balance loss, counts held fi
     std::vector<Values> logits = {{.5, .3, .1, .1}, {.4, .1, .3, .2}, {.6, .2, .15, .05}, {.1, .2, .3, .4}};
     for (Values& row : logits)
       for (double& gate : row) gate = std::log(gate);
-    Values const t14 = {.0109375,  -.0075,    -.0025,       -.0009375,    .01,       -.0021875, -.0065625,  -.00125,
+    Values const t14 = {.0109375,  -.0075,     -.0025,       -.0009375,    .01,       -.0021875, -.0065625,  -.00125,
                         .01078125, -.00578125, -.0043359375, -.0006640625, .00359375, -.0021875, -.00328125, .001875};
     for (std::int64_t groups : {1, 3})
       check_balance_gradient(grid, groups, logits, [&](auto const& loss, auto const& gradient) {

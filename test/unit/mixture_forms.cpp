@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One layer by one-hot einsums on one rank, and in all forms however axes split it: the same outputs, and the same gradients of inputs and parameters.
+// One layer by one-hot einsums on one rank, and in all forms however axes split it: the same outputs, and the same
+// gradients of inputs and parameters.
 #include <string>
 #include <vector>
 
@@ -25,11 +26,15 @@ std::vector<Values> results_of(Grid const& grid, nn::DispatchForm form, nn::Mixt
     return layer.template operator()<Form>(x, mask, nn::RandomStream{11, 5}).output;
   };
   auto const in_slots = [&] {
-    if constexpr (Gate::drop == nn::Drop::never) return run(std::integral_constant<nn::DispatchForm, nn::DispatchForm::ragged>{});
-    else if (form == nn::DispatchForm::by_index) return run(std::integral_constant<nn::DispatchForm, nn::DispatchForm::by_index>{});
+    if constexpr (Gate::drop == nn::Drop::never)
+      return run(std::integral_constant<nn::DispatchForm, nn::DispatchForm::ragged>{});
+    else if (form == nn::DispatchForm::by_index)
+      return run(std::integral_constant<nn::DispatchForm, nn::DispatchForm::by_index>{});
     else return run(std::integral_constant<nn::DispatchForm, nn::DispatchForm::by_one_hot>{});
   };
-  auto const output = form == nn::DispatchForm::ragged ? run(std::integral_constant<nn::DispatchForm, nn::DispatchForm::ragged>{}) : in_slots();
+  auto const output = form == nn::DispatchForm::ragged
+                          ? run(std::integral_constant<nn::DispatchForm, nn::DispatchForm::ragged>{})
+                          : in_slots();
   tape.backward(weighted_sum(output));
   std::vector<Values> results{collected(output.value()), collected(tape.gradient(x))};
   layer.for_each_parameter([&](auto const& parameter) { results.push_back(collected(parameter.gradient)); });
@@ -72,7 +77,8 @@ TEST_CASE("all three forms agree: relu experts, with room for all choices, and w
 }
 
 TEST_CASE("all three forms agree: gated experts with bias, beside two shared ones") {
-  check_forms<nn::Top2Gate, nn::BiasedGatedExperts, TokensRepeatedOverExperts, ByHiddenUnit, ByExpertAndHiddenUnit, InPieces>(options_for(4, 2, 2));
+  check_forms<nn::Top2Gate, nn::BiasedGatedExperts, TokensRepeatedOverExperts, ByHiddenUnit, ByExpertAndHiddenUnit,
+              InPieces>(options_for(4, 2, 2));
 }
 
 TEST_CASE("all three forms agree: three choices of each token, one, and experts that choose") {
@@ -84,9 +90,11 @@ TEST_CASE("all three forms agree: three choices of each token, one, and experts 
 TEST_CASE("a gate that never drops gives what one with room for all choices gives") {
   Runtime alone(MPI_COMM_SELF);
   Grid const whole(alone, {1, 1});
-  auto const right = results_of<AsInThePaper, nn::Top2Gate, nn::GatedExperts>(whole, nn::DispatchForm::by_one_hot, options_for(5, 10, 0));
+  auto const right = results_of<AsInThePaper, nn::Top2Gate, nn::GatedExperts>(whole, nn::DispatchForm::by_one_hot,
+                                                                              options_for(5, 10, 0));
   on_every_grid([&](Grid const& grid) {
-    auto const found = results_of<AsInThePaper, nn::Dropless<nn::Top2Gate>, nn::GatedExperts>(grid, nn::DispatchForm::ragged, options_for(5, 1, 0));
+    auto const found = results_of<AsInThePaper, nn::Dropless<nn::Top2Gate>, nn::GatedExperts>(
+        grid, nn::DispatchForm::ragged, options_for(5, 1, 0));
     REQUIRE(found.size() == right.size());
     for (std::size_t i = 0; i < right.size(); ++i) CHECK(difference(found[i], right[i], 1e-12) == "");
   });
@@ -97,7 +105,8 @@ namespace {
 template <class Held>
 void check_shared(Grid const& grid) {
   nn::Initializer initializer(5);
-  nn::MixtureOfExperts<Grid, Held, nn::Top2Gate, nn::ReluExperts, double> layer(grid, initializer, options_for(4, 2, 2));
+  nn::MixtureOfExperts<Grid, Held, nn::Top2Gate, nn::ReluExperts, double> layer(grid, initializer,
+                                                                                options_for(4, 2, 2));
   fill_by_position(layer.experts.wo.weight.value, 0, [](std::int64_t, std::int64_t) { return 0.; });
   auto const x = filled<On<Held::tokens, _, _>>(grid, {3, 4, 3}, 1, smooth);
   auto const mask = integers<Spec<Held::tokens, _>>(grid, {3, 4}, {1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1});

@@ -32,7 +32,8 @@ using AsInThePaper = Split<"data,expert", "expert">;
 using TokensRepeatedOverExperts = Split<"data", "expert">;
 using BothOverAllRanks = Split<"data,expert", "data,expert">;
 
-/// Algorithm 1 with second choices that always go: weights (G, S, E) and E^2 times the mean of l_aux over groups with tokens.
+/// Algorithm 1 with second choices that always go: weights (G, S, E) and E^2 times the mean of l_aux over groups with
+/// tokens.
 struct Gating {
   Values weights;
   double balance = 0;
@@ -62,14 +63,16 @@ struct Gating {
         if (choice == 1 || real_tokens == 0) continue;
         groups_with_tokens += 1;
         for (std::size_t e = 0; e < experts; ++e)
-          balance += static_cast<double>(experts) * (static_cast<double>(count[e]) / real_tokens) * (mean[e] / real_tokens);
+          balance +=
+              static_cast<double>(experts) * (static_cast<double>(count[e]) / real_tokens) * (mean[e] / real_tokens);
       }
     }
     balance /= std::max(groups_with_tokens, 1.);
   }
 };
 
-/// The layer: in[0] is x (G, S, M), then gate (M, E), wi (E, M, H), wo (E, H, M). Gives all outputs, and the balance loss as one more.
+/// The layer: in[0] is x (G, S, M), then gate (M, E), wi (E, M, H), wo (E, H, M). Gives all outputs, and the balance
+/// loss as one more.
 inline Values mixture_of(std::vector<Dense> const& in, std::vector<int> const& real, std::int64_t capacity) {
   auto const model = static_cast<std::size_t>(in[1].extents[0]), experts = static_cast<std::size_t>(in[1].extents[1]);
   auto const hidden = static_cast<std::size_t>(in[2].extents[2]);
@@ -93,7 +96,8 @@ inline Values mixture_of(std::vector<Dense> const& in, std::vector<int> const& r
       for (std::size_t h = 0; h < hidden; ++h) {
         double sum = 0;
         for (std::size_t m = 0; m < model; ++m) sum += x[token * model + m] * wi[(e * model + m) * hidden + h];
-        for (std::size_t m = 0; m < model; ++m) result[token * model + m] += weight * std::max(sum, 0.) * wo[(e * hidden + h) * model + m];
+        for (std::size_t m = 0; m < model; ++m)
+          result[token * model + m] += weight * std::max(sum, 0.) * wo[(e * hidden + h) * model + m];
       }
     }
   result.push_back(gating.balance);
@@ -139,15 +143,19 @@ inline nn::MixtureOptions options_of(MixtureShape const& shape) {
 /// The whole of what a layer gives, against the loops.
 template <nn::DispatchForm Form, class Held>
 void check_mixture(Grid const& grid, MixtureShape const& shape) {
-  INFO(shape.name, Form == nn::DispatchForm::by_index ? ", by index" : Form == nn::DispatchForm::ragged ? ", ragged" : ", by one-hot einsums");
+  INFO(shape.name, Form == nn::DispatchForm::by_index ? ", by index"
+                   : Form == nn::DispatchForm::ragged ? ", ragged"
+                                                      : ", by one-hot einsums");
   using X = On<Held::tokens, _, _>;
   nn::Initializer initializer(3);
-  nn::MixtureOfExperts<Grid, Held, nn::TopKGate<2>, nn::ReluExperts, double> layer(grid, initializer, options_of(shape));
+  nn::MixtureOfExperts<Grid, Held, nn::TopKGate<2>, nn::ReluExperts, double> layer(grid, initializer,
+                                                                                   options_of(shape));
   auto const real = real_places(shape);
   auto const mask = integers<Spec<Held::tokens, _>>(grid, {shape.groups, shape.tokens}, real);
 
   std::vector<Dense> values = {smooth_values({shape.groups, shape.tokens, 3}, 1)};
-  layer.for_each_parameter([&](auto& parameter) { values.push_back({parameter.value.extents(), collected(parameter.value)}); });
+  layer.for_each_parameter(
+      [&](auto& parameter) { values.push_back({parameter.value.extents(), collected(parameter.value)}); });
   Values outputs = mixture_of(values, real, shape.capacity);
   double const balance = outputs.back();
   outputs.pop_back();
@@ -166,7 +174,8 @@ void check_mixture(Grid const& grid, MixtureShape const& shape) {
   tape.backward(weighted_sum(result.output) + result.balance_loss * balance_weight);
 
   auto const differences = [&](std::size_t number) {
-    return central_differences([&] { return loss_of(mixture_of(values, real, shape.capacity)); }, values[number].values);
+    return central_differences([&] { return loss_of(mixture_of(values, real, shape.capacity)); },
+                               values[number].values);
   };
   CHECK(difference(tape.gradient(recorded), differences(0), 1e-7) == "");
   std::size_t number = 1;
@@ -179,7 +188,9 @@ void check_mixture(Grid const& grid, MixtureShape const& shape) {
 /// Fills the memory that tensors will get with NaN.
 inline void poison(Grid const& grid) {
   std::vector<On<_>> tensors;
-  for (std::int64_t size = 8; size <= 2048; size += std::max<std::int64_t>(8, static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(size))) / 8))
+  for (std::int64_t size = 8; size <= 2048;
+       size +=
+       std::max<std::int64_t>(8, static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(size))) / 8))
     for (int i = 0; i < 8; ++i) {
       tensors.emplace_back(grid, Extents{size});
       Kokkos::deep_copy(tensors.back().flat(), std::numeric_limits<double>::quiet_NaN());

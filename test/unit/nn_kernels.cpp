@@ -54,12 +54,14 @@ TEST_CASE("branchless exp is within 1e-7 of exp over all normal results, and kee
   CHECK(gshard::detail::branchless_exp(100.0f) == inf);
   CHECK(gshard::detail::branchless_exp(inf) == inf);
   CHECK(std::isnan(gshard::detail::branchless_exp(std::numeric_limits<float>::quiet_NaN())));
-  CHECK(gshard::detail::branchless_exp(-100.0f) == doctest::Approx(3.783505e-44).epsilon(.03));  // subnormal: few bits are left
+  // subnormal: few bits are left
+  CHECK(gshard::detail::branchless_exp(-100.0f) == doctest::Approx(3.783505e-44).epsilon(.03));
 }
 
 // ---- softmax ----
 
-TEST_CASE_TEMPLATE("softmax: large scores neither overflow nor vanish (C11), and in place is the same", T, float, double) {
+TEST_CASE_TEMPLATE("softmax: large scores neither overflow nor vanish (C11), and in place is the same", T, float,
+                   double) {
   struct Case {
     std::vector<double> scores, right;
   };
@@ -127,12 +129,14 @@ TEST_CASE("softmax: keys past a sequence's length, and later than a causal query
   check_near(stepped, {.25, .75, 0}, 1e-15);
 }
 
-TEST_CASE("softmax gradient against central differences, masked and causal; hidden places of the upstream gradient are not read") {
+TEST_CASE(
+    "softmax gradient against central differences, masked and causal; hidden places of the upstream gradient are not read") {
   constexpr int sequences = 3, heads = 2, queries = 4, keys = 19;
   constexpr double scale = .7;
   auto const lengths = filled(Vector<int>("lengths", sequences), {19, 5, 0});
   for (bool causal : {false, true}) {
-    VisibleKeys<Host> const visible{.lengths = lengths, .rows_per_sequence = heads * queries, .queries = queries, .causal = causal};
+    VisibleKeys<Host> const visible{
+        .lengths = lengths, .rows_per_sequence = heads * queries, .queries = queries, .causal = causal};
     Matrix<double> scores = drawn(Matrix<double>("scores", sequences * heads * queries, keys), 2);
     Matrix<double> const upstream = drawn(Matrix<double>("upstream", scores.extent(0), keys), 3);
     Matrix<double> result("result", scores.extent(0), keys), gradient("gradient", scores.extent(0), keys);
@@ -156,11 +160,13 @@ TEST_CASE("softmax gradient against central differences, masked and causal; hidd
 
 TEST_CASE("softmax by teams, as on accelerators, is softmax by threads up to rounding") {
   auto const lengths = filled(Vector<int>("lengths", 3), {50, 7, 0});
-  VisibleKeys<Host> const visible{.lengths = lengths, .rows_per_sequence = 4, .queries = 4, .causal = true, .first_query = 20};
+  VisibleKeys<Host> const visible{
+      .lengths = lengths, .rows_per_sequence = 4, .queries = 4, .causal = true, .first_query = 20};
   auto const scores = drawn(Matrix<double>("scores", 12, 50), 4);
   Matrix<double> by_thread("by_thread", 12, 50), by_team("by_team", 12, 50);
   softmax<double, Host>(scores, by_thread, 2.0, visible);
-  launch_teams<Host>("team", 12, 1, 1, RowByTeam<SoftmaxKernel<double, Host>>{{{scores.data(), 2.0}, by_team.data(), 50, visible}});
+  launch_teams<Host>("team", 12, 1, 1,
+                     RowByTeam<SoftmaxKernel<double, Host>>{{{scores.data(), 2.0}, by_team.data(), 50, visible}});
   Kokkos::fence();
   check_near(by_team, values_of(by_thread), 1e-15);
 }
@@ -258,7 +264,8 @@ TEST_CASE("column sums in float over many rows keep single precision, and by tea
 
   Vector<float> gains("gains", columns), biases("biases", columns);
   LayerNormParameterSums<float, Host> const sums{input, statistics, upstream, gains, biases};
-  launch_teams<Host>("team", columns, 1, 1, RowByTeam<ColumnTeamSums<LayerNormParameterSums<float, Host>>>{{sums, rows, columns}});
+  launch_teams<Host>("team", columns, 1, 1,
+                     RowByTeam<ColumnTeamSums<LayerNormParameterSums<float, Host>>>{{sums, rows, columns}});
   Kokkos::fence();
   check_near(biases, values_of(bias_gradient), 1e-7);
 }
@@ -286,7 +293,8 @@ TEST_CASE("embedding over a table split by rows: the blocks' outputs add up, and
   std::vector<double> sum(18), parts;
   // Blocks of ceil(5/4) rows on four ranks: 2, 2, 1, 0.
   for (std::pair<int, int> const& range : {std::pair{0, 2}, {2, 4}, {4, 5}, {5, 5}}) {
-    Rank2<double const, Host> const block(whole.data() + 3 * range.first, static_cast<std::size_t>(range.second - range.first), 3);
+    Rank2<double const, Host> const block(whole.data() + 3 * range.first,
+                                          static_cast<std::size_t>(range.second - range.first), 3);
     Matrix<double> output("output", 6, 3), part("part", block.extent(0), 3);
     embedding<double, Host>(block, ids, output, 1.0, range.first);
     embedding_backward<double, Host>(ids, upstream, part, 1.0, range.first);
@@ -348,8 +356,8 @@ TEST_CASE_TEMPLATE("cross entropy with label smoothing: T31, J2", T, float, doub
   };
   for (Case const& c : cases) {
     Vector<T> losses("losses", 1), log_sums("log_sums", 1);
-    cross_entropy<T, Host>(matrix_of<T>({c.logits}), filled(Vector<int>("targets", 1), {double(c.target)}), losses, log_sums,
-                           static_cast<T>(c.smoothing));
+    cross_entropy<T, Host>(matrix_of<T>({c.logits}), filled(Vector<int>("targets", 1), {double(c.target)}), losses,
+                           log_sums, static_cast<T>(c.smoothing));
     Kokkos::fence();
     CHECK(losses(0) == doctest::Approx(c.right).epsilon(1e-6));
   }
@@ -383,7 +391,8 @@ TEST_CASE("T31: at V = 32000 and smoothing .1 the target distribution is .900003
   CHECK(1.0 / vocabulary - gradient(0, 18) == doctest::Approx(3.125e-06).epsilon(1e-9));
 }
 
-TEST_CASE("cross entropy gradient against central differences, scaled by a number and by a scalar on the device, in place too") {
+TEST_CASE(
+    "cross entropy gradient against central differences, scaled by a number and by a scalar on the device, in place too") {
   for (int width : widths)
     for (double smoothing : {0.0, .1}) {
       Matrix<double> logits = drawn(Matrix<double>("logits", 4, width), 15);
@@ -410,7 +419,8 @@ TEST_CASE("cross entropy gradient against central differences, scaled by a numbe
     }
 }
 
-TEST_CASE("cross entropy over a split vocabulary: the blocks' summaries give the whole loss, their gradients the whole gradient (C11)") {
+TEST_CASE(
+    "cross entropy over a split vocabulary: the blocks' summaries give the whole loss, their gradients the whole gradient (C11)") {
   constexpr double smoothing = .1;
   auto const logits = matrix_of<double>({{200, 0, 150, 0, 3}, {-1, 2, .5, 0, 1}, {5, 5, 5, 5, 5}});
   auto const targets = filled(Vector<int>("targets", 3), {2, 1, -1});
@@ -439,7 +449,8 @@ TEST_CASE("cross entropy over a split vocabulary: the blocks' summaries give the
       total += s(row, 2);
       target += s(row, 3);
     }
-    CHECK(smoothed_loss(LogitSummary<double>{largest, powers, total, target}, smoothing, 5) == doctest::Approx(losses(row)).epsilon(1e-14));
+    CHECK(smoothed_loss(LogitSummary<double>{largest, powers, total, target}, smoothing, 5) ==
+          doctest::Approx(losses(row)).epsilon(1e-14));
   }
   for (int b = 0; b < 4; ++b) {
     auto const [begin, end] = blocks[b];
@@ -455,7 +466,8 @@ TEST_CASE("cross entropy over a split vocabulary: the blocks' summaries give the
 
 TEST_CASE("kernels on empty blocks do nothing and fail nowhere") {
   for (auto const& [rows, columns] : {std::pair<std::size_t, std::size_t>{0, 5}, {3, 0}, {0, 0}}) {
-    Matrix<float> const matrix("matrix", rows, columns), other("other", rows, columns), statistics("statistics", rows, 2);
+    Matrix<float> const matrix("matrix", rows, columns), other("other", rows, columns),
+        statistics("statistics", rows, 2);
     Vector<float> const column("column", columns), row("row", rows), second("second", rows);
     Vector<int> const ids("ids", rows);
     softmax<float, Host>(matrix, other);

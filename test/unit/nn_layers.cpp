@@ -22,7 +22,8 @@ using Tensor = ShardedTensor<Grid, Spec, double>;
 template <AxisNames... Entries>
 using On = Tensor<Spec<Entries...>>;
 
-/// How tokens (G, S) are held: groups over both axes as in the models, over one, each dimension over an axis, and whole.
+/// How tokens (G, S) are held: groups over both axes as in the models, over one, each dimension over an axis, and
+/// whole.
 template <AxisNames Groups, AxisNames Places>
 struct Tokens {
   template <AxisNames... More>
@@ -64,12 +65,14 @@ TEST_CASE("embedding: rows of the table by number, zeros for padding; the table'
 TEST_CASE("rms_norm: x / sqrt(mean(x^2) + epsilon) * gain") {
   on_all_tokens([]<class T>(Grid const& grid, T, std::int64_t groups) {
     check_operation<typename T::template Real<_>, On<_>>(
-        grid, {smooth_values({groups, 4, 5}, 1), smooth_values({5}, 2)}, [](auto const& x, auto const& gain) { return nn::rms_norm(x, gain, 1e-3); },
+        grid, {smooth_values({groups, 4, 5}, 1), smooth_values({5}, 2)},
+        [](auto const& x, auto const& gain) { return nn::rms_norm(x, gain, 1e-3); },
         [](std::vector<Dense> const& in) {
           return by_rows(in[0].values, 5, [&](double const* x, double* y) {
             double squares = 0;
             for (int i = 0; i < 5; ++i) squares += x[i] * x[i];
-            for (int i = 0; i < 5; ++i) y[i] = x[i] / std::sqrt(squares / 5 + 1e-3) * in[1].values[static_cast<std::size_t>(i)];
+            for (int i = 0; i < 5; ++i)
+              y[i] = x[i] / std::sqrt(squares / 5 + 1e-3) * in[1].values[static_cast<std::size_t>(i)];
           });
         });
   });
@@ -89,8 +92,10 @@ TEST_CASE("split_dimension and merge_dimensions: the same elements, in the same 
   on_every_grid([](Grid const& grid) {
     for (std::int64_t groups : group_counts) {
       auto const same = [](std::vector<Dense> const& in) { return in[0].values; };
-      check_operation<On<"data,expert", _, _>>(grid, {smooth_values({groups, 6, 2}, 1)}, [](auto const& x) { return split_dimension<1>(x, 3); }, same);
-      check_operation<On<"data", _, _, "expert">>(grid, {smooth_values({groups, 2, 3, 3}, 1)}, [](auto const& x) { return merge_dimensions<1>(x); }, same);
+      check_operation<On<"data,expert", _, _>>(
+          grid, {smooth_values({groups, 6, 2}, 1)}, [](auto const& x) { return split_dimension<1>(x, 3); }, same);
+      check_operation<On<"data", _, _, "expert">>(
+          grid, {smooth_values({groups, 2, 3, 3}, 1)}, [](auto const& x) { return merge_dimensions<1>(x); }, same);
       auto const x = filled<On<"data", _, "expert">>(grid, {groups, 6, 2}, 1, smooth);
       auto const cut = split_dimension<1>(x, 2);
       CHECK(cut.extents() == Extents{groups, 2, 3, 2});
@@ -109,7 +114,8 @@ TEST_CASE("from_vector: each rank takes its block") {
     CHECK(difference(from_vector<On<"data,expert", _>>(grid, {3, 4}, values), values) == "");
     CHECK(difference(from_vector<On<"expert", "data">>(grid, {3, 4}, values), values) == "");
     CHECK(difference(from_vector<On<"data">>(grid, {0}, Values{}), {}) == "");
-    CHECK_THROWS_WITH_AS((from_vector<On<"data", _>>(grid, {3, 5}, values)), "from_vector: 12 elements given for extents (3, 5)", ExtentError);
+    CHECK_THROWS_WITH_AS((from_vector<On<"data", _>>(grid, {3, 5}, values)),
+                         "from_vector: 12 elements given for extents (3, 5)", ExtentError);
   });
 }
 
@@ -123,7 +129,8 @@ TEST_CASE("attention weights: padding and, if causal, later places get nothing")
         auto const lengths = integers<Spec<"data,expert", _>>(grid, {groups, 2}, numbers);
         auto const masking = causal ? nn::Masking::causal : nn::Masking::none;
         check_operation<On<"data,expert", _, _, _, _>>(
-            grid, {smooth_values({groups, 2, 2, 3, 3}, 1)}, [&](auto const& scores) { return nn::attention_weights(scores, lengths, .7, masking); },
+            grid, {smooth_values({groups, 2, 2, 3, 3}, 1)},
+            [&](auto const& scores) { return nn::attention_weights(scores, lengths, .7, masking); },
             [&](std::vector<Dense> const& in) { return attention_weights_of(in[0], numbers, .7, causal); });
       }
   });
@@ -152,10 +159,13 @@ TEST_CASE("attention: to itself, causal; to a memory of other length; uneven and
       using X = On<"data,expert", _, _>;
       check_layer<X, X>(
           grid, layer, {smooth_values({groups, 4, 4}, 1), smooth_values({groups, 6, 4}, 2)},
-          [&](auto& attention, auto const& queries, auto const& keys) { return attention(queries, keys, lengths, nn::Masking::none); },
+          [&](auto& attention, auto const& queries, auto const& keys) {
+            return attention(queries, keys, lengths, nn::Masking::none);
+          },
           [&](std::vector<Dense> const& in) { return attention_of(in, numbers, 2, false); });
       check_layer<X>(
-          grid, layer, {smooth_values({groups, 6, 4}, 1)}, [&](auto& attention, auto const& x) { return attention(x, x, lengths, nn::Masking::causal); },
+          grid, layer, {smooth_values({groups, 6, 4}, 1)},
+          [&](auto& attention, auto const& x) { return attention(x, x, lengths, nn::Masking::causal); },
           [&](std::vector<Dense> in) {
             in.insert(in.begin(), in[0]);
             return attention_of(in, numbers, 2, true);
@@ -167,7 +177,8 @@ TEST_CASE("attention: to itself, causal; to a memory of other length; uneven and
 TEST_CASE("attention: a model that does not divide into heads is refused") {
   Grid const grid(runtime(), {1, ranks()});
   nn::Initializer initializer(5);
-  CHECK_THROWS_WITH_AS((nn::Attention<Grid, nn::Parallelism, double>(grid, initializer, 6, 4)), "attention: a model of 6 does not divide into 4 heads", ExtentError);
+  CHECK_THROWS_WITH_AS((nn::Attention<Grid, nn::Parallelism, double>(grid, initializer, 6, 4)),
+                       "attention: a model of 6 does not divide into 4 heads", ExtentError);
   CHECK_THROWS_AS((nn::Attention<Grid, nn::Parallelism, double>(grid, initializer, 6, 0)), ExtentError);
 }
 
@@ -178,7 +189,8 @@ TEST_CASE("feed-forward: relu(x wi) wo") {
     nn::Initializer initializer(6);
     nn::FeedForward<Grid, nn::Parallelism, double> layer(grid, initializer, 3, 5);
     check_layer<typename T::template Real<_>>(
-        grid, layer, {smooth_values({groups, 2, 3}, 1)}, [](auto& feed_forward, auto const& x) { return feed_forward(x); },
+        grid, layer, {smooth_values({groups, 2, 3}, 1)},
+        [](auto& feed_forward, auto const& x) { return feed_forward(x); },
         [](std::vector<Dense> const& in) { return feed_forward_of(in); });
   });
 }
@@ -189,10 +201,12 @@ TEST_CASE("cross entropy: the mean over all real tokens, wherever they are") {
   on_all_tokens([]<class T>(Grid const& grid, T, std::int64_t groups) {
     auto const numbers = token_ids(groups * 4, 5);
     auto const targets = integers<typename T::Ids::spec_type>(grid, {groups, 4}, numbers);
-    double const tokens = static_cast<double>(std::count_if(numbers.begin(), numbers.end(), [](int id) { return id >= 0; }));
+    double const tokens =
+        static_cast<double>(std::count_if(numbers.begin(), numbers.end(), [](int id) { return id >= 0; }));
     for (double smoothing : {0., .1})
       check_operation<typename T::template Real<_>>(
-          grid, {smooth_values({groups, 4, 5}, 1)}, [&](auto const& logits) { return nn::cross_entropy(logits, targets, tokens, smoothing); },
+          grid, {smooth_values({groups, 4, 5}, 1)},
+          [&](auto const& logits) { return nn::cross_entropy(logits, targets, tokens, smoothing); },
           [&](std::vector<Dense> const& in) { return Values{cross_entropy_of(in[0].values, numbers, 5, smoothing)}; });
   });
 }

@@ -44,7 +44,8 @@ struct Parameters {
   void set_gradients(std::int64_t step) {
     std::int64_t seed = 10 * step;
     for_each_parameter([&](auto& parameter) {
-      parameter.gradient = filled<std::remove_cvref_t<decltype(parameter.gradient)>>(parameter.value.mesh(), parameter.value.extents(), ++seed, smooth);
+      parameter.gradient = filled<std::remove_cvref_t<decltype(parameter.gradient)>>(
+          parameter.value.mesh(), parameter.value.extents(), ++seed, smooth);
     });
   }
 };
@@ -95,7 +96,8 @@ struct Reference {
         double const g = scale * gradients[k][i];
         means[k][i] = options.beta1 * means[k][i] + (1 - options.beta1) * g;
         squares[k][i] = options.beta2 * squares[k][i] + (1 - options.beta2) * g * g;
-        double const mean = means[k][i] / (1 - std::pow(options.beta1, step)), square = squares[k][i] / (1 - std::pow(options.beta2, step));
+        double const mean = means[k][i] / (1 - std::pow(options.beta1, step)),
+                     square = squares[k][i] / (1 - std::pow(options.beta2, step));
         values[k][i] -= rate * (mean / (std::sqrt(square) + options.epsilon) + options.weight_decay * values[k][i]);
       }
     return norm;
@@ -244,14 +246,21 @@ TEST_CASE("schedules") {
   CHECK(optim::WarmupThenInverseSquareRoot{.01, 0}(4) == doctest::Approx(.005).epsilon(1e-14));
 
   optim::WarmupThenCosine const cosine{.001, 50, 250, .0001};
-  for (Point const& p : {Point{1, .00002}, {25, .0005}, {50, .001}, {100, .0001 + .0009 * .8535533905932737}, {150, .00055}, {250, .0001}, {1000, .0001}})
+  for (Point const& p : {Point{1, .00002},
+                         {25, .0005},
+                         {50, .001},
+                         {100, .0001 + .0009 * .8535533905932737},
+                         {150, .00055},
+                         {250, .0001},
+                         {1000, .0001}})
     CHECK(cosine(p.step) == doctest::Approx(p.rate).epsilon(1e-14));
   CHECK(optim::WarmupThenCosine{.001, 0, 4}(2) == doctest::Approx(.0005).epsilon(1e-14));
 }
 
 TEST_CASE("T32: the paper's learning rate") {
   optim::InverseSquareRoot const rate;
-  std::pair<std::int64_t, double> const table[] = {{1, .01}, {10000, .01}, {40000, .005}, {250000, .002}, {1000000, .001}};
+  std::pair<std::int64_t, double> const table[] = {
+      {1, .01}, {10000, .01}, {40000, .005}, {250000, .002}, {1000000, .001}};
   for (auto const& [step, right] : table) CHECK(rate(step) == doctest::Approx(right).epsilon(1e-14));
 }
 

@@ -19,7 +19,10 @@ struct Model {
   Parameter<On<Space, float, _, "y">> matrix;
   Parameter<On<Space, BFloat16, _>> vector;
 
-  explicit Model(TwoAxes const& mesh) : experts{{mesh, {5, 4, 3}}, {mesh, {5, 4, 3}}}, matrix{{mesh, {7, 9}}, {mesh, {7, 9}}}, vector{{mesh, {12}}, {mesh, {12}}} {}
+  explicit Model(TwoAxes const& mesh)
+      : experts{{mesh, {5, 4, 3}}, {mesh, {5, 4, 3}}},
+        matrix{{mesh, {7, 9}}, {mesh, {7, 9}}},
+        vector{{mesh, {12}}, {mesh, {12}}} {}
 
   template <class Visit>
   void for_each_parameter(Visit const& visit) {

@@ -25,7 +25,9 @@ struct Model {
   explicit Model(Tensors const&... values) : parameters{Parameter<Tensors>{values, {}}...} {}
 
   template <int Index = 0>
-  auto& get() { return std::get<Index>(parameters); }
+  auto& get() {
+    return std::get<Index>(parameters);
+  }
 
   template <class Visit>
   void for_each_parameter(Visit const& visit) {
@@ -53,7 +55,8 @@ struct Reference {
     if (!is_factored) return squares[static_cast<std::size_t>((m * rows + r) * columns + c)];
     double sum = 0;
     for (std::int64_t k = 0; k < rows; ++k) sum += of_rows[static_cast<std::size_t>(m * rows + k)];
-    return of_rows[static_cast<std::size_t>(m * rows + r)] * of_columns[static_cast<std::size_t>(m * columns + c)] / sum;
+    return of_rows[static_cast<std::size_t>(m * rows + r)] * of_columns[static_cast<std::size_t>(m * columns + c)] /
+           sum;
   }
 
   void step(std::int64_t number, double rate, Values& values, Values const& gradient) {
@@ -110,7 +113,8 @@ void check_steps(Grid const& grid, Extents const& extents) {
 
 /// The value after one step of a matrix, all of whose extents are factored.
 template <class Tensor>
-Tensor after_step(Grid const& grid, Dense const& value, Values const& gradient, double rate, optim::AdafactorOptions options = {}) {
+Tensor after_step(Grid const& grid, Dense const& value, Values const& gradient, double rate,
+                  optim::AdafactorOptions options = {}) {
   options.smallest_factored = 1;
   Model<Tensor> model(tensor_of<Tensor>(grid, value));
   model.get().gradient = tensor_of<Tensor>(grid, {value.extents, gradient});
@@ -161,14 +165,16 @@ TEST_CASE("Adafactor: an empty parameter, and scalars") {
 TEST_CASE("H1: the second moments are the same whether statistics are sums or means") {
   // V = [[1,4],[9,36]], so each update is 1 where the gradient is [[1,2],[3,6]].
   held_in_every_way([]<class Tensor>(Grid const& grid) {
-    CHECK(difference(after_step<Tensor>(grid, {{2, 2}, {1, 1, 1, 1}}, {1, 2, 3, 6}, .25), {.75, .75, .75, .75}, 1e-15) == "");
+    CHECK(difference(after_step<Tensor>(grid, {{2, 2}, {1, 1, 1, 1}}, {1, 2, 3, 6}, .25), {.75, .75, .75, .75},
+                     1e-15) == "");
   });
 }
 
 TEST_CASE("H2: row and column statistics of a split matrix are global") {
   held_in_every_way([]<class Tensor>(Grid const& grid) {
     Values const right{1 - 3.1622776601683795, 1, 1, 1 - 1.0540925533894598};
-    CHECK(difference(after_step<Tensor>(grid, {{2, 2}, {1, 1, 1, 1}}, {1, 0, 0, 3}, 1, {.largest_update = infinity}), right, 1e-14) == "");
+    CHECK(difference(after_step<Tensor>(grid, {{2, 2}, {1, 1, 1, 1}}, {1, 0, 0, 3}, 1, {.largest_update = infinity}),
+                     right, 1e-14) == "");
   });
 }
 
@@ -183,7 +189,8 @@ TEST_CASE("H3: an update of RMS 5/3 is cut to 1, one of RMS 1/2 is left alone") 
 
 TEST_CASE("H4: a parameter's scale is its global RMS") {
   held_in_every_way([]<class Tensor>(Grid const& grid) {
-    CHECK(difference(after_step<Tensor>(grid, {{2, 2}, {1, 2, 3, 4}}, {1, 0, 0, 3}, .01), {.9480384757729337, 2, 3, 3.982679491924311}, 1e-14) == "");
+    CHECK(difference(after_step<Tensor>(grid, {{2, 2}, {1, 2, 3, 4}}, {1, 0, 0, 3}, .01),
+                     {.9480384757729337, 2, 3, 3.982679491924311}, 1e-14) == "");
   });
 }
 
@@ -200,7 +207,8 @@ TEST_CASE("H8: each scalar moves by its own scale, in any order") {
   });
 }
 
-TEST_CASE("a matrix factor never mixes experts: each moves as if it were alone with its gradient, however large others' are") {
+TEST_CASE(
+    "a matrix factor never mixes experts: each moves as if it were alone with its gradient, however large others' are") {
   on_every_grid([](Grid const& grid) {
     optim::AdafactorOptions const options{.largest_update = infinity, .smallest_factored = 2};
     auto const run = [&](double other) {
@@ -234,7 +242,8 @@ TEST_CASE("factored statistics are held from 128 on, and take M + H elements in 
 
 TEST_CASE("steps after the first allocate nothing") {
   on_every_grid([](Grid const& grid) {
-    Model<On<"expert", _, "data">, On<_>> model(filled<On<"expert", _, "data">>(grid, {4, 8, 6}, 1, smooth), On<_>(grid, {9}));
+    Model<On<"expert", _, "data">, On<_>> model(filled<On<"expert", _, "data">>(grid, {4, 8, 6}, 1, smooth),
+                                                On<_>(grid, {9}));
     optim::Adafactor<optim::SplitOver<"data">> optimizer({.smallest_factored = 2, .largest_norm = 1});
     std::int64_t after_first = 0;
     for (int step = 1; step <= 4; ++step) {
@@ -266,14 +275,20 @@ TEST_CASE("gradients are scaled to the largest norm before all else") {
     // Scaled to 1 each, they are as large as the root of epsilon.
     Model<On<"data", "expert">> model(tensor_of<On<"data", "expert">>(grid, {{2, 2}, Values(4, 1)}));
     model.get().gradient = tensor_of<On<"data", "expert">>(grid, {{2, 2}, Values(4, 4)});
-    CHECK(optim::Adafactor<>({.epsilon = 1, .smallest_factored = 1, .largest_norm = 2}).step(model, 1) == doctest::Approx(8).epsilon(1e-15));
+    CHECK(optim::Adafactor<>({.epsilon = 1, .smallest_factored = 1, .largest_norm = 2}).step(model, 1) ==
+          doctest::Approx(8).epsilon(1e-15));
     CHECK(difference(model.get().value, Values(4, 1 - 1 / std::sqrt(2.0)), 1e-14) == "");
   });
 }
 
 TEST_CASE("T32: the decay of second moments") {
   optim::AdafactorOptions const options;
-  std::pair<std::int64_t, double> const table[] = {{0, 0}, {1, .42565082250148256}, {2, .5847563534614942}, {9, .8415106807538887},
-                                                   {99, .9748811356849042}, {9999, .9993690426555198}};
-  for (auto const& [step, decay] : table) CHECK(options.decay(step + 1) == doctest::Approx(decay).epsilon(1e-14));  // the library counts from 1
+  std::pair<std::int64_t, double> const table[] = {{0, 0},
+                                                   {1, .42565082250148256},
+                                                   {2, .5847563534614942},
+                                                   {9, .8415106807538887},
+                                                   {99, .9748811356849042},
+                                                   {9999, .9993690426555198}};
+  // the library counts from 1
+  for (auto const& [step, decay] : table) CHECK(options.decay(step + 1) == doctest::Approx(decay).epsilon(1e-14));
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What optimizers share: one shape, state in smaller pieces than the parameter, float copies of BFloat16 parameters; and SGD.
+// What optimizers share: one shape, state in smaller pieces than the parameter, float copies of BFloat16 parameters;
+// and SGD.
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -21,7 +22,8 @@ namespace {
 template <AxisNames... Entries>
 using On = ShardedTensor<Grid, Spec<Entries...>, double>;
 
-static_assert(optim::Optimizer<optim::AdamW<>> && optim::Optimizer<optim::Adafactor<SplitOver<"data">>> && optim::Optimizer<optim::Sgd<MasterWeights>>);
+static_assert(optim::Optimizer<optim::AdamW<>> && optim::Optimizer<optim::Adafactor<SplitOver<"data">>> &&
+              optim::Optimizer<optim::Sgd<MasterWeights>>);
 static_assert(!optim::Optimizer<optim::LinearDecay>);
 
 /// A parameter whose gradient arrives as an unreduced sum.
@@ -187,12 +189,15 @@ TEST_CASE("an unreduced gradient meets split state by a reduce-scatter, and whol
       ledger.clear();
       optimizer.step(model, .1);
       ledger.close();
-      return std::array{ledger.calls(Collective::reduce_scatter), ledger.calls(Collective::all_gather), ledger.calls(Collective::all_reduce)};
+      return std::array{ledger.calls(Collective::reduce_scatter), ledger.calls(Collective::all_gather),
+                        ledger.calls(Collective::all_reduce)};
     };
     CHECK(counts_of(optim::Sgd<SplitOver<"data">>()) == std::array<std::int64_t, 3>{sent, sent, 0});
     CHECK(counts_of(optim::Sgd<>()) == std::array<std::int64_t, 3>{0, 0, sent});
-    CHECK(counts_of(optim::Sgd<>({.largest_norm = 1})) == std::array<std::int64_t, 3>{0, 0, sent});  // the norm is of a whole tensor then
-    CHECK(counts_of(optim::Sgd<SplitOver<"data">>({.largest_norm = 1})) == std::array<std::int64_t, 3>{sent, sent, sent});
+    // the norm is of a whole tensor then
+    CHECK(counts_of(optim::Sgd<>({.largest_norm = 1})) == std::array<std::int64_t, 3>{0, 0, sent});
+    CHECK(counts_of(optim::Sgd<SplitOver<"data">>({.largest_norm = 1})) ==
+          std::array<std::int64_t, 3>{sent, sent, sent});
   });
 }
 
@@ -208,7 +213,9 @@ TEST_CASE("D4: the norm of an unreduced gradient is that of its sum") {
 
 TEST_CASE("the common norm is one all-reduce of one number over the axes that split any parameter") {
   on_every_grid([](Grid const& grid) {
-    Three model{{On<_>(grid, {3}), On<_>(grid, {3})}, {On<"expert">(grid, {5}), On<"expert">(grid, {5})}, {On<"expert">(grid, {2}), On<"expert">(grid, {2})}};
+    Three model{{On<_>(grid, {3}), On<_>(grid, {3})},
+                {On<"expert">(grid, {5}), On<"expert">(grid, {5})},
+                {On<"expert">(grid, {2}), On<"expert">(grid, {2})}};
     Ledger& ledger = grid.memory().ledger();
     ledger.open();
     ledger.clear();
@@ -245,8 +252,10 @@ TEST_CASE("updates smaller than a step of a BFloat16 are lost without a float co
   on_every_grid([](Grid const& grid) {
     CHECK(after_small_steps<optim::Sgd<>, _, "expert">(grid, 64) == Values(15, 1));
     CHECK(after_small_steps<optim::Sgd<MasterWeights>, _, "expert">(grid, 64) == Values(15, 1 - 64 / 4096.0));
-    CHECK(after_small_steps<optim::Sgd<MasterWeights, SplitOver<"data">>, _, "expert">(grid, 64) == Values(15, 1 - 64 / 4096.0));
-    CHECK(after_small_steps<optim::Sgd<MasterWeights>, _, "expert">(grid, 1) == Values(15, 1));  // the copy knows, the parameter cannot
+    CHECK(after_small_steps<optim::Sgd<MasterWeights, SplitOver<"data">>, _, "expert">(grid, 64) ==
+          Values(15, 1 - 64 / 4096.0));
+    // the copy knows, the parameter cannot
+    CHECK(after_small_steps<optim::Sgd<MasterWeights>, _, "expert">(grid, 1) == Values(15, 1));
   });
 }
 
@@ -260,7 +269,8 @@ TEST_CASE("BFloat16 parameters with a float copy follow float ones, rounded") {
         optimizer.step(model, .01);
       }
       std::vector<float> result;
-      for (T value : to_vector(model.parameter.value)) result.push_back(static_cast<float>(BFloat16(static_cast<float>(value))));
+      for (T value : to_vector(model.parameter.value))
+        result.push_back(static_cast<float>(BFloat16(static_cast<float>(value))));
       return result;
     };
     std::type_identity<float> const exact;
@@ -268,7 +278,8 @@ TEST_CASE("BFloat16 parameters with a float copy follow float ones, rounded") {
     CHECK(run(rounded, optim::AdamW<MasterWeights>()) == run(exact, optim::AdamW<>()));
     CHECK(run(rounded, optim::AdamW<MasterWeights, SplitOver<"data">>()) == run(exact, optim::AdamW<MasterWeights>()));
     CHECK(run(rounded, optim::AdamW<>()) != run(exact, optim::AdamW<>()));
-    CHECK(run(rounded, optim::Adafactor<MasterWeights>({.smallest_factored = 2})) == run(exact, optim::Adafactor<>({.smallest_factored = 2})));
+    CHECK(run(rounded, optim::Adafactor<MasterWeights>({.smallest_factored = 2})) ==
+          run(exact, optim::Adafactor<>({.smallest_factored = 2})));
   });
 }
 
@@ -316,9 +327,11 @@ TEST_CASE("a gradient of other extents, and another model, are refused") {
   Grid const grid(runtime(), {1, ranks()});
   Single<On<"expert">> model{{On<"expert">(grid, {12}, "w"), On<"expert">(grid, {11})}};
   optim::AdamW<> optimizer;
-  CHECK_THROWS_WITH_AS(optimizer.step(model, .1), doctest::Contains("parameter 'w' of extents (12) has a gradient of extents (11)"), ExtentError);
+  CHECK_THROWS_WITH_AS(optimizer.step(model, .1),
+                       doctest::Contains("parameter 'w' of extents (12) has a gradient of extents (11)"), ExtentError);
   model.parameter.clear_gradient();
   optimizer.step(model, .1);
   Single<On<_>> other{{On<_>(grid, {12}, "v"), {}}};
-  CHECK_THROWS_WITH_AS(optimizer.step(other, .1), doctest::Contains("parameter 0, 'v', is not the one of its first step"), Error);
+  CHECK_THROWS_WITH_AS(optimizer.step(other, .1),
+                       doctest::Contains("parameter 0, 'v', is not the one of its first step"), Error);
 }

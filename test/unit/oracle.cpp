@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Transformer against test/oracle/transformer.py, which computes it from the paper's formulas with NumPy: losses, logits and all gradients.
+// The Transformer against test/oracle/transformer.py, which computes it from the paper's formulas with NumPy: losses,
+// logits and all gradients.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -110,12 +111,15 @@ void compare_with_oracle(Grid const& grid, double tolerance) {
   Model model(grid, shape(), 1);
   std::int64_t number = 0;
   model.for_each_parameter([&](auto const& parameter) {
-    fill_by_position(parameter.value, number++, std::remove_cvref_t<decltype(parameter.value)>::rank == 1 ? gain : scaled_weight);
+    fill_by_position(parameter.value, number++,
+                     std::remove_cvref_t<decltype(parameter.value)>::rank == 1 ? gain : scaled_weight);
   });
   REQUIRE(number == std::ssize(names));
 
   auto const side = [&](std::string const& ids, std::string const& lengths) {
-    auto const integers = [&](std::string const& name) { return std::vector<int>(right.at(name).begin(), right.at(name).end()); };
+    auto const integers = [&](std::string const& name) {
+      return std::vector<int>(right.at(name).begin(), right.at(name).end());
+    };
     return sentences_of<Side>(grid, 4, integers(ids), integers(lengths));
   };
   Side const source = side("source ids", "source lengths");
@@ -139,7 +143,8 @@ void compare_with_oracle(Grid const& grid, double tolerance) {
     if (right.at("target ids")[i / vocabulary] >= 0) of_words.push_back(logits[i]);
   compare("logits of words", of_words);
   auto name = names.begin();
-  model.for_each_parameter([&](auto const& parameter) { compare("gradient " + *name++, collected(parameter.gradient)); });
+  model.for_each_parameter(
+      [&](auto const& parameter) { compare("gradient " + *name++, collected(parameter.gradient)); });
 }
 
 }  // namespace
@@ -153,8 +158,9 @@ TEST_CASE("losses, logits and every gradient are those of NumPy, in double, with
   on_every_grid([](Grid const& grid) { compare_with_oracle<ByModel, double>(grid, 1e-10); });
 }
 
-// Half a unit in the last place of a float is 6e-8. A gradient comes out of some 80 operations in a row, on sums of up to 14 terms; of their roundings, of
-// either sign, a few tens add up. 1e-5 is 170 of them; the largest difference found is 8.6e-7. No gates are closer than 4e-4, so the choices are the same.
+// Half a unit in the last place of a float is 6e-8. A gradient comes out of some 80 operations in a row, on sums of up
+// to 14 terms; of their roundings, of either sign, a few tens add up. 1e-5 is 170 of them; the largest difference found
+// is 8.6e-7. No gates are closer than 4e-4, so the choices are the same.
 TEST_CASE("losses, logits and every gradient are those of NumPy, in float") {
   on_every_grid([](Grid const& grid) { compare_with_oracle<ByExpert, float>(grid, 1e-5); });
 }

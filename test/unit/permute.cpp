@@ -56,10 +56,10 @@ TEST_CASE("three axes: cycles and chains") {
 
 TEST_CASE("who holds the block afterwards, by hand") {
   on_ranks(4, [](Runtime& four) {
-    auto const tiles = filled<ShardedTensor<Square, Spec<"x", "y">, double>>(Square(four), {2, 2}, 0, [](std::int64_t, std::int64_t position) {
-      return static_cast<double>(position);
-    });
+    auto const tiles = filled<ShardedTensor<Square, Spec<"x", "y">, double>>(
+        Square(four), {2, 2}, 0, [](std::int64_t, std::int64_t position) { return static_cast<double>(position); });
     CHECK(local_values(tiles) == std::vector<double>{static_cast<double>(rank())});
-    CHECK(local_values(reshard<Spec<"y", "x">>(tiles)) == std::vector<double>{std::array{0.0, 2.0, 1.0, 3.0}[static_cast<std::size_t>(rank())]});
+    CHECK(local_values(reshard<Spec<"y", "x">>(tiles)) ==
+          std::vector<double>{std::array{0.0, 2.0, 1.0, 3.0}[static_cast<std::size_t>(rank())]});
   });
 }

@@ -31,7 +31,8 @@ std::string svg_of(Tensor const& tensor) {
 
 }  // namespace
 
-// ---- Tables ----------------------------------------------------------------------------------------------------------
+// ---- Tables
+// ----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("describe: a line for each block, with the ranks that hold it") {
   check_text(describe(OnGrid<"x", _>(grid(), {8, 3}, "tokens")), R"(
@@ -86,7 +87,8 @@ ring: float (16) [x] on mesh (x=8)
   [14, 16)  2 elements  rank 1)");
 }
 
-// ---- Pictures --------------------------------------------------------------------------------------------------------
+// ---- Pictures
+// --------------------------------------------------------------------------------------------------------
 
 TEST_CASE("draw: one dimension") {
   check_text(draw(ShardedTensor<Line, Spec<"x">>(Line(runtime(), {8}), {10}, "tokens")), R"(
@@ -284,5 +286,6 @@ TEST_CASE("draw_svg: the same picture in boxes") {
   <text class="note" x="16" y="122">nothing: ranks 3, 7</text>
 </svg>
 )");
-  CHECK_MESSAGE(svg_of(OnGrid<partial("y")>(grid())).find(">0,4+1,5+2,6+3,7</text>") != std::string::npos, "a sum that all hold a part of");
+  CHECK_MESSAGE(svg_of(OnGrid<partial("y")>(grid())).find(">0,4+1,5+2,6+3,7</text>") != std::string::npos,
+                "a sum that all hold a part of");
 }

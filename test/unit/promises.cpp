@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a plan promises is what MPI is asked for: calls and bytes as seen through MPI's profiling interface, against plans, the ledger, and explain.
+// What a plan promises is what MPI is asked for: calls and bytes as seen through MPI's profiling interface, against
+// plans, the ledger, and explain.
 #include "counted_mpi.hpp"
 #include "einsum_table.hpp"
 #include "mpi_test.hpp"
@@ -20,7 +21,10 @@ using namespace gshard::test;
 int checked = 0;
 
 /// Extents that all groups divide, so that every rank takes part in everything, and others.
-std::array<Lengths, 4> const run_lengths = {{{"divisible", {24, 48, 72, 24, 24}}, {"uneven", {5, 7, 3, 6, 2}}, {"tiny", {1, 2, 1, 1, 2}}, {"empty", {3, 0, 4, 1, 2}}}};
+std::array<Lengths, 4> const run_lengths = {{{"divisible", {24, 48, 72, 24, 24}},
+                                             {"uneven", {5, 7, 3, 6, 2}},
+                                             {"tiny", {1, 2, 1, 1, 2}},
+                                             {"empty", {3, 0, 4, 1, 2}}}};
 
 /// The kind of collective of a movement; of movements that send nothing, any.
 Collective collective_of(Movement movement) {
@@ -44,8 +48,8 @@ MpiCalls const& calls_of(CountedMpi const& seen, Collective collective) {
   }
 }
 
-/// Runs `action` and compares what MPI has seen with what `explain` says, and with the ledger: bytes of each kind of collective; and calls, where each rank
-/// takes part in everything. Collectives over one rank alone are none.
+/// Runs `action` and compares what MPI has seen with what `explain` says, and with the ledger: bytes of each kind of
+/// collective; and calls, where each rank takes part in everything. Collectives over one rank alone are none.
 template <class Action>
 void check(Explanation const& explanation, bool all_take_part, Action const& action) {
   Ledger& ledger = runtime().ledger();
@@ -56,7 +60,8 @@ void check(Explanation const& explanation, bool all_take_part, Action const& act
   CountedMpi const seen = counted_mpi();
   ledger.close();
   INFO(explanation.text);
-  for (Collective kind : {Collective::all_gather, Collective::all_reduce, Collective::reduce_scatter, Collective::all_to_all, Collective::permute}) {
+  for (Collective kind : {Collective::all_gather, Collective::all_reduce, Collective::reduce_scatter,
+                          Collective::all_to_all, Collective::permute}) {
     INFO(text_of(kind));
     std::int64_t calls = 0;
     std::int64_t bytes = 0;
@@ -78,8 +83,10 @@ void check(Explanation const& explanation, bool all_take_part, Action const& act
 void check_plan(CollectiveCounts const& plan, Explanation const& explanation) {
   CollectiveCounts explained;
   for (ExplainedMove const& move : explanation.moves) explained.add(move.movement);
-  for (int CollectiveCounts::* count : {&CollectiveCounts::all_gather, &CollectiveCounts::all_reduce, &CollectiveCounts::reduce_scatter, &CollectiveCounts::all_to_all,
-                                        &CollectiveCounts::permute, &CollectiveCounts::ring, &CollectiveCounts::exchange})
+  for (int CollectiveCounts::* count :
+       {&CollectiveCounts::all_gather, &CollectiveCounts::all_reduce, &CollectiveCounts::reduce_scatter,
+        &CollectiveCounts::all_to_all, &CollectiveCounts::permute, &CollectiveCounts::ring,
+        &CollectiveCounts::exchange})
     CHECK(explained.*count == plan.*count);
 }
 
@@ -92,13 +99,17 @@ void check_einsum(TwoAxes const& mesh, Lengths const& length, Row<Text, Result, 
     Extents const extents = extents_of(subscripts.operands[operand], length);
     return filled<Of<float, Spec>>(mesh, extents, ++operand);
   };
-  std::tuple<Of<float, typename MarkedSpec<Operands>::spec>...> const tensors{make(std::type_identity<typename MarkedSpec<Operands>::spec>{})...};
+  std::tuple<Of<float, typename MarkedSpec<Operands>::spec>...> const tensors{
+      make(std::type_identity<typename MarkedSpec<Operands>::spec>{})...};
   std::apply(
       [&](auto const&... tensor) {
         Declared const declared(mesh, extents_of(subscripts.result, length));
-        Explanation const explanation = explain<Text>(MarkedSpec<Operands>::marked(tensor)..., MarkedSpec<Result>::marked(declared));
+        Explanation const explanation =
+            explain<Text>(MarkedSpec<Operands>::marked(tensor)..., MarkedSpec<Result>::marked(declared));
         if constexpr (sizeof...(Operands) < 3)
-          check_plan(plan_of<Text, decltype(MarkedSpec<Operands>::marked(tensor))..., decltype(MarkedSpec<Result>::marked(declared))>, explanation);
+          check_plan(plan_of<Text, decltype(MarkedSpec<Operands>::marked(tensor))...,
+                             decltype(MarkedSpec<Result>::marked(declared))>,
+                     explanation);
         check(explanation, &length == &run_lengths[0], [&] { Declared const result = einsum_of(row, tensor...); });
       },
       tensors);
@@ -129,30 +140,38 @@ void check_reshards() {
 TEST_CASE("einsums ask MPI for what their plans and explanations say") {
   checked = 0;
   using Whole = Spec<_, _>;
-  check_einsums(std::tuple<
-                Row<"ab,bc->ac", Spec<"x", "y">, Spec<"x", _>, Spec<_, "y">>, Row<"ab,bc->ac", Whole, Spec<_, "x">, Spec<"x", _>>,
-                Row<"ab,bc->ac", Spec<"x", _>, Spec<_, "x">, Spec<"x", _>>, Row<"ab,bc->ac", Spec<_, "x">, Spec<_, "x">, Spec<"x", _>>,
-                Row<"ab,bc->ac", Spec<_, _, partial("x")>, Spec<_, "x">, Spec<"x", _>>, Row<"ab,bc->ac", Spec<"y", "x">, Spec<"y", "x">, Spec<"x", _>>,
-                Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", "y">, Spec<"y", _>>, Row<"ab,bc->ac", Spec<"x,y", _>, Spec<"x,y", _>, Whole>,
-                Row<"ab,bc->ac", Spec<_, "x,y">, Spec<"x,y", _>, Whole>, Row<"ab,bc->ac", Whole, Spec<"x", _>, Whole>,
-                Row<"ab,bc->ac", Spec<"x", "y">, Spec<_, "x,y">, Spec<"x,y", _>>, Row<"ab,bc->ac", Whole, Spec<_, "x,y">, Spec<"x,y", _>>,
-                Row<"ab->b", Spec<_>, Spec<"x", _>>, Row<"ab->ba", Spec<"x", _>, Spec<"x", "y">>>{});
-  check_einsums(std::tuple<
-                Row<"dab,dbc->dac", Spec<"x", "y", _>, Spec<"x", "y", _>, Spec<"x", _, _>>, Row<"dab,dbc->dac", Spec<_, "x", "y">, Spec<"x", _, "y">, Spec<"x", "y", _>>,
-                Row<"dab,dbc->adc", Spec<"y", "x", _>, Spec<"x,y", _, _>, Spec<"x,y", _, _>>>{});
+  check_einsums(
+      std::tuple<Row<"ab,bc->ac", Spec<"x", "y">, Spec<"x", _>, Spec<_, "y">>,
+                 Row<"ab,bc->ac", Whole, Spec<_, "x">, Spec<"x", _>>,
+                 Row<"ab,bc->ac", Spec<"x", _>, Spec<_, "x">, Spec<"x", _>>,
+                 Row<"ab,bc->ac", Spec<_, "x">, Spec<_, "x">, Spec<"x", _>>,
+                 Row<"ab,bc->ac", Spec<_, _, partial("x")>, Spec<_, "x">, Spec<"x", _>>,
+                 Row<"ab,bc->ac", Spec<"y", "x">, Spec<"y", "x">, Spec<"x", _>>,
+                 Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", "y">, Spec<"y", _>>,
+                 Row<"ab,bc->ac", Spec<"x,y", _>, Spec<"x,y", _>, Whole>,
+                 Row<"ab,bc->ac", Spec<_, "x,y">, Spec<"x,y", _>, Whole>, Row<"ab,bc->ac", Whole, Spec<"x", _>, Whole>,
+                 Row<"ab,bc->ac", Spec<"x", "y">, Spec<_, "x,y">, Spec<"x,y", _>>,
+                 Row<"ab,bc->ac", Whole, Spec<_, "x,y">, Spec<"x,y", _>>, Row<"ab->b", Spec<_>, Spec<"x", _>>,
+                 Row<"ab->ba", Spec<"x", _>, Spec<"x", "y">>>{});
+  check_einsums(std::tuple<Row<"dab,dbc->dac", Spec<"x", "y", _>, Spec<"x", "y", _>, Spec<"x", _, _>>,
+                           Row<"dab,dbc->dac", Spec<_, "x", "y">, Spec<"x", _, "y">, Spec<"x", "y", _>>,
+                           Row<"dab,dbc->adc", Spec<"y", "x", _>, Spec<"x,y", _, _>, Spec<"x,y", _, _>>>{});
   CHECK(checked >= 17);
 }
 
 TEST_CASE("operands that move, at once or in a ring, ask MPI for what their plans and explanations say") {
   checked = 0;
-  check_einsums(std::tuple<
-                Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Movable<Spec<_, "x">>>, Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Gathered<Spec<"x", _>>>,
-                Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", "y">, Movable<Spec<"y", "x">>>, Row<"ab,bc->ac", Spec<_, "x">, Movable<Spec<_, _, partial("x")>>, Spec<_, "x">>,
-                Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Circulating<Spec<_, "x">>>, Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Circulating<Spec<"x", _>>>,
-                Row<"ab,bc->ac", Spec<"x,y", _>, Spec<"x,y", _>, Circulating<Spec<"x,y", _>>>, Row<"ab,bc->ac", Spec<_, "x">, Circulating<Spec<"x", _>>, Spec<_, "x">>>{});
-  check_einsums(std::tuple<
-                Row<"ab,bc->ac", Circulating<Spec<"x", _>>, Spec<_, "x">, Spec<"x", _>>, Row<"ab,bc->ac", Circulating<Spec<"x", _>>, Spec<_, "x,y">, Spec<"x,y", _>>,
-                Row<"ab,bc,cd->ad", Spec<"x", _>, Spec<"x", _>, Movable<Spec<"x", _>>, Spec<_, "y">>>{});
+  check_einsums(std::tuple<Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Movable<Spec<_, "x">>>,
+                           Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Gathered<Spec<"x", _>>>,
+                           Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", "y">, Movable<Spec<"y", "x">>>,
+                           Row<"ab,bc->ac", Spec<_, "x">, Movable<Spec<_, _, partial("x")>>, Spec<_, "x">>,
+                           Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Circulating<Spec<_, "x">>>,
+                           Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Circulating<Spec<"x", _>>>,
+                           Row<"ab,bc->ac", Spec<"x,y", _>, Spec<"x,y", _>, Circulating<Spec<"x,y", _>>>,
+                           Row<"ab,bc->ac", Spec<_, "x">, Circulating<Spec<"x", _>>, Spec<_, "x">>>{});
+  check_einsums(std::tuple<Row<"ab,bc->ac", Circulating<Spec<"x", _>>, Spec<_, "x">, Spec<"x", _>>,
+                           Row<"ab,bc->ac", Circulating<Spec<"x", _>>, Spec<_, "x,y">, Spec<"x,y", _>>,
+                           Row<"ab,bc,cd->ad", Spec<"x", _>, Spec<"x", _>, Movable<Spec<"x", _>>, Spec<_, "y">>>{});
   CHECK(checked >= 11);
 }
 

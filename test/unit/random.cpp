@@ -32,7 +32,10 @@ TEST_CASE("the bits are Philox4x32-10: the known answers of Random123's kat_vect
   Case const cases[] = {
       {0, 0, 0, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
       {~0ull, ~0ull, ~0ull, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-      {0x299f31d0'a4093822ull, 0x03707344'13198a2eull, 0x85a308d3'243f6a88ull, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+      {0x299f31d0'a4093822ull,
+       0x03707344'13198a2eull,
+       0x85a308d3'243f6a88ull,
+       {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
   };
   for (Case const& c : cases) {
     auto const bits = detail::random_bits(c.seed, c.stream, c.index);
@@ -55,13 +58,16 @@ TEST_CASE("a uniform number is the leading bits over 2^53, or over 2^24") {
 TEST_CASE("K1, K2: the same bits from a parallel kernel, from one thread, and from any part of the range") {
   constexpr std::int64_t count = 10007;
   Vector<double> uniform("uniform", count), normal("normal", count);
-  Kokkos::parallel_for(Kokkos::RangePolicy<Host::execution_space, Kokkos::IndexType<std::int64_t>>(0, count), Fill{uniform, normal});
+  Kokkos::parallel_for(Kokkos::RangePolicy<Host::execution_space, Kokkos::IndexType<std::int64_t>>(0, count),
+                       Fill{uniform, normal});
   Kokkos::fence();
   std::int64_t differing = 0;
   for (std::int64_t i = count - 1; i >= 0; --i) {
     auto const index = static_cast<std::uint64_t>(i);
-    differing += std::bit_cast<std::uint64_t>(uniform(i)) != std::bit_cast<std::uint64_t>(random_uniform<double>(7, 1, index));
-    differing += std::bit_cast<std::uint64_t>(normal(i)) != std::bit_cast<std::uint64_t>(random_normal<double>(7, 1, index));
+    differing +=
+        std::bit_cast<std::uint64_t>(uniform(i)) != std::bit_cast<std::uint64_t>(random_uniform<double>(7, 1, index));
+    differing +=
+        std::bit_cast<std::uint64_t>(normal(i)) != std::bit_cast<std::uint64_t>(random_normal<double>(7, 1, index));
   }
   CHECK(differing == 0);
 }

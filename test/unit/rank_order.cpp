@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Meshes whose ranks stand in an order of their own, and the paper's device assignments: values by hand, and operations that give the same on every order.
+// Meshes whose ranks stand in an order of their own, and the paper's device assignments: values by hand, and operations
+// that give the same on every order.
 #include "dense_reference.hpp"
 #include "mpi_test.hpp"
 
@@ -48,7 +49,8 @@ TEST_CASE("T36, T37: parts, replicas and ranks of specs on a 2 x 4 mesh, and on 
   CHECK(assignment<TwoAxes, _, "x", "y">(mesh) == DeviceAssignment{{1, 2, 4}, 1, in_order});
   // T37: what the ranks of one block hold is the user's own affair: parts of a sum, here.
   CHECK(assignment<TwoAxes, "y", _, partial("x")>(mesh) == DeviceAssignment{{4, 1}, 2, by_columns});
-  CHECK(assignment<Cube, "z", "x">(Cube(runtime(), {2, 2, 2})) == DeviceAssignment{{2, 2}, 2, {0, 2, 4, 6, 1, 3, 5, 7}});
+  CHECK(assignment<Cube, "z", "x">(Cube(runtime(), {2, 2, 2})) ==
+        DeviceAssignment{{2, 2}, 2, {0, 2, 4, 6, 1, 3, 5, 7}});
 }
 
 TEST_CASE("several axes on one dimension count as listed") {
@@ -78,20 +80,21 @@ TEST_CASE("sizes in the type, and an order") {
 TEST_CASE("C3 on a mesh with an order: the tile (x, y) is with the rank that stands there") {
   on_ranks(4, [](Runtime& four) {
     TwoAxes const mesh(four, {2, 2}, RankOrder{2, 0, 3, 1});
-    auto const tile = filled<ShardedTensor<TwoAxes, Spec<"x", "y">, double>>(mesh, {2, 2}, 0, [](std::int64_t, std::int64_t position) {
-      return static_cast<double>(position);
-    });
+    auto const tile = filled<ShardedTensor<TwoAxes, Spec<"x", "y">, double>>(
+        mesh, {2, 2}, 0, [](std::int64_t, std::int64_t position) { return static_cast<double>(position); });
     CHECK(local_values(tile) == std::vector<double>{std::array{1.0, 3.0, 0.0, 2.0}[static_cast<std::size_t>(rank())]});
   });
 }
 
 TEST_CASE("an order changes who holds what, and no result") {
-  for (RankOrder const& order : {RankOrder{0, 1, 5, 4, 2, 3, 7, 6}, RankOrder{7, 6, 5, 4, 3, 2, 1, 0}, RankOrder::zigzag(8)}) {
+  for (RankOrder const& order :
+       {RankOrder{0, 1, 5, 4, 2, 3, 7, 6}, RankOrder{7, 6, 5, 4, 3, 2, 1, 0}, RankOrder::zigzag(8)}) {
     TwoAxes const mesh(runtime(), {2, 4}, order);
     Extents const extents{7, 10};
     auto const x = filled<ShardedTensor<TwoAxes, Spec<"x", "y">, double>>(mesh, extents, 1);
     auto const w = filled<ShardedTensor<TwoAxes, Spec<"y", _>, double>>(mesh, {10, 5}, 2);
-    auto const expected = dense_einsum("ab,bc->ac", {{extents, dense_values(extents, 1)}, {{10, 5}, dense_values({10, 5}, 2)}});
+    auto const expected =
+        dense_einsum("ab,bc->ac", {{extents, dense_values(extents, 1)}, {{10, 5}, dense_values({10, 5}, 2)}});
     CHECK(difference(x, dense_values(extents, 1)) == "");
     CHECK(difference(reshard<Spec<"y", "x">>(x), dense_values(extents, 1)) == "");
     CHECK(difference(reshard<Spec<_, "y,x">>(x), dense_values(extents, 1)) == "");

@@ -89,7 +89,8 @@ std::vector<Values> step(Layer& layer, Run const& run, Tensor const& input) {
 
 }  // namespace
 
-TEST_CASE("a block that runs again leaves the same gradients, bit for bit: of its input and its parameters, dropout included") {
+TEST_CASE(
+    "a block that runs again leaves the same gradients, bit for bit: of its input and its parameters, dropout included") {
   on_every_grid([](Grid const& grid) {
     for (std::int64_t groups : {1, 3, 8}) {
       Stack<Host> stack(grid, 3, 4, 6);
@@ -119,9 +120,12 @@ TEST_CASE("recompute of several inputs and results; of results that the loss doe
       auto const y = tape.watch(filled<X>(grid, {5, 3}, 2, smooth));
       auto const [first, second, third] = run(x, y, constant);
       static_assert(AnyVar<decltype(first)> && AnyVar<decltype(second)> && AnyTensor<decltype(third)>);
-      auto const loss = uses == 0 ? sum(first) : uses == 1 ? sum(square(second)) : eval(sum(first) + sum(square(second)));
+      auto const loss = uses == 0   ? sum(first)
+                        : uses == 1 ? sum(square(second))
+                                    : eval(sum(first) + sum(square(second)));
       tape.backward(loss);
-      std::array const result{local_values(loss.value()), local_values(tape.gradient(x)), local_values(tape.gradient(y)), local_values(weight.gradient)};
+      std::array const result{local_values(loss.value()), local_values(tape.gradient(x)),
+                              local_values(tape.gradient(y)), local_values(weight.gradient)};
       weight.clear_gradient();
       return result;
     };
@@ -135,7 +139,8 @@ TEST_CASE("recompute of several inputs and results; of results that the loss doe
 
 TEST_CASE("the peak of memory: the inputs of all blocks and what one block keeps, not what all keep") {
   on_every_grid([](Grid const& grid) {
-    // Per block: x (kept), the normed x and the result are 8 wide; hidden units 64 wide, twice: the block's inside is far larger than its input.
+    // Per block: x (kept), the normed x and the result are 8 wide; hidden units 64 wide, twice: the block's inside is
+    // far larger than its input.
     Stack<Host> stack(grid, 6, 8, 64);
     auto const x = filled<Tokens<Host>>(grid, {std::int64_t{ranks()}, 128, 8}, 1, smooth);
     Ledger& ledger = grid.memory().ledger();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A Transformer whose blocks run again in the backward pass: the same gradients, dropout and random routing included, for less memory.
+// A Transformer whose blocks run again in the backward pass: the same gradients, dropout and random routing included,
+// for less memory.
 #include <cstdint>
 #include <vector>
 
@@ -56,7 +57,8 @@ Outcome train(Grid const& grid, bool again) {
   // The sentences live no longer than the forward pass.
   auto const output = model(tape, side(grid, 1), side(grid, 2), nn::RandomStream{6, 1 << 16});
   auto const loss = eval(nn::cross_entropy(output.logits, spoken.ids, 1, .1) + output.balance_loss * .01);
-  Outcome outcome{collected(loss.value())[0], {}, grid.memory().ledger().bytes_in_use() - before, spoken.ids.local_size()};
+  Outcome outcome{
+      collected(loss.value())[0], {}, grid.memory().ledger().bytes_in_use() - before, spoken.ids.local_size()};
   tape.backward(loss);
   model.for_each_parameter([&](auto const& parameter) {
     REQUIRE(parameter.has_gradient());
@@ -67,7 +69,8 @@ Outcome train(Grid const& grid, bool again) {
 
 }  // namespace
 
-TEST_CASE("a Transformer of blocks that run again: the same loss to the last bit, the same gradients, and a third of what is kept") {
+TEST_CASE(
+    "a Transformer of blocks that run again: the same loss to the last bit, the same gradients, and a third of what is kept") {
   on_every_grid([](Grid const& grid) {
     Outcome const kept = train(grid, false), again = train(grid, true);
     CHECK(again.loss == kept.loss);

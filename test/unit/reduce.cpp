@@ -17,7 +17,8 @@ void check_two(TwoAxes const& mesh) {
     auto const total = eval(sum<Dimensions...>(x));
     static_assert(std::is_same_v<typename decltype(total)::spec_type, Kept>);
     CHECK(exact_difference(total, reduced(extents, dense, {Dimensions...}, sum_of)) == "");
-    CHECK(exact_difference(eval(maximum<Dimensions...>(x)), reduced(extents, dense, {Dimensions...}, maximum_of)) == "");
+    CHECK(exact_difference(eval(maximum<Dimensions...>(x)), reduced(extents, dense, {Dimensions...}, maximum_of)) ==
+          "");
   }
 }
 
@@ -29,7 +30,8 @@ void check_others(TwoAxes const& mesh) {
     auto const dense = dense_values(extents, 1, 1, smooth);
     INFO(gshard::detail::text_of<TwoAxes>(Tensor::layout), " ", gshard::detail::text_of(extents));
     CHECK(exact_difference(eval(mean<Dimensions...>(x)), reduced(extents, dense, {Dimensions...}, mean_of)) == "");
-    CHECK(exact_difference(eval(minimum<Dimensions...>(x)), reduced(extents, dense, {Dimensions...}, minimum_of)) == "");
+    CHECK(exact_difference(eval(minimum<Dimensions...>(x)), reduced(extents, dense, {Dimensions...}, minimum_of)) ==
+          "");
     CHECK(exact_difference(eval(norm<Dimensions...>(x)), reduced(extents, dense, {Dimensions...}, norm_of)) == "");
   }
 }
@@ -57,7 +59,8 @@ TEST_CASE("over several dimensions") {
   });
 }
 
-// ---- Operands --------------------------------------------------------------------------------------------------------
+// ---- Operands
+// --------------------------------------------------------------------------------------------------------
 
 TEST_CASE("reductions of expressions, of einsums, and among maps") {
   on_every_mesh([](TwoAxes const& mesh) {
@@ -72,7 +75,8 @@ TEST_CASE("reductions of expressions, of einsums, and among maps") {
     CHECK(difference(eval(minimum<1>(x * y + 1)), reduced(extents, product, {1}, minimum_of)) == "");
     auto const turned = einsum<"ab->ba">(x);
     CHECK(difference(eval(sum<1>(turned)), reduced(extents, a, {0}, sum_of)) == "");
-    CHECK(difference(eval(3 * maximum<0>(x) - 1), reduced(extents, a, {0}, [](Values const& row) { return 3 * maximum_of(row) - 1; })) == "");
+    CHECK(difference(eval(3 * maximum<0>(x) - 1),
+                     reduced(extents, a, {0}, [](Values const& row) { return 3 * maximum_of(row) - 1; })) == "");
     On<_> const again = einsum<"b->b">(sum<0>(x));
     CHECK(difference(again, reduced(extents, a, {0}, sum_of)) == "");
   });
@@ -91,18 +95,24 @@ TEST_CASE("integers stay integers, their means and norms are double") {
     }
     auto const small = eval(x - (std::int64_t{1} << 60));
     CHECK(difference(eval(mean<1>(small)), {-15, -14, -13}) == "");
-    CHECK(difference(eval(norm<0>(small)), Values{std::sqrt(5.0), std::sqrt(100.0 + 81 + 64), std::sqrt(400.0 + 361 + 324), std::sqrt(900.0 + 841 + 784)}, 1e-15) == "");
+    CHECK(difference(eval(norm<0>(small)),
+                     Values{std::sqrt(5.0), std::sqrt(100.0 + 81 + 64), std::sqrt(400.0 + 361 + 324),
+                            std::sqrt(900.0 + 841 + 784)},
+                     1e-15) == "");
     static_assert(std::is_same_v<decltype(eval(mean<1>(small)))::value_type, double>);
   });
 }
 
 TEST_CASE("long reductions are cut into parts, in the last dimension, the first, and between") {
   on_every_mesh([](TwoAxes const& mesh) {
-    auto check = [&]<class Tensor, int... Dimensions>(std::type_identity<Tensor>, Extents const& extents, std::integer_sequence<int, Dimensions...>) {
+    auto check = [&]<class Tensor, int... Dimensions>(std::type_identity<Tensor>, Extents const& extents,
+                                                      std::integer_sequence<int, Dimensions...>) {
       auto const x = filled<Tensor>(mesh, extents, 1);
       INFO(gshard::detail::text_of(extents));
-      CHECK(difference(eval(sum<Dimensions...>(x)), reduced(extents, dense_values(extents, 1), {Dimensions...}, sum_of)) == "");
-      CHECK(difference(eval(maximum<Dimensions...>(x)), reduced(extents, dense_values(extents, 1), {Dimensions...}, maximum_of)) == "");
+      CHECK(difference(eval(sum<Dimensions...>(x)),
+                       reduced(extents, dense_values(extents, 1), {Dimensions...}, sum_of)) == "");
+      CHECK(difference(eval(maximum<Dimensions...>(x)),
+                       reduced(extents, dense_values(extents, 1), {Dimensions...}, maximum_of)) == "");
     };
     check(std::type_identity<On<"x">>{}, {1 << 20}, std::integer_sequence<int, 0>{});
     check(std::type_identity<On<"x", _>>{}, {100003, 3}, std::integer_sequence<int, 0>{});
@@ -115,13 +125,16 @@ TEST_CASE("long reductions are cut into parts, in the last dimension, the first,
 TEST_CASE("sums of float are kept in double on each rank") {
   Mesh<Axis<"x">> const mesh(runtime(), {ranks()});
   ShardedTensor<Mesh<Axis<"x">>, Spec<"x", _>> const many(mesh, {ranks(), 1 << 17});
-  fill(many, [](GlobalIndex<2> const& index) { return index[1] == 0 ? 16777216.0 : index[1] == 1 ? -16777216.0 : 1.0; });
+  fill(many, [](GlobalIndex<2> const& index) {
+    return index[1] == 0 ? 16777216.0 : index[1] == 1 ? -16777216.0 : 1.0;
+  });
   auto const rows = eval(sum<1>(many));
   CHECK(rows.local_size() == 1);
   CHECK(rows.data()[0] == (1 << 17) - 2);
 }
 
-// ---- Cases -----------------------------------------------------------------------------------------------------------
+// ---- Cases
+// -----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("A1: the mean over dimensions is the sum over the global count, however uneven or empty the shards") {
   on_every_mesh([](TwoAxes const& mesh) {
@@ -135,11 +148,13 @@ TEST_CASE("A1: the mean over dimensions is the sum over the global count, howeve
 TEST_CASE("B2: the norm of an unreduced sum is that of the reduced tensor") {
   on_every_mesh([](TwoAxes const& mesh) {
     auto const parts = filled<On<"y", _, partial("x")>>(mesh, {3, 4}, 1);
-    CHECK(difference(eval(norm<1>(reshard<Spec<"y", _>>(parts))), reduced({3, 4}, dense_values_of(parts, 1), {1}, norm_of), 1e-14) == "");
+    CHECK(difference(eval(norm<1>(reshard<Spec<"y", _>>(parts))),
+                     reduced({3, 4}, dense_values_of(parts, 1), {1}, norm_of), 1e-14) == "");
   });
 }
 
-TEST_CASE("trap: what fills up short shards is no element: the largest of [-3, -1, -2] is -1, and of nothing minus infinity") {
+TEST_CASE(
+    "trap: what fills up short shards is no element: the largest of [-3, -1, -2] is -1, and of nothing minus infinity") {
   on_every_mesh([](TwoAxes const& mesh) {
     On<"x,y"> const x(mesh, {3});
     fill(x, [](GlobalIndex<1> const& index) { return index[0] == 0 ? -3.0 : index[0] == 1 ? -1.0 : -2.0; });

@@ -16,12 +16,14 @@ void check_declared(TwoAxes const& mesh) {
     INFO(gshard::detail::text_of<TwoAxes>(Tensor::layout), " ", gshard::detail::text_of(extents));
     with_spec<Tensor, Declared> const total = sum<Dimensions...>(x);
     CHECK(difference(total, reduced(extents, dense, {Dimensions...}, sum_of)) == "");
-    CHECK(difference(shard<Declared>(sum<Dimensions...>(2 * x)), reduced(extents, dense, {Dimensions...}, [](Values const& row) { return 2 * sum_of(row); })) ==
+    CHECK(difference(shard<Declared>(sum<Dimensions...>(2 * x)),
+                     reduced(extents, dense, {Dimensions...}, [](Values const& row) { return 2 * sum_of(row); })) ==
           "");
     if constexpr (Tensor::layout.partial.empty()) {
       with_spec<Tensor, Declared> const largest = maximum<Dimensions...>(1 - x);
       if (product(extents) > 0)
-        CHECK(difference(largest, reduced(extents, dense, {Dimensions...}, [](Values const& row) { return 1 - minimum_of(row); })) == "");
+        CHECK(difference(largest, reduced(extents, dense, {Dimensions...},
+                                          [](Values const& row) { return 1 - minimum_of(row); })) == "");
     }
   }
 }
@@ -91,7 +93,8 @@ TEST_CASE("extents that types fix stay fixed in what is kept") {
     CHECK(difference(sums, reduced({6, 4, 5}, dense, {0, 2}, sum_of)) == "");
     On<"y"> const largest = maximum<1, 2>(x);
     CHECK(difference(largest, reduced({6, 4, 5}, dense, {1, 2}, maximum_of)) == "");
-    static_assert(std::is_same_v<decltype(argmax<1>(x)), ShardedTensor<TwoAxes, Spec<extent("x", 6), "y">, std::int64_t>>);
+    static_assert(
+        std::is_same_v<decltype(argmax<1>(x)), ShardedTensor<TwoAxes, Spec<extent("x", 6), "y">, std::int64_t>>);
     static_assert(std::is_same_v<decltype(log_sum_exp<2>(x)), On<extent("x", 6), extent(4)>>);
     static_assert(std::is_same_v<decltype(softmax<1>(x)), Fixed>);
     CHECK(difference(cumulative_sum<1>(x), along({6, 4, 5}, dense, 1, inclusive)) == "");

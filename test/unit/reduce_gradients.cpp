@@ -22,11 +22,16 @@ void check_reductions(Grid const& grid, Extents const& extents) {
   INFO(gshard::detail::text_of<Grid>(Tensor::layout), " ", gshard::detail::text_of(extents));
   std::vector<int> const dimensions{Dimensions...};
   std::vector<Dense> const x{smooth_values(extents, 1)};
-  check_operation<Tensor>(grid, x, [](auto const& in) { return eval(sum<Dimensions...>(in)); }, reduced_by(dimensions, sum_of));
-  check_operation<Tensor>(grid, x, [](auto const& in) { return eval(mean<Dimensions...>(in)); }, reduced_by(dimensions, mean_of));
-  check_operation<Tensor>(grid, x, [](auto const& in) { return eval(maximum<Dimensions...>(in)); }, reduced_by(dimensions, maximum_of));
-  check_operation<Tensor>(grid, x, [](auto const& in) { return eval(minimum<Dimensions...>(in)); }, reduced_by(dimensions, minimum_of));
-  check_operation<Tensor>(grid, x, [](auto const& in) { return eval(norm<Dimensions...>(in)); }, reduced_by(dimensions, norm_of));
+  check_operation<Tensor>(
+      grid, x, [](auto const& in) { return eval(sum<Dimensions...>(in)); }, reduced_by(dimensions, sum_of));
+  check_operation<Tensor>(
+      grid, x, [](auto const& in) { return eval(mean<Dimensions...>(in)); }, reduced_by(dimensions, mean_of));
+  check_operation<Tensor>(
+      grid, x, [](auto const& in) { return eval(maximum<Dimensions...>(in)); }, reduced_by(dimensions, maximum_of));
+  check_operation<Tensor>(
+      grid, x, [](auto const& in) { return eval(minimum<Dimensions...>(in)); }, reduced_by(dimensions, minimum_of));
+  check_operation<Tensor>(
+      grid, x, [](auto const& in) { return eval(norm<Dimensions...>(in)); }, reduced_by(dimensions, norm_of));
 }
 
 }  // namespace
@@ -43,13 +48,21 @@ TEST_CASE("gradients of reductions whose result is declared otherwise") {
   on_every_grid([](Grid const& grid) {
     using X = At<"data", "expert">;
     std::vector<Dense> const x{smooth_values({3, 5}, 1)};
-    check_operation<X>(grid, x, [](auto const& in) { return shard<Spec<"data">>(sum<0>(in)); }, reduced_by({0}, sum_of));
+    check_operation<X>(
+        grid, x, [](auto const& in) { return shard<Spec<"data">>(sum<0>(in)); }, reduced_by({0}, sum_of));
     check_operation<X>(grid, x, [](auto const& in) { return shard<Spec<_>>(mean<1>(in)); }, reduced_by({1}, mean_of));
-    check_operation<X>(grid, x, [](auto const& in) { return shard<Spec<"data,expert">>(maximum<1>(in)); }, reduced_by({1}, maximum_of));
-    check_operation<X>(grid, x, [](auto const& in) { return shard<Spec<"expert">>(norm<1>(in)); }, reduced_by({1}, norm_of));
-    check_operation<X>(grid, x, [](auto const& in) { return reshard<Spec<_>>(shard<Spec<_, partial("data")>>(sum<0>(in))); }, reduced_by({0}, sum_of));
-    check_operation<At<_, _>>(grid, x, [](auto const& in) { return shard<Spec<"data">>(minimum<0>(in)); }, reduced_by({0}, minimum_of));
-    check_operation<At<extent("data", 3), extent(5)>>(grid, x, [](auto const& in) { return eval(maximum<0>(in)); }, reduced_by({0}, maximum_of));
+    check_operation<X>(
+        grid, x, [](auto const& in) { return shard<Spec<"data,expert">>(maximum<1>(in)); },
+        reduced_by({1}, maximum_of));
+    check_operation<X>(
+        grid, x, [](auto const& in) { return shard<Spec<"expert">>(norm<1>(in)); }, reduced_by({1}, norm_of));
+    check_operation<X>(
+        grid, x, [](auto const& in) { return reshard<Spec<_>>(shard<Spec<_, partial("data")>>(sum<0>(in))); },
+        reduced_by({0}, sum_of));
+    check_operation<At<_, _>>(
+        grid, x, [](auto const& in) { return shard<Spec<"data">>(minimum<0>(in)); }, reduced_by({0}, minimum_of));
+    check_operation<At<extent("data", 3), extent(5)>>(
+        grid, x, [](auto const& in) { return eval(maximum<0>(in)); }, reduced_by({0}, maximum_of));
   });
 }
 
@@ -64,7 +77,8 @@ TEST_CASE("gradients of reductions of all elements") {
     tape.backward(norm(x) + 2 * mean(x) + maximum(x) - minimum(x));
     Values right;
     for (double value : dense.values)
-      right.push_back(value / norm_of(dense.values) + 2.0 / 15 + (value == maximum_of(dense.values) ? 1 : 0) - (value == minimum_of(dense.values) ? 1 : 0));
+      right.push_back(value / norm_of(dense.values) + 2.0 / 15 + (value == maximum_of(dense.values) ? 1 : 0) -
+                      (value == minimum_of(dense.values) ? 1 : 0));
     CHECK(difference(tape.gradient(x), right, 1e-14) == "");
   });
 }
@@ -83,9 +97,7 @@ TEST_CASE("equal largest elements share the gradient, on whichever ranks they ar
 }
 
 TEST_CASE("gradients of empty tensors are empty") {
-  on_every_grid([](Grid const& grid) {
-    check_reductions<At<"data", "expert">, 0>(grid, {3, 0});
-  });
+  on_every_grid([](Grid const& grid) { check_reductions<At<"data", "expert">, 0>(grid, {3, 0}); });
 }
 
 TEST_CASE("gradients of BFloat16 are BFloat16") {
@@ -99,7 +111,8 @@ TEST_CASE("gradients of BFloat16 are BFloat16") {
     auto const dense = dense_values({2, 4}, 1);
     Values right;
     for (std::size_t i = 0; i < 8; ++i) {
-      Values const row(dense.begin() + static_cast<std::ptrdiff_t>(i / 4 * 4), dense.begin() + static_cast<std::ptrdiff_t>(i / 4 * 4 + 4));
+      Values const row(dense.begin() + static_cast<std::ptrdiff_t>(i / 4 * 4),
+                       dense.begin() + static_cast<std::ptrdiff_t>(i / 4 * 4 + 4));
       right.push_back(0.5 + (dense[i] == maximum_of(row) ? 1 : 0) + 4 - static_cast<double>(i % 4));
     }
     CHECK(difference(tape.gradient(x), right, 1. / 128) == "");

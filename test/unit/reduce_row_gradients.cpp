@@ -26,11 +26,17 @@ template <class Tensor, int Dimension>
 void check_rows(Grid const& grid, Extents const& extents) {
   INFO(gshard::detail::text_of<Grid>(Tensor::layout), " ", gshard::detail::text_of(extents));
   std::vector<Dense> const x{smooth_values(extents, 1)};
-  check_operation<Tensor>(grid, x, [](auto const& in) { return cumulative_sum<Dimension>(in); }, along_by(Dimension, inclusive));
-  check_operation<Tensor>(grid, x, [](auto const& in) { return cumulative_sum<Dimension>(in, Scan::exclusive); }, along_by(Dimension, exclusive));
-  check_operation<Tensor>(grid, x, [](auto const& in) { return softmax<Dimension>(in); }, along_by(Dimension, softmax_of));
-  check_operation<Tensor>(grid, x, [](auto const& in) { return log_softmax<Dimension>(in); }, along_by(Dimension, log_softmax_of));
-  check_operation<Tensor>(grid, x, [](auto const& in) { return log_sum_exp<Dimension>(in); }, reduced_by({Dimension}, log_sum_exp_of));
+  check_operation<Tensor>(
+      grid, x, [](auto const& in) { return cumulative_sum<Dimension>(in); }, along_by(Dimension, inclusive));
+  check_operation<Tensor>(
+      grid, x, [](auto const& in) { return cumulative_sum<Dimension>(in, Scan::exclusive); },
+      along_by(Dimension, exclusive));
+  check_operation<Tensor>(
+      grid, x, [](auto const& in) { return softmax<Dimension>(in); }, along_by(Dimension, softmax_of));
+  check_operation<Tensor>(
+      grid, x, [](auto const& in) { return log_softmax<Dimension>(in); }, along_by(Dimension, log_softmax_of));
+  check_operation<Tensor>(
+      grid, x, [](auto const& in) { return log_sum_exp<Dimension>(in); }, reduced_by({Dimension}, log_sum_exp_of));
 }
 
 }  // namespace
@@ -58,14 +64,16 @@ TEST_CASE("gradients along a dimension whose extent the type fixes") {
 TEST_CASE("weights of scores that are masked altogether pass no gradient, and no NaN") {
   on_every_grid([](Grid const& grid) {
     Tape tape;
-    auto const x = tape.watch(tensor_of<At<"data", "expert">>(grid, {{2, 3}, {-infinity, -infinity, -infinity, 0, -infinity, 0}}));
+    auto const x =
+        tape.watch(tensor_of<At<"data", "expert">>(grid, {{2, 3}, {-infinity, -infinity, -infinity, 0, -infinity, 0}}));
     tape.backward(weighted_sum(softmax<1>(x)));
     auto const found = collected(tape.gradient(x));
     for (std::size_t i = 0; i < 3; ++i) CHECK(found[i] == 0);
     CHECK(found[4] == 0);
     CHECK(found[3] == doctest::Approx(-found[5]));
     Tape other;
-    auto const y = other.watch(tensor_of<At<"data", "expert">>(grid, {{2, 3}, {-infinity, -infinity, -infinity, 0, -infinity, 0}}));
+    auto const y = other.watch(
+        tensor_of<At<"data", "expert">>(grid, {{2, 3}, {-infinity, -infinity, -infinity, 0, -infinity, 0}}));
     auto const sums = log_sum_exp<1>(y);
     other.backward(sums, filled<At<"data">>(grid, {2}, 0, [](std::int64_t, std::int64_t) { return 1.0; }));
     CHECK(difference(other.gradient(y), {0, 0, 0, .5, 0, .5}, 1e-15) == "");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operations along one dimension, split or not, against plain loops: argmax, cumulative sums, softmax and its relatives.
+// Operations along one dimension, split or not, against plain loops: argmax, cumulative sums, softmax and its
+// relatives.
 #include "reduce_test.hpp"
 
 namespace {
@@ -60,7 +61,9 @@ TEST_CASE("C10: the largest along a split dimension is pairs of value and global
 TEST_CASE("argmax of minus infinity alone is 0, of NaN alone too; beside numbers NaN is passed over") {
   on_every_mesh([](TwoAxes const& mesh) {
     On<_, "x,y"> const x(mesh, {3, 5});
-    fill(x, [](GlobalIndex<2> const& index) { return index[0] == 0 ? -infinity : index[0] == 1 || index[1] != 3 ? std::nan("") : -7.0; });
+    fill(x, [](GlobalIndex<2> const& index) {
+      return index[0] == 0 ? -infinity : index[0] == 1 || index[1] != 3 ? std::nan("") : -7.0;
+    });
     CHECK(difference(argmax<1>(x), {0, 0, 3}) == "");
   });
 }
@@ -98,7 +101,8 @@ TEST_CASE("argmax of an empty dimension: every rank throws, naming it; no result
   CHECK(argmax<0>(On<"x", _>(mesh, {0, 0})).size() == 0);
 }
 
-// ---- Cumulative sums -------------------------------------------------------------------------------------------------
+// ---- Cumulative sums
+// -------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -150,7 +154,8 @@ TEST_CASE("cumulative sums of integers, of expressions, and of long rows and col
       auto const x = filled<On<"x", "y">>(mesh, extents, 1);
       CHECK(difference(cumulative_sum<0>(x), along(extents, dense_values(extents, 1), 0, inclusive)) == "");
       CHECK(difference(cumulative_sum<1>(x), along(extents, dense_values(extents, 1), 1, inclusive)) == "");
-      CHECK(difference(cumulative_sum<1>(x, Scan::exclusive), along(extents, dense_values(extents, 1), 1, exclusive)) == "");
+      CHECK(difference(cumulative_sum<1>(x, Scan::exclusive), along(extents, dense_values(extents, 1), 1, exclusive)) ==
+            "");
     }
   });
 }
@@ -161,22 +166,27 @@ TEST_CASE("cumulative sums of float are added up in double over all ranks") {
   fill(many, [](GlobalIndex<1> const& index) { return index[0] == 0 ? 16777216.0 : 1.0; });
   auto const sums = cumulative_sum<0>(many);
   for (std::int64_t i = 0; i < sums.local_size(); ++i)
-    if (sums.data()[i] != static_cast<float>(16777216.0 + static_cast<double>(sums.range(0).begin + i))) FAIL("element " << sums.range(0).begin + i);
+    if (sums.data()[i] != static_cast<float>(16777216.0 + static_cast<double>(sums.range(0).begin + i)))
+      FAIL("element " << sums.range(0).begin + i);
   CHECK(sums.extents() == Extents{1 << 17});
 }
 
-// ---- Softmax ---------------------------------------------------------------------------------------------------------
+// ---- Softmax
+// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 
 /// Far apart, so that the largest has to come off first; some are minus infinity.
-double scores_of(std::int64_t seed, std::int64_t position) { return position % 4 == 1 ? -infinity : 900 * smooth(seed, position); }
+double scores_of(std::int64_t seed, std::int64_t position) {
+  return position % 4 == 1 ? -infinity : 900 * smooth(seed, position);
+}
 
 template <class Tensor, class Kept, int Dimension>
 void check_softmax(TwoAxes const& mesh) {
   for (Extents const& extents : shapes) {
     auto const x = filled<Tensor>(mesh, extents, 1, scores_of);
-    auto const dense = dense_values(extents, 1, 1, [](std::int64_t seed, std::int64_t position) { return scores_of(seed, position); });
+    auto const dense =
+        dense_values(extents, 1, 1, [](std::int64_t seed, std::int64_t position) { return scores_of(seed, position); });
     INFO(gshard::detail::text_of<TwoAxes>(Tensor::layout), " ", gshard::detail::text_of(extents), " along ", Dimension);
     auto const weights = softmax<Dimension>(x);
     static_assert(std::is_same_v<decltype(weights), Tensor const>);
@@ -221,7 +231,8 @@ TEST_CASE("a row that is masked altogether has weights of 0, and no NaN") {
     fill(x, [](GlobalIndex<2> const& index) { return index[0] == 0 ? -infinity : 0.0; });
     CHECK(difference(softmax<1>(x), {0, 0, 0, 1. / 3, 1. / 3, 1. / 3}, 1e-15) == "");
     CHECK(exact_difference(log_sum_exp<1>(x), {-infinity, std::log(3.0)}) == "");
-    CHECK(exact_difference(log_softmax<1>(x), {-infinity, -infinity, -infinity, -std::log(3.0), -std::log(3.0), -std::log(3.0)}) == "");
+    CHECK(exact_difference(log_softmax<1>(x),
+                           {-infinity, -infinity, -infinity, -std::log(3.0), -std::log(3.0), -std::log(3.0)}) == "");
     auto const whole = replicate(x);
     CHECK(difference(softmax<1>(whole), {0, 0, 0, 1. / 3, 1. / 3, 1. / 3}, 1e-15) == "");
     CHECK(difference(softmax<0>(whole), {0, 0, 0, 1, 1, 1}) == "");
@@ -233,7 +244,13 @@ TEST_CASE("softmax of expressions, of float and BFloat16, and of few long rows")
     Extents const extents{3, 20000};
     auto const x = filled<On<_, "x">>(mesh, extents, 1, smooth);
     auto const dense = dense_values(extents, 1, 1, smooth);
-    CHECK(difference(softmax<1>(x * 3), along(extents, dense, 1, [](Values row) { for (double& v : row) v *= 3; return softmax_of(row); }), 1e-14) == "");
+    CHECK(difference(softmax<1>(x * 3),
+                     along(extents, dense, 1,
+                           [](Values row) {
+                             for (double& v : row) v *= 3;
+                             return softmax_of(row);
+                           }),
+                     1e-14) == "");
     auto const whole = replicate(x);
     CHECK(difference(softmax<-1>(whole), along(extents, dense, 1, softmax_of), 1e-14) == "");
     ShardedTensor<TwoAxes, Spec<"y", "x">, float> const single(mesh, {5, 40});

@@ -50,7 +50,8 @@ inline std::vector<Values> rows_of(Extents const& extents, Values const& values,
 }
 
 template <class Function>
-Values reduced(Extents const& extents, Values const& values, std::vector<int> const& dimensions, Function const& function) {
+Values reduced(Extents const& extents, Values const& values, std::vector<int> const& dimensions,
+               Function const& function) {
   Values result;
   for (Values const& row : rows_of(extents, values, dimensions)) result.push_back(function(row));
   return result;
@@ -85,8 +86,12 @@ std::string exact_difference(Tensor const& tensor, Values expected) {
   std::vector<std::size_t> const positions = global_positions(tensor);
   for (std::size_t i = 0; i < own.size(); ++i) {
     double const right = expected[positions[i]];
-    bool const same = std::isnan(right) ? std::isnan(own[i]) : std::isinf(right) ? own[i] == right : std::abs(own[i] - right) <= 1e-14 * (1 + std::abs(right));
-    if (!same) return "element " + std::to_string(positions[i]) + " is " + std::to_string(own[i]) + " instead of " + std::to_string(right);
+    bool const same = std::isnan(right)   ? std::isnan(own[i])
+                      : std::isinf(right) ? own[i] == right
+                                          : std::abs(own[i] - right) <= 1e-14 * (1 + std::abs(right));
+    if (!same)
+      return "element " + std::to_string(positions[i]) + " is " + std::to_string(own[i]) + " instead of " +
+             std::to_string(right);
   }
   return "";
 }
@@ -100,7 +105,9 @@ Values along(Extents const& extents, Values const& values, int dimension, Functi
   Values result(values.size());
   std::int64_t const rows = length == 0 ? 0 : static_cast<std::int64_t>(values.size()) / length;
   for (std::int64_t row = 0; row < rows; ++row) {
-    auto const position = [&](std::int64_t k) { return static_cast<std::size_t>((row / inner * length + k) * inner + row % inner); };
+    auto const position = [&](std::int64_t k) {
+      return static_cast<std::size_t>((row / inner * length + k) * inner + row % inner);
+    };
     Values line;
     for (std::int64_t k = 0; k < length; ++k) line.push_back(values[position(k)]);
     Values const found = function(line);
@@ -125,7 +132,9 @@ inline double sum_of_powers(Values const& row) {
   for (double value : row) sum += value == -infinity ? 0 : std::exp(value - largest);
   return sum;
 }
-inline double log_sum_exp_of(Values const& row) { return maximum_of(row) == -infinity ? -infinity : maximum_of(row) + std::log(sum_of_powers(row)); }
+inline double log_sum_exp_of(Values const& row) {
+  return maximum_of(row) == -infinity ? -infinity : maximum_of(row) + std::log(sum_of_powers(row));
+}
 inline Values log_softmax_of(Values row) {
   double const largest = maximum_of(row);
   double const sum = sum_of_powers(row);

@@ -39,7 +39,8 @@ void check_reshard(Mesh const& mesh, Extents const& extents) {
   auto const before = local_values(source);
   auto const result = reshard<To>(source);
   static_assert(std::is_same_v<std::remove_const_t<decltype(result)>, Of<Mesh, To>>);
-  INFO("mesh (", mesh.text(), "), extents ", gshard::detail::text_of(extents), ": ", gshard::detail::text_of<Mesh>(layout_of<Mesh, From>), " to ",
+  INFO("mesh (", mesh.text(), "), extents ", gshard::detail::text_of(extents), ": ",
+       gshard::detail::text_of<Mesh>(layout_of<Mesh, From>), " to ",
        gshard::detail::text_of<Mesh>(layout_of<Mesh, To>));
   CHECK(difference(result, expected) == "");
   CHECK(result.extents() == extents);
@@ -57,11 +58,13 @@ void check_all(Mesh const& mesh, std::vector<Extents> const& cases, std::tuple<F
 /// Even (for most meshes), uneven, fewer than ranks, none.
 std::vector<Extents> const matrices = {{8, 12}, {7, 5}, {2, 1}, {0, 3}};
 
-using Whole = List<Spec<_, _>, Spec<"x", _>, Spec<_, "x">, Spec<"y", _>, Spec<"x", "y">, Spec<"y", "x">, Spec<"x,y", _>, Spec<"y,x", _>,
-                   Spec<_, "x,y">>;
-using Partial = List<Spec<_, _, partial("x")>, Spec<_, _, partial("x,y")>, Spec<"y", _, partial("x")>, Spec<_, "x", partial("y")>>;
+using Whole = List<Spec<_, _>, Spec<"x", _>, Spec<_, "x">, Spec<"y", _>, Spec<"x", "y">, Spec<"y", "x">, Spec<"x,y", _>,
+                   Spec<"y,x", _>, Spec<_, "x,y">>;
+using Partial =
+    List<Spec<_, _, partial("x")>, Spec<_, _, partial("x,y")>, Spec<"y", _, partial("x")>, Spec<_, "x", partial("y")>>;
 using OneAxis = List<Spec<_, _>, Spec<"x", _>, Spec<_, "x">, Spec<_, _, partial("x")>>;
-using ThreeAxes = List<Spec<"x,y,z", _, _>, Spec<"x", "y", "z">, Spec<_, "z,x", "y">, Spec<"y", _, "z", partial("x")>, Spec<_, _, _>>;
+using ThreeAxes =
+    List<Spec<"x,y,z", _, _>, Spec<"x", "y", "z">, Spec<_, "z,x", "y">, Spec<"y", _, "z", partial("x")>, Spec<_, _, _>>;
 
 template <class From, class To>
 constexpr std::size_t pairs = std::tuple_size_v<From> * std::tuple_size_v<To>;
@@ -92,10 +95,12 @@ TEST_CASE("two axes: every spec to unreduced sums") {
 TEST_CASE("three axes and three dimensions") {
   int const z = ranks() % 2 == 0 ? 2 : 1;
   int const y = ranks() / z % 2 == 0 ? 2 : 1;
-  check_all(Cube(runtime(), {ranks() / y / z, y, z}), {{4, 4, 8}, {5, 3, 7}, {1, 1, 2}, {2, 0, 2}}, ThreeAxes{}, ThreeAxes{});
+  check_all(Cube(runtime(), {ranks() / y / z, y, z}), {{4, 4, 8}, {5, 3, 7}, {1, 1, 2}, {2, 0, 2}}, ThreeAxes{},
+            ThreeAxes{});
 }
 
-TEST_CASE("how many pairs of specs the cases above compare with a dense reference, each on every mesh of this run and all extents") {
+TEST_CASE(
+    "how many pairs of specs the cases above compare with a dense reference, each on every mesh of this run and all extents") {
   std::size_t const one = pairs<OneAxis, OneAxis>;
   std::size_t const two = pairs<Whole, Whole> + pairs<Partial, Whole> + pairs<Whole, Partial> + pairs<Partial, Partial>;
   std::size_t const three = pairs<ThreeAxes, ThreeAxes>;
@@ -137,7 +142,8 @@ TEST_CASE("the paper's names: replicate, split, shard") {
   auto const sharded = shard<Spec<_, "y,x">>(source);
   static_assert(std::is_same_v<decltype(whole)::spec_type, Spec<_, _>>);
   static_assert(std::is_same_v<decltype(halves)::spec_type, Spec<"x", "y">>, "the other dimension stays as it is");
-  static_assert(std::is_same_v<decltype(moved)::spec_type, Spec<"y", _>>, "what split the dimension before is replaced");
+  static_assert(std::is_same_v<decltype(moved)::spec_type, Spec<"y", _>>,
+                "what split the dimension before is replaced");
   static_assert(std::is_same_v<decltype(sharded)::spec_type, Spec<_, "y,x">>);
   CHECK(difference(whole, expected) == "");
   CHECK(difference(halves, expected) == "");
@@ -168,7 +174,8 @@ TEST_CASE("an rvalue is overwritten where nobody else holds it, and only there")
   CHECK(local_values(witness) == before);
 }
 
-TEST_CASE("over axes of size 1 nothing moves: an rvalue passes its memory on, an lvalue is copied, and what is only read is shared") {
+TEST_CASE(
+    "over axes of size 1 nothing moves: an rvalue passes its memory on, an lvalue is copied, and what is only read is shared") {
   using Grid = Mesh<Axis<"x">, Axis<"one", 1>>;
   Grid const mesh(runtime(), {ranks(), 1});
   Extents const extents{4, 6};
@@ -207,7 +214,8 @@ TEST_CASE("an exchange packs what several ranks want once") {
     auto const result = reshard<Spec<"y", _, _>>(source);
     std::size_t const page = 4096;
     std::size_t const whole = MemoryPool::rounded(static_cast<std::size_t>(source.size()) * sizeof(double)) + page;
-    CHECK_MESSAGE(mesh.memory().bytes_reserved<Source::memory_space>() - reserved <= 2 * whole, "the result, and what is received for it");
+    CHECK_MESSAGE(mesh.memory().bytes_reserved<Source::memory_space>() - reserved <= 2 * whole,
+                  "the result, and what is received for it");
   }
   for (auto const& shape : two_axis_shapes()) {
     TwoAxes const mesh(runtime(), shape);
@@ -230,7 +238,8 @@ TEST_CASE("extents that the types fix stay fixed") {
   static_assert(std::is_same_v<decltype(named)::spec_type, Spec<extent(6), extent("x", 5)>>);
   CHECK(difference(named, dense_values({6, 5}, 1)) == "");
   CHECK(replicate(rows).extents() == Extents{6, 5});
-  static_assert(largest_buffer<ShardedTensor<Mesh<Axis<"x", 2>>, Spec<extent("x", 6), extent(5)>>, Spec<_, "x">>() == 18);
+  static_assert(largest_buffer<ShardedTensor<Mesh<Axis<"x", 2>>, Spec<extent("x", 6), extent(5)>>, Spec<_, "x">>() ==
+                18);
   using Seven = Spec<extent(7), "x">;
   auto const six = filled<Of<Line, Spec<"x", _>>>(mesh, {6, 5}, 1);
   CHECK_THROWS_AS(reshard<Seven>(six), ExtentError);

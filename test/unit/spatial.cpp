@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Halos and convolutions over split space against loops over all elements, on every mesh of two axes; elements are small integers, so results are exact.
+// Halos and convolutions over split space against loops over all elements, on every mesh of two axes; elements are
+// small integers, so results are exact.
 #include "dense_reference.hpp"
 #include "mpi_test.hpp"
 
@@ -23,9 +24,11 @@ using namespace gshard::test;
 template <AxisNames... Entries>
 using On = ShardedTensor<TwoAxes, Spec<Entries...>, double>;
 
-// ---- The plain convolution -------------------------------------------------------------------------------------------
+// ---- The plain convolution
+// -------------------------------------------------------------------------------------------
 
-/// y by loops over outputs and window positions; an element exists where the position is a multiple of the base dilation, and inside.
+/// y by loops over outputs and window positions; an element exists where the position is a multiple of the base
+/// dilation, and inside.
 template <int Rank>
 Dense dense_convolution(Dense const& x, Dense const& w, ConvolutionOptions<Rank> const& options) {
   Dense y;
@@ -34,7 +37,8 @@ Dense dense_convolution(Dense const& x, Dense const& w, ConvolutionOptions<Rank>
   for (int d = 0; d < Rank; ++d) {
     std::size_t const i = static_cast<std::size_t>(d);
     std::int64_t const base = x.extents[d + 1] == 0 ? 0 : (x.extents[d + 1] - 1) * options.base_dilation[i] + 1;
-    std::int64_t const room = base + options.low[i] + options.high[i] - (1 + (w.extents[d] - 1) * options.window_dilation[i]);
+    std::int64_t const room =
+        base + options.low[i] + options.high[i] - (1 + (w.extents[d] - 1) * options.window_dilation[i]);
     y.extents[d + 1] = room < 0 ? 0 : room / options.stride[i] + 1;
   }
   y.values.assign(static_cast<std::size_t>(product(y.extents)), 0);
@@ -61,24 +65,29 @@ Dense dense_convolution(Dense const& x, Dense const& w, ConvolutionOptions<Rank>
         std::int64_t const k = left % w.extents[d];
         left /= w.extents[d];
         std::int64_t const place = index[d + 1] * options.stride[i] - options.low[i] + k * options.window_dilation[i];
-        exists = exists && place >= 0 && place % options.base_dilation[i] == 0 && place / options.base_dilation[i] < x.extents[d + 1];
+        exists = exists && place >= 0 && place % options.base_dilation[i] == 0 &&
+                 place / options.base_dilation[i] < x.extents[d + 1];
         from += place / options.base_dilation[i] * x_strides[d + 1];
         weight += k * w_strides[d];
       }
       for (std::int64_t i = 0; exists && i < inputs; ++i)
-        y.values[at] += x.values[static_cast<std::size_t>(from + i)] * w.values[static_cast<std::size_t>(weight + i * outputs)];
+        y.values[at] +=
+            x.values[static_cast<std::size_t>(from + i)] * w.values[static_cast<std::size_t>(weight + i * outputs)];
     }
   }
   return y;
 }
 
 template <class Y, class X, class W>
-void check_convolution(TwoAxes const& mesh, Extents const& x_extents, Extents const& w_extents, ConvolutionOptions<X::rank - 2> const& options) {
+void check_convolution(TwoAxes const& mesh, Extents const& x_extents, Extents const& w_extents,
+                       ConvolutionOptions<X::rank - 2> const& options) {
   X const x = filled<X>(mesh, x_extents, 1);
   W const w = filled<W>(mesh, w_extents, 2);
-  Dense const expected = dense_convolution<X::rank - 2>({x_extents, dense_values_of(x, 1)}, {w_extents, dense_values_of(w, 2)}, options);
-  INFO("x ", gshard::detail::text_of(x_extents), " ", gshard::detail::text_of<TwoAxes>(X::layout), ", w ", gshard::detail::text_of(w_extents), " ",
-       gshard::detail::text_of<TwoAxes>(W::layout), ", stride ", options.stride[0], ", low ", options.low[0], ", high ", options.high[0], ", dilations ",
+  Dense const expected =
+      dense_convolution<X::rank - 2>({x_extents, dense_values_of(x, 1)}, {w_extents, dense_values_of(w, 2)}, options);
+  INFO("x ", gshard::detail::text_of(x_extents), " ", gshard::detail::text_of<TwoAxes>(X::layout), ", w ",
+       gshard::detail::text_of(w_extents), " ", gshard::detail::text_of<TwoAxes>(W::layout), ", stride ",
+       options.stride[0], ", low ", options.low[0], ", high ", options.high[0], ", dilations ",
        options.window_dilation[0], " and ", options.base_dilation[0], " on mesh (", mesh.text(), ")");
   Y const y = convolution(x, w, options);
   CHECK(y.extents() == expected.extents);
@@ -86,17 +95,21 @@ void check_convolution(TwoAxes const& mesh, Extents const& x_extents, Extents co
 }
 
 template <int Rank>
-ConvolutionOptions<Rank> options_of(std::int64_t stride, std::int64_t low, std::int64_t high, std::int64_t window_dilation, std::int64_t base_dilation) {
+ConvolutionOptions<Rank> options_of(std::int64_t stride, std::int64_t low, std::int64_t high,
+                                    std::int64_t window_dilation, std::int64_t base_dilation) {
   using gshard::detail::all_of;
-  return {all_of<Rank>(stride), all_of<Rank>(low), all_of<Rank>(high), all_of<Rank>(window_dilation), all_of<Rank>(base_dilation)};
+  return {all_of<Rank>(stride), all_of<Rank>(low), all_of<Rank>(high), all_of<Rank>(window_dilation),
+          all_of<Rank>(base_dilation)};
 }
 
 /// Strides, paddings (negative ones leave elements out), and dilations of window and base: all cases of paper A.4.
 template <int Rank>
 std::vector<ConvolutionOptions<Rank>> all_options() {
-  return {options_of<Rank>(1, 0, 0, 1, 1), options_of<Rank>(1, 1, 1, 1, 1), options_of<Rank>(2, 1, 1, 1, 1),  options_of<Rank>(3, 0, 2, 1, 1), options_of<Rank>(1, 2, 2, 2, 1),
-          options_of<Rank>(2, 3, 1, 2, 1), options_of<Rank>(3, 1, 1, 1, 3), options_of<Rank>(1, 0, 0, 1, 3),  options_of<Rank>(2, 2, 1, 1, 3), options_of<Rank>(4, 1, 2, 2, 2),
-          options_of<Rank>(1, -1, 0, 1, 1), options_of<Rank>(2, 0, -2, 1, 2), options_of<Rank>(1, 9, 9, 1, 1)};
+  return {options_of<Rank>(1, 0, 0, 1, 1), options_of<Rank>(1, 1, 1, 1, 1),  options_of<Rank>(2, 1, 1, 1, 1),
+          options_of<Rank>(3, 0, 2, 1, 1), options_of<Rank>(1, 2, 2, 2, 1),  options_of<Rank>(2, 3, 1, 2, 1),
+          options_of<Rank>(3, 1, 1, 1, 3), options_of<Rank>(1, 0, 0, 1, 3),  options_of<Rank>(2, 2, 1, 1, 3),
+          options_of<Rank>(4, 1, 2, 2, 2), options_of<Rank>(1, -1, 0, 1, 1), options_of<Rank>(2, 0, -2, 1, 2),
+          options_of<Rank>(1, 9, 9, 1, 1)};
 }
 
 }  // namespace
@@ -124,7 +137,8 @@ TEST_CASE("convolutions in two dimensions: corners, sums that are scattered or k
         Extents const x{2, size[0], size[1], 2};
         Extents const w{3, 2, 2, 3};
         check_convolution<On<_, "x", "y", _>, On<_, "x", "y", _>, On<_, _, _, _>>(mesh, x, w, options);
-        check_convolution<On<"y", "x", _, _>, On<_, "x", _, "y">, On<_, _, "y", _>>(mesh, x, w, options);  // reduce-scatter
+        // reduce-scatter
+        check_convolution<On<"y", "x", _, _>, On<_, "x", _, "y">, On<_, _, "y", _>>(mesh, x, w, options);
         check_convolution<On<_, _, "x", _, partial("y")>, On<_, _, "x", "y">, On<_, _, "y", _>>(mesh, x, w, options);
         check_convolution<On<_, "y", "x", _>, On<_, "x", "y", _>, On<_, _, _, _>>(mesh, x, w, options);
       }
@@ -133,12 +147,15 @@ TEST_CASE("convolutions in two dimensions: corners, sums that are scattered or k
 
 TEST_CASE("convolutions in three dimensions") {
   on_every_mesh([](TwoAxes const& mesh) {
-    for (auto const& options : {options_of<3>(1, 1, 1, 1, 1), options_of<3>(2, 1, 0, 1, 1), options_of<3>(2, 1, 1, 2, 3)})
-      check_convolution<On<_, "x", _, "y", _>, On<_, "x", _, "y", _>, On<_, _, _, _, _>>(mesh, {2, 5, 3, 4, 2}, {2, 3, 2, 2, 2}, options);
+    for (auto const& options :
+         {options_of<3>(1, 1, 1, 1, 1), options_of<3>(2, 1, 0, 1, 1), options_of<3>(2, 1, 1, 2, 3)})
+      check_convolution<On<_, "x", _, "y", _>, On<_, "x", _, "y", _>, On<_, _, _, _, _>>(mesh, {2, 5, 3, 4, 2},
+                                                                                         {2, 3, 2, 2, 2}, options);
   });
 }
 
-// ---- Values that are known -------------------------------------------------------------------------------------------
+// ---- Values that are known
+// -------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -164,10 +181,20 @@ Tensor tensor_of(TwoAxes const& mesh, Extents const& extents, std::vector<double
 
 std::vector<Known> const known = {
     {"T49", counting(1, 12), {1, 10, 100}, options_of<1>(2, 1, 1, 1, 1), {210, 432, 654, 876, 1098, 1320}},
-    {"T55: base dilation, case 1", counting(1, 8), {1, 10, 100, 1000, 10000}, options_of<1>(3, 1, 0, 1, 3), {20010, 30020, 40030, 50040, 60050, 70060, 80070}},
-    {"T56: base dilation, case 2", counting(1, 8), {1, 10, 100}, options_of<1>(1, 0, 0, 1, 3),
-     {1, 200, 20, 2, 300, 30, 3, 400, 40, 4, 500, 50, 5, 600, 60, 6, 700, 70, 7, 800}},
-    {"L1: a strided convolution over split space", counting(0, 11), {1, 1, 1}, options_of<1>(2, 1, 1, 1, 1), {1, 6, 12, 18, 24, 30}},
+    {"T55: base dilation, case 1",
+     counting(1, 8),
+     {1, 10, 100, 1000, 10000},
+     options_of<1>(3, 1, 0, 1, 3),
+     {20010, 30020, 40030, 50040, 60050, 70060, 80070}},
+    {"T56: base dilation, case 2", counting(1, 8), {1, 10, 100}, options_of<1>(1, 0, 0, 1, 3), {1, 200, 20, 2, 300, 30,
+                                                                                                3, 400, 40, 4, 500, 50,
+                                                                                                5, 600, 60, 6, 700, 70,
+                                                                                                7, 800}},
+    {"L1: a strided convolution over split space",
+     counting(0, 11),
+     {1, 1, 1},
+     options_of<1>(2, 1, 1, 1, 1),
+     {1, 6, 12, 18, 24, 30}},
     {"L3: shards of unequal size", counting(1, 5), {1, 1, 1}, options_of<1>(1, 1, 1, 1, 1), {3, 6, 9, 12, 9}},
 };
 
@@ -211,12 +238,14 @@ TEST_CASE("what is wrong with a convolution is said before anything is sent") {
   TwoAxes const mesh(runtime(), two_axis_shapes().front());
   On<_, "x", _> const x(mesh, {2, 8, 3});
   On<_, _, _> const w(mesh, {3, 2, 4});
-  CHECK_THROWS_WITH_AS(eval(convolution(x, w)), doctest::Contains("letter 'i' has extent 3, but dimension 1 of operand 1"), ExtentError);
+  CHECK_THROWS_WITH_AS(eval(convolution(x, w)),
+                       doctest::Contains("letter 'i' has extent 3, but dimension 1 of operand 1"), ExtentError);
   On<_, _, _> const fits(mesh, {3, 3, 4});
   CHECK_THROWS_WITH_AS(eval(convolution(x, fits, {.stride = {0}})), doctest::Contains("stride 0"), ExtentError);
 }
 
-// ---- Halos -----------------------------------------------------------------------------------------------------------
+// ---- Halos
+// -----------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -239,7 +268,8 @@ void check_halo(Tensor const& x, Widths<Tensor> const& low, Widths<Tensor> const
     }
     expected.push_back(inside ? whole[static_cast<std::size_t>(position)] : border);
   }
-  INFO(gshard::detail::text_of(x.extents()), " ", gshard::detail::text_of<TwoAxes>(Tensor::layout), ", low ", low[0], ", high ", high[0], " on mesh (", x.mesh().text(), ")");
+  INFO(gshard::detail::text_of(x.extents()), " ", gshard::detail::text_of<TwoAxes>(Tensor::layout), ", low ", low[0],
+       ", high ", high[0], " on mesh (", x.mesh().text(), ")");
   std::vector<double> const found(block.data(), block.data() + block.size());
   CHECK(difference(found, expected) == "");
 
@@ -250,7 +280,8 @@ void check_halo(Tensor const& x, Widths<Tensor> const& low, Widths<Tensor> const
   std::vector<double> counts(static_cast<std::size_t>(x.size()), 0);
   auto const& mesh = x.mesh().state();
   for (int member = 0; member < mesh.group(Tensor::layout.split()).size; ++member) {
-    auto const box = gshard::detail::WidenedBlock<Tensor>{x, low, high}(mesh.member_coordinates(Tensor::layout.split(), member));
+    auto const box =
+        gshard::detail::WidenedBlock<Tensor>{x, low, high}(mesh.member_coordinates(Tensor::layout.split(), member));
     for (std::size_t at = 0; at < counts.size(); ++at) {
       std::int64_t rest = static_cast<std::int64_t>(at);
       bool sees = product(box.extents) > 0;
@@ -267,7 +298,8 @@ void check_halo(Tensor const& x, Widths<Tensor> const& low, Widths<Tensor> const
 
 }  // namespace
 
-TEST_CASE("halos: wider than a block, of several dimensions with corners, negative, of empty blocks; zeros outside, and the transpose") {
+TEST_CASE(
+    "halos: wider than a block, of several dimensions with corners, negative, of empty blocks; zeros outside, and the transpose") {
   on_every_mesh([](TwoAxes const& mesh) {
     for (std::int64_t length : {0, 1, 3, 8, 13})
       for (std::int64_t low : {0, 1, 5, -1})
@@ -285,7 +317,9 @@ TEST_CASE("G9: the halos of left and right do not change places, on two ranks ei
     On<"x"> const x = from_vector<On<"x">>(mesh, {4}, std::vector<double>{1, 2, 3, 4});
     auto const block = exchange_halo(x, {1}, {1});
     std::vector<double> const found(block.data(), block.data() + block.size());
-    CHECK(found == (part.size() == 1 ? std::vector<double>{0, 1, 2, 3, 4, 0} : part.rank() == 0 ? std::vector<double>{0, 1, 2, 3} : std::vector<double>{2, 3, 4, 0}));
+    CHECK(found == (part.size() == 1   ? std::vector<double>{0, 1, 2, 3, 4, 0}
+                    : part.rank() == 0 ? std::vector<double>{0, 1, 2, 3}
+                                       : std::vector<double>{2, 3, 4, 0}));
   });
 }
 
@@ -296,7 +330,8 @@ TEST_CASE("G10: a block that is smaller than what its interior leaves out has no
   });
 }
 
-// ---- Pooling ---------------------------------------------------------------------------------------------------------
+// ---- Pooling
+// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -308,7 +343,8 @@ void check_pools(Tensor const& x, PoolOptions<2> const& options) {
   Extents extents = x.extents();
   std::array<std::int64_t, 2> const stride = options.stride.value_or(options.window);
   for (std::size_t d = 0; d < 2; ++d) {
-    std::int64_t const room = x.extent(static_cast<int>(d) + 1) + options.low[d] + options.high[d] - (1 + (options.window[d] - 1) * options.dilation[d]);
+    std::int64_t const room = x.extent(static_cast<int>(d) + 1) + options.low[d] + options.high[d] -
+                              (1 + (options.window[d] - 1) * options.dilation[d]);
     extents[static_cast<int>(d) + 1] = room < 0 ? 0 : room / stride[d] + 1;
   }
   std::vector<double> largest;
@@ -326,7 +362,8 @@ void check_pools(Tensor const& x, PoolOptions<2> const& options) {
               std::int64_t const row = i * stride[0] - options.low[0] + a * options.dilation[0];
               std::int64_t const column = j * stride[1] - options.low[1] + b * options.dilation[1];
               if (row < 0 || row >= x.extent(1) || column < 0 || column >= x.extent(2)) continue;
-              double const element = whole[static_cast<std::size_t>(n * strides[0] + row * strides[1] + column * strides[2] + c)];
+              double const element =
+                  whole[static_cast<std::size_t>(n * strides[0] + row * strides[1] + column * strides[2] + c)];
               most = std::max(most, element);
               sum += element;
               ++count;
@@ -335,8 +372,8 @@ void check_pools(Tensor const& x, PoolOptions<2> const& options) {
           of_elements.push_back(count == 0 ? 0 : sum / count);
           of_window.push_back(sum / static_cast<double>(options.window[0] * options.window[1]));
         }
-  INFO(gshard::detail::text_of(x.extents()), " ", gshard::detail::text_of<TwoAxes>(Tensor::layout), ", window ", options.window[0], " x ", options.window[1], " on mesh (",
-       x.mesh().text(), ")");
+  INFO(gshard::detail::text_of(x.extents()), " ", gshard::detail::text_of<TwoAxes>(Tensor::layout), ", window ",
+       options.window[0], " x ", options.window[1], " on mesh (", x.mesh().text(), ")");
   auto const found = max_pool(x, options);
   CHECK(found.extents() == extents);
   bool const has_empty_window = std::ranges::any_of(largest, [](double value) { return std::isinf(value); });
@@ -349,8 +386,10 @@ void check_pools(Tensor const& x, PoolOptions<2> const& options) {
 
 TEST_CASE("pooling over split space and channels") {
   on_every_mesh([](TwoAxes const& mesh) {
-    for (auto const& options : {PoolOptions<2>{.window = {2, 2}}, PoolOptions<2>{.window = {3, 2}, .stride = {{1, 1}}, .low = {1, 0}, .high = {1, 1}},
-                                PoolOptions<2>{.window = {2, 3}, .stride = {{2, 1}}, .dilation = {2, 1}}, PoolOptions<2>{.window = {7, 7}, .stride = {{1, 3}}, .low = {3, 3}, .high = {3, 3}}})
+    for (auto const& options : {PoolOptions<2>{.window = {2, 2}},
+                                PoolOptions<2>{.window = {3, 2}, .stride = {{1, 1}}, .low = {1, 0}, .high = {1, 1}},
+                                PoolOptions<2>{.window = {2, 3}, .stride = {{2, 1}}, .dilation = {2, 1}},
+                                PoolOptions<2>{.window = {7, 7}, .stride = {{1, 3}}, .low = {3, 3}, .high = {3, 3}}})
       for (auto const& size : {Extents{2, 7, 6, 3}, Extents{1, 4, 9, 2}, Extents{3, 1, 2, 1}, Extents{2, 0, 4, 2}}) {
         check_pools(filled<On<_, "x", "y", _>>(mesh, size, 1), options);
         check_pools(filled<On<"y", "x", _, _>>(mesh, size, 1), options);

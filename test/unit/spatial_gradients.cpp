@@ -19,7 +19,9 @@ using On = ShardedTensor<TwoAxes, Spec<Entries...>, double>;
 template <class Y, int Rank>
 struct Convolve {
   ConvolutionOptions<Rank> options;
-  auto operator()(auto const& x, auto const& w) const { return weighted_sum(shard<typename Y::spec_type>(convolution(x, w, options))); }
+  auto operator()(auto const& x, auto const& w) const {
+    return weighted_sum(shard<typename Y::spec_type>(convolution(x, w, options)));
+  }
 };
 
 template <class Y, class X, class W>
@@ -40,10 +42,12 @@ struct AveragePool {
 
 }  // namespace
 
-TEST_CASE("gradients of convolutions: strides, paddings, dilations of window and base, split space, batch and channels") {
+TEST_CASE(
+    "gradients of convolutions: strides, paddings, dilations of window and base, split space, batch and channels") {
   on_every_mesh([](TwoAxes const& mesh) {
     for (ConvolutionOptions<1> const& options :
-         {ConvolutionOptions<1>{}, ConvolutionOptions<1>{.stride = {2}, .low = {1}, .high = {1}}, ConvolutionOptions<1>{.low = {2}, .high = {2}, .window_dilation = {2}},
+         {ConvolutionOptions<1>{}, ConvolutionOptions<1>{.stride = {2}, .low = {1}, .high = {1}},
+          ConvolutionOptions<1>{.low = {2}, .high = {2}, .window_dilation = {2}},
           ConvolutionOptions<1>{.stride = {2}, .low = {2}, .high = {1}, .base_dilation = {3}}}) {
       check<On<_, "x,y", _>, On<_, "x,y", _>, On<_, _, _>>(mesh, {1, 7, 2}, {3, 2, 1}, options);
       check<On<"x", "y", _>, On<"x", "y", _>, On<_, _, _>>(mesh, {3, 4, 1}, {3, 1, 2}, options);
@@ -65,14 +69,16 @@ TEST_CASE("gradients of convolutions in two dimensions, with results held otherw
 TEST_CASE("gradients of convolutions in three dimensions") {
   on_every_mesh([](TwoAxes const& mesh) {
     ConvolutionOptions<3> const options{.stride = {1, 2, 1}, .low = {1, 0, 0}, .high = {0, 1, 0}};
-    check<On<_, "x", _, "y", _>, On<_, "x", _, "y", _>, On<_, _, _, _, _>>(mesh, {1, 3, 3, 2, 2}, {2, 2, 1, 2, 1}, options);
+    check<On<_, "x", _, "y", _>, On<_, "x", _, "y", _>, On<_, _, _, _, _>>(mesh, {1, 3, 3, 2, 2}, {2, 2, 1, 2, 1},
+                                                                           options);
   });
 }
 
 TEST_CASE("gradients of convolutions with weights that may move: their gradient is scattered as they are") {
   on_every_mesh([](TwoAxes const& mesh) {
     auto const convolve = [](auto const& x, auto const& w) { return weighted_sum(eval(convolution(x, movable(w)))); };
-    check_gradients(convolve, filled<On<"x", _, _>>(mesh, {3, 4, 2}, 1, smooth), filled<On<_, "x", _>>(mesh, {2, 2, 2}, 2, smooth));
+    check_gradients(convolve, filled<On<"x", _, _>>(mesh, {3, 4, 2}, 1, smooth),
+                    filled<On<_, "x", _>>(mesh, {2, 2, 2}, 2, smooth));
   });
 }
 

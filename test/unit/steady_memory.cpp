@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The memory of training steps of a small Transformer: none is allocated once the shapes have been seen, and what is held at once stays near what has to be.
+// The memory of training steps of a small Transformer: none is allocated once the shapes have been seen, and what is
+// held at once stays near what has to be.
 #include <cstdint>
 #include <vector>
 
@@ -44,7 +45,10 @@ struct Training {
   std::uint64_t steps = 0;
 
   Training(Grid const& grid, nn::TransformerOptions const& options, std::int64_t groups, int places)
-      : model(grid, options, 4), source(side(grid, groups, places, 1)), target(side(grid, groups, places, 2)), spoken(side(grid, groups, places, 3)),
+      : model(grid, options, 4),
+        source(side(grid, groups, places, 1)),
+        target(side(grid, groups, places, 2)),
+        spoken(side(grid, groups, places, 3)),
         words(static_cast<double>(sum(target.real))) {}
 
   static Side side(Grid const& grid, std::int64_t groups, int places, int seed) {
@@ -105,10 +109,12 @@ TEST_CASE("steady training steps allocate nothing") {
   });
 }
 
-// Counted by the ledger, which sees every tensor and every temporary of an operation: the most bytes in use at once during a step, without the batch itself.
-// Parameters, gradients and the optimizer's state are four times the parameters. The activations kept for the backward pass are what is in use after the
-// forward pass, and was not before. What the pool has taken for all of it, in blocks that serve again and again, is held against the same bound.
-TEST_CASE("the peak of a training step is at most 1.3 times parameters, gradients, optimizer state and the activations kept for the backward pass") {
+// Counted by the ledger, which sees every tensor and every temporary of an operation: the most bytes in use at once
+// during a step, without the batch itself. Parameters, gradients and the optimizer's state are four times the
+// parameters. The activations kept for the backward pass are what is in use after the forward pass, and was not before.
+// What the pool has taken for all of it, in blocks that serve again and again, is held against the same bound.
+TEST_CASE(
+    "the peak of a training step is at most 1.3 times parameters, gradients, optimizer state and the activations kept for the backward pass") {
   for (auto const& sizes : all_grids())
     for (std::int64_t vocabulary : {32, 1024})
       for (std::int64_t groups : {1, 4, 16})
@@ -126,8 +132,11 @@ TEST_CASE("the peak of a training step is at most 1.3 times parameters, gradient
           ledger.clear();
           std::int64_t const kept = training.step() - before;
           CHECK(ledger.bytes_in_use() == before);
-          auto const ratio = [&](std::int64_t bytes) { return static_cast<double>(bytes - batch) / static_cast<double>(4 * parameters + kept); };
-          INFO("mesh ", grid.text(), ", ", vocabulary, " words, ", groups, " groups on a rank: parameters ", parameters, ", activations ", kept);
+          auto const ratio = [&](std::int64_t bytes) {
+            return static_cast<double>(bytes - batch) / static_cast<double>(4 * parameters + kept);
+          };
+          INFO("mesh ", grid.text(), ", ", vocabulary, " words, ", groups, " groups on a rank: parameters ", parameters,
+               ", activations ", kept);
           CHECK(ratio(ledger.peak_bytes()) <= 1.3);
           CHECK(ratio(static_cast<std::int64_t>(grid.memory().bytes_reserved<Kokkos::HostSpace>())) <= 1.3);
         });

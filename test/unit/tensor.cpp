@@ -86,7 +86,8 @@ TEST_CASE("a new tensor is zero, unless it is asked not to be") {
     OnLine<"x"> const used(mesh, {100});
     fill(used, [](GlobalIndex<1> const&) { return 7; });
   }
-  CHECK_MESSAGE(difference(OnLine<"x">(mesh, {100}), std::vector<double>(100, 0.0)) == "", "memory of another tensor is used again");
+  CHECK_MESSAGE(difference(OnLine<"x">(mesh, {100}), std::vector<double>(100, 0.0)) == "",
+                "memory of another tensor is used again");
   CHECK(OnLine<"x">(uninitialized, mesh, {100}).extents() == Extents{100});
 }
 
@@ -94,7 +95,9 @@ TEST_CASE("the local block is a plain packed view") {
   TwoAxes const mesh(runtime(), two_axis_shapes().front());
   auto const tensor = filled<OnGrid<"x", "y", _>>(mesh, {5, 4, 3}, 2);
   auto const view = tensor.local();
-  static_assert(std::is_same_v<decltype(tensor.local()), Kokkos::View<float***, Kokkos::LayoutRight, Kokkos::DefaultExecutionSpace::memory_space>>);
+  static_assert(
+      std::is_same_v<decltype(tensor.local()),
+                     Kokkos::View<float***, Kokkos::LayoutRight, Kokkos::DefaultExecutionSpace::memory_space>>);
   CHECK(static_cast<std::int64_t>(view.extent(0)) == tensor.range(0).size());
   CHECK(static_cast<std::int64_t>(view.extent(1)) == tensor.range(1).size());
   CHECK(view.extent(2) == 3);
@@ -145,8 +148,10 @@ TEST_CASE("64-bit extents") {
 
 TEST_CASE("extents that are none: every rank throws, naming tensor, extents and dimension") {
   Line const mesh(runtime(), {ranks()});
-  check_mentions(refusal([&] { OnLine<"x", _>(mesh, {4, -2}, "weights"); }), {"'weights'", "(4, -2)", "dimension 1", "negative"});
-  check_mentions(refusal([&] { OnLine<"x", _>(mesh, Extents{4, 2, 1}, "weights"); }), {"'weights'", "[x | _]", "2 dimensions", "(4, 2, 1)"});
+  check_mentions(refusal([&] { OnLine<"x", _>(mesh, {4, -2}, "weights"); }),
+                 {"'weights'", "(4, -2)", "dimension 1", "negative"});
+  check_mentions(refusal([&] { OnLine<"x", _>(mesh, Extents{4, 2, 1}, "weights"); }),
+                 {"'weights'", "[x | _]", "2 dimensions", "(4, 2, 1)"});
 }
 
 TEST_CASE("extents that the type fixes need not be given, and are held to") {
@@ -156,13 +161,15 @@ TEST_CASE("extents that the type fixes need not be given, and are held to") {
   CHECK(fixed.name() == "weights");
   OnLine<extent("x", 6), _> const half(mesh, {6, 5});
   CHECK(half.extents() == Extents{6, 5});
-  check_mentions(refusal([&] { OnLine<extent("x", 6), _>(mesh, {7, 5}, "weights"); }), {"'weights'", "(7, 5)", "fixes dimension 0 at 6"});
+  check_mentions(refusal([&] { OnLine<extent("x", 6), _>(mesh, {7, 5}, "weights"); }),
+                 {"'weights'", "(7, 5)", "fixes dimension 0 at 6"});
 
   OnLine<"x", _> const forgotten = fixed;
   CHECK(forgotten.data() == fixed.data());
   OnLine<"x", extent(2)> const known = forgotten;
   CHECK(known.data() == fixed.data());
-  check_mentions(refusal([&] { OnLine<"x", extent(3)> const wrong = forgotten; }), {"'weights'", "(6, 2)", "fixes dimension 1 at 3"});
+  check_mentions(refusal([&] { OnLine<"x", extent(3)> const wrong = forgotten; }),
+                 {"'weights'", "(6, 2)", "fixes dimension 1 at 3"});
   OnLine<"x", _> const none;
   OnLine<"x", extent(3)> const still_none = none;
   CHECK_FALSE(still_none.is_set());
@@ -173,7 +180,9 @@ TEST_CASE("from_local: what each rank has") {
   auto const source = filled<OnGrid<"x", "y">>(mesh, {5, 4}, 2);
   CHECK(difference(from_local<OnGrid<"x", "y">>(mesh, {5, 4}, source.local()), dense_values({5, 4}, 2)) == "");
   auto const parts = filled<OnGrid<_, partial("x,y")>>(mesh, {3}, 2);
-  CHECK_MESSAGE(difference(from_local<OnGrid<_, partial("x,y")>>(mesh, {3}, parts.local()), dense_values({3}, 2, ranks())) == "", "parts of a sum");
+  CHECK_MESSAGE(
+      difference(from_local<OnGrid<_, partial("x,y")>>(mesh, {3}, parts.local()), dense_values({3}, 2, ranks())) == "",
+      "parts of a sum");
   Kokkos::View<float, Kokkos::HostSpace> const scalar("scalar");
   scalar() = 2.5F;
   CHECK(from_local<OnGrid<>>(mesh, {}, scalar).data()[0] == 2.5F);
@@ -182,7 +191,8 @@ TEST_CASE("from_local: what each rank has") {
   Line const line(runtime(), {ranks()});
   std::int64_t const rows = block_by_hand(20, ranks(), rank()).size();
   if (rows != 7)
-    check_mentions(refusal([&] { from_local<OnLine<"x", _>>(line, {20, 2}, wrong); }), {"weights: float (20, 2) [x | _]", "rank ", "holds [", "view has extents (7, 2)"});
+    check_mentions(refusal([&] { from_local<OnLine<"x", _>>(line, {20, 2}, wrong); }),
+                   {"weights: float (20, 2) [x | _]", "rank ", "holds [", "view has extents (7, 2)"});
 }
 
 TEST_CASE("print: all elements on rank 0, a row a line") {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small translation model in double precision: its gradients against central differences, and all of it against one rank that works alone.
+// A small translation model in double precision: its gradients against central differences, and all of it against one
+// rank that works alone.
 #include <cmath>
 #include <cstdint>
 
@@ -51,8 +52,11 @@ Side side(Grid const& grid, std::int64_t groups, std::int64_t length, int seed) 
       real.push_back(is_word ? 1 : 0);
     }
   }
-  auto const tensor = [&](std::int64_t columns, std::vector<int> const& values) { return from_vector<Side::Integers>(grid, {groups, columns}, values); };
-  return {tensor(sentences * length, ids), tensor(sentences * length, positions), tensor(sentences * length, real), tensor(sentences, lengths)};
+  auto const tensor = [&](std::int64_t columns, std::vector<int> const& values) {
+    return from_vector<Side::Integers>(grid, {groups, columns}, values);
+  };
+  return {tensor(sentences * length, ids), tensor(sentences * length, positions), tensor(sentences * length, real),
+          tensor(sentences, lengths)};
 }
 
 /// A model and a batch.
@@ -72,7 +76,8 @@ struct Task {
 
   double loss() {
     auto const output = model(source, target, random());
-    return collected(nn::cross_entropy(output.logits, spoken.ids, words, .1))[0] + .1 * collected(output.balance_loss)[0];
+    return collected(nn::cross_entropy(output.logits, spoken.ids, words, .1))[0] +
+           .1 * collected(output.balance_loss)[0];
   }
 
   double recorded_loss() {
@@ -112,7 +117,8 @@ TEST_CASE("gradients of every parameter, at two of its elements") {
   });
 }
 
-TEST_CASE("the same model on every mesh as on one rank alone: parameters, loss, gradients, and all after three steps of AdamW") {
+TEST_CASE(
+    "the same model on every mesh as on one rank alone: parameters, loss, gradients, and all after three steps of AdamW") {
   Runtime alone(MPI_COMM_SELF);
   for (std::int64_t groups : {1, 3, 8}) {
     auto const states = [&](Grid const& grid) {
@@ -122,7 +128,9 @@ TEST_CASE("the same model on every mesh as on one rank alone: parameters, loss, 
       task.model.for_each_parameter([&](auto const& parameter) { result.push_back(collected(parameter.value)); });
       for (int step = 0; step < 3; ++step) {
         result.push_back({task.recorded_loss()});
-        if (step == 0) task.model.for_each_parameter([&](auto const& parameter) { result.push_back(collected(parameter.gradient)); });
+        if (step == 0)
+          task.model.for_each_parameter(
+              [&](auto const& parameter) { result.push_back(collected(parameter.gradient)); });
         result.push_back({optimizer.step(task.model, .01)});
       }
       task.model.for_each_parameter([&](auto const& parameter) { result.push_back(collected(parameter.value)); });

@@ -78,7 +78,8 @@ std::vector<std::vector<std::int64_t>> order_of(std::vector<Batch> const& batche
 
 TEST_CASE("the decoder sees the begin mark and then the target without its end") {
   std::vector<TokenPair> const pairs = {{{8, 9, 3}, {5, 7, 3}}, {{8, 3}, {6, 3}}, {{9, 3}, {3}}};
-  auto const batches = evaluation_batches(pairs, {.groups = 2, .tokens_per_batch = 16, .length_multiple = 4, .seed = 1});
+  auto const batches =
+      evaluation_batches(pairs, {.groups = 2, .tokens_per_batch = 16, .length_multiple = 4, .seed = 1});
   REQUIRE(batches.size() == 1);
   auto const& batch = batches[0];
   CHECK(batch.sentences == 2);
@@ -134,7 +135,8 @@ TEST_CASE("the order depends on seed and epoch alone") {
 TEST_CASE("nothing to lay out, and what cannot be laid out") {
   CHECK(training_batches({}, {}, 0).empty());
   BatchOptions const no_groups{.groups = 0, .tokens_per_batch = 128, .length_multiple = 4, .seed = 1};
-  CHECK_THROWS_WITH_AS(evaluation_batches({}, no_groups), "batches: groups 0, tokens 128, length multiple 4: all must be positive", DataError);
+  CHECK_THROWS_WITH_AS(evaluation_batches({}, no_groups),
+                       "batches: groups 0, tokens 128, length multiple 4: all must be positive", DataError);
   std::vector<TokenPair> const hollow = {{{5, 3}, {6, 3}}, {{5, 3}, {}}};
   CHECK_THROWS_WITH_AS(evaluation_batches(hollow, {}), "batches: pair 1 has no tokens", DataError);
 }

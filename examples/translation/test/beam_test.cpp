@@ -30,7 +30,8 @@ struct Language {
       std::vector<float> log_probabilities;
       for (std::size_t place = 0; place < beginnings.size(); ++place) {
         grown.push_back(beginnings[static_cast<std::size_t>(search.parents()[place])]);
-        if (std::int32_t const word = search.words()[place]; word >= 0 && word != begin_id) grown.back().push_back(word);
+        if (std::int32_t const word = search.words()[place]; word >= 0 && word != begin_id)
+          grown.back().push_back(word);
         Next const choices = next.contains(grown.back()) ? next.at(grown.back()) : Next{};
         for (std::size_t i = 0; i < beginnings.size() + 1; ++i) {
           words.push_back(i < choices.size() ? choices[i].first : 100 + static_cast<int>(i));
@@ -49,7 +50,8 @@ struct Language {
 TEST_CASE("J7: the penalty of Wu et al., for which the longer of two wins; exponent 0 leaves the probability") {
   BeamOptions const wu;
   double const right[] = {1, 1.096903, 1.188402, 1.275425, 1.358655, 1.438616};
-  for (int length = 1; length <= 6; ++length) CHECK(length_penalty(wu, length) == doctest::Approx(right[length - 1]).epsilon(1e-6));
+  for (int length = 1; length <= 6; ++length)
+    CHECK(length_penalty(wu, length) == doctest::Approx(right[length - 1]).epsilon(1e-6));
   CHECK(-2.0 / length_penalty(wu, 2) == doctest::Approx(-1.823316).epsilon(1e-6));
   CHECK(-2.4 / length_penalty(wu, 6) == doctest::Approx(-1.668270).epsilon(1e-6));
   CHECK(length_penalty({.exponent = 0}, 6) == 1);
@@ -57,7 +59,10 @@ TEST_CASE("J7: the penalty of Wu et al., for which the longer of two wins; expon
 }
 
 TEST_CASE("J4: the search goes on when the likeliest word is the end mark, and the longer translation wins") {
-  Language language{{{{}, {{end_id, .5}, {a, .4}, {c, .1}}}, {{a}, {{b, .95}, {end_id, .05}}}, {{a, b}, {{end_id, .95}, {c, .05}}}, {{c}, {{end_id, 1}}}}};
+  Language language{{{{}, {{end_id, .5}, {a, .4}, {c, .1}}},
+                     {{a}, {{b, .95}, {end_id, .05}}},
+                     {{a, b}, {{end_id, .95}, {c, .05}}},
+                     {{c}, {{end_id, 1}}}}};
   CHECK(language.best({.hypotheses = 2, .exponent = 1, .offset = 0}, 10) == Sentence{a, b});
   CHECK(language.best({.hypotheses = 2, .exponent = 0}, 10) == Sentence{});
   CHECK(language.steps == 1);
@@ -68,7 +73,8 @@ TEST_CASE("J6: it goes on while the likeliest hypothesis could still win at the 
   Language language{{{{}, {{end_id, std::exp(-.3)}, {a, std::exp(-.5)}}},
                      {{a}, {{b, std::exp(-.5)}}},
                      {{a, b}, {{c, std::exp(-.5)}}}}};
-  for (Sentence words{a, b, c}; words.size() < 10; words.push_back(a)) language.next[words] = {{words.size() < 9 ? a : end_id, 1}};
+  for (Sentence words{a, b, c}; words.size() < 10; words.push_back(a))
+    language.next[words] = {{words.size() < 9 ? a : end_id, 1}};
   CHECK(language.best({.hypotheses = 1, .exponent = 1, .offset = 0}, 10) == Sentence{a, b, c, a, a, a, a, a, a});
   // In four words at most it reaches -.375 at best: the search ends after them.
   CHECK(language.best({.hypotheses = 1, .exponent = 1, .offset = 0}, 4) == Sentence{});
@@ -76,10 +82,14 @@ TEST_CASE("J6: it goes on while the likeliest hypothesis could still win at the 
 }
 
 TEST_CASE("J5, J8: an ended translation stays as it is, and the best of all comes out, of however many hypotheses") {
-  Language language{{{{}, {{a, .6}, {b, .4}}}, {{a}, {{end_id, .55}, {c, .45}}}, {{b}, {{end_id, 1}}}, {{a, c}, {{end_id, .9}, {a, .1}}}}};
+  Language language{{{{}, {{a, .6}, {b, .4}}},
+                     {{a}, {{end_id, .55}, {c, .45}}},
+                     {{b}, {{end_id, 1}}},
+                     {{a, c}, {{end_id, .9}, {a, .1}}}}};
   // p: "a" .33, "b" .4, "a c" .243
   CHECK(language.best({.hypotheses = 1, .exponent = 0}, 5) == Sentence{a});
-  for (std::int64_t hypotheses : {2, 3, 5}) CHECK(language.best({.hypotheses = hypotheses, .exponent = 0}, 5) == Sentence{b});
+  for (std::int64_t hypotheses : {2, 3, 5})
+    CHECK(language.best({.hypotheses = hypotheses, .exponent = 0}, 5) == Sentence{b});
 }
 
 TEST_CASE("where nothing has ended at the longest length, the likeliest beginning comes out") {

@@ -38,8 +38,14 @@ TEST_CASE("corpus BLEU of known cases") {
       {"four words, equal", {"the red king sleeps"}, {"the red king sleeps"}, 100},
       {"the first 5 of 7 words: brevity alone, 100 exp(1 - 7/5)", {"a b c d e"}, {"a b c d e f g"}, 67.0320046036},
       {"no output", {""}, {"this is what you want"}, 0},
-      {"longer output has no brevity penalty: (4/5 3/4 2/3 1/2)^(1/4)", {"a b c d x"}, {"a b c d"}, 100 * std::pow(0.2, 0.25)},
-      {"a word counts as often as the reference has it: (2/7 0 0 0)", {"the the the the the the the"}, {"the cat is on the mat now"}, 0},
+      {"longer output has no brevity penalty: (4/5 3/4 2/3 1/2)^(1/4)",
+       {"a b c d x"},
+       {"a b c d"},
+       100 * std::pow(0.2, 0.25)},
+      {"a word counts as often as the reference has it: (2/7 0 0 0)",
+       {"the the the the the the the"},
+       {"the cat is on the mat now"},
+       0},
       {"one sentence, sacreBLEU 2", {"the cat sat on the mat"}, {"the cat sat on a mat"}, 53.7284965912},
       {"counts add up over sentences, sacreBLEU 2",
        {"the cat sat on the mat", "open the selected file now", "a picture of the brush, with 2.5 pixels"},
@@ -59,7 +65,8 @@ TEST_CASE("outputs and references must be as many") {
 }
 
 TEST_CASE("scores by language, their mean, and all sentences as one corpus") {
-  std::vector<Pair> const pairs = {{"fr", "x", "a b c d"}, {"de", "y", "a b c d e f g"}, {"fr", "z", "one two three four"}};
+  std::vector<Pair> const pairs = {
+      {"fr", "x", "a b c d"}, {"de", "y", "a b c d e f g"}, {"fr", "z", "one two three four"}};
   auto const report = score(pairs, Lines{"a b c d", "a b c d e", "one two three five"});
   REQUIRE(report.languages.size() == 2);
   CHECK(report.languages[0].language == "de");
@@ -72,7 +79,8 @@ TEST_CASE("scores by language, their mean, and all sentences as one corpus") {
   CHECK(report.languages[1].counts.exact_match() == 50);
   CHECK(report.average_bleu() == doctest::Approx((67.0320046 + french) / 2));
   CHECK(report.all.sentences() == 3);
-  CHECK(report.all.bleu() == doctest::Approx(100 * std::pow(12. / 13 * 9 / 10 * 6 / 7 * 3 / 4, 0.25) * std::exp(1 - 15. / 13)));
+  CHECK(report.all.bleu() ==
+        doctest::Approx(100 * std::pow(12. / 13 * 9 / 10 * 6 / 7 * 3 / 4, 0.25) * std::exp(1 - 15. / 13)));
 
   std::ostringstream table;
   table << report;

@@ -25,15 +25,15 @@ TEST_CASE("what is no language is taken out") {
     std::string raw, plain;
   };
   Case const cases[] = {
-      {"_Open file", "Open file"},                             // GTK accelerator
+      {"_Open file", "Open file"},  // GTK accelerator
       {"Save _as", "Save as"},
-      {"snake_case and _more", "snake_case and _more"},        // twice: no accelerator (and refused later)
-      {"~Open", "Open"},                                       // LibreOffice accelerator
-      {"&Open && run", "Open && run"},                         // Qt accelerator
-      {"ファイル(_F)", "ファイル"},                            // accelerator of CJK translations
-      {"noun^Open file", "Open file"},                         // context of Wesnoth
-      {"<b>Bold</b> text", "Bold text"},                       // tags
-      {"1 < 2 and 3 > 2", "1 < 2 and 3 > 2"},                  // no tag
+      {"snake_case and _more", "snake_case and _more"},  // twice: no accelerator (and refused later)
+      {"~Open", "Open"},                                 // LibreOffice accelerator
+      {"&Open && run", "Open && run"},                   // Qt accelerator
+      {"ファイル(_F)", "ファイル"},                      // accelerator of CJK translations
+      {"noun^Open file", "Open file"},                   // context of Wesnoth
+      {"<b>Bold</b> text", "Bold text"},                 // tags
+      {"1 < 2 and 3 > 2", "1 < 2 and 3 > 2"},            // no tag
       {"Fish &amp; chips &quot;hot&quot;", "Fish & chips \"hot\""},
       {"  two\n\tlines\u00A0here\u3000now  ", "two lines here now"},
       {"soft\u00ADhyphen\u200B and \u202Bbidi\u202C", "softhyphen and bidi"},
@@ -56,16 +56,16 @@ TEST_CASE("pairs that teach nothing are refused, with the reason") {
       {"de", "Open", "Öffnen", Refusal::word_count},
       {"de", "one two three four five six seven eight nine ten eleven", "eins zwei drei", Refusal::word_count},
       {"de", "Open " + long_word, "Öffnen", Refusal::too_long},
-      {"de", "JPEG 2000", "Das JPEG 2000", Refusal::few_letters},            // capitals do not count: acronyms
+      {"de", "JPEG 2000", "Das JPEG 2000", Refusal::few_letters},  // capitals do not count: acronyms
       {"de", "Open the file", "12345 678 öffnen", Refusal::few_letters},
       {"de", "Gaussian Blur", "gaussian blur", Refusal::untranslated},
       {"ru", "Open the file", "Open файл the file now", Refusal::wrong_script},  // 4 of 18 letters
       {"ru", "Open the file", "Открыть файл", Refusal::none},
       {"sr_Latn", "Open the file", "Otvori datoteku", Refusal::none},
-      {"de", "Open the file", "ö", Refusal::length_ratio},                   // 13 characters: 1.2 to 38.5
+      {"de", "Open the file", "ö", Refusal::length_ratio},  // 13 characters: 1.2 to 38.5
       {"de", "Open the file", "Die ausgewählte Datei jetzt gleich öffnen", Refusal::length_ratio},
-      {"ja", "Open the file", "開く", Refusal::none},                        // 13 characters: -0.44 to 28
-      {"ja", "Open the selected file now", "開", Refusal::length_ratio},     // 26 characters: from 1.12
+      {"ja", "Open the file", "開く", Refusal::none},                     // 13 characters: -0.44 to 28
+      {"ja", "Open the selected file now", "開", Refusal::length_ratio},  // 26 characters: from 1.12
   };
   for (auto const& [language, english, source, refusal] : cases) {
     CAPTURE(english);

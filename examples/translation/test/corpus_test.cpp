@@ -33,10 +33,24 @@ std::string sentence(int number) {
 }  // namespace
 
 TEST_CASE("folder names become language codes; English and C are no languages to translate from") {
-  std::pair<std::string, std::string> const cases[] = {
-      {"de", "de"},          {"de_AT", "de"},         {"pt_BR", "pt_BR"},         {"pt", "pt"},        {"zh_CN", "zh_Hans"}, {"zh_TW", "zh_Hant"},
-      {"zh_HK", "zh_Hant"},  {"sr@latin", "sr_Latn"}, {"uz@cyrillic", "uz_Cyrl"}, {"no", "nb"},        {"nb", "nb"},         {"ca@valencia", "ca"},
-      {"de_DE.UTF-8", "de"}, {"en_GB", ""},           {"en", ""},                 {"en@boldquot", ""}, {"C", ""},            {"C.UTF-8", ""}};
+  std::pair<std::string, std::string> const cases[] = {{"de", "de"},
+                                                       {"de_AT", "de"},
+                                                       {"pt_BR", "pt_BR"},
+                                                       {"pt", "pt"},
+                                                       {"zh_CN", "zh_Hans"},
+                                                       {"zh_TW", "zh_Hant"},
+                                                       {"zh_HK", "zh_Hant"},
+                                                       {"sr@latin", "sr_Latn"},
+                                                       {"uz@cyrillic", "uz_Cyrl"},
+                                                       {"no", "nb"},
+                                                       {"nb", "nb"},
+                                                       {"ca@valencia", "ca"},
+                                                       {"de_DE.UTF-8", "de"},
+                                                       {"en_GB", ""},
+                                                       {"en", ""},
+                                                       {"en@boldquot", ""},
+                                                       {"C", ""},
+                                                       {"C.UTF-8", ""}};
   for (auto const& [folder, language] : cases) CHECK(language_of(folder) == language);
 }
 
@@ -66,10 +80,12 @@ TEST_CASE("about 5 % of the sentences are for test, 1 % for dev, whatever else t
   }
 }
 
-TEST_CASE("catalogues of GIMP 2 and 3 are found at any depth, in the order of their paths, the first of equal sources wins") {
+TEST_CASE(
+    "catalogues of GIMP 2 and 3 are found at any depth, in the order of their paths, the first of equal sources wins") {
   TemporaryFolder const folder;
   folder.write(de("gimp30-python"), mo_bytes({mo_header("UTF-8"), {"Open the file", "Datei öffnen"}}));
-  folder.write(de("gimp30"), mo_bytes({mo_header("UTF-8"), {"Open a file", "Datei öffnen"}, {"Blur it", "Weichzeichnen"}}));
+  folder.write(de("gimp30"),
+               mo_bytes({mo_header("UTF-8"), {"Open a file", "Datei öffnen"}, {"Blur it", "Weichzeichnen"}}));
   folder.write(de("gimp20"), mo_bytes({mo_header("UTF-8"), {"Sharpen the picture", "Das Bild schärfen"}}));
   folder.write(de("inkscape"), mo_bytes({mo_header("UTF-8"), {"Draw a circle", "Einen Kreis zeichnen"}}));
   folder.write("share/locale/de/LC_TIME/gimp30.mo", "not looked at");
@@ -86,18 +102,24 @@ TEST_CASE("catalogues of GIMP 2 and 3 are found at any depth, in the order of th
 
 TEST_CASE("of plural forms the last is sure, the first only where there are two") {
   TemporaryFolder const folder;
-  folder.write(de("gimp30"), mo_bytes({mo_header("UTF-8"), {"one big file\0many big files"s, "eine große Datei\0viele große Dateien"s}}));
-  folder.write("pl/LC_MESSAGES/gimp30.mo", mo_bytes({mo_header("UTF-8"), {"one big file\0many big files"s, "jeden plik\0dwa pliki\0wiele plików"s}}));
-  CHECK(catalogues_below(folder.path(), {.languages = {"de", "pl"}}) == std::vector<Pair>{{"pl", "wiele plików", "many big files"},
-                                                                                           {"de", "eine große Datei", "one big file"},
-                                                                                           {"de", "viele große Dateien", "many big files"}});
+  folder.write(de("gimp30"), mo_bytes({mo_header("UTF-8"),
+                                       {"one big file\0many big files"s, "eine große Datei\0viele große Dateien"s}}));
+  folder.write(
+      "pl/LC_MESSAGES/gimp30.mo",
+      mo_bytes({mo_header("UTF-8"), {"one big file\0many big files"s, "jeden plik\0dwa pliki\0wiele plików"s}}));
+  CHECK(catalogues_below(folder.path(), {.languages = {"de", "pl"}}) ==
+        std::vector<Pair>{{"pl", "wiele plików", "many big files"},
+                          {"de", "eine große Datei", "one big file"},
+                          {"de", "viele große Dateien", "many big files"}});
 }
 
 TEST_CASE("missing and damaged catalogues are named") {
   TemporaryFolder const folder;
-  CHECK_THROWS_WITH_AS(catalogues_below("/no/such"), "/no/such: no such folder (a root of message catalogues)", DataError);
-  CHECK_THROWS_WITH_AS(catalogues_below(folder.path()),
-                       doctest::Contains("no message catalogue 'gimp[23]0*.mo' for de, fr, es, it, nl, sv, pt, da below"), DataError);
+  CHECK_THROWS_WITH_AS(catalogues_below("/no/such"), "/no/such: no such folder (a root of message catalogues)",
+                       DataError);
+  CHECK_THROWS_WITH_AS(
+      catalogues_below(folder.path()),
+      doctest::Contains("no message catalogue 'gimp[23]0*.mo' for de, fr, es, it, nl, sv, pt, da below"), DataError);
   folder.write(de("gimp30"), "damaged");
   CHECK_THROWS_WITH_AS(catalogues_below(folder.path()), doctest::Contains("gimp30.mo: not a GNU .mo file"), DataError);
 }
@@ -128,13 +150,16 @@ TEST_CASE("a malformed line is refused with file, line and reason") {
       {"de\tDatei öffnen", "expected language<TAB>source<TAB>English, with 2 tabs, but the line has 1"},
       {"de\ta b\tc d\te", "expected language<TAB>source<TAB>English, with 2 tabs, but the line has 3"},
       {"", "expected language<TAB>source<TAB>English, with 2 tabs, but the line has 0"},
-      {"de\tDatei \xF6" "ffnen\tOpen the file", "the line is not valid UTF-8"},
+      {"de\tDatei \xF6"
+       "ffnen\tOpen the file",
+       "the line is not valid UTF-8"},
       {"\tDatei öffnen\tOpen the file", "the language field is empty"},
       {"de\t  \tOpen the file", "the source field is empty"},
       {"de\tDatei öffnen\t", "the English field is empty"},
   };
   for (auto const& [line, message] : cases) {
-    auto const file = folder.write("text.tsv", "de\tDatei öffnen\tOpen the file\n" + line + "\nde\tSichern als\tSave as\n");
+    auto const file =
+        folder.write("text.tsv", "de\tDatei öffnen\tOpen the file\n" + line + "\nde\tSichern als\tSave as\n");
     CHECK_THROWS_WITH_AS(read_corpus({.file = file}), (file.string() + ":2: " + message).c_str(), DataError);
   }
   CHECK_THROWS_WITH_AS(read_corpus({.file = "/no/such.tsv"}), "/no/such.tsv: no such file", DataError);
@@ -144,7 +169,8 @@ TEST_CASE("no English sentence is on two sides, and every pair is on one") {
   TemporaryFolder const folder;
   std::string lines;
   for (int i = 0; i < 2000; ++i) {
-    for (std::string const language : {"xx", "yy"}) lines += language + "\t" + language + " " + sentence(i) + "\t" + sentence(i) + "\n";
+    for (std::string const language : {"xx", "yy"})
+      lines += language + "\t" + language + " " + sentence(i) + "\t" + sentence(i) + "\n";
   }
   auto const corpus = read_corpus({.file = folder.write("text.tsv", lines)});
   CHECK(corpus.train.size() + corpus.dev.size() + corpus.test.size() == 4000);
@@ -162,10 +188,12 @@ TEST_CASE("no English sentence is on two sides, and every pair is on one") {
 TEST_CASE("a corpus without a pair to train on is refused with the reasons") {
   TemporaryFolder const folder;
   auto const file = folder.write("text.tsv", "de\tÖffnen\tOpen\nde\tSichern\tSave\n");
-  CHECK_THROWS_WITH_AS(read_corpus({.file = file}),
-                       (file.string() + ": no pair to train on (2 read; refused: 2 number of words; 0 duplicates; 0 held out; English wanted: 2 "
-                                        "to 10 words; languages: default)")
-                           .c_str(),
-                       DataError);
+  CHECK_THROWS_WITH_AS(
+      read_corpus({.file = file}),
+      (file.string() +
+       ": no pair to train on (2 read; refused: 2 number of words; 0 duplicates; 0 held out; English wanted: 2 "
+       "to 10 words; languages: default)")
+          .c_str(),
+      DataError);
   CHECK_THROWS_AS(read_corpus({.file = folder.write("empty.tsv", "")}), DataError);
 }

@@ -18,7 +18,8 @@ class TemporaryFolder {
  public:
   TemporaryFolder() {
     static int count = 0;
-    path_ = std::filesystem::temp_directory_path() / ("gshard-translation-" + std::to_string(getpid()) + "-" + std::to_string(count++));
+    path_ = std::filesystem::temp_directory_path() /
+            ("gshard-translation-" + std::to_string(getpid()) + "-" + std::to_string(count++));
     std::filesystem::create_directories(path_);
   }
   TemporaryFolder(TemporaryFolder const&) = delete;
@@ -50,7 +51,9 @@ inline std::string mo_bytes(std::vector<std::pair<std::string, std::string>> con
     for (int i = 0; i < 4; ++i) bytes.push_back(static_cast<char>(value >> 8 * (layout.big_endian ? 3 - i : i) & 0xff));
   };
   std::size_t const count = messages.size(), originals = 28, translations = originals + 8 * count;
-  for (std::size_t const value : {std::size_t{0x950412de}, std::size_t{layout.revision}, count, originals, translations, {}, {}}) word(value);
+  for (std::size_t const value :
+       {std::size_t{0x950412de}, std::size_t{layout.revision}, count, originals, translations, {}, {}})
+    word(value);
   std::string strings;
   for (bool const translated : {false, true}) {
     for (auto const& [original, translation] : messages) {

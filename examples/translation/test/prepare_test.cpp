@@ -13,12 +13,15 @@ using namespace translation::test;
 
 namespace {
 
-/// Two made-up languages: English word by word with other words, one of them backwards. Sentences that are not trained on hold an "ß".
+/// Two made-up languages: English word by word with other words, one of them backwards. Sentences that are not trained
+/// on hold an "ß".
 std::string made_up_text() {
   static constexpr std::pair<std::string_view, std::string_view> nouns[] = {
-      {"file", "dato"}, {"brush", "pinsu"}, {"layer", "ebo"}, {"path", "vadu"}, {"mask", "maku"}, {"color", "faru"}, {"image", "bildo"}};
+      {"file", "dato"}, {"brush", "pinsu"}, {"layer", "ebo"},  {"path", "vadu"},
+      {"mask", "maku"}, {"color", "faru"},  {"image", "bildo"}};
   static constexpr std::pair<std::string_view, std::string_view> verbs[] = {
-      {"open", "ofni"}, {"close", "fermi"}, {"move", "movi"}, {"save", "garti"}, {"rotate", "turni"}, {"select", "elekti"}, {"hide", "kasi"}};
+      {"open", "ofni"},    {"close", "fermi"},   {"move", "movi"}, {"save", "garti"},
+      {"rotate", "turni"}, {"select", "elekti"}, {"hide", "kasi"}};
   static constexpr std::pair<std::string_view, std::string_view> kinds[] = {
       {"new", "nova"}, {"old", "alta"}, {"red", "ruga"}, {"small", "eta"}, {"large", "granda"}, {"empty", "vaka"}};
   std::string text;
@@ -27,8 +30,10 @@ std::string made_up_text() {
       for (auto const& [kind, nova] : kinds) {
         std::string const english = std::string(verb) + " the " + std::string(kind) + " " + std::string(noun);
         std::string const extra = side_of(english, {}) == Side::train ? "" : " ß";
-        text += "aa\t" + std::string(ofni) + " la " + std::string(nova) + " " + std::string(dato) + extra + "\t" + english + "\n";
-        text += "bb\t" + std::string(dato) + " " + std::string(nova) + " lo " + std::string(ofni) + extra + "\t" + english + "\n";
+        text += "aa\t" + std::string(ofni) + " la " + std::string(nova) + " " + std::string(dato) + extra + "\t" +
+                english + "\n";
+        text += "bb\t" + std::string(dato) + " " + std::string(nova) + " lo " + std::string(ofni) + extra + "\t" +
+                english + "\n";
       }
     }
   }
@@ -85,8 +90,9 @@ TEST_CASE("the summary names languages, sides, refusals and the vocabulary") {
   std::ostringstream stream;
   print_summary(stream, data);
   auto const summary = stream.str();
-  for (std::string const part : {"pairs                 train      dev     test    total\n", "\naa ", "\nbb ", "588\n", "English sentences", "294\n",
-                                 "from 1 files with 589 messages; left out: 0 duplicates, 1 number of words\n", "vocabulary of "}) {
+  for (std::string const part :
+       {"pairs                 train      dev     test    total\n", "\naa ", "\nbb ", "588\n", "English sentences",
+        "294\n", "from 1 files with 589 messages; left out: 0 duplicates, 1 number of words\n", "vocabulary of "}) {
     CAPTURE(part);
     CHECK(summary.find(part) != std::string::npos);
   }

@@ -17,7 +17,8 @@ namespace {
 std::vector<std::string> short_lines() {
   std::vector<std::string> lines;
   for (int i = 0; i < 400; ++i) {
-    std::string const words[] = {"the king", "in yellow", "open the file", "set a path", "we join vexed quiz makers", "brown dogs"};
+    std::string const words[] = {"the king",  "in yellow", "open the file", "set a path", "we join vexed quiz makers",
+                                 "brown dogs"};
     lines.push_back(words[i % 6] + " " + words[i / 6 % 6]);
   }
   return lines;
@@ -79,14 +80,18 @@ TEST_CASE("the same lines give the same model, and a model can be sent as bytes"
 }
 
 TEST_CASE("pieces that stand for bytes come back as text") {
-  auto const tokenizer = special_model({{"byte_fallback", "true"}, {"pad_id", "0"}, {"unk_id", "1"}, {"bos_id", "2"}, {"eos_id", "3"}});
+  auto const tokenizer =
+      special_model({{"byte_fallback", "true"}, {"pad_id", "0"}, {"unk_id", "1"}, {"bos_id", "2"}, {"eos_id", "3"}});
   CHECK(tokenizer.decode(tokenizer.encode("the King ☕")) == "the King ☕");
 }
 
 TEST_CASE("what cannot become a tokenizer is refused with the reason") {
   CHECK_THROWS_WITH_AS(Tokenizer::train({}, 100), "tokenizer: no text to train on", DataError);
   CHECK_THROWS_WITH_AS(Tokenizer::train({"", ""}, 100), "tokenizer: no text to train on", DataError);
-  CHECK_THROWS_WITH_AS(Tokenizer::train(short_lines(), 10), doctest::Contains("no vocabulary of 10 pieces from 400 lines: "), DataError);
-  CHECK_THROWS_WITH_AS(Tokenizer::from_serialized("no model"), doctest::Contains("not a SentencePiece model"), DataError);
-  CHECK_THROWS_WITH_AS(special_model({}), "tokenizer: the ids of pad, unknown, begin and end are -1 0 1 2, expected 0 1 2 3", DataError);
+  CHECK_THROWS_WITH_AS(Tokenizer::train(short_lines(), 10),
+                       doctest::Contains("no vocabulary of 10 pieces from 400 lines: "), DataError);
+  CHECK_THROWS_WITH_AS(Tokenizer::from_serialized("no model"), doctest::Contains("not a SentencePiece model"),
+                       DataError);
+  CHECK_THROWS_WITH_AS(special_model({}),
+                       "tokenizer: the ids of pad, unknown, begin and end are -1 0 1 2, expected 0 1 2 3", DataError);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The trainer and the decoder on several ranks against one rank that does everything alone, on a language with rules: word w is translated
-// by w + 16, and words keep their order.
+// The trainer and the decoder on several ranks against one rank that does everything alone, on a language with rules:
+// word w is translated by w + 16, and words keep their order.
 #include "train.hpp"
 
 #include <sys/resource.h>
@@ -33,9 +33,12 @@ TokenPair pair_of(std::vector<std::int32_t> source) {
 std::vector<TokenPair> synthetic_pairs(int count, std::uint64_t seed) {
   std::vector<TokenPair> pairs;
   for (int i = 0; i < count; ++i) {
-    auto const number = [&](std::uint64_t index) { return gshard::random_uniform(seed, static_cast<std::uint64_t>(i), index); };
+    auto const number = [&](std::uint64_t index) {
+      return gshard::random_uniform(seed, static_cast<std::uint64_t>(i), index);
+    };
     std::vector<std::int32_t> source(1 + static_cast<std::size_t>(9 * number(0)));
-    for (std::size_t place = 0; place < source.size(); ++place) source[place] = static_cast<std::int32_t>(words * number(1 + place));
+    for (std::size_t place = 0; place < source.size(); ++place)
+      source[place] = static_cast<std::int32_t>(words * number(1 + place));
     pairs.push_back(pair_of(source));
   }
   return pairs;
@@ -67,12 +70,14 @@ struct Trainee {
   Grid grid;
   Model model;
 
-  Trainee(gshard::Runtime& runtime, std::array<int, 2> const& sizes) : grid(runtime, sizes), model(grid, small_model(), 7) {}
+  Trainee(gshard::Runtime& runtime, std::array<int, 2> const& sizes)
+      : grid(runtime, sizes), model(grid, small_model(), 7) {}
 
   /// Becomes the model of a mesh of one rank.
   void take_parameters(Trainee& other) {
     std::vector<std::vector<float>> values;
-    other.model.for_each_parameter([&](auto const& parameter) { values.push_back(gshard::to_vector(parameter.value)); });
+    other.model.for_each_parameter(
+        [&](auto const& parameter) { values.push_back(gshard::to_vector(parameter.value)); });
     std::size_t next = 0;
     model.for_each_parameter([&]<class Tensor>(gshard::Parameter<Tensor>& parameter) {
       parameter.value = gshard::from_vector<Tensor>(grid, parameter.value.extents(), values[next++]);
@@ -99,7 +104,7 @@ std::vector<std::array<int, 2>> all_meshes() {
   return sizes;
 }
 
-double largest_deviation(std::vector<Step> const& steps, std::vector<Step> const& right, double Step::*what) {
+double largest_deviation(std::vector<Step> const& steps, std::vector<Step> const& right, double Step::* what) {
   double worst = 0;
   for (std::size_t i = 0; i < right.size(); ++i) {
     double const deviation = std::abs(steps[i].*what / (right[i].*what) - 1);
@@ -185,9 +190,12 @@ TEST_CASE("a trained model translates right what it never saw, on every mesh as 
     trainee.take_parameters(alone.trainee);
     CHECK(translate(trainee.grid, trainee.model, unseen, options.batches) == right);
 
-    // E15: a sentence of one word on the first rank, nine on the second; then nothing at all on the others; then no sentence on any.
+    // E15: a sentence of one word on the first rank, nine on the second; then nothing at all on the others; then no
+    // sentence on any.
     auto const short_one = pair_of({3}), long_one = pair_of({1, 2, 3, 4, 5, 6, 7, 8, 9});
-    for (auto const& few : {std::vector{short_one, long_one}, std::vector{long_one, short_one}, std::vector{short_one}, std::vector<TokenPair>{}})
-      CHECK(translate(trainee.grid, trainee.model, few, options.batches) == translate(alone.trainee.grid, alone.trainee.model, few, options.batches));
+    for (auto const& few : {std::vector{short_one, long_one}, std::vector{long_one, short_one}, std::vector{short_one},
+                            std::vector<TokenPair>{}})
+      CHECK(translate(trainee.grid, trainee.model, few, options.batches) ==
+            translate(alone.trainee.grid, alone.trainee.model, few, options.batches));
   }
 }

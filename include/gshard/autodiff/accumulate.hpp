@@ -11,8 +11,9 @@
 
 namespace gshard {
 
-/// The gradients of parameters over several backward passes, as of micro-batches, before they are reduced: each stays as its contraction left it, an
-/// unreduced sum over the axes that split the data, whole where a parameter is kept in pieces. Nothing of them is sent before `reduce`.
+/// The gradients of parameters over several backward passes, as of micro-batches, before they are reduced: each stays
+/// as its contraction left it, an unreduced sum over the axes that split the data, whole where a parameter is kept in
+/// pieces. Nothing of them is sent before `reduce`.
 ///
 ///     Accumulation sums;
 ///     for (auto const& batch : batches) {
@@ -22,7 +23,8 @@ namespace gshard {
 ///     sums.reduce();
 class Accumulation {
  public:
-  /// Adds to the parts of one parameter, known by its address; `add` takes its whole gradient, of type `Whole`, in the end.
+  /// Adds to the parts of one parameter, known by its address; `add` takes its whole gradient, of type `Whole`, in the
+  /// end.
   template <AnyTensor Whole, AnyTensor Part>
   void add(void const* parameter, Part part, std::function<void(void*)> const& add) {
     auto sum = std::ranges::find(sums_, parameter, &Sum::parameter);
@@ -30,7 +32,8 @@ class Accumulation {
     sum->parts.add<Whole>(std::move(part));
   }
 
-  /// Adds the sums to the gradients of their parameters: one all-reduce or reduce-scatter for each. What was added is forgotten.
+  /// Adds the sums to the gradients of their parameters: one all-reduce or reduce-scatter for each. What was added is
+  /// forgotten.
   void reduce() {
     for (Sum& sum : sums_) {
       std::shared_ptr<void> whole;

@@ -57,9 +57,10 @@ Tape& einsum_tape_of(First const& first, Rest const&... rest) {
   else return einsum_tape_of(rest...);
 }
 
-/// The einsum whose result is the gradient of operand `Operand` of `Forward`: that operand's letters from those of the result and of the other
-/// operand, declared with the operand's own spec. The planner then finds the all-reduce of data parallelism and the reduce-scatter of sharded
-/// parameters by itself. Operands may move, and what went round in a ring goes round again, where it can.
+/// The einsum whose result is the gradient of operand `Operand` of `Forward`: that operand's letters from those of the
+/// result and of the other operand, declared with the operand's own spec. The planner then finds the all-reduce of data
+/// parallelism and the reduce-scatter of sharded parameters by itself. Operands may move, and what went round in a ring
+/// goes round again, where it can.
 template <class Forward, int Operand, AnyTensor Tensor, AnyTensor... Others>
 struct PlannedGradient {
   static consteval Subscripts letters() {
@@ -71,7 +72,9 @@ struct PlannedGradient {
   }
 
   static consteval EinsumPlan planned_gradient() {
-    auto at_least_movable = [](Handling handling) { return handling == Handling::fixed ? Handling::movable : handling; };
+    auto at_least_movable = [](Handling handling) {
+      return handling == Handling::fixed ? Handling::movable : handling;
+    };
     EinsumFacts facts = facts_on<typename Tensor::mesh_type>(letters());
     facts.operands.push_back(without_partial(Forward::plan.produced));
     facts.handling.push_back(at_least_movable(Forward::result_handling));
@@ -108,7 +111,8 @@ class RecordedEinsum {
   }
 
   template <class Spec>
-  operator Var<ShardedTensor<typename First::mesh_type, Spec, typename First::value_type, typename First::memory_space>>() const {
+  operator Var<ShardedTensor<typename First::mesh_type, Spec, typename First::value_type,
+                             typename First::memory_space>>() const {
     return eval_as<Spec>();
   }
 
@@ -117,7 +121,8 @@ class RecordedEinsum {
   auto run() const {
     using Plan = detail::PlanOf<Text, Result, detail::PlainOperand<Operands>...>;
     if constexpr (Plan::is_refused) {
-      Tape& tape = std::apply([](auto const&... operands) -> Tape& { return detail::einsum_tape_of(operands...); }, operands_);
+      Tape& tape =
+          std::apply([](auto const&... operands) -> Tape& { return detail::einsum_tape_of(operands...); }, operands_);
       if constexpr (std::is_void_v<Result>) return Var<First>(tape, 0, First{});
       else return Var<detail::OperandTensor<Result>>(tape, 0, detail::OperandTensor<Result>{});
     } else {
@@ -127,16 +132,19 @@ class RecordedEinsum {
 
   template <class Plan, class Declared>
   static auto record(Operands const&... operands) {
-    auto const tensors = std::make_tuple(detail::EinsumOperand<detail::PlainOperand<Operands>>::tensor(detail::plain_einsum_operand(operands))...);
+    auto const tensors = std::make_tuple(
+        detail::EinsumOperand<detail::PlainOperand<Operands>>::tensor(detail::plain_einsum_operand(operands))...);
     if constexpr (sizeof...(Operands) > 2) return Plan::run(tensors, detail::recorded_operands(tensors, operands...));
     else return record_pair<Plan, Declared>(tensors, operands...);
   }
 
   template <class Plan, class Declared, class Tensors>
   static auto record_pair(Tensors const& tensors, Operands const&... operands) {
-    static_assert(detail::check_fixed_extents<Text, detail::DeclaredTensor<Declared>, detail::OperandTensor<detail::PlainOperand<Operands>>...>());
+    static_assert(detail::check_fixed_extents<Text, detail::DeclaredTensor<Declared>,
+                                              detail::OperandTensor<detail::PlainOperand<Operands>>...>());
     Extents const extents = detail::result_extents(Text.view(), Plan::subscripts, tensors);
-    auto const result = std::apply([&](auto const&... tensor) { return detail::run_einsum<Plan>(extents, tensor...); }, tensors);
+    auto const result =
+        std::apply([&](auto const&... tensor) { return detail::run_einsum<Plan>(extents, tensor...); }, tensors);
     using Result = std::remove_const_t<decltype(result)>;
     auto const slots = std::make_tuple(detail::einsum_slot_of(operands)...);
     return detail::einsum_tape_of(operands...).record(result, [slots, tensors](Cotangent<Result> const& gradient) {
@@ -158,7 +166,8 @@ class RecordedEinsum {
       else {
         auto const& other = std::get<1 - Operand>(tensors);
         using Other = std::remove_cvref_t<decltype(other)>;
-        slot.add_part(detail::produced_by<detail::PlannedGradient<Plan, Operand, Tensor, Other>>(own.extents(), gradient, other));
+        slot.add_part(
+            detail::produced_by<detail::PlannedGradient<Plan, Operand, Tensor, Other>>(own.extents(), gradient, other));
       }
     }
   }
@@ -166,8 +175,8 @@ class RecordedEinsum {
   std::tuple<Operands...> operands_;
 };
 
-/// An einsum of which some operands are recorded: computed as of tensors, and recorded when its result spec is known. Its gradients are einsums with plans
-/// of their own (PlannedGradient).
+/// An einsum of which some operands are recorded: computed as of tensors, and recorded when its result spec is known.
+/// Its gradients are einsums with plans of their own (PlannedGradient).
 template <FixedString Text, class... Operands>
   requires(detail::RecordedEinsumInput<Operands> || ...)
 auto einsum(Operands const&... operands) {
@@ -181,7 +190,8 @@ struct Handled<RecordedEinsum<Text, Operands...>, Handling::circulating> {
   RecordedEinsum<Text, Operands...> operand;
 
   template <class Spec>
-  operator Var<ShardedTensor<typename First::mesh_type, Spec, typename First::value_type, typename First::memory_space>>() const {
+  operator Var<ShardedTensor<typename First::mesh_type, Spec, typename First::value_type,
+                             typename First::memory_space>>() const {
     return operand.template eval_as<Spec, Handling::circulating>();
   }
 };

@@ -33,7 +33,8 @@ auto plain_operand(Operand const& operand) {
   else return materialized(operand);
 }
 
-/// Functions of unreduced sums are linear: their derivatives do not depend on values, and the gradient, which has the right layout, stands in.
+/// Functions of unreduced sums are linear: their derivatives do not depend on values, and the gradient, which has the
+/// right layout, stands in.
 template <class Value, class Gradient>
 auto or_stand_in(Value const& value, Gradient const& gradient) {
   if constexpr (AnyTensor<Value>) {
@@ -47,13 +48,16 @@ auto or_stand_in(Value const& value, Gradient const& gradient) {
 template <class Function, int Operand, class Gradient, class Result, class... Inputs>
 auto gradient_of_map(Gradient const& gradient, Result const& result, Inputs const&... inputs) {
   if constexpr (PassesGradient<Function, Operand>) return gradient;
-  else return eval(map(GradientOf<Function, Operand>{}, gradient, or_stand_in(inputs, gradient)..., or_stand_in(result, gradient)));
+  else
+    return eval(map(GradientOf<Function, Operand>{}, gradient, or_stand_in(inputs, gradient)...,
+                    or_stand_in(result, gradient)));
 }
 
 template <class Function, int Operand, class Slot, class Gradient, class Result, class Inputs>
 void pull_map(Slot const& slot, Gradient const& gradient, Result const& result, Inputs const& inputs) {
   if constexpr (wants_gradient<Slot>) {
-    auto const own = std::apply([&](auto const&... input) { return gradient_of_map<Function, Operand>(gradient, result, input...); }, inputs);
+    auto const own = std::apply(
+        [&](auto const&... input) { return gradient_of_map<Function, Operand>(gradient, result, input...); }, inputs);
     using Element = typename std::tuple_element_t<Operand, Inputs>::value_type;
     if constexpr (std::is_same_v<typename std::remove_const_t<decltype(own)>::value_type, Element>) slot.add(own);
     else slot.add(eval(convert<Element>(own)));
@@ -61,7 +65,8 @@ void pull_map(Slot const& slot, Gradient const& gradient, Result const& result, 
 }
 
 template <class Function, class Slots, class Gradient, class Result, class Inputs, std::size_t... Position>
-void pull_maps(Slots const& slots, Gradient const& gradient, Result const& result, Inputs const& inputs, std::index_sequence<Position...>) {
+void pull_maps(Slots const& slots, Gradient const& gradient, Result const& result, Inputs const& inputs,
+               std::index_sequence<Position...>) {
   (pull_map<Function, static_cast<int>(Position)>(std::get<Position>(slots), gradient, result, inputs), ...);
 }
 
@@ -118,12 +123,13 @@ auto recorded_map(Function const& function, Operands const&... operands) {
 
 }  // namespace detail
 
-/// `function` of tensors of which some are recorded: computed at once, and recorded; in place of an einsum's result where the derivative does not look
-/// at it. The function has `derivative` (expr/functions.hpp).
+/// `function` of tensors of which some are recorded: computed at once, and recorded; in place of an einsum's result
+/// where the derivative does not look at it. The function has `derivative` (expr/functions.hpp).
 template <class Function, detail::RecordedMapOperand... Operands>
   requires(detail::Recorded<Operands> || ...)
 auto map(Function const& function, Operands const&... operands) {
-  if constexpr (detail::UsesResultOnly<Function> && !(AnyVar<Operands> && ...)) return detail::recorded_in_place(function, operands.eval()...);
+  if constexpr (detail::UsesResultOnly<Function> && !(AnyVar<Operands> && ...))
+    return detail::recorded_in_place(function, operands.eval()...);
   else return detail::recorded_map(function, detail::as_var(operands)...);
 }
 

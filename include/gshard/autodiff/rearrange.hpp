@@ -13,9 +13,11 @@ namespace gshard {
 
 namespace detail {
 
-/// The transpose of a rearrangement: what the gradient of the result, held as `Tensor` is, brings to an operand of these extents. By the same exchange, backwards.
+/// The transpose of a rearrangement: what the gradient of the result, held as `Tensor` is, brings to an operand of
+/// these extents. By the same exchange, backwards.
 template <AnyTensor Tensor, int Dimension>
-Cotangent<Tensor> gradient_of_operand(Cotangent<Rearranged<Tensor>> const& gradient, Extents const& extents, Rearrangement const& way) {
+Cotangent<Tensor> gradient_of_operand(Cotangent<Rearranged<Tensor>> const& gradient, Extents const& extents,
+                                      Rearrangement const& way) {
   using Result = Rearranged<Cotangent<Tensor>>;
   Result const result(gradient.mesh(), extents);
   std::vector<Move<Result>> moves;
@@ -29,22 +31,25 @@ Cotangent<Tensor> gradient_of_operand(Cotangent<Rearranged<Tensor>> const& gradi
 
 template <int Dimension, AnyTensor Tensor>
 auto recorded_rearrangement(Var<Tensor> const& x, Rearrangement const& way, typename Tensor::value_type value = 0) {
-  return x.tape().record(rearranged<Dimension>(x.value(), way, value),
-                         [slot = x.slot(), extents = x.value().extents(), way](Cotangent<Rearranged<Tensor>> const& gradient) {
-                           slot.add(gradient_of_operand<Tensor, Dimension>(gradient, extents, way));
-                         });
+  return x.tape().record(
+      rearranged<Dimension>(x.value(), way, value),
+      [slot = x.slot(), extents = x.value().extents(), way](Cotangent<Rearranged<Tensor>> const& gradient) {
+        slot.add(gradient_of_operand<Tensor, Dimension>(gradient, extents, way));
+      });
 }
 
 }  // namespace detail
 
-/// slice of a recorded tensor; its gradient is the slice of the gradient put back among zeros. So are those of the following.
+/// slice of a recorded tensor; its gradient is the slice of the gradient put back among zeros. So are those of the
+/// following.
 template <int Dimension, AnyTensor Tensor>
 auto slice(Var<Tensor> const& x, std::int64_t begin, std::int64_t end, std::int64_t stride = 1) {
   return detail::recorded_rearrangement<Dimension>(x, detail::slice_of(x.value(), Dimension, begin, end, stride));
 }
 
 template <int Dimension, AnyTensor Tensor>
-auto pad(Var<Tensor> const& x, std::int64_t low, std::int64_t high, typename Tensor::value_type value = 0, std::int64_t interior = 0) {
+auto pad(Var<Tensor> const& x, std::int64_t low, std::int64_t high, typename Tensor::value_type value = 0,
+         std::int64_t interior = 0) {
   return detail::recorded_rearrangement<Dimension>(x, detail::pad_of(x.value(), Dimension, low, high, interior), value);
 }
 
@@ -61,14 +66,16 @@ auto roll(Var<Tensor> const& x, std::int64_t shift) {
 namespace detail {
 
 template <int Dimension, AnyTensor Result, class Slot>
-void pull_concatenated(Slot const& slot, Cotangent<Result> const& gradient, Extents const& extents, std::int64_t begin) {
+void pull_concatenated(Slot const& slot, Cotangent<Result> const& gradient, Extents const& extents,
+                       std::int64_t begin) {
   if constexpr (wants_gradient<Slot>)
-    slot.add(gradient_of_operand<typename Slot::tensor_type, Dimension>(gradient, extents, placed_at(extents, Dimension, begin, gradient.extent(Dimension))));
+    slot.add(gradient_of_operand<typename Slot::tensor_type, Dimension>(
+        gradient, extents, placed_at(extents, Dimension, begin, gradient.extent(Dimension))));
 }
 
 template <int Dimension, AnyTensor Result, class Slots, std::size_t... Position>
-void pull_all_concatenated(Slots const& slots, Cotangent<Result> const& gradient, std::vector<Extents> const& extents, std::vector<std::int64_t> const& begins,
-                           std::index_sequence<Position...>) {
+void pull_all_concatenated(Slots const& slots, Cotangent<Result> const& gradient, std::vector<Extents> const& extents,
+                           std::vector<std::int64_t> const& begins, std::index_sequence<Position...>) {
   (pull_concatenated<Dimension, Result>(std::get<Position>(slots), gradient, extents[Position], begins[Position]), ...);
 }
 
@@ -84,7 +91,8 @@ auto concatenate(Operands const&... operands) {
   std::vector<Extents> const extents{detail::value_of(operands).extents()...};
   std::vector<std::int64_t> const begins = detail::beginnings<Dimension>(detail::value_of(operands)...);
   return detail::tape_of(operands...).record(result, [slots, extents, begins](Cotangent<Result> const& gradient) {
-    detail::pull_all_concatenated<Dimension, Result>(slots, gradient, extents, begins, std::index_sequence_for<Operands...>{});
+    detail::pull_all_concatenated<Dimension, Result>(slots, gradient, extents, begins,
+                                                     std::index_sequence_for<Operands...>{});
   });
 }
 
@@ -96,7 +104,8 @@ void pull_outside(Slot const& slot, Cotangent<Result> const& gradient, Extents c
   if constexpr (wants_gradient<Slot>) {
     Rearranged<Cotangent<Result>> const zeros(gradient.mesh(), update);
     auto const outside = update_slice<Dimension>(gradient, zeros, begin);
-    slot.add(outside.template reinterpreted<typename Cotangent<typename Slot::tensor_type>::spec_type>(outside.extents()));
+    slot.add(
+        outside.template reinterpreted<typename Cotangent<typename Slot::tensor_type>::spec_type>(outside.extents()));
   }
 }
 
@@ -111,10 +120,11 @@ auto update_slice(X const& x, Update const& update, std::int64_t begin) {
   auto const of_x = detail::slot_of(x);
   auto const of_update = detail::slot_of(update);
   Extents const extents = detail::value_of(update).extents();
-  return detail::tape_of(x, update).record(result, [of_x, of_update, extents, begin](Cotangent<Result> const& gradient) {
-    detail::pull_concatenated<Dimension, Result>(of_update, gradient, extents, begin);
-    detail::pull_outside<Dimension, Result>(of_x, gradient, extents, begin);
-  });
+  return detail::tape_of(x, update).record(
+      result, [of_x, of_update, extents, begin](Cotangent<Result> const& gradient) {
+        detail::pull_concatenated<Dimension, Result>(of_update, gradient, extents, begin);
+        detail::pull_outside<Dimension, Result>(of_x, gradient, extents, begin);
+      });
 }
 
 }  // namespace gshard

@@ -14,8 +14,9 @@ namespace error {
 
 template <class Function>
 struct RecomputeUsesRecorded {
-  static_assert(always_false<Function>,
-                "gshard: recompute runs its function on plain tensors, and it gave a recorded one; pass every recorded tensor that it uses as an input");
+  static_assert(
+      always_false<Function>,
+      "gshard: recompute runs its function on plain tensors, and it gave a recorded one; pass every recorded tensor that it uses as an input");
 };
 
 }  // namespace error
@@ -65,7 +66,8 @@ class Recomputation {
   }
 
  public:
-  Recomputation(Function const& function, Inputs const&... inputs) : function_(function), inputs_(plain(inputs)...), slots_(slot_of(inputs)...) {}
+  Recomputation(Function const& function, Inputs const&... inputs)
+      : function_(function), inputs_(plain(inputs)...), slots_(slot_of(inputs)...) {}
 
   auto forward() const {
     return std::apply([&](auto const&... input) { return evaluated_results(function_(input...)); }, inputs_);
@@ -77,14 +79,16 @@ class Recomputation {
   /// Runs the function on a tape of its own, and that tape backwards.
   void backward(Tape const& outer, Gradients& gradients) const {
     Tape tape(Tape::Within{outer});
-    start(tape, gradients, std::index_sequence_for<Inputs...>{}, std::make_index_sequence<std::tuple_size_v<Results>>{});
+    start(tape, gradients, std::index_sequence_for<Inputs...>{},
+          std::make_index_sequence<std::tuple_size_v<Results>>{});
     tape.backward();
   }
 
  private:
   template <std::size_t... Input, std::size_t... Result>
   void start(Tape& tape, Gradients& gradients, std::index_sequence<Input...>, std::index_sequence<Result...>) const {
-    Results const results = evaluated_results(function_(watched(tape, std::get<Input>(inputs_), std::get<Input>(slots_))...));
+    Results const results =
+        evaluated_results(function_(watched(tape, std::get<Input>(inputs_), std::get<Input>(slots_))...));
     (seed(std::get<Result>(results), std::get<Result>(gradients)), ...);
   }
 
@@ -107,7 +111,9 @@ auto recorded_result(Tape& tape, int node, Plain const& value) {
   if constexpr (std::is_same_v<Gradient, NoSlot>) {
     return value;
   } else {
-    return tape.record(value, [tape = &tape, node](Gradient const& gradient) { std::get<Position>(tape->gradients<Gradients>(node)) = gradient; });
+    return tape.record(value, [tape = &tape, node](Gradient const& gradient) {
+      std::get<Position>(tape->gradients<Gradients>(node)) = gradient;
+    });
   }
 }
 
@@ -120,11 +126,12 @@ auto recorded_results(Tape& tape, int node, std::tuple<Plain...> const& values, 
 
 }  // namespace detail
 
-/// `function(inputs...)`, of which the tape keeps the inputs alone: in the backward pass the function runs again, with its communication, on a tape of its
-/// own. The same value and gradients, those of the parameters inside among them, for the time of a second forward pass and the memory of one block
-/// (Chen et al. 2016); where an input is used elsewhere too, its gradient is summed in another order. `function` is copied, takes tensors and recorded
-/// tensors, and gives a tensor or a std::tuple of them; what it refers to lives until the backward pass, and its random numbers repeat where they are drawn
-/// by a RandomStream that it holds by value. Without recorded inputs it is just called.
+/// `function(inputs...)`, of which the tape keeps the inputs alone: in the backward pass the function runs again, with
+/// its communication, on a tape of its own. The same value and gradients, those of the parameters inside among them,
+/// for the time of a second forward pass and the memory of one block (Chen et al. 2016); where an input is used
+/// elsewhere too, its gradient is summed in another order. `function` is copied, takes tensors and recorded tensors,
+/// and gives a tensor or a std::tuple of them; what it refers to lives until the backward pass, and its random numbers
+/// repeat where they are drawn by a RandomStream that it holds by value. Without recorded inputs it is just called.
 template <class Function, class... Inputs>
 auto recompute(Function const& function, Inputs const&... inputs) {
   if constexpr (!(AnyVar<Inputs> || ...)) {
@@ -138,8 +145,10 @@ auto recompute(Function const& function, Inputs const&... inputs) {
       (void)sizeof(error::RecomputeUsesRecorded<Function>);
     } else {
       Tape& tape = detail::tape_of(inputs...);
-      int const node = tape.record_several<Gradients>([recomputation, &tape](Gradients& gradients) { recomputation.backward(tape, gradients); });
-      return detail::recorded_results<Gradients>(tape, node, values, std::make_index_sequence<std::tuple_size_v<Gradients>>{});
+      int const node = tape.record_several<Gradients>(
+          [recomputation, &tape](Gradients& gradients) { recomputation.backward(tape, gradients); });
+      return detail::recorded_results<Gradients>(tape, node, values,
+                                                 std::make_index_sequence<std::tuple_size_v<Gradients>>{});
     }
   }
 }

@@ -32,7 +32,9 @@ template <class T>
 struct TieTerm {
   T const* elements;
   T const* results;
-  KOKKOS_FORCEINLINE_FUNCTION double operator()(std::int64_t position, std::int64_t row, std::int64_t) const { return elements[position] == results[row] ? 1 : 0; }
+  KOKKOS_FORCEINLINE_FUNCTION double operator()(std::int64_t position, std::int64_t row, std::int64_t) const {
+    return elements[position] == results[row] ? 1 : 0;
+  }
 };
 
 template <class T>
@@ -43,7 +45,8 @@ struct SpreadToTies {
   T const* gradients;
   double const* ties;
   KOKKOS_FORCEINLINE_FUNCTION void operator()(std::int64_t position, std::int64_t row) const {
-    result[position] = static_cast<T>(elements[position] == results[row] ? static_cast<double>(gradients[row]) / ties[row] : 0.0);
+    result[position] =
+        static_cast<T>(elements[position] == results[row] ? static_cast<double>(gradients[row]) / ties[row] : 0.0);
   }
 };
 
@@ -55,7 +58,8 @@ struct SpreadNormGradient {
   T const* gradients;
   KOKKOS_FORCEINLINE_FUNCTION void operator()(std::int64_t position, std::int64_t row) const {
     Computed<T> const norm = norms[row];
-    result[position] = static_cast<T>(norm == 0 ? Computed<T>(0) : Computed<T>(elements[position]) * (Computed<T>(gradients[row]) / norm));
+    result[position] = static_cast<T>(
+        norm == 0 ? Computed<T>(0) : Computed<T>(elements[position]) * (Computed<T>(gradients[row]) / norm));
   }
 };
 
@@ -66,10 +70,12 @@ Tensor gradient_of_reduction(Tensor const& x, Results const& results, Gradients 
   using Space = typename Tensor::memory_space;
   Tensor const result(uninitialized, x.mesh(), x.extents());
   if constexpr (Operation::takes_root) {
-    spread<Space>("gshard::gradient", x.local_extents(), Dimensions::reduced, SpreadNormGradient<T>{result.data(), x.data(), results.data(), gradients.data()});
+    spread<Space>("gshard::gradient", x.local_extents(), Dimensions::reduced,
+                  SpreadNormGradient<T>{result.data(), x.data(), results.data(), gradients.data()});
   } else {
     Scratch<Space> scratch(x.mesh().memory());
-    double const* const ties = row_values<Dimensions, Combining<comm::Reduction::sum, double>>(scratch, x, TieTerm<T>{x.data(), results.data()});
+    double const* const ties = row_values<Dimensions, Combining<comm::Reduction::sum, double>>(
+        scratch, x, TieTerm<T>{x.data(), results.data()});
     spread<Space>("gshard::gradient", x.local_extents(), Dimensions::reduced,
                   SpreadToTies<T>{result.data(), x.data(), results.data(), gradients.data(), ties});
     fence<Space>("gshard::gradient: temporaries end here");
@@ -78,19 +84,22 @@ Tensor gradient_of_reduction(Tensor const& x, Results const& results, Gradients 
 }
 
 template <class Dimensions, AnyTensor Tensor, AnyTensor Rows>
-Tensor gradient_of_sum(typename Tensor::mesh_type const& mesh, Extents const& extents, double factor, Rows const& gradients) {
+Tensor gradient_of_sum(typename Tensor::mesh_type const& mesh, Extents const& extents, double factor,
+                       Rows const& gradients) {
   using T = typename Tensor::value_type;
   Tensor const result(uninitialized, mesh, extents);
-  spread<typename Tensor::memory_space>("gshard::gradient", result.local_extents(), Dimensions::reduced,
-                                        SpreadGradient<T>{result.data(), gradients.data(), static_cast<Computed<T>>(factor)});
+  spread<typename Tensor::memory_space>(
+      "gshard::gradient", result.local_extents(), Dimensions::reduced,
+      SpreadGradient<T>{result.data(), gradients.data(), static_cast<Computed<T>>(factor)});
   return result;
 }
 
 }  // namespace detail
 
-/// A reduction of a recorded tensor: like Reduction, it waits for its result spec, then runs and is recorded. The gradient of the result is brought to the
-/// axes of the kept dimensions, as reshard does, and then goes, without communication, to all elements (sum, mean, norm), or in equal parts to those that
-/// equal the maximum or minimum, for which their number is summed over the axes that split the reduced dimensions. The gradient of a norm of 0 is 0.
+/// A reduction of a recorded tensor: like Reduction, it waits for its result spec, then runs and is recorded. The
+/// gradient of the result is brought to the axes of the kept dimensions, as reshard does, and then goes, without
+/// communication, to all elements (sum, mean, norm), or in equal parts to those that equal the maximum or minimum, for
+/// which their number is summed over the axes that split the reduced dimensions. The gradient of a norm of 0 is 0.
 template <class Operation, AnyTensor Tensor, int... Given>
 class RecordedReduction {
   using Plain = Reduction<Operation, Tensor, Given...>;
@@ -121,12 +130,15 @@ class RecordedReduction {
     Tensor const& x = x_.value();
     if constexpr (Operation::is_linear) {
       double const factor = Operation::averages ? 1 / static_cast<double>(Dimensions::count(x.extents())) : 1;
-      return x_.tape().record(result, [slot = x_.slot(), mesh = x.mesh(), extents = x.extents(), factor](Cotangent<Result> const& gradient) {
-        slot.add(detail::gradient_of_sum<Dimensions, Cotangent<Tensor>>(mesh, extents, factor, detail::held_as<KeptSpec>(gradient)));
+      return x_.tape().record(result, [slot = x_.slot(), mesh = x.mesh(), extents = x.extents(),
+                                       factor](Cotangent<Result> const& gradient) {
+        slot.add(detail::gradient_of_sum<Dimensions, Cotangent<Tensor>>(mesh, extents, factor,
+                                                                        detail::held_as<KeptSpec>(gradient)));
       });
     } else {
       return x_.tape().record(result, [slot = x_.slot(), x, result](Cotangent<Result> const& gradient) {
-        slot.add(detail::gradient_of_reduction<Operation, Dimensions>(x, detail::held_as<KeptSpec>(result), detail::held_as<KeptSpec>(gradient)));
+        slot.add(detail::gradient_of_reduction<Operation, Dimensions>(x, detail::held_as<KeptSpec>(result),
+                                                                      detail::held_as<KeptSpec>(gradient)));
       });
     }
   }

@@ -20,7 +20,8 @@ auto split_dimension(Var<Tensor> const& x, std::int64_t outer) {
 template <int Dimension, AnyTensor Tensor>
 auto merge_dimensions(Var<Tensor> const& x) {
   auto const result = merge_dimensions<Dimension>(x.value());
-  return x.tape().record(result, [slot = x.slot(), outer = x.value().extent(Dimension)](Cotangent<std::remove_const_t<decltype(result)>> const& gradient) {
+  return x.tape().record(result, [slot = x.slot(), outer = x.value().extent(Dimension)](
+                                     Cotangent<std::remove_const_t<decltype(result)>> const& gradient) {
     slot.add(split_dimension<Dimension>(gradient, outer));
   });
 }
@@ -29,9 +30,10 @@ auto merge_dimensions(Var<Tensor> const& x) {
 template <class To, AnyTensor Tensor>
 auto reshape(Var<Tensor> const& x, Extents const& extents) {
   using Result = with_spec<Tensor, To>;
-  return x.tape().record(reshape<To>(x.value(), extents), [slot = x.slot(), before = x.value().extents()](Cotangent<Result> const& gradient) {
-    slot.add(reshape<typename Cotangent<Tensor>::spec_type>(gradient, before));
-  });
+  return x.tape().record(reshape<To>(x.value(), extents),
+                         [slot = x.slot(), before = x.value().extents()](Cotangent<Result> const& gradient) {
+                           slot.add(reshape<typename Cotangent<Tensor>::spec_type>(gradient, before));
+                         });
 }
 
 }  // namespace gshard

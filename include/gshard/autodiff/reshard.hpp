@@ -9,8 +9,8 @@
 
 namespace gshard {
 
-/// reshard of a recorded tensor. As a map of whole tensors it is the identity, so its gradient is the reshard back: of an all-reduce it is nothing, of a
-/// slice an all-gather, of an all-gather a slice, of an all-to-all the opposite one.
+/// reshard of a recorded tensor. As a map of whole tensors it is the identity, so its gradient is the reshard back: of
+/// an all-reduce it is nothing, of a slice an all-gather, of an all-gather a slice, of an all-to-all the opposite one.
 template <class To, AnyVar X>
 auto reshard(X&& x) {
   using Tensor = typename std::remove_cvref_t<X>::tensor_type;

@@ -38,7 +38,8 @@ struct SoftmaxGradient {
   }
 };
 
-/// The gradient of softmax or its logarithm from the result and the gradient of that: one all-reduce of one number for each row.
+/// The gradient of softmax or its logarithm from the result and the gradient of that: one all-reduce of one number for
+/// each row.
 template <SoftmaxForm Form, int Dimension, AnyTensor Tensor>
 Tensor gradient_of_softmax(Tensor const& values, Tensor const& gradients) {
   using T = typename Tensor::value_type;
@@ -48,18 +49,20 @@ Tensor gradient_of_softmax(Tensor const& values, Tensor const& gradients) {
   Tensor const result(uninitialized, values.mesh(), values.extents());
   record_kernel("softmax gradient", result, values, gradients);
   AlongShape const shape(values.local_extents(), Along::only);
-  if (Form == SoftmaxForm::plain && shape.inner == 1 && !shape.has_few_long_rows() && values.mesh().state().group(Along::axes).size == 1) {
+  if (Form == SoftmaxForm::plain && shape.inner == 1 && !shape.has_few_long_rows() &&
+      values.mesh().state().group(Along::axes).size == 1) {
     for_each_row<Space>("gshard::softmax_backward", shape.outer,
-                        SoftmaxRowsBackward<T, AllColumns>{values.data(), gradients.data(), result.data(), shape.length, {}, Computed<T>(1)});
+                        SoftmaxRowsBackward<T, AllColumns>{
+                            values.data(), gradients.data(), result.data(), shape.length, {}, Computed<T>(1)});
     return result;
   }
   Scratch<Space> scratch(values.mesh().memory());
   double const* sums = nullptr;
   if constexpr (Form == SoftmaxForm::plain)
     sums = row_values<Along, Rule>(scratch, values, ProductTerm<T>{values.data(), gradients.data()});
-  else
-    sums = row_values<Along, Rule>(scratch, values, ElementTerm<Summing, double, LeafKernel<T>>{{gradients.data()}});
-  spread<Space>("gshard::softmax_backward", values.local_extents(), Along::reduced, SoftmaxGradient<Form, T>{result.data(), values.data(), gradients.data(), sums});
+  else sums = row_values<Along, Rule>(scratch, values, ElementTerm<Summing, double, LeafKernel<T>>{{gradients.data()}});
+  spread<Space>("gshard::softmax_backward", values.local_extents(), Along::reduced,
+                SoftmaxGradient<Form, T>{result.data(), values.data(), gradients.data(), sums});
   fence<Space>("gshard::softmax_backward: temporaries end here");
   return result;
 }
@@ -74,15 +77,17 @@ struct LogSumExpGradient {
   KOKKOS_FORCEINLINE_FUNCTION void operator()(std::int64_t position, std::int64_t row) const {
     Computed<T> const sum = results[row];
     Computed<T> const bounded = sum < Kokkos::Experimental::finite_min_v<Computed<T>> ? Computed<T>(0) : sum;
-    result[position] = static_cast<T>(loop_exp(Computed<T>(elements[position]) - bounded) * Computed<T>(gradients[row]));
+    result[position] =
+        static_cast<T>(loop_exp(Computed<T>(elements[position]) - bounded) * Computed<T>(gradients[row]));
   }
 };
 
 template <int Dimension, AnyTensor Tensor, AnyTensor Rows>
 Tensor gradient_of_log_sum_exp(Tensor const& x, Rows const& results, Rows const& gradients) {
   Tensor const result(uninitialized, x.mesh(), x.extents());
-  spread<typename Tensor::memory_space>("gshard::log_sum_exp_backward", x.local_extents(), Dimensions<Tensor, Dimension>::reduced,
-                                        LogSumExpGradient<typename Tensor::value_type>{result.data(), x.data(), results.data(), gradients.data()});
+  spread<typename Tensor::memory_space>(
+      "gshard::log_sum_exp_backward", x.local_extents(), Dimensions<Tensor, Dimension>::reduced,
+      LogSumExpGradient<typename Tensor::value_type>{result.data(), x.data(), results.data(), gradients.data()});
   return result;
 }
 
@@ -110,9 +115,10 @@ Var<Tensor> log_softmax(Var<Tensor> const& x) {
 template <int Dimension, AnyTensor Tensor>
 auto log_sum_exp(Var<Tensor> const& x) {
   auto const result = log_sum_exp<Dimension>(x.value());
-  return x.tape().record(result, [slot = x.slot(), x = x.value(), result](std::remove_const_t<decltype(result)> const& gradient) {
-    slot.add(detail::gradient_of_log_sum_exp<Dimension>(x, result, gradient));
-  });
+  return x.tape().record(
+      result, [slot = x.slot(), x = x.value(), result](std::remove_const_t<decltype(result)> const& gradient) {
+        slot.add(detail::gradient_of_log_sum_exp<Dimension>(x, result, gradient));
+      });
 }
 
 }  // namespace gshard

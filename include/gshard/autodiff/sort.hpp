@@ -13,9 +13,10 @@ template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 auto recorded_take_along(Var<Tensor> const& x, Indices const& places) {
   auto const result = take_along<Dimension>(x.value(), places);
   using Result = std::remove_const_t<decltype(result)>;
-  return x.tape().record(result, [slot = x.slot(), places, extents = x.value().extents()](Cotangent<Result> const& gradient) {
-    slot.add(put_along<Dimension, Cotangent<Tensor>>(gradient, places, extents));
-  });
+  return x.tape().record(result,
+                         [slot = x.slot(), places, extents = x.value().extents()](Cotangent<Result> const& gradient) {
+                           slot.add(put_along<Dimension, Cotangent<Tensor>>(gradient, places, extents));
+                         });
 }
 
 }  // namespace detail

@@ -6,14 +6,16 @@
 
 namespace gshard {
 
-/// take of a recorded tensor; its gradient adds the slices where they were taken: an all-reduce over the axes that split the indices.
+/// take of a recorded tensor; its gradient adds the slices where they were taken: an all-reduce over the axes that
+/// split the indices.
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 auto take(Var<Tensor> const& x, Indices const& indices) {
   auto const result = take<Dimension>(x.value(), indices);
   using Result = std::remove_const_t<decltype(result)>;
-  return x.tape().record(result, [slot = x.slot(), indices, extents = x.value().extents()](Cotangent<Result> const& gradient) {
-    slot.add(detail::scattered<Dimension, Cotangent<Tensor>>(extents, indices, gradient));
-  });
+  return x.tape().record(result,
+                         [slot = x.slot(), indices, extents = x.value().extents()](Cotangent<Result> const& gradient) {
+                           slot.add(detail::scattered<Dimension, Cotangent<Tensor>>(extents, indices, gradient));
+                         });
 }
 
 namespace detail {

@@ -15,13 +15,15 @@
 
 namespace gshard {
 
-/// The type of a gradient: held as its tensor is; whole where the tensor is an unreduced sum, since each part adds to the whole with factor 1.
+/// The type of a gradient: held as its tensor is; whole where the tensor is an unreduced sum, since each part adds to
+/// the whole with factor 1.
 template <AnyTensor Tensor>
 using Cotangent = with_layout<Tensor, detail::without_partial(Tensor::layout)>;
 
 class Tape;
 
-/// Where the gradient of a recorded tensor is collected. Holds no elements: operations keep this, not the tensor, for their backward pass.
+/// Where the gradient of a recorded tensor is collected. Holds no elements: operations keep this, not the tensor, for
+/// their backward pass.
 template <AnyTensor Tensor>
 class GradientSlot {
  public:
@@ -32,8 +34,8 @@ class GradientSlot {
   /// Adds to the gradient.
   void add(Cotangent<Tensor> const& gradient) const;
 
-  /// Adds to the gradient what a reshard to its spec makes of `part`, such as an unreduced sum over the axes that split the data. Parts alike are added first and
-  /// resharded together, when the gradient is needed.
+  /// Adds to the gradient what a reshard to its spec makes of `part`, such as an unreduced sum over the axes that split
+  /// the data. Parts alike are added first and resharded together, when the gradient is needed.
   template <AnyTensor Part>
   void add_part(Part part) const;
 
@@ -93,8 +95,8 @@ struct Parameter {
   void clear_gradient() { gradient = {}; }
 };
 
-/// Records operations as they run, and runs their gradients backwards, once. Activations are kept until their operation's gradient is done; then their
-/// memory is free for the next ones.
+/// Records operations as they run, and runs their gradients backwards, once. Activations are kept until their
+/// operation's gradient is done; then their memory is free for the next ones.
 class Tape {
  public:
   Tape() = default;
@@ -133,15 +135,19 @@ class Tape {
     if constexpr (std::is_constructible_v<bool, Pull>) leaf = !static_cast<bool>(pull);
     nodes_.push_back({.is_leaf = leaf});
     if (!leaf)
-      nodes_.back().pull = [pull = std::move(pull)](void* gradient) { pull(*static_cast<Cotangent<Tensor>*>(gradient)); };
+      nodes_.back().pull = [pull = std::move(pull)](void* gradient) {
+        pull(*static_cast<Cotangent<Tensor>*>(gradient));
+      };
     return {*this, node, value};
   }
 
-  /// An operation of several results: once the gradients of all of them are done, and if any of them put something into `gradients<Gradients>(node)`,
-  /// `pull(gradients)` adds to the slots of the operands. The results are recorded after it.
+  /// An operation of several results: once the gradients of all of them are done, and if any of them put something into
+  /// `gradients<Gradients>(node)`, `pull(gradients)` adds to the slots of the operands. The results are recorded after
+  /// it.
   template <class Gradients, class Pull>
   int record_several(Pull pull) {
-    nodes_.push_back({.pull = [pull = std::move(pull)](void* gradients) { pull(*static_cast<Gradients*>(gradients)); }});
+    nodes_.push_back(
+        {.pull = [pull = std::move(pull)](void* gradients) { pull(*static_cast<Gradients*>(gradients)); }});
     return static_cast<int>(nodes_.size()) - 1;
   }
 
@@ -159,11 +165,13 @@ class Tape {
     detail::add_to(nodes_[static_cast<std::size_t>(node)].gradient, gradient);
   }
 
-  /// The same of a part of it, which is reduced when all of this node's have come; or, of a parameter, later with those of other passes.
+  /// The same of a part of it, which is reduced when all of this node's have come; or, of a parameter, later with those
+  /// of other passes.
   template <AnyTensor Tensor, AnyTensor Part>
   void accumulate_part(int index, Part part) {
     Node& node = nodes_[static_cast<std::size_t>(index)];
-    if (accumulation_ != nullptr && node.parameter != nullptr) accumulation_->add<Cotangent<Tensor>>(node.parameter, std::move(part), node.pull);
+    if (accumulation_ != nullptr && node.parameter != nullptr)
+      accumulation_->add<Cotangent<Tensor>>(node.parameter, std::move(part), node.pull);
     else if constexpr (std::is_same_v<Part, Cotangent<Tensor>>) accumulate<Tensor>(index, part);
     else node.parts.template add<Cotangent<Tensor>>(std::move(part));
   }
@@ -171,7 +179,8 @@ class Tape {
   /// Runs the gradients of everything that led to `loss`, a scalar.
   template <AnyTensor Tensor>
   void backward(Var<Tensor> const& loss) {
-    static_assert(Tensor::rank == 0 && Tensor::layout.partial.empty(), "gshard: backward starts at a scalar, such as mean(...) or a loss");
+    static_assert(Tensor::rank == 0 && Tensor::layout.partial.empty(),
+                  "gshard: backward starts at a scalar, such as mean(...) or a loss");
     Cotangent<Tensor> one(uninitialized, loss.value().mesh(), Extents{});
     detail::fill_elements<typename Tensor::memory_space>(one.data(), 1, typename Tensor::value_type(1));
     backward(loss, one);
@@ -268,8 +277,8 @@ Tape& tape_of(First const& first, Rest const&... rest) {
 
 }  // namespace detail
 
-/// A parameter as the operand of a layer: recorded on the tape of `x` where `x` is recorded, else its plain value, so that one layer serves training
-/// and inference.
+/// A parameter as the operand of a layer: recorded on the tape of `x` where `x` is recorded, else its plain value, so
+/// that one layer serves training and inference.
 template <AnyTensor Tensor, class Operand>
 decltype(auto) bind(Parameter<Tensor>& parameter, Operand const& x) {
   if constexpr (AnyVar<Operand>) return x.tape().watch(parameter);

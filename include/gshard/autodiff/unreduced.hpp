@@ -25,7 +25,8 @@ void add_to(std::shared_ptr<void>& sum, Tensor tensor) {
   else total = eval(total + tensor);
 }
 
-/// What adds up to one gradient, before it is reduced: the parts of each type, such as unreduced sums over the axes that split the data, added on each rank.
+/// What adds up to one gradient, before it is reduced: the parts of each type, such as unreduced sums over the axes
+/// that split the data, added on each rank.
 class Unreduced {
  public:
   bool empty() const { return sums_.empty(); }

@@ -8,10 +8,11 @@
 
 namespace gshard::comm {
 
-/// Gives every rank of `group` the concatenation of what all of them send: `counts[r]` elements from rank r, the same counts on every rank.
-/// Receives all but its own part.
+/// Gives every rank of `group` the concatenation of what all of them send: `counts[r]` elements from rank r, the same
+/// counts on every rank. Receives all but its own part.
 template <class T>
-void all_gather(Group const& group, T const* send, T* receive, std::vector<std::int64_t> const& counts, std::int64_t limit = largest_count) {
+void all_gather(Group const& group, T const* send, T* receive, std::vector<std::int64_t> const& counts,
+                std::int64_t limit = largest_count) {
   detail::check_counts("all_gather", group, counts);
   detail::check_same("all_gather", group, counts);
   Kokkos::Profiling::ScopedRegion const region("gshard::all_gather");
@@ -26,8 +27,8 @@ void all_gather(Group const& group, T const* send, T* receive, std::vector<std::
   }
   if (detail::only_counted(group, Collective::all_gather, group.size - 1, detail::ring_bytes<T>(group, all))) return;
   detail::Counts const narrow(counts);
-  MPI_Allgatherv(detail::valid(send), static_cast<int>(own), detail::type_of<T>(), detail::valid(receive), narrow.counts.data(), narrow.offsets.data(),
-                 detail::type_of<T>(), group.communicator);
+  MPI_Allgatherv(detail::valid(send), static_cast<int>(own), detail::type_of<T>(), detail::valid(receive),
+                 narrow.counts.data(), narrow.offsets.data(), detail::type_of<T>(), group.communicator);
 }
 
 }  // namespace gshard::comm

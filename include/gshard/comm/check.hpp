@@ -11,8 +11,8 @@
 #include <gshard/core/error.hpp>
 #include <gshard/mesh/mesh.hpp>
 
-// Whether the ranks of a group mean the same by a collective: checked, by a small collective before it, on meshes of a runtime that was told so
-// (Runtime::check_communication). What does not agree throws on every rank of the group alike.
+// Whether the ranks of a group mean the same by a collective: checked, by a small collective before it, on meshes of a
+// runtime that was told so (Runtime::check_communication). What does not agree throws on every rank of the group alike.
 
 namespace gshard::comm::detail {
 
@@ -27,12 +27,14 @@ inline void check_same(char const* operation, Group const& group, std::vector<st
   MPI_Allreduce(MPI_IN_PLACE, bounds.data(), static_cast<int>(bounds.size()), MPI_INT64_T, MPI_MIN, group.communicator);
   for (std::size_t i = 0; i < numbers.size(); ++i)
     if (bounds[2 * i] != -bounds[2 * i + 1])
-      throw CommunicationError(gshard::detail::text(operation, ": the ranks of a group of ", group.size, " disagree about number ", i, " of their ",
-                                                    numbers.size(), " counts: the smallest is ", bounds[2 * i], ", the largest ", -bounds[2 * i + 1]));
+      throw CommunicationError(gshard::detail::text(
+          operation, ": the ranks of a group of ", group.size, " disagree about number ", i, " of their ",
+          numbers.size(), " counts: the smallest is ", bounds[2 * i], ", the largest ", -bounds[2 * i + 1]));
 }
 
 /// What each rank sends to another is what that one expects.
-inline void check_pairs(char const* operation, Group const& group, std::vector<std::int64_t> const& sent, std::vector<std::int64_t> const& expected) {
+inline void check_pairs(char const* operation, Group const& group, std::vector<std::int64_t> const& sent,
+                        std::vector<std::int64_t> const& expected) {
   if (!group.is_checked || group.size == 1) return;
   std::vector<std::int64_t> coming(expected.size());
   MPI_Alltoall(sent.data(), 1, MPI_INT64_T, coming.data(), 1, MPI_INT64_T, group.communicator);
@@ -45,8 +47,9 @@ inline void check_pairs(char const* operation, Group const& group, std::vector<s
   int const receiver = static_cast<int>(first % group.size);
   std::int64_t counts[2] = {coming[static_cast<std::size_t>(sender)], expected[static_cast<std::size_t>(sender)]};
   MPI_Bcast(counts, 2, MPI_INT64_T, receiver, group.communicator);
-  throw CommunicationError(gshard::detail::text(operation, ": member ", sender, " of a group of ", group.size, " sends ", counts[0], " elements to member ",
-                                                receiver, ", which expects ", counts[1]));
+  throw CommunicationError(gshard::detail::text(operation, ": member ", sender, " of a group of ", group.size,
+                                                " sends ", counts[0], " elements to member ", receiver,
+                                                ", which expects ", counts[1]));
 }
 
 }  // namespace gshard::comm::detail

@@ -37,7 +37,9 @@ MPI_Datatype type_of() {
   else if constexpr (std::is_same_v<T, std::int8_t>) return MPI_INT8_T;
   else if constexpr (std::is_same_v<T, std::uint8_t>) return MPI_UINT8_T;
   else if constexpr (std::is_same_v<T, BFloat16>) return MPI_UINT16_T;
-  else static_assert(sizeof(T) == 0, "gshard: MPI has no datatype for this element type; use float, double, BFloat16 or an integer type");
+  else
+    static_assert(sizeof(T) == 0,
+                  "gshard: MPI has no datatype for this element type; use float, double, BFloat16 or an integer type");
 }
 
 /// MPI adds the bits of what it does not know.
@@ -82,11 +84,12 @@ inline std::int64_t total(std::vector<std::int64_t> const& counts) {
 
 inline void check_counts(char const* operation, Group const& group, std::vector<std::int64_t> const& counts) {
   if (static_cast<int>(counts.size()) != group.size)
-    throw CommunicationError(gshard::detail::text(operation, ": got ", counts.size(), " counts for a group of ", group.size, " ranks (rank ",
-                                                  group.rank, " of the group)"));
+    throw CommunicationError(gshard::detail::text(operation, ": got ", counts.size(), " counts for a group of ",
+                                                  group.size, " ranks (rank ", group.rank, " of the group)"));
   for (std::size_t i = 0; i < counts.size(); ++i)
     if (counts[i] < 0)
-      throw CommunicationError(gshard::detail::text(operation, ": count ", counts[i], " for rank ", i, " of the group is negative"));
+      throw CommunicationError(
+          gshard::detail::text(operation, ": count ", counts[i], " for rank ", i, " of the group is negative"));
 }
 
 /// Starts the messages of one direction between two ranks: as many as the limit demands, in order.
@@ -95,10 +98,11 @@ void in_pieces(std::int64_t count, std::int64_t limit, Start const& start) {
   for (std::int64_t done = 0; done < count; done += limit) start(done, static_cast<int>(std::min(limit, count - done)));
 }
 
-/// Enters a collective into the ledger of the group's runtime: messages and bytes that this rank sends. Returns whether that is all, because nobody is there
-/// to send to.
+/// Enters a collective into the ledger of the group's runtime: messages and bytes that this rank sends. Returns whether
+/// that is all, because nobody is there to send to.
 inline bool only_counted(Group const& group, Collective collective, std::int64_t messages, std::int64_t bytes) {
-  if (group.ledger != nullptr && group.size > 1) group.ledger->add_traffic(collective, group.axes, group.size, messages, bytes);
+  if (group.ledger != nullptr && group.size > 1)
+    group.ledger->add_traffic(collective, group.axes, group.size, messages, bytes);
   return group.is_abstract();
 }
 

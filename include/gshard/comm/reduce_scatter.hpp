@@ -8,8 +8,8 @@
 
 namespace gshard::comm {
 
-/// Sums what the ranks of `group` send and leaves part r of the sum, `counts[r]` elements, on rank r; the same counts on every rank.
-/// `send` holds the parts one after the other. Moves (p - 1) / p of the buffer per rank in a ring.
+/// Sums what the ranks of `group` send and leaves part r of the sum, `counts[r]` elements, on rank r; the same counts
+/// on every rank. `send` holds the parts one after the other. Moves (p - 1) / p of the buffer per rank in a ring.
 template <class T>
 void reduce_scatter(Group const& group, T const* send, T* receive, std::vector<std::int64_t> const& counts,
                     std::int64_t limit = largest_count) {
@@ -17,10 +17,13 @@ void reduce_scatter(Group const& group, T const* send, T* receive, std::vector<s
   detail::check_counts("reduce_scatter", group, counts);
   detail::check_same("reduce_scatter", group, counts);
   Kokkos::Profiling::ScopedRegion const region("gshard::reduce_scatter");
-  if (detail::only_counted(group, Collective::reduce_scatter, group.size - 1, detail::ring_bytes<T>(group, detail::total(counts)))) return;
+  if (detail::only_counted(group, Collective::reduce_scatter, group.size - 1,
+                           detail::ring_bytes<T>(group, detail::total(counts))))
+    return;
   if (detail::total(counts) <= limit) {
     detail::Counts const narrow(counts);
-    MPI_Reduce_scatter(detail::valid(send), detail::valid(receive), narrow.counts.data(), detail::type_of<T>(), MPI_SUM, group.communicator);
+    MPI_Reduce_scatter(detail::valid(send), detail::valid(receive), narrow.counts.data(), detail::type_of<T>(), MPI_SUM,
+                       group.communicator);
     return;
   }
   T const* part = send;

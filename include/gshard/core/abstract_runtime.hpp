@@ -10,8 +10,9 @@
 
 namespace gshard {
 
-/// A Runtime without ranks: meshes made from it have any size, and programs on them run with tensors in AbstractSpace, as one of the ranks would, in
-/// microseconds an operation whatever the sizes. The ledger tells what they would have asked of that rank. Needs neither MPI nor Kokkos to be up.
+/// A Runtime without ranks: meshes made from it have any size, and programs on them run with tensors in AbstractSpace,
+/// as one of the ranks would, in microseconds an operation whatever the sizes. The ledger tells what they would have
+/// asked of that rank. Needs neither MPI nor Kokkos to be up.
 ///
 ///     AbstractRuntime runtime;
 ///     Grid grid(runtime, {2, 1024});

@@ -8,8 +8,9 @@
 
 namespace gshard {
 
-/// A number in 2 bytes: sign, exponent and the first 7 bits of the fraction of a float. To be stored and sent; it is a float wherever it meets an operator, and
-/// becomes a BFloat16 again only where the program says so, rounded to the nearest, ties to even. NaN stays NaN.
+/// A number in 2 bytes: sign, exponent and the first 7 bits of the fraction of a float. To be stored and sent; it is a
+/// float wherever it meets an operator, and becomes a BFloat16 again only where the program says so, rounded to the
+/// nearest, ties to even. NaN stays NaN.
 struct BFloat16 {
   std::uint16_t bits;
 
@@ -26,10 +27,14 @@ struct BFloat16 {
   }
 
   // The built-in and not std::bit_cast, which is no device function.
-  GSHARD_FUNCTION constexpr operator float() const { return __builtin_bit_cast(float, static_cast<std::uint32_t>(bits) << 16); }
+  GSHARD_FUNCTION constexpr operator float() const {
+    return __builtin_bit_cast(float, static_cast<std::uint32_t>(bits) << 16);
+  }
 
  private:
-  GSHARD_FUNCTION static constexpr std::uint32_t bits_of(float value) { return __builtin_bit_cast(std::uint32_t, value); }
+  GSHARD_FUNCTION static constexpr std::uint32_t bits_of(float value) {
+    return __builtin_bit_cast(std::uint32_t, value);
+  }
 
   GSHARD_FUNCTION static constexpr std::uint16_t rounded(float value) {
     std::uint32_t const whole = bits_of(value);
@@ -37,7 +42,8 @@ struct BFloat16 {
     return static_cast<std::uint16_t>((whole + 0x7fffU + (whole >> 16 & 1U)) >> 16);
   }
 
-  /// The float that rounds to the same BFloat16 as the number: the nearest one, but not one half-way between two BFloat16 where the number is not.
+  /// The float that rounds to the same BFloat16 as the number: the nearest one, but not one half-way between two
+  /// BFloat16 where the number is not.
   template <class Number>
   GSHARD_FUNCTION static constexpr float to_float(Number value) {
     float const nearest = static_cast<float>(value);

@@ -35,7 +35,8 @@ struct CommunicationError : Error {
 
 namespace detail {
 
-/// A word or a number of a message, for the length of one call. Not a stream: what puts messages together is compiled once, not for each message.
+/// A word or a number of a message, for the length of one call. Not a stream: what puts messages together is compiled
+/// once, not for each message.
 class TextPart {
  public:
   TextPart(std::string_view words) : words_(words) {}
@@ -43,8 +44,10 @@ class TextPart {
   TextPart(char const* words) : words_(words) {}
   TextPart(char letter) : digits_{letter}, words_(digits_, 1) {}
   template <std::integral Number>
-  TextPart(Number number) : words_(digits_, std::to_chars(digits_, digits_ + sizeof(digits_), static_cast<std::int64_t>(number)).ptr) {}
-  TextPart(double number) : words_(digits_, std::to_chars(digits_, digits_ + sizeof(digits_), number, std::chars_format::general, 6).ptr) {}
+  TextPart(Number number)
+      : words_(digits_, std::to_chars(digits_, digits_ + sizeof(digits_), static_cast<std::int64_t>(number)).ptr) {}
+  TextPart(double number)
+      : words_(digits_, std::to_chars(digits_, digits_ + sizeof(digits_), number, std::chars_format::general, 6).ptr) {}
   TextPart(TextPart const&) = delete;
   TextPart& operator=(TextPart const&) = delete;
 

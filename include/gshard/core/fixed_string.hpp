@@ -7,7 +7,8 @@
 namespace gshard {
 
 /// A string literal as a template argument, as in `Axis<"data">` or `einsum<"ab,bc->ac">`.
-/// One class for all lengths: nvcc cannot deduce a template argument whose type is itself deduced, as that of a template over the length would be.
+/// One class for all lengths: nvcc cannot deduce a template argument whose type is itself deduced, as that of a
+/// template over the length would be.
 struct FixedString {
   static constexpr std::size_t capacity = 64;
   char text[capacity]{};

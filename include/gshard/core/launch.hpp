@@ -10,14 +10,17 @@
 
 #include <gshard/core/abstract_space.hpp>
 
-// Where kernels start and elements are set, copied and read back: every operation works on a memory space through these functions alone. In AbstractSpace
-// nothing runs, and what comes back is 0.
+// Where kernels start and elements are set, copied and read back: every operation works on a memory space through these
+// functions alone. In AbstractSpace nothing runs, and what comes back is 0.
 
 namespace gshard::detail {
 
-/// Whether kernels on this memory run on the host's own execution space, or are prepared as there: the same temporaries, for a ledger to compare.
+/// Whether kernels on this memory run on the host's own execution space, or are prepared as there: the same
+/// temporaries, for a ledger to compare.
 template <class MemorySpace>
-inline constexpr bool runs_on_host = is_abstract<MemorySpace> || std::is_same_v<typename MemorySpace::execution_space, Kokkos::DefaultHostExecutionSpace>;
+inline constexpr bool runs_on_host =
+    is_abstract<MemorySpace> ||
+    std::is_same_v<typename MemorySpace::execution_space, Kokkos::DefaultHostExecutionSpace>;
 
 /// How many threads kernels on this memory have.
 template <class MemorySpace>
@@ -37,7 +40,8 @@ void run_iterations(void const* functor, std::int64_t begin, std::int64_t end) {
   for (std::int64_t i = begin; i < end; ++i) (*static_cast<Functor const*>(functor))(i);
 }
 
-/// A piece of the iterations of any kernel for each thread of the host: Kokkos' loop is compiled once and not for every kernel.
+/// A piece of the iterations of any kernel for each thread of the host: Kokkos' loop is compiled once and not for every
+/// kernel.
 struct HostPieces {
   void const* functor;
   void (*run)(void const*, std::int64_t, std::int64_t);
@@ -52,7 +56,8 @@ struct HostPieces {
   }
 };
 
-/// Calls `functor(i)` for every i in [0, count), in parallel; on the host a job too small to pay for waking threads stays on this one.
+/// Calls `functor(i)` for every i in [0, count), in parallel; on the host a job too small to pay for waking threads
+/// stays on this one.
 template <class MemorySpace, class Functor>
 void launch(char const* label, std::int64_t count, bool tiny, Functor const& functor) {
   if constexpr (!is_abstract<MemorySpace>) {
@@ -60,7 +65,8 @@ void launch(char const* label, std::int64_t count, bool tiny, Functor const& fun
     if constexpr (runs_on_host<MemorySpace>) {
       if (tiny || count == 1) return run_iterations<Functor>(&functor, 0, count);
       std::int64_t const pieces = std::min(count, concurrency<MemorySpace>());
-      Kokkos::parallel_for(label, range_policy<MemorySpace>(pieces), HostPieces{&functor, &run_iterations<Functor>, count, pieces});
+      Kokkos::parallel_for(label, range_policy<MemorySpace>(pieces),
+                           HostPieces{&functor, &run_iterations<Functor>, count, pieces});
     } else {
       Kokkos::parallel_for(label, range_policy<MemorySpace>(count), functor);
     }
@@ -72,7 +78,8 @@ void launch(char const* label, std::int64_t count, Functor const& functor) {
   launch<MemorySpace>(label, count, false, functor);
 }
 
-/// The combination of `functor(i, partial)` over all i in [0, count), on the host; functor has Kokkos' `value_type`, `init` and `join`.
+/// The combination of `functor(i, partial)` over all i in [0, count), on the host; functor has Kokkos' `value_type`,
+/// `init` and `join`.
 template <class MemorySpace, class Functor>
 typename Functor::value_type launch_reduce(char const* label, std::int64_t count, Functor const& functor) {
   typename Functor::value_type result{};
@@ -88,7 +95,10 @@ template <class MemorySpace, class Functor>
 void launch_teams(char const* label, std::int64_t count, int team_size, int vector_length, Functor const& functor) {
   if constexpr (is_abstract<MemorySpace>) return;
   else if (count > 0)
-    Kokkos::parallel_for(label, Kokkos::TeamPolicy<typename MemorySpace::execution_space>(static_cast<int>(count), team_size, vector_length), functor);
+    Kokkos::parallel_for(
+        label,
+        Kokkos::TeamPolicy<typename MemorySpace::execution_space>(static_cast<int>(count), team_size, vector_length),
+        functor);
 }
 
 /// Elements that one thread sets or copies sooner than it wakes others.
@@ -140,7 +150,8 @@ void copy_to_host(T* to, T const* from, std::int64_t count) {
     fence<MemorySpace>("gshard: elements are read on the host");
     std::copy_n(from, count, to);
   } else {
-    Kokkos::deep_copy(Row<Kokkos::HostSpace, T>(to, static_cast<std::size_t>(count)), Row<MemorySpace, T const>(from, static_cast<std::size_t>(count)));
+    Kokkos::deep_copy(Row<Kokkos::HostSpace, T>(to, static_cast<std::size_t>(count)),
+                      Row<MemorySpace, T const>(from, static_cast<std::size_t>(count)));
   }
 }
 
@@ -152,7 +163,8 @@ void copy_from_host(T* to, T const* from, std::int64_t count) {
     fence<MemorySpace>("gshard: elements are written from the host");
     std::copy_n(from, count, to);
   } else {
-    Kokkos::deep_copy(Row<MemorySpace, T>(to, static_cast<std::size_t>(count)), Row<Kokkos::HostSpace, T const>(from, static_cast<std::size_t>(count)));
+    Kokkos::deep_copy(Row<MemorySpace, T>(to, static_cast<std::size_t>(count)),
+                      Row<Kokkos::HostSpace, T const>(from, static_cast<std::size_t>(count)));
   }
 }
 

@@ -24,24 +24,25 @@ constexpr char const* text_of(Collective collective) {
   }
 }
 
-/// What a program asks of one device: work by operation, messages by collective and axes, and the most memory held at once. The ledger of an
-/// AbstractRuntime is always open, that of a Runtime when the program says so; both are written in the same places. A copy is a snapshot.
+/// What a program asks of one device: work by operation, messages by collective and axes, and the most memory held at
+/// once. The ledger of an AbstractRuntime is always open, that of a Runtime when the program says so; both are written
+/// in the same places. A copy is a snapshot.
 class Ledger {
  public:
   /// All calls of one operation.
   struct Work {
-    std::string operation;    ///< as "einsum gsm,me->gse"; "map" for any pointwise expression
+    std::string operation;  ///< as "einsum gsm,me->gse"; "map" for any pointwise expression
     std::int64_t calls = 0;
-    std::int64_t flops = 0;   ///< of contractions, two for each multiply-add
-    std::int64_t bytes = 0;   ///< read or written, each tensor once; what is packed for messages is not among them
+    std::int64_t flops = 0;  ///< of contractions, two for each multiply-add
+    std::int64_t bytes = 0;  ///< read or written, each tensor once; what is packed for messages is not among them
   };
 
-  /// All collectives of one kind over one set of axes. Reductions and gathers count as rings do: each rank sends (p - 1) / p of the whole buffer, an
-  /// all-reduce twice that.
+  /// All collectives of one kind over one set of axes. Reductions and gathers count as rings do: each rank sends (p -
+  /// 1) / p of the whole buffer, an all-reduce twice that.
   struct Traffic {
     Collective collective = Collective::permute;
-    std::string axes;           ///< as "data,expert"
-    int ranks = 1;              ///< of a group
+    std::string axes;  ///< as "data,expert"
+    int ranks = 1;     ///< of a group
     std::int64_t calls = 0;
     std::int64_t messages = 0;  ///< sent by this rank, none to itself
     std::int64_t bytes = 0;     ///< in them
@@ -77,7 +78,8 @@ class Ledger {
     return sum;
   }
 
-  /// Bytes of tensors and temporaries that are in use, and the most that were at once. A pool may hold up to an eighth more (MemoryPool).
+  /// Bytes of tensors and temporaries that are in use, and the most that were at once. A pool may hold up to an eighth
+  /// more (MemoryPool).
   std::int64_t bytes_in_use() const { return bytes_in_use_; }
   std::int64_t peak_bytes() const { return peak_bytes_; }
 
@@ -103,7 +105,8 @@ class Ledger {
   }
   void add_traffic(Collective collective, std::string_view axes, int ranks, std::int64_t messages, std::int64_t bytes) {
     if (!is_open_) return;
-    auto entry = std::ranges::find_if(traffic_, [&](Traffic const& t) { return t.collective == collective && t.axes == axes && t.ranks == ranks; });
+    auto entry = std::ranges::find_if(
+        traffic_, [&](Traffic const& t) { return t.collective == collective && t.axes == axes && t.ranks == ranks; });
     if (entry == traffic_.end()) entry = traffic_.insert(entry, Traffic{collective, std::string(axes), ranks});
     entry->calls += 1;
     entry->messages += messages;
@@ -136,7 +139,9 @@ inline std::ostream& operator<<(std::ostream& stream, Ledger const& ledger) {
   row("  all", "", ledger.flops(), ledger.bytes_touched());
   row("sent by one device", "calls", "messages", "bytes sent");
   for (Ledger::Traffic const& entry : ledger.traffic())
-    row(std::string("  ") + text_of(entry.collective) + " over " + entry.axes + ", groups of " + std::to_string(entry.ranks), entry.calls, entry.messages, entry.bytes);
+    row(std::string("  ") + text_of(entry.collective) + " over " + entry.axes + ", groups of " +
+            std::to_string(entry.ranks),
+        entry.calls, entry.messages, entry.bytes);
   row("  all", "", "", ledger.bytes_sent());
   stream << "memory of one device: " << ledger.peak_bytes() << " bytes at most, " << ledger.bytes_in_use() << " now\n";
   stream.flags(flags);

@@ -18,8 +18,9 @@
 
 namespace gshard {
 
-/// Storage of tensors, kept for reuse: a block that is given back serves the next request of about its size, so a training step
-/// whose shapes repeat allocates nothing after its first run. One pool per runtime, and the ledger beside it; to be used from one host thread.
+/// Storage of tensors, kept for reuse: a block that is given back serves the next request of about its size, so a
+/// training step whose shapes repeat allocates nothing after its first run. One pool per runtime, and the ledger beside
+/// it; to be used from one host thread.
 class MemoryPool {
  public:
   /// What a pool gives out: memory, or, in an AbstractRuntime, addresses that nobody may look behind.
@@ -27,8 +28,8 @@ class MemoryPool {
 
   explicit MemoryPool(Kind kind = Kind::memory) : kind_(kind) {}
 
-  /// At least `bytes` bytes, uninitialised, in `MemorySpace`; they return to the pool when the last owner is gone. Throws MeshError where tensors in
-  /// AbstractSpace and an AbstractRuntime do not come together.
+  /// At least `bytes` bytes, uninitialised, in `MemorySpace`; they return to the pool when the last owner is gone.
+  /// Throws MeshError where tensors in AbstractSpace and an AbstractRuntime do not come together.
   template <class MemorySpace>
   std::shared_ptr<void> allocate(std::size_t bytes) {
     check_kind(detail::is_abstract<MemorySpace> ? Kind::addresses : Kind::memory);
@@ -67,9 +68,10 @@ class MemoryPool {
  private:
   void check_kind(Kind wanted) const {
     if (wanted == kind_) return;
-    throw MeshError(kind_ == Kind::addresses
-                        ? "a tensor in real memory on the mesh of an AbstractRuntime, which has none; give the tensor AbstractSpace as its memory space"
-                        : "a tensor in AbstractSpace on the mesh of a Runtime, whose ranks need elements; make the mesh from an AbstractRuntime");
+    throw MeshError(
+        kind_ == Kind::addresses
+            ? "a tensor in real memory on the mesh of an AbstractRuntime, which has none; give the tensor AbstractSpace as its memory space"
+            : "a tensor in AbstractSpace on the mesh of a Runtime, whose ranks need elements; make the mesh from an AbstractRuntime");
   }
 
   template <class MemorySpace>
@@ -97,8 +99,8 @@ class MemoryPool {
     std::size_t bytes_reserved = 0;
     std::int64_t allocations = 0;
 
-    /// Large blocks begin at different places of a page: copying between addresses that agree in their last 12 bits takes a third longer, since the processor
-    /// holds back loads that look as if they read what was just stored.
+    /// Large blocks begin at different places of a page: copying between addresses that agree in their last 12 bits
+    /// takes a third longer, since the processor holds back loads that look as if they read what was just stored.
     void* take(std::size_t size) {
       std::size_t const shift = size < (std::size_t{1} << 16) ? 0 : static_cast<std::size_t>(allocations % 16) * 256;
       taken.push_back(Kokkos::kokkos_malloc<MemorySpace>("gshard::MemoryPool", size + shift));

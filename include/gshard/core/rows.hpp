@@ -8,8 +8,8 @@
 
 #include <gshard/core/launch.hpp>
 
-// One kernel source for rows on hosts and on accelerators: a kernel is `operator()(row, lanes)`, and `lanes` walks over the columns:
-// a host thread alone, in loops that the compiler vectorises, or the threads of a team together.
+// One kernel source for rows on hosts and on accelerators: a kernel is `operator()(row, lanes)`, and `lanes` walks over
+// the columns: a host thread alone, in loops that the compiler vectorises, or the threads of a team together.
 
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
 #define GSHARD_INDEPENDENT _Pragma("GCC ivdep")
@@ -19,8 +19,8 @@
 
 namespace gshard::detail {
 
-/// The lanes of a host thread that has a row to itself. Loops go in blocks of sixteen, which compilers turn into vector code already at
-/// -O2; sums and maxima have sixteen interleaved parts, in an order that depends on the count alone.
+/// The lanes of a host thread that has a row to itself. Loops go in blocks of sixteen, which compilers turn into vector
+/// code already at -O2; sums and maxima have sixteen interleaved parts, in an order that depends on the count alone.
 struct ThreadLanes {
   static constexpr int width = 16;
 
@@ -75,7 +75,8 @@ struct ThreadLanes {
     return parts[0];
   }
 
-  /// The combination of term(j) over [0, count) by a rule, which has an `accumulator`, its `identity()`, and `combine(into, value)`.
+  /// The combination of term(j) over [0, count) by a rule, which has an `accumulator`, its `identity()`, and
+  /// `combine(into, value)`.
   template <class Rule, class Term>
   KOKKOS_FORCEINLINE_FUNCTION static typename Rule::accumulator fold(std::int64_t count, Term const& term) {
     typename Rule::accumulator total = Rule::identity();
@@ -135,7 +136,8 @@ struct TeamLanes {
   KOKKOS_FORCEINLINE_FUNCTION Sum sum(std::int64_t count, Term const& term) const {
     Sum result{};
     Kokkos::parallel_reduce(
-        Kokkos::TeamVectorRange(member, count), [&](std::int64_t j, Sum& part) { part += static_cast<Sum>(term(j)); }, result);
+        Kokkos::TeamVectorRange(member, count), [&](std::int64_t j, Sum& part) { part += static_cast<Sum>(term(j)); },
+        result);
     return result;
   }
 
@@ -157,7 +159,8 @@ struct TeamLanes {
   KOKKOS_FORCEINLINE_FUNCTION typename Rule::accumulator fold(std::int64_t count, Term const& term) const {
     typename Rule::accumulator result = Rule::identity();
     Kokkos::parallel_reduce(
-        Kokkos::TeamVectorRange(member, count), [&](std::int64_t j, typename Rule::accumulator& part) { Rule::combine(part, term(j)); },
+        Kokkos::TeamVectorRange(member, count),
+        [&](std::int64_t j, typename Rule::accumulator& part) { Rule::combine(part, term(j)); },
         LaneReducer<Rule>{result});
     return result;
   }
@@ -189,13 +192,12 @@ struct RowByTeam {
   }
 };
 
-/// Runs kernel(row, lanes) for each row in [0, rows), in the way that suits the memory space. Accelerators take at most 2^31 - 1 rows.
+/// Runs kernel(row, lanes) for each row in [0, rows), in the way that suits the memory space. Accelerators take at most
+/// 2^31 - 1 rows.
 template <class MemorySpace, class Kernel>
 void for_each_row(char const* label, std::int64_t rows, bool tiny, Kernel const& kernel) {
-  if constexpr (runs_on_host<MemorySpace>)
-    launch<MemorySpace>(label, rows, tiny, RowByThread<Kernel>{kernel});
-  else
-    launch_teams<MemorySpace>(label, rows, 4, 32, RowByTeam<Kernel>{kernel});
+  if constexpr (runs_on_host<MemorySpace>) launch<MemorySpace>(label, rows, tiny, RowByThread<Kernel>{kernel});
+  else launch_teams<MemorySpace>(label, rows, 4, 32, RowByTeam<Kernel>{kernel});
 }
 
 template <class MemorySpace, class Kernel>

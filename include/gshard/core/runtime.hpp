@@ -25,8 +25,8 @@ namespace gshard {
 /// MPI and Kokkos, brought up and down together, and the storage that tensors share. Not copyable; one per program.
 class Runtime {
  public:
-  /// Starts what is not running yet; removes the options of MPI and Kokkos (`--kokkos-...`) from the command line. All else is the program's:
-  /// of `--help`, which Kokkos would answer first with its own, it learns nothing.
+  /// Starts what is not running yet; removes the options of MPI and Kokkos (`--kokkos-...`) from the command line. All
+  /// else is the program's: of `--help`, which Kokkos would answer first with its own, it learns nothing.
   Runtime(int& argc, char**& argv) {
     int running = 0;
     MPI_Initialized(&running);
@@ -74,14 +74,16 @@ class Runtime {
   /// What the program asks of this rank; written from `ledger().open()` on.
   Ledger& ledger() const { return memory_->ledger(); }
 
-  /// From now on meshes are made that check, before each collective, whether the ranks of the group agree on it: counts that do not fit each other throw
-  /// CommunicationError on all of them. Costs a small collective or two each time; for tests, and to find why a job hangs.
+  /// From now on meshes are made that check, before each collective, whether the ranks of the group agree on it: counts
+  /// that do not fit each other throw CommunicationError on all of them. Costs a small collective or two each time; for
+  /// tests, and to find why a job hangs.
   void check_communication(bool wanted = true) { checks_communication_ = wanted; }
   bool checks_communication() const { return checks_communication_; }
 
-  /// Reports a failure and ends the job; to be called by the rank that failed. Where all ranks fail alike within two seconds, as they do when
-  /// an error is found from facts that all share, the message appears once and the call returns 1. Otherwise each failed rank prints
-  /// its message and the whole job is aborted: no rank is left waiting for this one.
+  /// Reports a failure and ends the job; to be called by the rank that failed. Where all ranks fail alike within two
+  /// seconds, as they do when an error is found from facts that all share, the message appears once and the call
+  /// returns 1. Otherwise each failed rank prints its message and the whole job is aborted: no rank is left waiting for
+  /// this one.
   int fail(std::string_view message) {
     MPI_Request everyone_failed;
     MPI_Ibarrier(failure_communicator_, &everyone_failed);
@@ -128,7 +130,8 @@ class Runtime {
 
   void print_failure(std::string_view message) const {
     std::fflush(stdout);
-    std::fprintf(stderr, "gshard: error on rank %d of %d: %.*s\n", rank_, size_, static_cast<int>(message.size()), message.data());
+    std::fprintf(stderr, "gshard: error on rank %d of %d: %.*s\n", rank_, size_, static_cast<int>(message.size()),
+                 message.data());
     std::fflush(stderr);
   }
 
@@ -142,8 +145,9 @@ class Runtime {
   std::shared_ptr<MemoryPool> memory_ = std::make_shared<MemoryPool>();
 };
 
-/// Runs `program(Runtime&)` between the start and the end of MPI and Kokkos and returns the exit code for main: what the program
-/// returns, or 0, or 1 after an exception, whose text is printed. An exception on one rank ends the whole job.
+/// Runs `program(Runtime&)` between the start and the end of MPI and Kokkos and returns the exit code for main: what
+/// the program returns, or 0, or 1 after an exception, whose text is printed. An exception on one rank ends the whole
+/// job.
 template <class Program>
 int run(int argc, char** argv, Program&& program) {
   Runtime runtime(argc, argv);

@@ -12,7 +12,8 @@ namespace gshard {
 /// The largest number of dimensions of a tensor: Kokkos::View stops there.
 inline constexpr int max_rank = 8;
 
-/// A vector of at most `Capacity` elements that lives in place: usable in constant expressions, in kernels, and as a template argument.
+/// A vector of at most `Capacity` elements that lives in place: usable in constant expressions, in kernels, and as a
+/// template argument.
 template <class T, int Capacity>
 struct StaticVector {
   T items[Capacity]{};

@@ -7,10 +7,10 @@
 
 namespace gshard::detail {
 
-/// exp(x) on host threads without a branch or a call, so that compilers vectorise the loops around it: within 1e-7 of the true value
-/// relatively, subnormal results, 0 and infinity where they belong, NaN for NaN. Range reduction by ln 2 in two parts and a polynomial
-/// of degree seven (the coefficients of Moshier's Cephes, expf). Comparisons of floats are avoided throughout: compilers turn them
-/// into branches, and a loop with branches stays scalar.
+/// exp(x) on host threads without a branch or a call, so that compilers vectorise the loops around it: within 1e-7 of
+/// the true value relatively, subnormal results, 0 and infinity where they belong, NaN for NaN. Range reduction by ln 2
+/// in two parts and a polynomial of degree seven (the coefficients of Moshier's Cephes, expf). Comparisons of floats
+/// are avoided throughout: compilers turn them into branches, and a loop with branches stays scalar.
 KOKKOS_FORCEINLINE_FUNCTION float branchless_exp(float x) {
   constexpr std::int32_t infinity = 0x7f800000;
   constexpr std::int32_t bound = 0x42d00000;  // 104: beyond it results are 0 or infinity
@@ -21,7 +21,8 @@ KOKKOS_FORCEINLINE_FUNCTION float branchless_exp(float x) {
   std::int32_t const all_ones_if_nan = (infinity - magnitude) >> 31;
   float const bounded = Kokkos::bit_cast<float>((magnitude < bound ? magnitude : bound) | sign);
 
-  auto const exponent = static_cast<std::int32_t>(bounded * 1.44269504088896341f + Kokkos::bit_cast<float>(one_half | sign));
+  auto const exponent =
+      static_cast<std::int32_t>(bounded * 1.44269504088896341f + Kokkos::bit_cast<float>(one_half | sign));
   auto const multiple = static_cast<float>(exponent);
   float const rest = (bounded - multiple * 0.693359375f) + multiple * 2.12194440e-4f;
 

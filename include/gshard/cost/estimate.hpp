@@ -16,13 +16,15 @@ namespace gshard::cost {
 
 /// The seconds that one device computes for this: as long as its flops, or its bytes, whichever take longer.
 inline double seconds_of(Ledger::Work const& work, Machine const& machine) {
-  return std::max(static_cast<double>(work.flops) / machine.flops, static_cast<double>(work.bytes) / machine.memory_bandwidth);
+  return std::max(static_cast<double>(work.flops) / machine.flops,
+                  static_cast<double>(work.bytes) / machine.memory_bandwidth);
 }
 
-/// The seconds that one device communicates for this. Reductions, gathers and permutes go from neighbour to neighbour: their bytes pass one link. In an
-/// all-to-all over a torus of d dimensions and p devices a byte travels d p^(1/d) / 4 links on average, and a device has 2 d of them, so the time grows with
-/// p^(1/d) at a fixed number of bytes: with the square root on the paper's two-dimensional torus (paper 5.3). Besides, each call waits for the way across the
-/// group: half a torus in every dimension, or the depth of a tree; an all-reduce for two.
+/// The seconds that one device communicates for this. Reductions, gathers and permutes go from neighbour to neighbour:
+/// their bytes pass one link. In an all-to-all over a torus of d dimensions and p devices a byte travels d p^(1/d) / 4
+/// links on average, and a device has 2 d of them, so the time grows with p^(1/d) at a fixed number of bytes: with the
+/// square root on the paper's two-dimensional torus (paper 5.3). Besides, each call waits for the way across the group:
+/// half a torus in every dimension, or the depth of a tree; an all-reduce for two.
 inline double seconds_of(Ledger::Traffic const& traffic, Machine const& machine) {
   double const bytes = static_cast<double>(traffic.bytes);
   double const calls = static_cast<double>(traffic.calls);
@@ -36,7 +38,9 @@ inline double seconds_of(Ledger::Traffic const& traffic, Machine const& machine)
       double const links = torus ? 2 * dimensions / std::max(1.0, dimensions * side / 4) : 1;
       return bytes / (links * machine.link_bandwidth) + calls * across * machine.latency;
     }
-    default: return bytes / machine.link_bandwidth + calls * (traffic.collective == Collective::all_reduce ? 2 : 1) * across * machine.latency;
+    default:
+      return bytes / machine.link_bandwidth +
+             calls * (traffic.collective == Collective::all_reduce ? 2 : 1) * across * machine.latency;
   }
 }
 
@@ -60,9 +64,11 @@ struct Estimate {
 /// What a program costs on a machine, from its ledger: of an AbstractRuntime, or of a Runtime whose ledger was open.
 inline Estimate estimate(Ledger const& ledger, Machine const& machine) {
   Estimate result;
-  for (Ledger::Work const& work : ledger.work()) result.computing.push_back({work.operation, seconds_of(work, machine)});
+  for (Ledger::Work const& work : ledger.work())
+    result.computing.push_back({work.operation, seconds_of(work, machine)});
   for (Ledger::Traffic const& traffic : ledger.traffic())
-    result.communicating.push_back({std::string(text_of(traffic.collective)) + " over " + traffic.axes, seconds_of(traffic, machine)});
+    result.communicating.push_back(
+        {std::string(text_of(traffic.collective)) + " over " + traffic.axes, seconds_of(traffic, machine)});
   return result;
 }
 
@@ -70,7 +76,8 @@ inline std::ostream& operator<<(std::ostream& stream, Estimate const& estimate) 
   std::ios_base::fmtflags const flags = stream.flags();
   std::streamsize const precision = stream.precision();
   auto row = [&](std::string const& name, double seconds) {
-    stream << std::left << std::setw(44) << name << std::right << std::fixed << std::setprecision(1) << std::setw(12) << 1e6 * seconds << " us\n";
+    stream << std::left << std::setw(44) << name << std::right << std::fixed << std::setprecision(1) << std::setw(12)
+           << 1e6 * seconds << " us\n";
   };
   for (Estimate::Entry const& entry : estimate.computing) row("  " + entry.name, entry.seconds);
   for (Estimate::Entry const& entry : estimate.communicating) row("  " + entry.name, entry.seconds);

@@ -5,7 +5,8 @@
 
 namespace gshard::cost {
 
-/// How the devices of a machine are joined: a torus of as many dimensions, or a tree whose switches carry what all devices send at once.
+/// How the devices of a machine are joined: a torus of as many dimensions, or a tree whose switches carry what all
+/// devices send at once.
 enum class Topology { torus, fat_tree };
 
 /// What the cost model knows of a machine.

@@ -47,7 +47,8 @@ consteval auto orders_of_chain() {
   (facts.operands.push_back(OperandTensor<Operands>::layout), ...);
   (facts.handling.push_back(handling_of<Operands>), ...);
   return cheapest_of_fixed(possible_orders(order_search<Text, Operands...>, facts), order_search<Text, Operands...>,
-                           subscripts_for<Text, OperandTensor<Operands>...>, extents_fixed_by<Text, OperandTensor<Operands>...>());
+                           subscripts_for<Text, OperandTensor<Operands>...>,
+                           extents_fixed_by<Text, OperandTensor<Operands>...>());
 }
 
 /// The facts of a chain whose types have passed `check_chain`.
@@ -66,7 +67,8 @@ struct ChainTypes {
 template <class Step, class Product, class... Operands>
 auto operands_after(std::tuple<Operands...> const& operands, Product const& product) {
   return [&]<std::size_t... Rest>(std::index_sequence<Rest...>) {
-    return std::make_tuple(std::get<static_cast<std::size_t>(Step::pair.position_of_rest(static_cast<int>(Rest)))>(operands)..., product);
+    return std::make_tuple(
+        std::get<static_cast<std::size_t>(Step::pair.position_of_rest(static_cast<int>(Rest)))>(operands)..., product);
   }(std::make_index_sequence<sizeof...(Operands) - 2>{});
 }
 
@@ -77,7 +79,8 @@ struct ChainPair;
 template <class Chain, int Order, int Position>
 struct ChainOperands {
   using Before = ChainPair<Chain, Order, Position - 1>;
-  using type = decltype(operands_after<Before>(std::declval<typename Before::Operands>(), std::declval<Movable<typename Before::Product>>()));
+  using type = decltype(operands_after<Before>(std::declval<typename Before::Operands>(),
+                                               std::declval<Movable<typename Before::Product>>()));
 };
 template <class Chain, int Order>
 struct ChainOperands<Chain, Order, 0> {
@@ -92,7 +95,8 @@ struct ChainPair {
   using Operands = typename ChainOperands<Chain, Order, Position>::type;
   using Product = with_layout<typename Chain::First, Chain::orders[Order].products[Position]>;
   using Plan = Planned<pair.text, Marked<Product, is_last ? Chain::result_handling : Handling::movable>,
-                       std::tuple_element_t<static_cast<std::size_t>(pair.left), Operands>, std::tuple_element_t<static_cast<std::size_t>(pair.right), Operands>>;
+                       std::tuple_element_t<static_cast<std::size_t>(pair.left), Operands>,
+                       std::tuple_element_t<static_cast<std::size_t>(pair.right), Operands>>;
 };
 
 template <class Chain, int Order, int... Position>
@@ -122,7 +126,8 @@ auto contract_pairs(std::tuple<Operands...> const& operands, Finish const& finis
   auto const pair = einsum<Step::pair.text>(std::get<Step::pair.left>(operands), std::get<Step::pair.right>(operands));
   if constexpr (Step::is_last) return finish(pair);
   else
-    return contract_pairs<Chain, Order, Position + 1>(operands_after<Step>(operands, movable(shard<typename Step::Product::spec_type>(pair))), finish);
+    return contract_pairs<Chain, Order, Position + 1>(
+        operands_after<Step>(operands, movable(shard<typename Step::Product::spec_type>(pair))), finish);
 }
 
 template <class Chain, int Order, class Finish, class... Operands>
@@ -161,32 +166,42 @@ struct Chain {
   static LetterExtents letter_extents(Tensors const& tensors) {
     LetterExtents extents;
     int operand = 0;
-    std::apply([&](auto const&... tensor) { (extents.set(Types::subscripts.operands[operand++], tensor.extents()), ...); }, tensors);
+    std::apply(
+        [&](auto const&... tensor) { (extents.set(Types::subscripts.operands[operand++], tensor.extents()), ...); },
+        tensors);
     return extents;
   }
 
   /// The position in `plan.orders` of the cheapest order with these extents: the same on every rank.
-  static int cheapest_order(Tensors const& tensors) { return cheapest_among(Types::orders, Types::search, letter_extents(tensors)); }
+  static int cheapest_order(Tensors const& tensors) {
+    return cheapest_among(Types::orders, Types::search, letter_extents(tensors));
+  }
 
   /// Contracts `operands`, some of them recorded, whose values are `tensors`.
   template <class... Operands>
   static auto run(Tensors const& tensors, std::tuple<Operands...> const& operands) {
     (void)result_extents(Text.view(), Types::subscripts, tensors);
-    using Held = with_spec<typename Types::First, typename DeclaredSpec<Result, MeshOf<Given...>, Types::orders[0].products[Types::steps - 1]>::type>;
-    return contract_in_order<Types, 0>(cheapest_order(tensors), operands, HoldAs<typename Held::spec_type, Types::result_handling>{});
+    using Held =
+        with_spec<typename Types::First,
+                  typename DeclaredSpec<Result, MeshOf<Given...>, Types::orders[0].products[Types::steps - 1]>::type>;
+    return contract_in_order<Types, 0>(cheapest_order(tensors), operands,
+                                       HoldAs<typename Held::spec_type, Types::result_handling>{});
   }
 
   static auto run(Tensors const& tensors) { return run(tensors, operands_of(tensors)); }
 
   template <AnyTensor Tensor>
   static void run_into(Tensor const& result, bool add, Tensors const& tensors) {
-    check_result_tensor(Text.view(), result, result_extents(Text.view(), Types::subscripts, tensors), std::get<0>(tensors));
-    contract_in_order<Types, 0>(cheapest_order(tensors), operands_of(tensors), PutInto<Tensor, Types::result_handling>{result, add});
+    check_result_tensor(Text.view(), result, result_extents(Text.view(), Types::subscripts, tensors),
+                        std::get<0>(tensors));
+    contract_in_order<Types, 0>(cheapest_order(tensors), operands_of(tensors),
+                                PutInto<Tensor, Types::result_handling>{result, add});
   }
 
  private:
   static auto operands_of(Tensors const& tensors) {
-    return std::apply([](auto const&... tensor) { return typename Types::Operands(held_operand<Given>(tensor)...); }, tensors);
+    return std::apply([](auto const&... tensor) { return typename Types::Operands(held_operand<Given>(tensor)...); },
+                      tensors);
   }
 };
 
@@ -194,10 +209,12 @@ struct Chain {
 
 namespace gshard {
 
-/// The einsum of more than two operands, as in `einsum<"ab,bc,cd->ad">(x, u, v)`: contractions of two operands at a time, in the order with the fewest
-/// multiplications (then the smallest products on the way; of equal ones the leftmost). Extents decide, the same on every rank, between all orders of up
-/// to four operands in which no operand has to move that may not; of more operands, the pair whose product has the fewest letters goes first. Products on
-/// the way are held as their plans propagate them, and move where the next operand wants them; `plan_of` lists the orders with all that they communicate.
+/// The einsum of more than two operands, as in `einsum<"ab,bc,cd->ad">(x, u, v)`: contractions of two operands at a
+/// time, in the order with the fewest multiplications (then the smallest products on the way; of equal ones the
+/// leftmost). Extents decide, the same on every rank, between all orders of up to four operands in which no operand has
+/// to move that may not; of more operands, the pair whose product has the fewest letters goes first. Products on the
+/// way are held as their plans propagate them, and move where the next operand wants them; `plan_of` lists the orders
+/// with all that they communicate.
 template <FixedString Text, class A, class B, class C, class... More>
   requires EinsumInput<A> && EinsumInput<B> && EinsumInput<C> && (EinsumInput<More> && ...)
 auto einsum(A const& a, B const& b, C const& c, More const&... more) {

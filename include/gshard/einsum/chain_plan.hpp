@@ -29,15 +29,17 @@ struct ChainOrder : CollectiveCounts {
   }
 };
 
-/// The communication of an einsum of more than two operands: a compile-time value. There are several orders where extents decide between them; each count
-/// of the plan is that of the order with the most.
+/// The communication of an einsum of more than two operands: a compile-time value. There are several orders where
+/// extents decide between them; each count of the plan is that of the order with the most.
 struct ChainPlan : CollectiveCounts {
   StaticVector<ChainOrder, detail::max_orders> orders;
 
   constexpr void add_order(ChainOrder const& order) {
     orders.push_back(order);
-    for (int CollectiveCounts::* count : {&CollectiveCounts::all_gather, &CollectiveCounts::all_reduce, &CollectiveCounts::reduce_scatter,
-                                          &CollectiveCounts::all_to_all, &CollectiveCounts::permute, &CollectiveCounts::ring, &CollectiveCounts::exchange})
+    for (int CollectiveCounts::* count :
+         {&CollectiveCounts::all_gather, &CollectiveCounts::all_reduce, &CollectiveCounts::reduce_scatter,
+          &CollectiveCounts::all_to_all, &CollectiveCounts::permute, &CollectiveCounts::ring,
+          &CollectiveCounts::exchange})
       this->*count = std::max(this->*count, order.*count);
   }
 };
@@ -58,9 +60,10 @@ struct HeldProducts {
   bool is_possible = true;
 };
 
-/// How the product of a contraction is held until it meets `other`: as its plan propagates it, except that a sum over axes by which `other` splits a
-/// letter of both is scattered over that letter.
-constexpr Layout layout_of_product(EinsumPlan const& plan, Labels const& letters, Layout const& other, Labels const& other_letters) {
+/// How the product of a contraction is held until it meets `other`: as its plan propagates it, except that a sum over
+/// axes by which `other` splits a letter of both is scattered over that letter.
+constexpr Layout layout_of_product(EinsumPlan const& plan, Labels const& letters, Layout const& other,
+                                   Labels const& other_letters) {
   Layout layout = plan.result;
   AxisSet const summed = plan.produced.partial - plan.result.partial;
   for (int dimension = 0; dimension < other.rank(); ++dimension) {
@@ -68,12 +71,14 @@ constexpr Layout layout_of_product(EinsumPlan const& plan, Labels const& letters
     if (own < 0 || is_repeated(other_letters, letters[own])) continue;
     AxisList const& axes = other.dimensions[dimension];
     AxisList& held = layout.dimensions[own];
-    while (held.size() < axes.size() && starts_with(axes, held) && summed.contains(axes[held.size()])) held.push_back(axes[held.size()]);
+    while (held.size() < axes.size() && starts_with(axes, held) && summed.contains(axes[held.size()]))
+      held.push_back(axes[held.size()]);
   }
   return layout;
 }
 
-/// Plans the contractions of an order one after the other. Products may move: operands that may not decide where contractions work.
+/// Plans the contractions of an order one after the other. Products may move: operands that may not decide where
+/// contractions work.
 constexpr HeldProducts hold_products(ContractionOrder const& order, ChainFacts facts) {
   HeldProducts held;
   for (int i = 0; i < order.size(); ++i) {
@@ -113,8 +118,8 @@ struct PossibleOrder {
 
 using PossibleOrders = StaticVector<PossibleOrder, max_orders>;
 
-/// The orders in which no operand has to move that may not, all with the result held in one way: as declared, or as the first of them propagates it. Where
-/// there is none, the first order of all, whose plan says what is wrong.
+/// The orders in which no operand has to move that may not, all with the result held in one way: as declared, or as the
+/// first of them propagates it. Where there is none, the first order of all, whose plan says what is wrong.
 constexpr PossibleOrders possible_orders(OrderSearch const& search, ChainFacts facts) {
   PossibleOrders possible;
   for (int i = 0; i < search.orders.size(); ++i) {
@@ -123,20 +128,22 @@ constexpr PossibleOrders possible_orders(OrderSearch const& search, ChainFacts f
     possible.push_back({i, held.layouts});
     if (!facts.last.declared) facts.last.declared = held.layouts.back();
   }
-  if (possible.empty() && !search.orders.empty()) possible.push_back({0, hold_products(search.orders[0].steps, facts).layouts});
+  if (possible.empty() && !search.orders.empty())
+    possible.push_back({0, hold_products(search.orders[0].steps, facts).layouts});
   return possible;
 }
 
 constexpr int cheapest_among(PossibleOrders const& possible, OrderSearch const& search, LetterExtents const& extents) {
   int cheapest = 0;
   for (int i = 1; i < possible.size(); ++i)
-    if (search.orders[possible[i].position].is_cheaper_than(search.orders[possible[cheapest].position], extents)) cheapest = i;
+    if (search.orders[possible[i].position].is_cheaper_than(search.orders[possible[cheapest].position], extents))
+      cheapest = i;
   return cheapest;
 }
 
 /// The orders that are left where types fix extents: the cheapest alone, if they fix all of them.
-constexpr PossibleOrders cheapest_of_fixed(PossibleOrders const& possible, OrderSearch const& search, Subscripts const& subscripts,
-                                           FixedExtents const& fixed) {
+constexpr PossibleOrders cheapest_of_fixed(PossibleOrders const& possible, OrderSearch const& search,
+                                           Subscripts const& subscripts, FixedExtents const& fixed) {
   LetterExtents extents;
   for (Labels const& operand : subscripts.operands) {
     Extents of_letters;

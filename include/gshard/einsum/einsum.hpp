@@ -73,8 +73,8 @@ struct DeclaredSpec<void, Mesh, Propagated> {
   using type = spec_of<Mesh, Propagated>;
 };
 
-/// Names the plan of an einsum by types; `Result` is the declared tensor type, marked or not, or void. Types, not plans, are what templates are given:
-/// symbols stay short.
+/// Names the plan of an einsum by types; `Result` is the declared tensor type, marked or not, or void. Types, not
+/// plans, are what templates are given: symbols stay short.
 template <FixedString Text, class Result, class... Operands>
 struct Planned {
   static constexpr Subscripts subscripts = subscripts_for<Text, OperandTensor<Operands>...>;
@@ -82,8 +82,10 @@ struct Planned {
   static constexpr StaticVector<Handling, 2> handling{handling_of<Operands>...};
   static constexpr Handling result_handling = result_handling_of<Result>;
   /// The spec of the result: extents that the types fix stay fixed.
-  using result_spec = with_extents_of<typename DeclaredSpec<Result, MeshOf<Operands...>, plan.result>::type, FixedResult<Text, OperandTensor<Operands>...>>;
-  /// Whether the compiler has said already what is wrong with the types: a result that is made up keeps it from saying more.
+  using result_spec = with_extents_of<typename DeclaredSpec<Result, MeshOf<Operands...>, plan.result>::type,
+                                      FixedResult<Text, OperandTensor<Operands>...>>;
+  /// Whether the compiler has said already what is wrong with the types: a result that is made up keeps it from saying
+  /// more.
   static constexpr bool is_refused = plan.operands.empty();
 };
 
@@ -92,7 +94,8 @@ template <FixedString Text, class Result, class... Operands>
 struct Chain;
 
 template <FixedString Text, class Result, class... Operands>
-using PlanOf = std::conditional_t<(sizeof...(Operands) > 2), Chain<Text, Result, Operands...>, Planned<Text, Result, Operands...>>;
+using PlanOf =
+    std::conditional_t<(sizeof...(Operands) > 2), Chain<Text, Result, Operands...>, Planned<Text, Result, Operands...>>;
 
 /// The plan of operand types, which the declared result type may follow.
 template <FixedString Text, class... Types>
@@ -113,16 +116,19 @@ LocalTensor<typename Tensor::value_type const> local_operand(Tensor const& tenso
   return {tensor.data(), labels, tensor.local_extents()};
 }
 
-/// The local contraction of a plan, on operands that are held as it wants them: `produced` is set to it, or with `add` it is added.
+/// The local contraction of a plan, on operands that are held as it wants them: `produced` is set to it, or with `add`
+/// it is added.
 template <class Plan, AnyTensor Produced, AnyTensor... Held>
 void contract_blocks(Produced const& produced, bool add, Held const&... held) {
   using Space = typename Produced::memory_space;
   using T = typename Produced::value_type;
-  record_contraction<T>(produced.mesh().memory().ledger(), Plan::subscripts, produced.local_extents(), std::array{held.local_extents()...});
+  record_contraction<T>(produced.mesh().memory().ledger(), Plan::subscripts, produced.local_extents(),
+                        std::array{held.local_extents()...});
   Scratch<Space> scratch(produced.mesh().memory());
   auto contract_into = [&](LocalTensor<T> const& result) {
     [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {
-      contract<Space>(local_operand(held, Plan::subscripts.operands[static_cast<int>(Operand)])..., result, add, scratch);
+      contract<Space>(local_operand(held, Plan::subscripts.operands[static_cast<int>(Operand)])..., result, add,
+                      scratch);
     }(std::index_sequence_for<Held...>{});
   };
   LabelledStrides const once = labelled_strides(Plan::subscripts.result, produced.local_extents());
@@ -149,7 +155,8 @@ void produce(Produced const& produced, bool add, Operands const&... operands) {
       if constexpr (Plan::plan.loop.runs()) contract_in_ring<Plan>(produced, add, held...);
       else contract_blocks<Plan>(produced, add, held...);
     };
-    contract_held(held_as<typename with_layout<Produced, Plan::plan.operands[static_cast<int>(Operand)]>::spec_type>(operands)...);
+    contract_held(held_as<typename with_layout<Produced, Plan::plan.operands[static_cast<int>(Operand)]>::spec_type>(
+        operands)...);
   }(std::index_sequence_for<Operands...>{});
 }
 
@@ -167,7 +174,8 @@ auto run_einsum(Extents const& extents, First const& first, Rest const&... rest)
   return reshard<typename Plan::result_spec>(produced_by<Plan>(extents, first, rest...));
 }
 
-/// Carries out a plan into a tensor that exists: in place, where nothing moves after the contraction and `result` is no operand.
+/// Carries out a plan into a tensor that exists: in place, where nothing moves after the contraction and `result` is no
+/// operand.
 template <class Plan, AnyTensor Result, AnyTensor... Operands>
 void run_einsum_into(Result const& result, bool add, Operands const&... operands) {
   if constexpr (Plan::plan.result_move.steps.empty())
@@ -180,13 +188,13 @@ void run_einsum_into(Result const& result, bool add, Operands const&... operands
 }  // namespace detail
 
 /// The plan of an einsum of these operand types, and the result type where it is declared:
-/// `plan_of<"gsec,gsm->egcm", decltype(mask), decltype(x), decltype(sent)>`. A constant to print and to assert; marked ones are `Movable<Tensor>`,
-/// `Gathered<Tensor>`, `Circulating<Tensor>`.
+/// `plan_of<"gsec,gsm->egcm", decltype(mask), decltype(x), decltype(sent)>`. A constant to print and to assert; marked
+/// ones are `Movable<Tensor>`, `Gathered<Tensor>`, `Circulating<Tensor>`.
 template <FixedString Text, class... Types>
 inline constexpr auto plan_of = decltype(detail::planned_types<Text, std::remove_cvref_t<Types>...>())::plan;
 
-/// An einsum that waits to be told how its result is to be held: assign it to a tensor type, or `shard<Spec>(...)` it, and the
-/// declared spec is the annotation; `eval(...)` it, or give it to an operation, and the spec is propagated.
+/// An einsum that waits to be told how its result is to be held: assign it to a tensor type, or `shard<Spec>(...)` it,
+/// and the declared spec is the annotation; `eval(...)` it, or give it to an operation, and the spec is propagated.
 template <FixedString Text, class... Operands>
 class Einsum {
  public:
@@ -196,7 +204,8 @@ class Einsum {
 
   explicit Einsum(Operands const&... operands) : operands_(detail::EinsumOperand<Operands>::tensor(operands)...) {}
 
-  /// The result as the plan propagates it: every letter stays on the axes that the contraction worked on, and sums are reduced.
+  /// The result as the plan propagates it: every letter stays on the axes that the contraction worked on, and sums are
+  /// reduced.
   auto eval() const { return run<void>(); }
 
   /// The result as `Spec` says; marked as `How` says.
@@ -206,7 +215,8 @@ class Einsum {
   }
 
   template <class Spec>
-  operator ShardedTensor<typename First::mesh_type, Spec, typename First::value_type, typename First::memory_space>() const {
+  operator ShardedTensor<typename First::mesh_type, Spec, typename First::value_type, typename First::memory_space>()
+      const {
     return eval_as<Spec>();
   }
 
@@ -220,7 +230,8 @@ class Einsum {
       Plan::run_into(result, add, operands_);
     } else {
       static_assert(detail::check_fixed_extents<Text, Result, detail::OperandTensor<Operands>...>());
-      detail::check_result_tensor(Text.view(), result, detail::result_extents(Text.view(), Plan::subscripts, operands_), std::get<0>(operands_));
+      detail::check_result_tensor(Text.view(), result, detail::result_extents(Text.view(), Plan::subscripts, operands_),
+                                  std::get<0>(operands_));
       std::apply([&](auto const&... operands) { detail::run_einsum_into<Plan>(result, add, operands...); }, operands_);
     }
   }
@@ -236,18 +247,22 @@ class Einsum {
       return Plan::run(operands_);
     } else {
       Extents const extents = detail::result_extents(Text.view(), Plan::subscripts, operands_);
-      static_assert(detail::check_fixed_extents<Text, detail::DeclaredTensor<Result>, detail::OperandTensor<Operands>...>());
-      return std::apply([&](auto const&... operands) { return detail::run_einsum<Plan>(extents, operands...); }, operands_);
+      static_assert(
+          detail::check_fixed_extents<Text, detail::DeclaredTensor<Result>, detail::OperandTensor<Operands>...>());
+      return std::apply([&](auto const&... operands) { return detail::run_einsum<Plan>(extents, operands...); },
+                        operands_);
     }
   }
 
   std::tuple<detail::OperandTensor<Operands>...> operands_;
 };
 
-/// The sum of products that `Text` spells, as in `einsum<"gsec,gsm->egcm">(mask, x)`: letters of both operands that the result lacks are contracted, and
+/// The sum of products that `Text` spells, as in `einsum<"gsec,gsm->egcm">(mask, x)`: letters of both operands that the
+/// result lacks are contracted, and
 /// `...` stands for dimensions without a letter (see subscripts_of).
-/// What it communicates is `plan_of<Text, ...>`: a result moves as its declared type demands, an operand only where it is `movable`.
-/// Throws ExtentError where a letter has two extents, MeshError where the operands live on two meshes. Source: paper 3.3.2.
+/// What it communicates is `plan_of<Text, ...>`: a result moves as its declared type demands, an operand only where it
+/// is `movable`. Throws ExtentError where a letter has two extents, MeshError where the operands live on two meshes.
+/// Source: paper 3.3.2.
 template <FixedString Text, class A>
   requires EinsumInput<A>
 auto einsum(A const& a) {
@@ -267,7 +282,8 @@ struct Handled<Einsum<Text, Operands...>, Handling::circulating> {
   Einsum<Text, Operands...> operand;
 
   template <class Spec>
-  operator ShardedTensor<typename First::mesh_type, Spec, typename First::value_type, typename First::memory_space>() const {
+  operator ShardedTensor<typename First::mesh_type, Spec, typename First::value_type, typename First::memory_space>()
+      const {
     return operand.template eval_as<Spec, Handling::circulating>();
   }
 };
@@ -283,15 +299,17 @@ auto shard(Circulating<Einsum<Text, Operands...>> const& einsum) {
   return einsum.operand.template eval_as<Spec, Handling::circulating>();
 }
 
-/// Sets the elements of `y`, whose spec is the annotation, to the einsum, in place where nothing moves after the contraction. What `y` held is not read.
-/// Throws as eval does, and ExtentError or MeshError where `y` does not fit the result.
+/// Sets the elements of `y`, whose spec is the annotation, to the einsum, in place where nothing moves after the
+/// contraction. What `y` held is not read. Throws as eval does, and ExtentError or MeshError where `y` does not fit the
+/// result.
 template <AnyTensor Result, FixedString Text, class... Operands>
 void assign(Result const& y, Einsum<Text, Operands...> const& einsum) {
   einsum.into(y, false);
 }
 
-/// Adds the einsum to the elements of `y`, whose spec is the annotation; as the matrix product's own accumulation where nothing moves after it. An
-/// unreduced sum takes up what is unreduced over the same axes: `y` of `Spec<_, _, partial("x")>` collects products and is reduced once.
+/// Adds the einsum to the elements of `y`, whose spec is the annotation; as the matrix product's own accumulation where
+/// nothing moves after it. An unreduced sum takes up what is unreduced over the same axes: `y` of `Spec<_, _,
+/// partial("x")>` collects products and is reduced once.
 template <AnyTensor Result, FixedString Text, class... Operands>
 Result const& operator+=(Result const& y, Einsum<Text, Operands...> const& einsum) {
   einsum.into(y, true);

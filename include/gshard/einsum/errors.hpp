@@ -16,81 +16,94 @@ namespace gshard::error {
 
 template <class Subscripts, int Given, int Wanted>
 struct EinsumOperandCount {
-  static_assert(always_false<Subscripts>,
-                "gshard: einsum is called with another number of operands than its subscripts name; separate the operands by a comma in the text");
+  static_assert(
+      always_false<Subscripts>,
+      "gshard: einsum is called with another number of operands than its subscripts name; separate the operands by a comma in the text");
 };
 
 template <class Subscripts, int Operand, int Letters, int Dimensions>
 struct EinsumOperandRank {
-  static_assert(always_false<Subscripts>,
-                "gshard: an einsum operand has another number of dimensions than letters; write one letter for each dimension of the tensor");
+  static_assert(
+      always_false<Subscripts>,
+      "gshard: an einsum operand has another number of dimensions than letters; write one letter for each dimension of the tensor");
 };
 
 template <class Subscripts, int Letters, int Dimensions>
 struct EinsumResultRank {
-  static_assert(always_false<Subscripts>,
-                "gshard: the declared einsum result has another number of dimensions than the letters behind the arrow; declare one spec entry "
-                "for each letter");
+  static_assert(
+      always_false<Subscripts>,
+      "gshard: the declared einsum result has another number of dimensions than the letters behind the arrow; declare one spec entry "
+      "for each letter");
 };
 
 template <class Subscripts>
 struct EinsumProductTooLarge {
-  static_assert(always_false<Subscripts>,
-                "gshard: in every order of contraction of this einsum the product of two operands has more than 8 dimensions; contract some of the "
-                "operands by einsums of their own first, or merge dimensions that go together");
+  static_assert(
+      always_false<Subscripts>,
+      "gshard: in every order of contraction of this einsum the product of two operands has more than 8 dimensions; contract some of the "
+      "operands by einsums of their own first, or merge dimensions that go together");
 };
 
 template <class First, class Other>
 struct EinsumMeshesDiffer {
-  static_assert(always_false<First>, "gshard: the tensors of an einsum live on meshes of different types; put them on one mesh");
+  static_assert(always_false<First>,
+                "gshard: the tensors of an einsum live on meshes of different types; put them on one mesh");
 };
 
 template <class Subscripts, class Letter, std::int64_t Known, std::int64_t Other>
 struct EinsumExtentsDiffer {
-  static_assert(always_false<Subscripts>,
-                "gshard: the types of two tensors of an einsum fix different extents for one letter; give both specs the same extent(...), or leave one to "
-                "run time by `_`");
+  static_assert(
+      always_false<Subscripts>,
+      "gshard: the types of two tensors of an einsum fix different extents for one letter; give both specs the same extent(...), or leave one to "
+      "run time by `_`");
 };
 
 template <class First, class Other>
 struct EinsumElementsDiffer {
-  static_assert(always_false<First>, "gshard: the tensors of an einsum have different element types or memory spaces; convert one of them first");
+  static_assert(
+      always_false<First>,
+      "gshard: the tensors of an einsum have different element types or memory spaces; convert one of them first");
 };
 
 template <class Subscripts, int Operand, class LetterNeeded, class AxisName>
 struct EinsumOperandMustMove {
-  static_assert(always_false<Subscripts>,
-                "gshard: this einsum needs an operand (0 is the first) on another letter of the named axis than its spec has, and operands do not "
-                "move unseen; declare the result so that the axis stays where it is, reshard the operand before, or allow it by movable(operand), gathered(operand) or circulating(operand)");
+  static_assert(
+      always_false<Subscripts>,
+      "gshard: this einsum needs an operand (0 is the first) on another letter of the named axis than its spec has, and operands do not "
+      "move unseen; declare the result so that the axis stays where it is, reshard the operand before, or allow it by movable(operand), gathered(operand) or circulating(operand)");
 };
 
 template <class Subscripts, int Operand, class AxisName>
 struct EinsumOperandMustReorder {
-  static_assert(always_false<Subscripts>,
-                "gshard: two operands of this einsum list the axes of one letter in different orders, so their blocks do not meet, and operands do "
-                "not move unseen; use one order in both specs, reshard one before, or allow it by movable(operand)");
+  static_assert(
+      always_false<Subscripts>,
+      "gshard: two operands of this einsum list the axes of one letter in different orders, so their blocks do not meet, and operands do "
+      "not move unseen; use one order in both specs, reshard one before, or allow it by movable(operand)");
 };
 
 template <class Subscripts, int Operand, class AxisName>
 struct EinsumOperandMustReduce {
-  static_assert(always_false<Subscripts>,
-                "gshard: an einsum operand (0 is the first) is an unreduced sum over the named axis, which the other operand uses too; reduce it first, "
-                "by reshard to a spec without partial, or allow it by movable(operand)");
+  static_assert(
+      always_false<Subscripts>,
+      "gshard: an einsum operand (0 is the first) is an unreduced sum over the named axis, which the other operand uses too; reduce it first, "
+      "by reshard to a spec without partial, or allow it by movable(operand)");
 };
 
 template <class Subscripts, int Operand>
 struct EinsumOperandStays {
-  static_assert(always_false<Subscripts>,
-                "gshard: an einsum operand (0 is the first) is marked gathered or circulating, but its spec meets the other operand's as it is, and "
-                "nothing of it moves; remove the mark");
+  static_assert(
+      always_false<Subscripts>,
+      "gshard: an einsum operand (0 is the first) is marked gathered or circulating, but its spec meets the other operand's as it is, and "
+      "nothing of it moves; remove the mark");
 };
 
 template <class Subscripts, int Operand>
 struct EinsumWithoutRing {
-  static_assert(always_false<Subscripts>,
-                "gshard: a tensor of this einsum (0 is the first operand, 2 the result) is marked circulating, but is not to be gathered along one "
-                "dimension, or is no result whose sum is scattered to one dimension, so it has no windows to go round; mark an operand gathered or "
-                "movable, leave a result without a mark");
+  static_assert(
+      always_false<Subscripts>,
+      "gshard: a tensor of this einsum (0 is the first operand, 2 the result) is marked circulating, but is not to be gathered along one "
+      "dimension, or is no result whose sum is scattered to one dimension, so it has no windows to go round; mark an operand gathered or "
+      "movable, leave a result without a mark");
 };
 
 }  // namespace gshard::error
@@ -106,7 +119,8 @@ consteval bool check_fixed_extents() {
     return all;
   }();
   if constexpr (fixed.contradicted != '\0')
-    (void)sizeof(error::EinsumExtentsDiffer<TextLetters<Text>, error::Letter<fixed.contradicted>, fixed.known, fixed.other>);
+    (void)sizeof(
+        error::EinsumExtentsDiffer<TextLetters<Text>, error::Letter<fixed.contradicted>, fixed.known, fixed.other>);
   return fixed.contradicted == '\0';
 }
 
@@ -120,21 +134,25 @@ consteval bool check_operands() {
   } else if constexpr (subscripts.operands.size() != static_cast<int>(sizeof...(Tensors))) {
     (void)sizeof(error::EinsumOperandCount<Name, static_cast<int>(sizeof...(Tensors)), subscripts.operands.size()>);
     return false;
-  } else if constexpr (parse_subscripts(Text.view(), OperandRanks{Tensors::rank...}).fault.kind != SubscriptsFault::none) {
+  } else if constexpr (parse_subscripts(Text.view(), OperandRanks{Tensors::rank...}).fault.kind !=
+                       SubscriptsFault::none) {
     return false;
   } else {
     return [&]<std::size_t... Positions>(std::index_sequence<Positions...>) {
       auto check = []<int Operand, class Tensor>(std::integral_constant<int, Operand>, std::type_identity<Tensor>) {
         constexpr int letters = subscripts_for<Text, Tensors...>.operands[Operand].size();
-        if constexpr (letters != Tensor::rank) (void)sizeof(error::EinsumOperandRank<Name, Operand, letters, Tensor::rank>);
+        if constexpr (letters != Tensor::rank)
+          (void)sizeof(error::EinsumOperandRank<Name, Operand, letters, Tensor::rank>);
         constexpr bool same_mesh = std::is_same_v<typename Tensor::mesh_type, typename First::mesh_type>;
-        if constexpr (!same_mesh) (void)sizeof(error::EinsumMeshesDiffer<typename First::mesh_type, typename Tensor::mesh_type>);
+        if constexpr (!same_mesh)
+          (void)sizeof(error::EinsumMeshesDiffer<typename First::mesh_type, typename Tensor::mesh_type>);
         constexpr bool same_elements = std::is_same_v<typename Tensor::value_type, typename First::value_type> &&
                                        std::is_same_v<typename Tensor::memory_space, typename First::memory_space>;
         if constexpr (!same_elements) (void)sizeof(error::EinsumElementsDiffer<First, Tensor>);
         return letters == Tensor::rank && same_mesh && same_elements;
       };
-      return (check(std::integral_constant<int, static_cast<int>(Positions)>{}, std::type_identity<Tensors>{}) && ...) &&
+      return (check(std::integral_constant<int, static_cast<int>(Positions)>{}, std::type_identity<Tensors>{}) &&
+              ...) &&
              check_fixed_extents<Text, void, Tensors...>();
     }(std::index_sequence_for<Tensors...>{});
   }
@@ -143,9 +161,11 @@ consteval bool check_operands() {
 template <FixedString Text, class Result, class First, class... Rest>
 consteval bool check_result() {
   constexpr int letters = subscripts_for<Text, First, Rest...>.result.size();
-  if constexpr (letters != Result::rank) (void)sizeof(error::EinsumResultRank<TextLetters<Text>, letters, Result::rank>);
+  if constexpr (letters != Result::rank)
+    (void)sizeof(error::EinsumResultRank<TextLetters<Text>, letters, Result::rank>);
   constexpr bool same_mesh = std::is_same_v<typename Result::mesh_type, typename First::mesh_type>;
-  if constexpr (!same_mesh) (void)sizeof(error::EinsumMeshesDiffer<typename First::mesh_type, typename Result::mesh_type>);
+  if constexpr (!same_mesh)
+    (void)sizeof(error::EinsumMeshesDiffer<typename First::mesh_type, typename Result::mesh_type>);
   constexpr bool same_elements = std::is_same_v<typename Result::value_type, typename First::value_type> &&
                                  std::is_same_v<typename Result::memory_space, typename First::memory_space>;
   if constexpr (!same_elements) (void)sizeof(error::EinsumElementsDiffer<First, Result>);
@@ -165,22 +185,24 @@ consteval void report_fault() {
       (void)sizeof(error::EinsumOperandMustReduce<Name, fault.operand, AxisName>);
     else if constexpr (fault.kind == PlanFault::operand_stays)
       (void)sizeof(error::EinsumOperandStays<Name, fault.operand>);
-    else
-      (void)sizeof(error::EinsumWithoutRing<Name, fault.operand>);
+    else (void)sizeof(error::EinsumWithoutRing<Name, fault.operand>);
   }
 }
 
-/// The extents of the result. Throws where a letter has two extents or the operands live on two meshes, on every rank alike.
+/// The extents of the result. Throws where a letter has two extents or the operands live on two meshes, on every rank
+/// alike.
 template <class... Tensors>
-Extents result_extents(std::string_view text_of_subscripts, Subscripts const& subscripts, std::tuple<Tensors...> const& operands) {
+Extents result_extents(std::string_view text_of_subscripts, Subscripts const& subscripts,
+                       std::tuple<Tensors...> const& operands) {
   Extents of_letter;
   Labels letters;
   auto const& mesh = std::get<0>(operands).mesh();
   int operand = 0;
   auto collect = [&](auto const& tensor) {
     if (!(tensor.mesh() == mesh))
-      throw MeshError(text("einsum \"", text_of_subscripts, "\": operand ", operand, " '", tensor.name(), "' lives on mesh (", tensor.mesh().text(),
-                           "), operand 0 on another one (", mesh.text(), ")"));
+      throw MeshError(text("einsum \"", text_of_subscripts, "\": operand ", operand, " '", tensor.name(),
+                           "' lives on mesh (", tensor.mesh().text(), "), operand 0 on another one (", mesh.text(),
+                           ")"));
     for (int dimension = 0; dimension < tensor.extents().size(); ++dimension) {
       char const letter = subscripts.operands[operand][dimension];
       int const known = letters.find(letter);
@@ -188,9 +210,10 @@ Extents result_extents(std::string_view text_of_subscripts, Subscripts const& su
         letters.push_back(letter);
         of_letter.push_back(tensor.extent(dimension));
       } else if (of_letter[known] != tensor.extent(dimension)) {
-        throw ExtentError(text("einsum \"", text_of_subscripts, "\": letter '", letter, "' has extent ", of_letter[known], ", but dimension ",
-                               dimension, " of operand ", operand, " '", tensor.name(), "' ", text_of(tensor.extents()), " has ",
-                               tensor.extent(dimension), "; rank ", mesh.rank(), " of mesh (", mesh.text(), ")"));
+        throw ExtentError(text("einsum \"", text_of_subscripts, "\": letter '", letter, "' has extent ",
+                               of_letter[known], ", but dimension ", dimension, " of operand ", operand, " '",
+                               tensor.name(), "' ", text_of(tensor.extents()), " has ", tensor.extent(dimension),
+                               "; rank ", mesh.rank(), " of mesh (", mesh.text(), ")"));
       }
     }
     ++operand;
@@ -203,13 +226,15 @@ Extents result_extents(std::string_view text_of_subscripts, Subscripts const& su
 
 /// Throws where a tensor that is there already cannot take the result, on every rank alike.
 template <AnyTensor Result, AnyTensor First>
-void check_result_tensor(std::string_view text_of_subscripts, Result const& result, Extents const& extents, First const& first) {
+void check_result_tensor(std::string_view text_of_subscripts, Result const& result, Extents const& extents,
+                         First const& first) {
   if (!(result.mesh() == first.mesh()))
-    throw MeshError(text("einsum \"", text_of_subscripts, "\": the result '", result.name(), "' lives on another mesh than operand 0 (",
-                         first.mesh().text(), "), or is no tensor yet"));
+    throw MeshError(text("einsum \"", text_of_subscripts, "\": the result '", result.name(),
+                         "' lives on another mesh than operand 0 (", first.mesh().text(), "), or is no tensor yet"));
   if (!(result.extents() == extents))
-    throw ExtentError(text("einsum \"", text_of_subscripts, "\" gives extents ", text_of(extents), ", but the tensor '", result.name(), "' has ",
-                           text_of(result.extents()), "; rank ", first.mesh().rank(), " of mesh (", first.mesh().text(), ")"));
+    throw ExtentError(text("einsum \"", text_of_subscripts, "\" gives extents ", text_of(extents), ", but the tensor '",
+                           result.name(), "' has ", text_of(result.extents()), "; rank ", first.mesh().rank(),
+                           " of mesh (", first.mesh().text(), ")"));
 }
 
 }  // namespace gshard::detail

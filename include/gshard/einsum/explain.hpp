@@ -33,7 +33,8 @@ struct Reasons {
   char worked_on(int axis) const {
     for (int operand = 0; operand < plan.operands.size(); ++operand) {
       if (plan.loop.is_of(operand) && plan.loop.axes.contains(axis)) continue;
-      if (char const letter = split_letter(subscripts.operands[operand], plan.operands[operand], axis); letter != '\0') return letter;
+      if (char const letter = split_letter(subscripts.operands[operand], plan.operands[operand], axis); letter != '\0')
+        return letter;
     }
     return '\0';
   }
@@ -48,13 +49,19 @@ struct Reasons {
     int const axis = first(axes);
     std::string const over = text(" over ", Mesh::name(axis));
     char const own = split_letter(subscripts.operands[operand], given[operand], axis);
-    if (given[operand].partial.contains(axis)) return text("it is an unreduced sum", over, ", which the other operand uses too");
+    if (given[operand].partial.contains(axis))
+      return text("it is an unreduced sum", over, ", which the other operand uses too");
     char const letter = worked_on(axis);
     int const other = 1 - operand;
-    bool const other_splits = given.size() == 2 && split_letter(subscripts.operands[other], given[other], axis) == letter && letter != '\0';
-    std::string const work = letter == '\0' ? text("no letter is split", over) : text("the contraction splits ", letter, over);
-    if (other_splits) return text(work, ", as ", name(other), " does", own == '\0' ? std::string() : text(", and this one splits ", own));
-    if (plan.result.rank() > 0 && split_letter(subscripts.result, plan.result, axis) == letter && letter != '\0') return text(work, ", as the declared result does");
+    bool const other_splits =
+        given.size() == 2 && split_letter(subscripts.operands[other], given[other], axis) == letter && letter != '\0';
+    std::string const work =
+        letter == '\0' ? text("no letter is split", over) : text("the contraction splits ", letter, over);
+    if (other_splits)
+      return text(work, ", as ", name(other), " does",
+                  own == '\0' ? std::string() : text(", and this one splits ", own));
+    if (plan.result.rank() > 0 && split_letter(subscripts.result, plan.result, axis) == letter && letter != '\0')
+      return text(work, ", as the declared result does");
     return work;
   }
 
@@ -63,17 +70,20 @@ struct Reasons {
     std::string const over = text(" over ", Mesh::name(axis));
     char const letter = worked_on(axis);
     char const held = split_letter(subscripts.result, plan.result, axis);
-    std::string const declared = held == '\0' ? text("the result is whole", over) : text("the result is declared to split ", held, over);
+    std::string const declared =
+        held == '\0' ? text("the result is whole", over) : text("the result is declared to split ", held, over);
     bool const summed = plan.loop.runs() && plan.loop.role == Role::result && plan.loop.axes.contains(axis);
     if (summed || plan.produced.partial.contains(axis))
-      return letter == '\0' ? text("an operand is an unreduced sum", over, ", and ", declared) : text(letter, " is summed and split", over, ", and ", declared);
+      return letter == '\0' ? text("an operand is an unreduced sum", over, ", and ", declared)
+                            : text(letter, " is summed and split", over, ", and ", declared);
     return letter == '\0' ? declared : text("the contraction splits ", letter, over, ", and ", declared);
   }
 };
 
 inline std::string letters(Labels const& labels) { return {labels.begin(), labels.end()}; }
 
-/// What is known of one contraction in a run: the layouts and global extents of its operands as they are given, and the extents of the result.
+/// What is known of one contraction in a run: the layouts and global extents of its operands as they are given, and the
+/// extents of the result.
 struct RunOfPair {
   Subscripts subscripts;
   StaticVector<Layout, 2> given;
@@ -95,14 +105,21 @@ struct RunOfPair {
 template <class Mesh>
 class PairExplainer {
  public:
-  PairExplainer(Explainer<Mesh>& out, EinsumPlan const& plan, RunOfPair const& run, std::int64_t element_size, std::int64_t sum_size)
-      : out_(out), plan_(plan), run_(run), reasons_{run.subscripts, plan, run.given}, element_size_(element_size), sum_size_(sum_size) {}
+  PairExplainer(Explainer<Mesh>& out, EinsumPlan const& plan, RunOfPair const& run, std::int64_t element_size,
+                std::int64_t sum_size)
+      : out_(out),
+        plan_(plan),
+        run_(run),
+        reasons_{run.subscripts, plan, run.given},
+        element_size_(element_size),
+        sum_size_(sum_size) {}
 
   void explain() {
     for (int operand = 0; operand < run_.given.size(); ++operand) add_operand(operand);
     std::int64_t const flops = (run_.given.size() == 2 ? 2 : 1) * products();
     out_.explanation.flops += flops;
-    out_.add_line("  contract   ", flops, " flops per rank", plan_.loop.runs() ? text(", in ", out_.mesh().size(plan_.loop.axes), " products") : std::string());
+    out_.add_line("  contract   ", flops, " flops per rank",
+                  plan_.loop.runs() ? text(", in ", out_.mesh().size(plan_.loop.axes), " products") : std::string());
     std::string const result = letters(run_.subscripts.result);
     if (plan_.loop.runs() && plan_.loop.role == Role::result) {
       out_.hold(plan_.produced, run_.result);
@@ -111,7 +128,8 @@ class PairExplainer {
       out_.add_tensor("produced", result, plan_.produced, run_.result);
       out_.hold(plan_.produced, run_.result);
     }
-    out_.add_moves(plan_.result_move, plan_.produced, run_.result, true, "result", [&](ReshardStep const& step) { return reasons_.of_result(step.axes); });
+    out_.add_moves(plan_.result_move, plan_.produced, run_.result, true, "result",
+                   [&](ReshardStep const& step) { return reasons_.of_result(step.axes); });
     out_.add_tensor("result", result, plan_.result, run_.result);
   }
 
@@ -128,15 +146,19 @@ class PairExplainer {
   }
 
   /// Blocks of a tensor that go round, beginning with that of the rank `first` places behind this one.
-  void add_ring(std::string const& whose, Layout const& blocks, Extents const& extents, int first, std::int64_t size, std::string const& why) {
+  void add_ring(std::string const& whose, Layout const& blocks, Extents const& extents, int first, std::int64_t size,
+                std::string const& why) {
     RingBlocks const ring{out_.mesh(), plan_.loop.axes, blocks, extents};
     int const ranks = ring.group().size;
     std::int64_t elements = 0;
-    for (int i = 0; i + 1 < ranks; ++i) elements += product(ring.block(ring_window(ring.group().rank, first + i, ranks)).extents);
-    out_.add_move(whose, Movement::ring, plan_.loop.axes, ranks == 1, elements * size, why, text(" in ", ranks - 1, ranks == 2 ? " permute" : " permutes"));
+    for (int i = 0; i + 1 < ranks; ++i)
+      elements += product(ring.block(ring_window(ring.group().rank, first + i, ranks)).extents);
+    out_.add_move(whose, Movement::ring, plan_.loop.axes, ranks == 1, elements * size, why,
+                  text(" in ", ranks - 1, ranks == 2 ? " permute" : " permutes"));
   }
 
-  /// How many products of elements this rank adds up: each letter counts as far as it meets it, in one window after the other.
+  /// How many products of elements this rank adds up: each letter counts as far as it meets it, in one window after the
+  /// other.
   std::int64_t products() const {
     StaticVector<char, 3 * max_rank> seen;
     StaticVector<std::int64_t, 3 * max_rank> extents;
@@ -179,19 +201,24 @@ void explain_orders(Explainer<Mesh>& out, Tensors const& tensors, int chosen) {
     CostedOrder const& costed = Types::search.orders[Types::orders[order].position];
     std::string steps;
     for (PairStep const& step : costed.steps) steps += padded(std::string(step.text.view()), 14);
-    out.add_line("  ", padded(order == chosen ? "taken" : "dearer", 11), steps, static_cast<std::int64_t>(extents.elements(costed.loops)),
-                 " multiplications on all ranks, products of ", static_cast<std::int64_t>(extents.elements(costed.products)), " elements");
+    out.add_line("  ", padded(order == chosen ? "taken" : "dearer", 11), steps,
+                 static_cast<std::int64_t>(extents.elements(costed.loops)),
+                 " multiplications on all ranks, products of ",
+                 static_cast<std::int64_t>(extents.elements(costed.products)), " elements");
   }
 }
 
 /// The contractions of an order, one after the other.
 template <class Mesh>
-void explain_chain(Explainer<Mesh>& out, ChainOrder const& order, StaticVector<Layout, max_operands> layouts, StaticVector<Extents, max_operands> extents,
-                   std::int64_t element_size, std::int64_t sum_size) {
+void explain_chain(Explainer<Mesh>& out, ChainOrder const& order, StaticVector<Layout, max_operands> layouts,
+                   StaticVector<Extents, max_operands> extents, std::int64_t element_size, std::int64_t sum_size) {
   for (int i = 0; i < order.steps.size(); ++i) {
     ChainStep const& step = order.steps[i];
     out.add_line("  step ", i + 1, " of ", order.steps.size(), ": \"", step.text, "\"");
-    RunOfPair run{parse_subscripts(step.text).subscripts, {layouts[step.left], layouts[step.right]}, {extents[step.left], extents[step.right]}, {}};
+    RunOfPair run{parse_subscripts(step.text).subscripts,
+                  {layouts[step.left], layouts[step.right]},
+                  {extents[step.left], extents[step.right]},
+                  {}};
     run.complete();
     PairExplainer<Mesh>(out, *step.plan, run, element_size, sum_size).explain();
     PairStep const pair{step.left, step.right};
@@ -234,10 +261,11 @@ Explanation explain_einsum(std::tuple<Tensors...> const& tensors) {
 
 }  // namespace detail
 
-/// The plan of `einsum<Text>` of these operands in words and in this run's numbers: blocks, flops, and each movement with its axes, the size of its groups,
-/// the bytes sent per rank, and why it is needed. A tensor behind the operands says how the result is declared, and marks count:
-/// `explain<"ab,bc->ac">(x, circulating(w), y)`. Of more than two operands it lists the orders of contraction with their costs, and follows the one that is
-/// taken. Computes and sends nothing. Throws as the einsum does.
+/// The plan of `einsum<Text>` of these operands in words and in this run's numbers: blocks, flops, and each movement
+/// with its axes, the size of its groups, the bytes sent per rank, and why it is needed. A tensor behind the operands
+/// says how the result is declared, and marks count: `explain<"ab,bc->ac">(x, circulating(w), y)`. Of more than two
+/// operands it lists the orders of contraction with their costs, and follows the one that is taken. Computes and sends
+/// nothing. Throws as the einsum does.
 template <FixedString Text, class... Tensors>
   requires(detail::is_marked_tensor<Tensors> && ...)
 Explanation explain(Tensors const&... tensors) {
@@ -248,8 +276,8 @@ Explanation explain(Tensors const&... tensors) {
     auto const given = std::forward_as_tuple(tensors...);
     return [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {
       using detail::EinsumOperand;
-      return detail::explain_einsum<Text, Plan>(
-          std::make_tuple(EinsumOperand<std::remove_cvref_t<decltype(std::get<Operand>(given))>>::tensor(std::get<Operand>(given))...));
+      return detail::explain_einsum<Text, Plan>(std::make_tuple(
+          EinsumOperand<std::remove_cvref_t<decltype(std::get<Operand>(given))>>::tensor(std::get<Operand>(given))...));
     }(std::make_index_sequence<static_cast<std::size_t>(operand_count<Text>)>{});
   }
 }

@@ -10,7 +10,8 @@
 
 namespace gshard::detail {
 
-/// What moves along one axis of p ranks: `whole` elements a rank, as in an all-gather, and `shares` of 1/p of them, as in an all-to-all.
+/// What moves along one axis of p ranks: `whole` elements a rank, as in an all-gather, and `shares` of 1/p of them, as
+/// in an all-to-all.
 struct MoveCost {
   double whole = 0;
   double shares = 0;
@@ -22,12 +23,13 @@ struct MoveCost {
   }
 };
 
-/// Which of two letters one axis should work on, so that the fewest bytes move before and after the contraction; nothing where the types do not fix all
-/// extents, or where it makes no difference. `layouts` are those of the two operands; `declared` that of the result, if it is.
+/// Which of two letters one axis should work on, so that the fewest bytes move before and after the contraction;
+/// nothing where the types do not fix all extents, or where it makes no difference. `layouts` are those of the two
+/// operands; `declared` that of the result, if it is.
 class FewestBytes {
  public:
-  constexpr FewestBytes(Subscripts const& subscripts, StaticVector<Layout, 2> const& layouts, std::optional<Layout> const& declared, StaticSizes const& sizes,
-                        FixedExtents const& fixed)
+  constexpr FewestBytes(Subscripts const& subscripts, StaticVector<Layout, 2> const& layouts,
+                        std::optional<Layout> const& declared, StaticSizes const& sizes, FixedExtents const& fixed)
       : subscripts_(subscripts), layouts_(layouts), declared_(declared), sizes_(sizes), fixed_(fixed) {}
 
   constexpr std::optional<char> choose(int axis, char left, char right) const {

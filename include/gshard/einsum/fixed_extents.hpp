@@ -41,7 +41,8 @@ struct FixedExtents {
 template <FixedString Text, class... Tensors>
 consteval Subscripts subscripts_of_tensors() {
   // Another number of tensors than the text names is reported by check_operands.
-  if constexpr (operand_count<Text> == static_cast<int>(sizeof...(Tensors))) return subscripts_of<Text, Tensors::rank...>;
+  if constexpr (operand_count<Text> == static_cast<int>(sizeof...(Tensors)))
+    return subscripts_of<Text, Tensors::rank...>;
   else return subscripts_of<Text>;
 }
 

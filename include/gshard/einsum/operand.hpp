@@ -22,21 +22,24 @@ using Gathered = Handled<Operand, Handling::gathered>;
 template <class Operand>
 using Circulating = Handled<Operand, Handling::circulating>;
 
-/// An operand that an einsum may gather, exchange or reduce, as fully sharded weights are: `einsum<"ab,bc->ac">(x, movable(w))`.
+/// An operand that an einsum may gather, exchange or reduce, as fully sharded weights are: `einsum<"ab,bc->ac">(x,
+/// movable(w))`.
 template <class Operand>
 Movable<std::remove_cvref_t<Operand>> movable(Operand&& operand) {
   return {std::forward<Operand>(operand)};
 }
 
-/// The operand that moves where the two operands split different letters over an axis, before the contraction: `einsum<"ab,bc->ac">(x, gathered(w))`.
+/// The operand that moves where the two operands split different letters over an axis, before the contraction:
+/// `einsum<"ab,bc->ac">(x, gathered(w))`.
 template <class Operand>
 Gathered<std::remove_cvref_t<Operand>> gathered(Operand&& operand) {
   return {std::forward<Operand>(operand)};
 }
 
-/// As `gathered`, but never whole on any rank: its blocks go round in a ring, one permute each, and the next is under way while the present one is
-/// multiplied. An einsum by itself is marked for its result, whose sums then go round and grow block by block in place of a reduce-scatter:
-/// `Y y = circulating(einsum<"ab,bc->ac">(x, w))`. Source: paper 3.3.2 and figure 4.
+/// As `gathered`, but never whole on any rank: its blocks go round in a ring, one permute each, and the next is under
+/// way while the present one is multiplied. An einsum by itself is marked for its result, whose sums then go round and
+/// grow block by block in place of a reduce-scatter: `Y y = circulating(einsum<"ab,bc->ac">(x, w))`. Source:
+/// paper 3.3.2 and figure 4.
 template <class Operand>
 Circulating<std::remove_cvref_t<Operand>> circulating(Operand&& operand) {
   return {std::forward<Operand>(operand)};
@@ -66,7 +69,9 @@ struct EinsumOperand {
 template <class Operand, Handling How>
 struct EinsumOperand<Handled<Operand, How>> {
   using tensor_type = typename EinsumOperand<Operand>::tensor_type;
-  static tensor_type tensor(Handled<Operand, How> const& handled) { return EinsumOperand<Operand>::tensor(handled.operand); }
+  static tensor_type tensor(Handled<Operand, How> const& handled) {
+    return EinsumOperand<Operand>::tensor(handled.operand);
+  }
 };
 
 template <class Operand>
@@ -95,7 +100,8 @@ inline constexpr Handling handling_of<Handled<Operand, How>> = How;
 
 /// Results move as they are declared; a mark can say that their sums go round.
 template <class Result>
-inline constexpr Handling result_handling_of = handling_of<Result> == Handling::circulating ? Handling::circulating : Handling::movable;
+inline constexpr Handling result_handling_of =
+    handling_of<Result> == Handling::circulating ? Handling::circulating : Handling::movable;
 
 }  // namespace detail
 }  // namespace gshard

@@ -11,8 +11,8 @@
 
 namespace gshard {
 
-/// One contraction of an einsum of several operands: `left` and `right`, by their positions among the operands that are left by then, give way to their
-/// product, which joins at the end. `text` is the einsum of the two.
+/// One contraction of an einsum of several operands: `left` and `right`, by their positions among the operands that are
+/// left by then, give way to their product, which joins at the end. `text` is the einsum of the two.
 struct PairStep {
   int left = 0;
   int right = 1;
@@ -38,7 +38,8 @@ using ContractionOrder = StaticVector<PairStep, max_operands - 1>;
 
 namespace detail {
 
-/// With so many operands left every order is considered; it is one of `max_orders` at most, the binary trees with as many leaves.
+/// With so many operands left every order is considered; it is one of `max_orders` at most, the binary trees with as
+/// many leaves.
 inline constexpr int searched_operands = 4;
 inline constexpr int max_orders = 15;
 
@@ -61,9 +62,11 @@ struct LetterSet {
 
 using LetterSets = StaticVector<LetterSet, max_operands - 1>;
 
-/// Whether loops over the letters of each of `small` take no more iterations together than over those of `large`, whatever the extents from 2 on: each set
-/// goes into one of `large` that has its letters, which has room for one of all its letters, or two of all but one, or four of all but two, ...
-constexpr bool fits_into(LetterSets const& small, LetterSets const& large, StaticVector<double, max_operands - 1> room, int begin = 0) {
+/// Whether loops over the letters of each of `small` take no more iterations together than over those of `large`,
+/// whatever the extents from 2 on: each set goes into one of `large` that has its letters, which has room for one of
+/// all its letters, or two of all but one, or four of all but two, ...
+constexpr bool fits_into(LetterSets const& small, LetterSets const& large, StaticVector<double, max_operands - 1> room,
+                         int begin = 0) {
   if (begin == small.size()) return true;
   for (int i = 0; i < large.size(); ++i) {
     if (!large[i].contains(small[begin])) continue;
@@ -87,7 +90,8 @@ struct LetterExtents {
   double extents[52]{};
 
   constexpr void set(Labels const& letters, Extents const& of_letters) {
-    for (int d = 0; d < letters.size(); ++d) extents[LetterSet::position(letters[d])] = static_cast<double>(of_letters[d]);
+    for (int d = 0; d < letters.size(); ++d)
+      extents[LetterSet::position(letters[d])] = static_cast<double>(of_letters[d]);
   }
 
   /// The elements of all tensors with these letters together.
@@ -114,7 +118,8 @@ struct CostedOrder {
     return fits_into(loops, other.loops) && (!fits_into(other.loops, loops) || fits_into(products, other.products));
   }
 
-  /// Whether these extents make this order cheaper than `other`: fewer multiplications in all, or as many and smaller products on the way.
+  /// Whether these extents make this order cheaper than `other`: fewer multiplications in all, or as many and smaller
+  /// products on the way.
   constexpr bool is_cheaper_than(CostedOrder const& other, LetterExtents const& extents) const {
     double const work = extents.elements(loops);
     double const other_work = extents.elements(other.loops);
@@ -193,18 +198,20 @@ class OrderSearch {
     orders = kept;
   }
 
-  /// The letters that the product of two operands keeps, those of the result and of the other operands: first the shared ones, then those of the left
-  /// operand, as a batch of matrix products leaves them.
+  /// The letters that the product of two operands keeps, those of the result and of the other operands: first the
+  /// shared ones, then those of the left operand, as a batch of matrix products leaves them.
   constexpr Letters product(Operands const& operands, int left, int right) const {
     auto is_kept = [&](char letter) {
       bool kept = result_.contains(letter);
-      for (int i = 0; i < operands.size(); ++i) kept = kept || (i != left && i != right && operands[i].contains(letter));
+      for (int i = 0; i < operands.size(); ++i)
+        kept = kept || (i != left && i != right && operands[i].contains(letter));
       return kept;
     };
     Letters letters;
     auto append = [&](Letters const& from, bool shared) {
       for (char const letter : from)
-        if (is_kept(letter) && (operands[left].contains(letter) && operands[right].contains(letter)) == shared && !letters.contains(letter))
+        if (is_kept(letter) && (operands[left].contains(letter) && operands[right].contains(letter)) == shared &&
+            !letters.contains(letter))
           letters.push_back(letter);
     };
     append(operands[left], true);

@@ -10,8 +10,9 @@
 
 namespace gshard {
 
-/// How a tensor of an einsum may move: not at all, which holds for operands that are not marked; as the table of the planner says, which holds for
-/// results; before the contraction, or in a ring while it runs, in preference to the other operand.
+/// How a tensor of an einsum may move: not at all, which holds for operands that are not marked; as the table of the
+/// planner says, which holds for results; before the contraction, or in a ring while it runs, in preference to the
+/// other operand.
 enum class Handling { fixed, movable, gathered, circulating };
 
 /// Whose elements a movement of an einsum carries.
@@ -24,8 +25,9 @@ struct EinsumStep {
   AxisSet axes;
 };
 
-/// The looped form of an einsum (paper 3.3.2, figure 4): in place of an all-gather, the blocks of one operand go round the ranks of a group, one window
-/// of `letter` multiplied while the next is under way; in place of a reduce-scatter, the sums of the result's blocks do.
+/// The looped form of an einsum (paper 3.3.2, figure 4): in place of an all-gather, the blocks of one operand go round
+/// the ranks of a group, one window of `letter` multiplied while the next is under way; in place of a reduce-scatter,
+/// the sums of the result's blocks do.
 struct EinsumLoop {
   Role role = Role::right;
   AxisSet axes;
@@ -42,8 +44,9 @@ struct EinsumLoop {
 
 namespace detail {
 
-/// Why an einsum cannot be planned as written: operand `operand` would have to move along `axis`, to be held by the letter `letter`, or whole where
-/// there is none; or both operands are unreduced sums over `axis`; or it is marked to move and need not, or cannot in a ring (2 is the result).
+/// Why an einsum cannot be planned as written: operand `operand` would have to move along `axis`, to be held by the
+/// letter `letter`, or whole where there is none; or both operands are unreduced sums over `axis`; or it is marked to
+/// move and need not, or cannot in a ring (2 is the result).
 struct PlanFault {
   enum Kind { none, operand_must_move, operand_must_reorder, operand_must_reduce, operand_stays, no_ring } kind = none;
   int operand = 0;
@@ -63,7 +66,8 @@ struct EinsumPlan : CollectiveCounts {
   /// What leads from the given operands to `operands`, and from `produced` to `result`.
   StaticVector<ReshardPlan, 2> operand_moves;
   ReshardPlan result_move;
-  /// What goes round during the contraction, if anything: then `operands` has its first window, or `produced` the block of the result that is left here.
+  /// What goes round during the contraction, if anything: then `operands` has its first window, or `produced` the block
+  /// of the result that is left here.
   EinsumLoop loop;
   StaticVector<std::string_view, max_axes> axis_names;
   detail::PlanFault fault;
@@ -72,7 +76,8 @@ struct EinsumPlan : CollectiveCounts {
   constexpr StaticVector<EinsumStep, 20> steps() const {
     StaticVector<EinsumStep, 20> list;
     for (int i = 0; i < operand_moves.size(); ++i)
-      for (ReshardStep const& step : operand_moves[i].steps) list.push_back({i == 0 ? Role::left : Role::right, step.movement, step.axes});
+      for (ReshardStep const& step : operand_moves[i].steps)
+        list.push_back({i == 0 ? Role::left : Role::right, step.movement, step.axes});
     if (loop.runs()) list.push_back({loop.role, Movement::ring, loop.axes});
     for (ReshardStep const& step : result_move.steps) list.push_back({Role::result, step.movement, step.axes});
     return list;
@@ -100,7 +105,8 @@ struct EinsumFacts {
   StaticSizes sizes;
   FixedExtents fixed{};
   StaticVector<std::string_view, max_axes> axis_names;
-  /// Whether a mark that changes nothing is a fault. In gradients, which inherit the marks of the forward pass, it is not.
+  /// Whether a mark that changes nothing is a fault. In gradients, which inherit the marks of the forward pass, it is
+  /// not.
   bool strict = true;
 };
 
@@ -132,7 +138,8 @@ constexpr bool is_repeated(Subscripts const& subscripts, char letter) {
   return repeated;
 }
 
-/// What one mesh axis does during the local contraction: it splits `letter`, or nothing; or it passes an operand's unreduced sum on to the result.
+/// What one mesh axis does during the local contraction: it splits `letter`, or nothing; or it passes an operand's
+/// unreduced sum on to the result.
 struct AxisRole {
   char letter = '\0';
   bool passes_partial = false;
@@ -140,25 +147,25 @@ struct AxisRole {
 
 /// The table of the planner, for one axis, and the reason of each row.
 ///
-/// | the axis splits                | the contraction works on           | because                                                                |
-/// | ------------------------------ | ---------------------------------- | ---------------------------------------------------------------------- |
-/// | the same letter in both        | that letter                        | the blocks meet: no operand moves                                      |
-/// | one letter, in one operand     | that letter                        | the other operand is sliced, for free, where it has the letter         |
-/// | no letter                      | the declared result's letter, if   | slices are free, and each rank does its share of the work              |
-/// |                                | any                                |                                                                        |
-/// | none, one operand is partial   | no letter                          | the product is linear: the sum is passed on and reduced once           |
-/// | two letters, and of these rows the first that applies:              |                                                                        |
-/// | - one operand alone is marked  | the letter of the other            | the call says which operand moves                                      |
-/// |   gathered or circulating      |                                    |                                                                        |
-/// | - one operand alone may move   | the letter of the other            | no operand moves unseen                                                |
-/// | - the declared result has one  | that letter                        | nothing moves after the contraction                                    |
-/// |   of the letters on this axis  |                                    |                                                                        |
-/// | - the types fix all extents    | the one for which fewer bytes move | no custom is better than the numbers                                   |
-/// | - the right operand has the    | the left operand's letter          | the right operand moves by an all-to-all, which sends and leaves 1/p   |
-/// |   left one's letter            |                                    | of what an all-gather does                                             |
-/// | - the left operand has the     | the right operand's letter         | the same of the left operand                                           |
-/// |   right one's letter           |                                    |                                                                        |
-/// | - all else                     | the left operand's letter          | activations stand left and weights right by custom, and weights move   |
+/// | the axis splits                | the contraction works on           | because | | ------------------------------ |
+/// ---------------------------------- | ---------------------------------------------------------------------- | | the
+/// same letter in both        | that letter                        | the blocks meet: no operand moves | | one letter,
+/// in one operand     | that letter                        | the other operand is sliced, for free, where it has the
+/// letter         | | no letter                      | the declared result's letter, if   | slices are free, and each
+/// rank does its share of the work              | |                                | any | | | none, one operand is
+/// partial   | no letter                          | the product is linear: the sum is passed on and reduced once | |
+/// two letters, and of these rows the first that applies:              | | | - one operand alone is marked  | the
+/// letter of the other            | the call says which operand moves                                      | | gathered
+/// or circulating      |                                    | | | - one operand alone may move   | the letter of the
+/// other            | no operand moves unseen                                                | | - the declared result
+/// has one  | that letter                        | nothing moves after the contraction | |   of the letters on this
+/// axis  |                                    | | | - the types fix all extents    | the one for which fewer bytes move
+/// | no custom is better than the numbers                                   | | - the right operand has the    | the
+/// left operand's letter          | the right operand moves by an all-to-all, which sends and leaves 1/p   | |   left
+/// one's letter            |                                    | of what an all-gather does | | - the left operand has
+/// the     | the right operand's letter         | the same of the left operand | |   right one's letter           | | |
+/// | - all else                     | the left operand's letter          | activations stand left and weights right by
+/// custom, and weights move   |
 constexpr AxisRole role_of_axis(EinsumFacts const& facts, int axis) {
   Subscripts const& subscripts = facts.subscripts;
   bool const binary = facts.operands.size() == 2;
@@ -174,13 +181,17 @@ constexpr AxisRole role_of_axis(EinsumFacts const& facts, int axis) {
   bool const right_partial = binary && facts.operands[1].partial.contains(axis);
   if (left_partial != right_partial && (left_partial ? right : left) == '\0') return {'\0', true};
   if (left != '\0' && right != '\0' && left != right) {
-    auto moves_first = [&](int operand) { return facts.handling[operand] == Handling::gathered || facts.handling[operand] == Handling::circulating; };
+    auto moves_first = [&](int operand) {
+      return facts.handling[operand] == Handling::gathered || facts.handling[operand] == Handling::circulating;
+    };
     if (moves_first(0) != moves_first(1)) return {moves_first(1) ? left : right};
     bool const on_left = facts.handling[1] != Handling::fixed;
     bool const on_right = facts.handling[0] != Handling::fixed;
     if (on_left != on_right) return {on_left ? left : right};
     if (wanted == left || wanted == right) return {wanted};
-    if (auto const cheaper = FewestBytes(subscripts, facts.operands, facts.declared, facts.sizes, facts.fixed).choose(axis, left, right)) return {*cheaper};
+    if (auto const cheaper =
+            FewestBytes(subscripts, facts.operands, facts.declared, facts.sizes, facts.fixed).choose(axis, left, right))
+      return {*cheaper};
     if (subscripts.operands[1].contains(left)) return {left};
     return {subscripts.operands[0].contains(right) ? right : left};
   }
@@ -189,7 +200,8 @@ constexpr AxisRole role_of_axis(EinsumFacts const& facts, int axis) {
 }
 
 /// The axes that split `letter` during the contraction, in the order that lets most operands stay as they are.
-constexpr AxisList axes_on_letter(EinsumFacts const& facts, StaticVector<AxisRole, max_axes> const& roles, char letter) {
+constexpr AxisList axes_on_letter(EinsumFacts const& facts, StaticVector<AxisRole, max_axes> const& roles,
+                                  char letter) {
   AxisList order;
   auto append = [&](Labels const& labels, Layout const& layout) {
     int const dimension = labels.find(letter);
@@ -210,13 +222,16 @@ constexpr AxisList axes_on_letter(EinsumFacts const& facts, StaticVector<AxisRol
 }
 
 /// The first movement of an operand that the call does not allow.
-constexpr PlanFault fault_of_move(EinsumFacts const& facts, StaticVector<AxisRole, max_axes> const& roles, int operand, Layout const& needed) {
+constexpr PlanFault fault_of_move(EinsumFacts const& facts, StaticVector<AxisRole, max_axes> const& roles, int operand,
+                                  Layout const& needed) {
   Layout const& given = facts.operands[operand];
   PlanFault fault{PlanFault::operand_must_reorder, operand, 0, '\0'};
   for (int axis = 0; axis < roles.size(); ++axis) {
-    if (given.partial.contains(axis) && !needed.partial.contains(axis)) return {PlanFault::operand_must_reduce, operand, axis, roles[axis].letter};
+    if (given.partial.contains(axis) && !needed.partial.contains(axis))
+      return {PlanFault::operand_must_reduce, operand, axis, roles[axis].letter};
     int const before = given.dimension_of(axis);
-    if (before >= 0 && before != needed.dimension_of(axis)) return {PlanFault::operand_must_move, operand, axis, roles[axis].letter};
+    if (before >= 0 && before != needed.dimension_of(axis))
+      return {PlanFault::operand_must_move, operand, axis, roles[axis].letter};
     if (before >= 0 && !starts_with(needed.dimensions[before], given.dimensions[before])) fault.axis = axis;
   }
   return fault;
@@ -240,7 +255,8 @@ constexpr ReshardPlan part_of(ReshardPlan const& plan, int begin, int end) {
   return part;
 }
 
-/// Turns the last step of an operand's move into a loop, where that is an all-gather of one dimension; `before` is the layout it starts from.
+/// Turns the last step of an operand's move into a loop, where that is an all-gather of one dimension; `before` is the
+/// layout it starts from.
 constexpr bool plan_operand_loop(EinsumPlan& plan, EinsumFacts const& facts, int operand) {
   ReshardPlan& move = plan.operand_moves[operand];
   int const last = move.steps.size() - 1;
@@ -248,7 +264,8 @@ constexpr bool plan_operand_loop(EinsumPlan& plan, EinsumFacts const& facts, int
   Layout const windows = last == 0 ? facts.operands[operand] : move.steps[last - 1].layout;
   int const dimension = changed_dimension(windows, move.steps[last].layout);
   if (dimension < 0) return false;
-  plan.loop = {operand == 0 ? Role::left : Role::right, move.steps[last].axes, facts.subscripts.operands[operand][dimension]};
+  plan.loop = {operand == 0 ? Role::left : Role::right, move.steps[last].axes,
+               facts.subscripts.operands[operand][dimension]};
   plan.operands[operand] = windows;
   move = part_of(move, 0, last);
   return true;
@@ -266,7 +283,8 @@ constexpr bool plan_result_loop(EinsumPlan& plan, EinsumFacts const& facts) {
   return true;
 }
 
-/// Carries out the marks: `gathered` operands have to move, `circulating` tensors to move in a ring. Of two marked operands, one is enough.
+/// Carries out the marks: `gathered` operands have to move, `circulating` tensors to move in a ring. Of two marked
+/// operands, one is enough.
 constexpr void apply_marks(EinsumPlan& plan, EinsumFacts const& facts) {
   bool any_repeated = false;
   for (char letter : facts.subscripts.result) any_repeated = any_repeated || is_repeated(facts.subscripts, letter);
@@ -286,7 +304,8 @@ constexpr void apply_marks(EinsumPlan& plan, EinsumFacts const& facts) {
       plan.fault = {PlanFault::no_ring, operand, 0, '\0'};
   }
   if (idle >= 0 && !moves && facts.strict) plan.fault = {PlanFault::operand_stays, idle, 0, '\0'};
-  if (facts.result_handling == Handling::circulating && (any_repeated || !plan_result_loop(plan, facts)) && facts.strict)
+  if (facts.result_handling == Handling::circulating && (any_repeated || !plan_result_loop(plan, facts)) &&
+      facts.strict)
     plan.fault = {PlanFault::no_ring, 2, 0, '\0'};
   if (!plan.loop.runs()) return;
   plan.loop.ranks = 1;
@@ -296,8 +315,8 @@ constexpr void apply_marks(EinsumPlan& plan, EinsumFacts const& facts) {
 
 }  // namespace detail
 
-/// Plans one einsum: each mesh axis by itself (see detail::role_of_axis), then the reshards of operands and result that follow. An operand that would
-/// have to move without being marked is a fault of the plan.
+/// Plans one einsum: each mesh axis by itself (see detail::role_of_axis), then the reshards of operands and result that
+/// follow. An operand that would have to move without being marked is a fault of the plan.
 constexpr EinsumPlan plan_einsum(detail::EinsumFacts const& facts) {
   using namespace detail;
   EinsumPlan plan;
@@ -308,7 +327,8 @@ constexpr EinsumPlan plan_einsum(detail::EinsumFacts const& facts) {
   AxisSet contracted;
   for (int axis = 0; axis < roles.size(); ++axis) {
     if (roles[axis].passes_partial) passed |= AxisSet::of(axis);
-    if (roles[axis].letter != '\0' && !facts.subscripts.result.contains(roles[axis].letter)) contracted |= AxisSet::of(axis);
+    if (roles[axis].letter != '\0' && !facts.subscripts.result.contains(roles[axis].letter))
+      contracted |= AxisSet::of(axis);
   }
   auto layout_for = [&](Labels const& labels) {
     Layout layout;

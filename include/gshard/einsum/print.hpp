@@ -16,7 +16,8 @@ constexpr char const* text_of(Role role) {
   }
 }
 
-/// A plan's movements in their order, one a line, as "result all-to-all over expert"; "nothing moves" where there is none.
+/// A plan's movements in their order, one a line, as "result all-to-all over expert"; "nothing moves" where there is
+/// none.
 inline std::ostream& operator<<(std::ostream& stream, EinsumPlan const& plan) {
   auto const steps = plan.steps();
   if (steps.empty()) return stream << "nothing moves\n";

@@ -16,7 +16,8 @@
 
 namespace gshard {
 
-/// Whose window rank `rank` of a ring of `size` handles in an iteration: its own first; then those of the ranks behind it (paper 2.2).
+/// Whose window rank `rank` of a ring of `size` handles in an iteration: its own first; then those of the ranks behind
+/// it (paper 2.2).
 constexpr int ring_window(int rank, int iteration, int size) { return (rank + iteration) % size; }
 
 /// To whom a rank hands its window after every iteration but the last.
@@ -34,30 +35,36 @@ struct RingSide {
   std::int64_t begin = 0;
 
   template <AnyTensor Tensor>
-  RingSide(Tensor const& tensor, Labels const& labels, char letter) : block{tensor.data(), labels, tensor.local_extents()} {
+  RingSide(Tensor const& tensor, Labels const& labels, char letter)
+      : block{tensor.data(), labels, tensor.local_extents()} {
     if (int const dimension = labels.find(letter); dimension >= 0) begin = tensor.range(dimension).begin;
   }
 
   /// What it has of these global indices of the letter: all where it lacks the letter.
-  LocalTensor<T> window(char letter, Range range) const { return block.narrowed(letter, {range.begin - begin, range.end - begin}); }
+  LocalTensor<T> window(char letter, Range range) const {
+    return block.narrowed(letter, {range.begin - begin, range.end - begin});
+  }
 };
 
 /// Enters one product of a ring into the ledger.
 template <class T, std::size_t Count>
-void record_window(Ledger& ledger, Subscripts const& subscripts, Extents const& result, std::array<LocalTensor<T const>, Count> const& operands) {
+void record_window(Ledger& ledger, Subscripts const& subscripts, Extents const& result,
+                   std::array<LocalTensor<T const>, Count> const& operands) {
   std::array<Extents, Count> blocks;
   for (std::size_t i = 0; i < Count; ++i) blocks[i] = operands[i].extents;
   record_contraction<T>(ledger, subscripts, result, blocks);
 }
 
 template <class Space, class T, class Sum>
-void contract_window(std::array<LocalTensor<T const>, 1> const& operands, LocalTensor<Sum> const& result, bool accumulate, Scratch<Space>&& scratch) {
+void contract_window(std::array<LocalTensor<T const>, 1> const& operands, LocalTensor<Sum> const& result,
+                     bool accumulate, Scratch<Space>&& scratch) {
   contract<Space>(operands[0], result, accumulate, scratch);
   fence<Space>("gshard::einsum: temporaries end here");
 }
 
 template <class Space, class T, class Sum>
-void contract_window(std::array<LocalTensor<T const>, 2> const& operands, LocalTensor<Sum> const& result, bool accumulate, Scratch<Space>&& scratch) {
+void contract_window(std::array<LocalTensor<T const>, 2> const& operands, LocalTensor<Sum> const& result,
+                     bool accumulate, Scratch<Space>&& scratch) {
   contract<Space>(operands[0], operands[1], result, accumulate, scratch);
   fence<Space>("gshard::einsum: temporaries end here");
 }
@@ -82,8 +89,9 @@ struct RingBlocks {
 template <class... Held>
 using ElementOfHeld = typename std::tuple_element_t<0, std::tuple<Held...>>::value_type;
 
-/// The looped form that stands for an all-gather of operand `Which`: its windows come by, and each writes its block of the result where the result has the
-/// ring's letter, or adds to the whole where the letter is contracted. Two buffers hold the window that is multiplied and the one that is under way.
+/// The looped form that stands for an all-gather of operand `Which`: its windows come by, and each writes its block of
+/// the result where the result has the ring's letter, or adds to the whole where the letter is contracted. Two buffers
+/// hold the window that is multiplied and the one that is under way.
 template <int Which, class Plan, AnyTensor Produced, AnyTensor... Held>
 void contract_windows(Produced const& produced, bool add, Held const&... held) {
   using Space = typename Produced::memory_space;
@@ -93,9 +101,11 @@ void contract_windows(Produced const& produced, bool add, Held const&... held) {
   constexpr int dimension = Plan::subscripts.operands[Which].find(letter);
   auto const& own = std::get<Which>(std::tie(held...));
   int operand = 0;
-  std::array<RingSide<T const>, sizeof...(Held)> const sides{RingSide<T const>(held, Plan::subscripts.operands[operand++], letter)...};
+  std::array<RingSide<T const>, sizeof...(Held)> const sides{
+      RingSide<T const>(held, Plan::subscripts.operands[operand++], letter)...};
   RingSide<Sum> const result(produced, Plan::subscripts.result, letter);
-  RingBlocks const ring{produced.mesh().state(), Plan::plan.loop.axes, std::remove_cvref_t<decltype(own)>::layout, own.extents()};
+  RingBlocks const ring{produced.mesh().state(), Plan::plan.loop.axes, std::remove_cvref_t<decltype(own)>::layout,
+                        own.extents()};
   Group const& group = ring.group();
 
   Scratch<Space> scratch(produced.mesh().memory());
@@ -109,24 +119,28 @@ void contract_windows(Produced const& produced, bool add, Held const&... held) {
     Block next;
     if (iteration + 1 < group.size) {
       next = ring.block(ring_window(group.rank, iteration + 1, group.size));
-      next_window = comm::start_permute(group, current, product(window.extents), ring_target(group.rank, group.size), buffers[iteration % 2],
-                                        product(next.extents), ring_source(group.rank, group.size));
+      next_window =
+          comm::start_permute(group, current, product(window.extents), ring_target(group.rank, group.size),
+                              buffers[iteration % 2], product(next.extents), ring_source(group.rank, group.size));
     }
     Range const range{window.offsets[dimension], window.offsets[dimension] + window.extents[dimension]};
     std::array<LocalTensor<T const>, sizeof...(Held)> operands;
     for (std::size_t i = 0; i < operands.size(); ++i) operands[i] = sides[i].window(letter, range);
     operands[Which] = {current, Plan::subscripts.operands[Which], window.extents};
     bool const accumulate = add || (iteration > 0 && !Plan::subscripts.result.contains(letter));
-    record_window<T>(produced.mesh().memory().ledger(), Plan::subscripts, result.window(letter, range).extents, operands);
-    contract_window<Space>(operands, result.window(letter, range), accumulate, Scratch<Space>(produced.mesh().memory()));
+    record_window<T>(produced.mesh().memory().ledger(), Plan::subscripts, result.window(letter, range).extents,
+                     operands);
+    contract_window<Space>(operands, result.window(letter, range), accumulate,
+                           Scratch<Space>(produced.mesh().memory()));
     next_window.wait();
     current = buffers[iteration % 2];
     window = next;
   }
 }
 
-/// The looped form that stands for a reduce-scatter: in each iteration a rank computes its part of one block of the result, while the sum of what the
-/// ranks before it have of that block comes in; the last block is its own. No rank ever holds more than three blocks.
+/// The looped form that stands for a reduce-scatter: in each iteration a rank computes its part of one block of the
+/// result, while the sum of what the ranks before it have of that block comes in; the last block is its own. No rank
+/// ever holds more than three blocks.
 template <class Plan, AnyTensor Produced, AnyTensor... Held>
 void sum_blocks(Produced const& produced, bool add, Held const&... held) {
   using Space = typename Produced::memory_space;
@@ -135,13 +149,15 @@ void sum_blocks(Produced const& produced, bool add, Held const&... held) {
   constexpr char letter = Plan::plan.loop.letter;
   constexpr int dimension = Plan::subscripts.result.find(letter);
   int operand = 0;
-  std::array<RingSide<T const>, sizeof...(Held)> const sides{RingSide<T const>(held, Plan::subscripts.operands[operand++], letter)...};
+  std::array<RingSide<T const>, sizeof...(Held)> const sides{
+      RingSide<T const>(held, Plan::subscripts.operands[operand++], letter)...};
   RingBlocks const ring{produced.mesh().state(), Plan::plan.loop.axes, Produced::layout, produced.extents()};
   Group const& group = ring.group();
 
   Scratch<Space> scratch(produced.mesh().memory());
   std::int64_t const room = group.size > 1 ? ring.largest() : 0;
-  Sum* const buffers[3] = {scratch.template get<Sum>(room), scratch.template get<Sum>(group.size > 2 ? room : 0), scratch.template get<Sum>(room)};
+  Sum* const buffers[3] = {scratch.template get<Sum>(room), scratch.template get<Sum>(group.size > 2 ? room : 0),
+                           scratch.template get<Sum>(room)};
   std::int64_t sent = 0;
   for (int iteration = 0; iteration < group.size; ++iteration) {
     Block const block = ring.block(ring_window(group.rank, iteration + 1, group.size));
@@ -151,13 +167,15 @@ void sum_blocks(Produced const& produced, bool add, Held const&... held) {
     Sum* const incoming = buffers[(iteration + 1) % 3];
     comm::Pending others;
     if (iteration > 0)
-      others = comm::start_permute(group, static_cast<Sum const*>(buffers[(iteration - 1) % 3]), sent, ring_target(group.rank, group.size), incoming, count,
+      others = comm::start_permute(group, static_cast<Sum const*>(buffers[(iteration - 1) % 3]), sent,
+                                   ring_target(group.rank, group.size), incoming, count,
                                    ring_source(group.rank, group.size));
     Range const range{block.offsets[dimension], block.offsets[dimension] + block.extents[dimension]};
     std::array<LocalTensor<T const>, sizeof...(Held)> operands;
     for (std::size_t i = 0; i < operands.size(); ++i) operands[i] = sides[i].window(letter, range);
     record_window<T>(produced.mesh().memory().ledger(), Plan::subscripts, block.extents, operands);
-    contract_window<Space>(operands, LocalTensor<Sum>{sum, Plan::subscripts.result, block.extents}, add && last, Scratch<Space>(produced.mesh().memory()));
+    contract_window<Space>(operands, LocalTensor<Sum>{sum, Plan::subscripts.result, block.extents}, add && last,
+                           Scratch<Space>(produced.mesh().memory()));
     others.wait();
     if (iteration > 0) add_strided<Sum, Space>(sum, {1}, static_cast<Sum const*>(incoming), {1}, {count});
     fence<Space>("gshard: local work before communication");
@@ -173,10 +191,11 @@ void run_ring(Produced const& produced, bool add, Held const&... held) {
 
 /// Whether elements of a plan's result are summed from iteration to iteration.
 template <class Plan>
-inline constexpr bool sums_in_ring = Plan::plan.loop.role == Role::result || !Plan::subscripts.result.contains(Plan::plan.loop.letter);
+inline constexpr bool sums_in_ring =
+    Plan::plan.loop.role == Role::result || !Plan::subscripts.result.contains(Plan::plan.loop.letter);
 
-/// The looped form of a plan. Elements that are stored in fewer bits than they are computed with are summed, and sent as sums, in the wider type, and
-/// rounded at the end.
+/// The looped form of a plan. Elements that are stored in fewer bits than they are computed with are summed, and sent
+/// as sums, in the wider type, and rounded at the end.
 template <class Plan, AnyTensor Produced, AnyTensor... Held>
 void contract_in_ring(Produced const& produced, bool add, Held const&... held) {
   using T = typename Produced::value_type;

@@ -32,34 +32,40 @@ struct Letter {};
 
 template <class Text>
 struct SubscriptsMalformed {
-  static_assert(always_false<Text>,
-                "gshard: einsum subscripts are letters a-z, A-Z for each dimension, with ... at most once among those of one tensor, up to 8 "
-                "operands separated by commas, an arrow and the result, as in \"ab,bc->ac\" or \"...ab,bc->...ac\"");
+  static_assert(
+      always_false<Text>,
+      "gshard: einsum subscripts are letters a-z, A-Z for each dimension, with ... at most once among those of one tensor, up to 8 "
+      "operands separated by commas, an arrow and the result, as in \"ab,bc->ac\" or \"...ab,bc->...ac\"");
 };
 
 template <class Letter, class Text>
 struct ResultLetterInNoOperand {
-  static_assert(always_false<Letter>,
-                "gshard: a letter of the einsum result is in no operand, so nothing says how long it is; remove it, or give it to an operand");
+  static_assert(
+      always_false<Letter>,
+      "gshard: a letter of the einsum result is in no operand, so nothing says how long it is; remove it, or give it to an operand");
 };
 
 template <class Letter, class Text>
 struct ResultLetterTwice {
-  static_assert(always_false<Letter>, "gshard: a letter stands twice in the einsum result; name each result dimension by a letter of its own");
+  static_assert(
+      always_false<Letter>,
+      "gshard: a letter stands twice in the einsum result; name each result dimension by a letter of its own");
 };
 
 template <class Text>
 struct ResultEllipsisInNoOperand {
-  static_assert(always_false<Text>,
-                "gshard: the einsum result has ... but no operand has, so nothing says which dimensions it stands for; remove it, or give it to an "
-                "operand");
+  static_assert(
+      always_false<Text>,
+      "gshard: the einsum result has ... but no operand has, so nothing says which dimensions it stands for; remove it, or give it to an "
+      "operand");
 };
 
 template <class Text>
 struct SubscriptsTooLong {
-  static_assert(always_false<Text>,
-                "gshard: an einsum operand or result has more than 8 letters, with those that ... stands for: the most dimensions a Kokkos::View can "
-                "have");
+  static_assert(
+      always_false<Text>,
+      "gshard: an einsum operand or result has more than 8 letters, with those that ... stands for: the most dimensions a Kokkos::View can "
+      "have");
 };
 
 }  // namespace error
@@ -67,7 +73,14 @@ struct SubscriptsTooLong {
 namespace detail {
 
 struct SubscriptsFault {
-  enum Kind { none, malformed, too_long, result_letter_in_no_operand, result_letter_twice, result_ellipsis_in_no_operand } kind = none;
+  enum Kind {
+    none,
+    malformed,
+    too_long,
+    result_letter_in_no_operand,
+    result_letter_twice,
+    result_ellipsis_in_no_operand
+  } kind = none;
   char letter = '\0';
 };
 
@@ -177,7 +190,8 @@ constexpr ParsedSubscripts parse_subscripts(std::string_view text, OperandRanks 
   }
   if (result.has_ellipsis() && !some_ellipsis) return {{}, {SubscriptsFault::result_ellipsis_in_no_operand}};
   Labels const letters = unused_letters(text, most_leading);
-  for (int i = 0; i < operands.size(); ++i) parsed.subscripts.operands.push_back(expand_term(operands[i], letters, leading[i], fault));
+  for (int i = 0; i < operands.size(); ++i)
+    parsed.subscripts.operands.push_back(expand_term(operands[i], letters, leading[i], fault));
   parsed.subscripts.result = expand_term(result, letters, most_leading, fault);
   if (fault.kind == SubscriptsFault::none) fault = examine_result(parsed.subscripts);
   return parsed;
@@ -200,8 +214,10 @@ consteval Subscripts checked_subscripts() {
   if constexpr (fault.kind == SubscriptsFault::too_long) (void)sizeof(error::SubscriptsTooLong<Name>);
   if constexpr (fault.kind == SubscriptsFault::result_letter_in_no_operand)
     (void)sizeof(error::ResultLetterInNoOperand<error::Letter<fault.letter>, Name>);
-  if constexpr (fault.kind == SubscriptsFault::result_letter_twice) (void)sizeof(error::ResultLetterTwice<error::Letter<fault.letter>, Name>);
-  if constexpr (fault.kind == SubscriptsFault::result_ellipsis_in_no_operand) (void)sizeof(error::ResultEllipsisInNoOperand<Name>);
+  if constexpr (fault.kind == SubscriptsFault::result_letter_twice)
+    (void)sizeof(error::ResultLetterTwice<error::Letter<fault.letter>, Name>);
+  if constexpr (fault.kind == SubscriptsFault::result_ellipsis_in_no_operand)
+    (void)sizeof(error::ResultEllipsisInNoOperand<Name>);
   return parsed.subscripts;
 }
 
@@ -211,8 +227,9 @@ consteval Subscripts checked_subscripts() {
 template <FixedString Text>
 inline constexpr int operand_count = detail::parse_subscripts(Text.view()).subscripts.operands.size();
 
-/// The subscripts that `Text` spells for operands of these ranks. `...` stands for the dimensions of an operand that have no letter; they are aligned at
-/// the last one where operands have different numbers of them, and the result has them all. Does not compile where the text is malformed.
+/// The subscripts that `Text` spells for operands of these ranks. `...` stands for the dimensions of an operand that
+/// have no letter; they are aligned at the last one where operands have different numbers of them, and the result has
+/// them all. Does not compile where the text is malformed.
 template <FixedString Text, int... Ranks>
 inline constexpr Subscripts subscripts_of = detail::checked_subscripts<Text, Ranks...>();
 

@@ -21,10 +21,11 @@ inline std::string text_of(Subscripts const& subscripts) {
   return text.append("->").append(subscripts.result.begin(), subscripts.result.end());
 }
 
-/// Enters a local contraction into the ledger, if that is open: two flops for each product, one for each sum of a single operand, and each tensor's bytes
-/// once. `blocks` are the extents of the operands.
+/// Enters a local contraction into the ledger, if that is open: two flops for each product, one for each sum of a
+/// single operand, and each tensor's bytes once. `blocks` are the extents of the operands.
 template <class T, std::size_t Count>
-void record_contraction(Ledger& ledger, Subscripts const& subscripts, Extents const& produced, std::array<Extents, Count> const& blocks) {
+void record_contraction(Ledger& ledger, Subscripts const& subscripts, Extents const& produced,
+                        std::array<Extents, Count> const& blocks) {
   if (!ledger.is_open()) return;
   StaticVector<char, 2 * max_rank> counted;
   std::int64_t products = 1;
@@ -38,7 +39,8 @@ void record_contraction(Ledger& ledger, Subscripts const& subscripts, Extents co
       products *= blocks[operand][d];
     }
   }
-  ledger.add_work("einsum " + text_of(subscripts), (Count == 2 ? 2 : 1) * products, elements * static_cast<std::int64_t>(sizeof(T)));
+  ledger.add_work("einsum " + text_of(subscripts), (Count == 2 ? 2 : 1) * products,
+                  elements * static_cast<std::int64_t>(sizeof(T)));
 }
 
 }  // namespace gshard::detail

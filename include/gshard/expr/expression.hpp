@@ -50,23 +50,26 @@ namespace error {
 
 template <class First, class Other>
 struct PointwiseLayoutsDiffer {
-  static_assert(always_false<First>,
-                "gshard: the operands of a pointwise expression have different meshes, specs or memory spaces; bring one to the other's spec "
-                "first, by reshard<Spec<...>>(tensor), so that what moves is written down");
+  static_assert(
+      always_false<First>,
+      "gshard: the operands of a pointwise expression have different meshes, specs or memory spaces; bring one to the other's spec "
+      "first, by reshard<Spec<...>>(tensor), so that what moves is written down");
 };
 
 template <class First, class Other>
 struct WholeMeetsPartialSum {
-  static_assert(always_false<First>,
-                "gshard: the operands of a pointwise expression are unreduced sums over different axes, or one is whole and would be added once by each "
-                "rank; reduce the sums first, or bring all to one partial(...) spec, by reshard, which fills up with zeros for free");
+  static_assert(
+      always_false<First>,
+      "gshard: the operands of a pointwise expression are unreduced sums over different axes, or one is whole and would be added once by each "
+      "rank; reduce the sums first, or bring all to one partial(...) spec, by reshard, which fills up with zeros for free");
 };
 
 template <class Function, class Tensor>
 struct NonlinearOfPartialSum {
-  static_assert(always_false<Function>,
-                "gshard: the operand is an unreduced sum (partial in its spec): only sums of such tensors and multiples by a number are defined on "
-                "the parts; reduce it first, by reshard to a spec without partial");
+  static_assert(
+      always_false<Function>,
+      "gshard: the operand is an unreduced sum (partial in its spec): only sums of such tensors and multiples by a number are defined on "
+      "the parts; reduce it first, by reshard to a spec without partial");
 };
 
 }  // namespace error
@@ -83,8 +86,9 @@ auto eval(Operation const& operation) {
   return operation.eval();
 }
 
-/// `function` applied element by element to tensors of one layout and to numbers. Nothing is computed before `eval`, which runs a whole tree of maps as
-/// one kernel, over the deferred tensors in it; made by the functions and operators of expr/functions.hpp.
+/// `function` applied element by element to tensors of one layout and to numbers. Nothing is computed before `eval`,
+/// which runs a whole tree of maps as one kernel, over the deferred tensors in it; made by the functions and operators
+/// of expr/functions.hpp.
 template <class Function, class... Operands>
 class Map {
  public:
@@ -101,7 +105,8 @@ auto materialized(Operand const& operand) {
   if constexpr (Deferred<Operand>) {
     return eval(operand);
   } else if constexpr (is_map<Operand>) {
-    return std::apply([&](auto const&... parts) { return Map(operand.function, materialized(parts)...); }, operand.operands);
+    return std::apply([&](auto const&... parts) { return Map(operand.function, materialized(parts)...); },
+                      operand.operands);
   } else {
     return operand;
   }
@@ -111,7 +116,8 @@ auto materialized(Operand const& operand) {
 template <class Operand, class Visit>
 void for_each_tensor(Operand const& operand, Visit const& visit) {
   if constexpr (AnyTensor<Operand>) visit(operand);
-  else if constexpr (is_map<Operand>) std::apply([&](auto const&... parts) { (for_each_tensor(parts, visit), ...); }, operand.operands);
+  else if constexpr (is_map<Operand>)
+    std::apply([&](auto const&... parts) { (for_each_tensor(parts, visit), ...); }, operand.operands);
 }
 
 template <class Operand>
@@ -132,12 +138,14 @@ template <class Operand>
 using FirstTensor = typename std::tuple_element_t<0, decltype(tensor_types<Operand>())>::type;
 
 template <class Left, class Right>
-inline constexpr bool same_placement = std::is_same_v<typename Left::mesh_type, typename Right::mesh_type> && Left::layout == Right::layout &&
-                                       std::is_same_v<typename Left::memory_space, typename Right::memory_space>;
+inline constexpr bool same_placement =
+    std::is_same_v<typename Left::mesh_type, typename Right::mesh_type> && Left::layout == Right::layout &&
+    std::is_same_v<typename Left::memory_space, typename Right::memory_space>;
 
 template <class Left, class Right>
-inline constexpr bool differ_in_partial_alone = std::is_same_v<typename Left::mesh_type, typename Right::mesh_type> &&
-                                                Left::layout.dimensions == Right::layout.dimensions && Left::layout.partial != Right::layout.partial;
+inline constexpr bool differ_in_partial_alone =
+    std::is_same_v<typename Left::mesh_type, typename Right::mesh_type> &&
+    Left::layout.dimensions == Right::layout.dimensions && Left::layout.partial != Right::layout.partial;
 
 template <class First, class... Types>
 consteval bool check_placements(std::tuple<Types...>) {
@@ -150,17 +158,20 @@ consteval bool check_placements(std::tuple<Types...>) {
   return (check(Types{}) && ...);
 }
 
-/// Whether an expression is a linear combination of its tensors, so that it may be applied to the parts of an unreduced sum.
+/// Whether an expression is a linear combination of its tensors, so that it may be applied to the parts of an unreduced
+/// sum.
 template <class Operand>
 inline constexpr bool is_linear = true;
 template <class Function, class... Operands>
-inline constexpr bool is_linear<Map<Function, Operands...>> = Function::template is_linear<is_constant<Operands>...> && (is_linear<Operands> && ...);
+inline constexpr bool is_linear<Map<Function, Operands...>> =
+    Function::template is_linear<is_constant<Operands>...> && (is_linear<Operands> && ...);
 
 template <class Expression>
 consteval bool check_expression() {
   using First = FirstTensor<Expression>;
   bool const placed = check_placements<First>(tensor_types<Expression>());
-  if constexpr (!First::layout.partial.empty() && !is_linear<Expression>) (void)sizeof(error::NonlinearOfPartialSum<Expression, First>);
+  if constexpr (!First::layout.partial.empty() && !is_linear<Expression>)
+    (void)sizeof(error::NonlinearOfPartialSum<Expression, First>);
   return placed;
 }
 
@@ -183,11 +194,12 @@ auto kernel_of(Operand const& operand) {
 template <AnyTensor First, AnyTensor Other>
 void check_same_tensor_shape(First const& first, Other const& other) {
   if (!(first.mesh() == other.mesh()))
-    throw MeshError(text("pointwise expression: '", first.name(), "' lives on mesh (", first.mesh().text(), "), '", other.name(),
-                         "' on another one (", other.mesh().text(), ")"));
+    throw MeshError(text("pointwise expression: '", first.name(), "' lives on mesh (", first.mesh().text(), "), '",
+                         other.name(), "' on another one (", other.mesh().text(), ")"));
   if (!(first.extents() == other.extents()))
-    throw ExtentError(text("pointwise expression: '", first.name(), "' has extents ", text_of(first.extents()), ", '", other.name(), "' has ",
-                           text_of(other.extents()), "; rank ", first.mesh().rank(), " of mesh (", first.mesh().text(), ")"));
+    throw ExtentError(text("pointwise expression: '", first.name(), "' has extents ", text_of(first.extents()), ", '",
+                           other.name(), "' has ", text_of(other.extents()), "; rank ", first.mesh().rank(),
+                           " of mesh (", first.mesh().text(), ")"));
 }
 
 template <class Expression>
@@ -227,7 +239,8 @@ struct NamedStoredType<Function, Otherwise> {
   using type = typename Function::stored_type;
 };
 
-/// The element type of an expression's value: what its function gives, or names as `stored_type`; but BFloat16 where a float comes from BFloat16 alone.
+/// The element type of an expression's value: what its function gives, or names as `stored_type`; but BFloat16 where a
+/// float comes from BFloat16 alone.
 template <class Part>
 struct StoredType {
   using type = typename Part::value_type;
@@ -239,7 +252,8 @@ struct StoredType<Constant<T>> {
 template <class Function, class... Parts>
 struct StoredType<Map<Function, Parts...>> {
   using Value = ValueOf<Map<Function, Parts...>>;
-  static constexpr bool comes_from_bfloat16 = std::is_same_v<Value, float> && (std::is_same_v<typename StoredType<Parts>::type, BFloat16> && ...);
+  static constexpr bool comes_from_bfloat16 =
+      std::is_same_v<Value, float> && (std::is_same_v<typename StoredType<Parts>::type, BFloat16> && ...);
   using type = typename NamedStoredType<Function, std::conditional_t<comes_from_bfloat16, BFloat16, Value>>::type;
 };
 
@@ -255,20 +269,23 @@ template <AnyTensor Result, class Ready>
 void run_into(Result const& result, Ready const& ready) {
   auto const kernel = kernel_of(ready);
   result.mesh().memory().ledger().add_work("map", 0, block_bytes(result) + bytes_read(ready));
-  launch<typename Result::memory_space>("gshard::map", result.local_size(),
-                                        AssignKernel<typename Result::value_type, std::remove_const_t<decltype(kernel)>>{result.data(), kernel});
+  launch<typename Result::memory_space>(
+      "gshard::map", result.local_size(),
+      AssignKernel<typename Result::value_type, std::remove_const_t<decltype(kernel)>>{result.data(), kernel});
 }
 
 }  // namespace detail
 
-/// Runs a pointwise expression as one kernel. The memory of a deferred tensor in it is reused for the result where its type allows. Throws ExtentError
-/// and MeshError where the tensors do not belong together. No communication but that of the deferred tensors.
+/// Runs a pointwise expression as one kernel. The memory of a deferred tensor in it is reused for the result where its
+/// type allows. Throws ExtentError and MeshError where the tensors do not belong together. No communication but that of
+/// the deferred tensors.
 template <class Function, class... Operands>
 auto eval(Map<Function, Operands...> const& expression) {
   auto const ready = detail::prepared(expression);
   using First = detail::FirstTensor<std::remove_const_t<decltype(ready)>>;
   using Value = typename detail::StoredType<std::remove_const_t<decltype(ready)>>::type;
-  using Result = ShardedTensor<typename First::mesh_type, typename First::spec_type, Value, typename First::memory_space>;
+  using Result =
+      ShardedTensor<typename First::mesh_type, typename First::spec_type, Value, typename First::memory_space>;
   auto const& first = detail::first_tensor(ready);
   Result result;
   detail::for_each_tensor(ready, [&](auto const& tensor) {
@@ -280,7 +297,8 @@ auto eval(Map<Function, Operands...> const& expression) {
   return result;
 }
 
-/// Computes an expression into a tensor that exists, of the same layout and extents: no memory is allocated for the result.
+/// Computes an expression into a tensor that exists, of the same layout and extents: no memory is allocated for the
+/// result.
 template <AnyTensor Result, Expression Operand>
 void assign(Result const& result, Operand const& expression) {
   auto const ready = detail::prepared(expression);

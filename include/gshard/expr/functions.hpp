@@ -7,9 +7,9 @@
 
 #include <gshard/expr/expression.hpp>
 
-/// Functions of elements. Each has a call operator, `is_linear` (whether it is linear in its operands, of which those marked are numbers), and
-/// `derivative<Operand>(operands..., result)`, its derivative with respect to one operand. `uses_result_only` says that the derivative does not look at the
-/// operands, `passes_gradient<Operand>` that it is 1.
+/// Functions of elements. Each has a call operator, `is_linear` (whether it is linear in its operands, of which those
+/// marked are numbers), and `derivative<Operand>(operands..., result)`, its derivative with respect to one operand.
+/// `uses_result_only` says that the derivative does not look at the operands, `passes_gradient<Operand>` that it is 1.
 namespace gshard::functions {
 
 struct NotLinear {
@@ -21,103 +21,151 @@ struct Plus {
   template <bool Left, bool Right>
   static constexpr bool is_linear = !Left && !Right;
   template <class T>
-  KOKKOS_FUNCTION T operator()(T a, T b) const { return a + b; }
+  KOKKOS_FUNCTION T operator()(T a, T b) const {
+    return a + b;
+  }
   template <int>
   static constexpr bool passes_gradient = true;
   template <int, class T>
-  KOKKOS_FUNCTION static T derivative(T, T, T) { return T(1); }
+  KOKKOS_FUNCTION static T derivative(T, T, T) {
+    return T(1);
+  }
 };
 
 struct Minus {
   template <bool Left, bool Right>
   static constexpr bool is_linear = !Left && !Right;
   template <class T>
-  KOKKOS_FUNCTION T operator()(T a, T b) const { return a - b; }
+  KOKKOS_FUNCTION T operator()(T a, T b) const {
+    return a - b;
+  }
   template <int Operand>
   static constexpr bool passes_gradient = Operand == 0;
   template <int Operand, class T>
-  KOKKOS_FUNCTION static T derivative(T, T, T) { return Operand == 0 ? T(1) : T(-1); }
+  KOKKOS_FUNCTION static T derivative(T, T, T) {
+    return Operand == 0 ? T(1) : T(-1);
+  }
 };
 
 struct Times {
   template <bool Left, bool Right>
   static constexpr bool is_linear = Left || Right;
   template <class T>
-  KOKKOS_FUNCTION T operator()(T a, T b) const { return a * b; }
+  KOKKOS_FUNCTION T operator()(T a, T b) const {
+    return a * b;
+  }
   template <int Operand, class T>
-  KOKKOS_FUNCTION static T derivative(T a, T b, T) { return Operand == 0 ? b : a; }
+  KOKKOS_FUNCTION static T derivative(T a, T b, T) {
+    return Operand == 0 ? b : a;
+  }
 };
 
 struct Divides {
   template <bool Left, bool Right>
   static constexpr bool is_linear = !Left && Right;
   template <class T>
-  KOKKOS_FUNCTION T operator()(T a, T b) const { return a / b; }
+  KOKKOS_FUNCTION T operator()(T a, T b) const {
+    return a / b;
+  }
   template <int Operand, class T>
-  KOKKOS_FUNCTION static T derivative(T, T b, T result) { return Operand == 0 ? T(1) / b : -result / b; }
+  KOKKOS_FUNCTION static T derivative(T, T b, T result) {
+    return Operand == 0 ? T(1) / b : -result / b;
+  }
 };
 
 struct Negate {
   template <bool>
   static constexpr bool is_linear = true;
   template <class T>
-  KOKKOS_FUNCTION T operator()(T x) const { return -x; }
+  KOKKOS_FUNCTION T operator()(T x) const {
+    return -x;
+  }
   template <int, class T>
-  KOKKOS_FUNCTION static T derivative(T, T) { return T(-1); }
+  KOKKOS_FUNCTION static T derivative(T, T) {
+    return T(-1);
+  }
 };
 
 struct Relu : NotLinear {
   static constexpr bool uses_result_only = true;
   template <class T>
-  KOKKOS_FUNCTION T operator()(T x) const { return x > T(0) ? x : T(0); }
+  KOKKOS_FUNCTION T operator()(T x) const {
+    return x > T(0) ? x : T(0);
+  }
   template <int, class T>
-  KOKKOS_FUNCTION static T derivative(T, T result) { return result > T(0) ? T(1) : T(0); }
+  KOKKOS_FUNCTION static T derivative(T, T result) {
+    return result > T(0) ? T(1) : T(0);
+  }
 };
 
 struct Exp : NotLinear {
   static constexpr bool uses_result_only = true;
   template <class T>
-  KOKKOS_FUNCTION T operator()(T x) const { return Kokkos::exp(x); }
+  KOKKOS_FUNCTION T operator()(T x) const {
+    return Kokkos::exp(x);
+  }
   template <int, class T>
-  KOKKOS_FUNCTION static T derivative(T, T result) { return result; }
+  KOKKOS_FUNCTION static T derivative(T, T result) {
+    return result;
+  }
 };
 
 struct Log : NotLinear {
   template <class T>
-  KOKKOS_FUNCTION T operator()(T x) const { return Kokkos::log(x); }
+  KOKKOS_FUNCTION T operator()(T x) const {
+    return Kokkos::log(x);
+  }
   template <int, class T>
-  KOKKOS_FUNCTION static T derivative(T x, T) { return T(1) / x; }
+  KOKKOS_FUNCTION static T derivative(T x, T) {
+    return T(1) / x;
+  }
 };
 
 struct Tanh : NotLinear {
   static constexpr bool uses_result_only = true;
   template <class T>
-  KOKKOS_FUNCTION T operator()(T x) const { return Kokkos::tanh(x); }
+  KOKKOS_FUNCTION T operator()(T x) const {
+    return Kokkos::tanh(x);
+  }
   template <int, class T>
-  KOKKOS_FUNCTION static T derivative(T, T result) { return T(1) - result * result; }
+  KOKKOS_FUNCTION static T derivative(T, T result) {
+    return T(1) - result * result;
+  }
 };
 
 struct Sigmoid : NotLinear {
   static constexpr bool uses_result_only = true;
   template <class T>
-  KOKKOS_FUNCTION T operator()(T x) const { return T(1) / (T(1) + Kokkos::exp(-x)); }
+  KOKKOS_FUNCTION T operator()(T x) const {
+    return T(1) / (T(1) + Kokkos::exp(-x));
+  }
   template <int, class T>
-  KOKKOS_FUNCTION static T derivative(T, T result) { return result * (T(1) - result); }
+  KOKKOS_FUNCTION static T derivative(T, T result) {
+    return result * (T(1) - result);
+  }
 };
 
 struct Sqrt : NotLinear {
   static constexpr bool uses_result_only = true;
   template <class T>
-  KOKKOS_FUNCTION T operator()(T x) const { return Kokkos::sqrt(x); }
+  KOKKOS_FUNCTION T operator()(T x) const {
+    return Kokkos::sqrt(x);
+  }
   template <int, class T>
-  KOKKOS_FUNCTION static T derivative(T, T result) { return T(0.5) / result; }
+  KOKKOS_FUNCTION static T derivative(T, T result) {
+    return T(0.5) / result;
+  }
 };
 
 struct Square : NotLinear {
   template <class T>
-  KOKKOS_FUNCTION T operator()(T x) const { return x * x; }
+  KOKKOS_FUNCTION T operator()(T x) const {
+    return x * x;
+  }
   template <int, class T>
-  KOKKOS_FUNCTION static T derivative(T x, T) { return T(2) * x; }
+  KOKKOS_FUNCTION static T derivative(T x, T) {
+    return T(2) * x;
+  }
 };
 
 /// The same number, stored as a T.
@@ -129,16 +177,21 @@ struct Convert {
   template <int>
   static constexpr bool passes_gradient = true;
   template <class From>
-  KOKKOS_FUNCTION auto operator()(From x) const { return static_cast<detail::Computed<T>>(x); }
+  KOKKOS_FUNCTION auto operator()(From x) const {
+    return static_cast<detail::Computed<T>>(x);
+  }
   template <int, class From>
-  KOKKOS_FUNCTION static From derivative(From, detail::Computed<T>) { return From(1); }
+  KOKKOS_FUNCTION static From derivative(From, detail::Computed<T>) {
+    return From(1);
+  }
 };
 
 }  // namespace gshard::functions
 
 namespace gshard {
 
-/// What the functions below take: an expression, or a recorded tensor (autodiff/), of which the function is recorded in turn.
+/// What the functions below take: an expression, or a recorded tensor (autodiff/), of which the function is recorded in
+/// turn.
 template <class Type>
 concept PointwiseOperand = Expression<Type> || requires { requires std::remove_cvref_t<Type>::is_recorded; };
 
@@ -171,57 +224,100 @@ concept MapOperand = Expression<Type> || is_constant<Type>;
 
 }  // namespace detail
 
-/// `function` applied element by element to tensors and deferred tensors of one layout, and to constants, fused with what it is applied to.
+/// `function` applied element by element to tensors and deferred tensors of one layout, and to constants, fused with
+/// what it is applied to.
 template <class Function, detail::MapOperand... Operands>
 auto map(Function const& function, Operands const&... operands) {
   return Map<Function, Operands...>(function, operands...);
 }
 
 template <PointwiseOperand Operand>
-auto relu(Operand const& x) { return map(functions::Relu{}, x); }
+auto relu(Operand const& x) {
+  return map(functions::Relu{}, x);
+}
 template <PointwiseOperand Operand>
-auto exp(Operand const& x) { return map(functions::Exp{}, x); }
+auto exp(Operand const& x) {
+  return map(functions::Exp{}, x);
+}
 template <PointwiseOperand Operand>
-auto log(Operand const& x) { return map(functions::Log{}, x); }
+auto log(Operand const& x) {
+  return map(functions::Log{}, x);
+}
 template <PointwiseOperand Operand>
-auto tanh(Operand const& x) { return map(functions::Tanh{}, x); }
+auto tanh(Operand const& x) {
+  return map(functions::Tanh{}, x);
+}
 template <PointwiseOperand Operand>
-auto sigmoid(Operand const& x) { return map(functions::Sigmoid{}, x); }
+auto sigmoid(Operand const& x) {
+  return map(functions::Sigmoid{}, x);
+}
 template <PointwiseOperand Operand>
-auto sqrt(Operand const& x) { return map(functions::Sqrt{}, x); }
+auto sqrt(Operand const& x) {
+  return map(functions::Sqrt{}, x);
+}
 template <PointwiseOperand Operand>
-auto square(Operand const& x) { return map(functions::Square{}, x); }
+auto square(Operand const& x) {
+  return map(functions::Square{}, x);
+}
 template <PointwiseOperand Operand>
-auto operator-(Operand const& x) { return map(functions::Negate{}, x); }
+auto operator-(Operand const& x) {
+  return map(functions::Negate{}, x);
+}
 
 /// The elements as numbers of type T, as in `convert<BFloat16>(weights)`.
 template <class T, PointwiseOperand Operand>
-auto convert(Operand const& x) { return map(functions::Convert<T>{}, x); }
+auto convert(Operand const& x) {
+  return map(functions::Convert<T>{}, x);
+}
 
 template <PointwiseOperand Left, PointwiseOperand Right>
-auto operator+(Left const& a, Right const& b) { return map(functions::Plus{}, a, b); }
+auto operator+(Left const& a, Right const& b) {
+  return map(functions::Plus{}, a, b);
+}
 template <PointwiseOperand Left, PointwiseOperand Right>
-auto operator-(Left const& a, Right const& b) { return map(functions::Minus{}, a, b); }
+auto operator-(Left const& a, Right const& b) {
+  return map(functions::Minus{}, a, b);
+}
 template <PointwiseOperand Left, PointwiseOperand Right>
-auto operator*(Left const& a, Right const& b) { return map(functions::Times{}, a, b); }
+auto operator*(Left const& a, Right const& b) {
+  return map(functions::Times{}, a, b);
+}
 template <PointwiseOperand Left, PointwiseOperand Right>
-auto operator/(Left const& a, Right const& b) { return map(functions::Divides{}, a, b); }
+auto operator/(Left const& a, Right const& b) {
+  return map(functions::Divides{}, a, b);
+}
 
 template <PointwiseOperand Left, detail::Number Right>
-auto operator+(Left const& a, Right b) { return map(functions::Plus{}, a, detail::constant_for<Right, Left>(b)); }
+auto operator+(Left const& a, Right b) {
+  return map(functions::Plus{}, a, detail::constant_for<Right, Left>(b));
+}
 template <detail::Number Left, PointwiseOperand Right>
-auto operator+(Left a, Right const& b) { return map(functions::Plus{}, detail::constant_for<Left, Right>(a), b); }
+auto operator+(Left a, Right const& b) {
+  return map(functions::Plus{}, detail::constant_for<Left, Right>(a), b);
+}
 template <PointwiseOperand Left, detail::Number Right>
-auto operator-(Left const& a, Right b) { return map(functions::Minus{}, a, detail::constant_for<Right, Left>(b)); }
+auto operator-(Left const& a, Right b) {
+  return map(functions::Minus{}, a, detail::constant_for<Right, Left>(b));
+}
 template <detail::Number Left, PointwiseOperand Right>
-auto operator-(Left a, Right const& b) { return map(functions::Minus{}, detail::constant_for<Left, Right>(a), b); }
+auto operator-(Left a, Right const& b) {
+  return map(functions::Minus{}, detail::constant_for<Left, Right>(a), b);
+}
 template <PointwiseOperand Left, detail::Number Right>
-auto operator*(Left const& a, Right b) { return map(functions::Times{}, a, detail::constant_for<Right, Left>(b)); }
+auto operator*(Left const& a, Right b) {
+  return map(functions::Times{}, a, detail::constant_for<Right, Left>(b));
+}
 template <detail::Number Left, PointwiseOperand Right>
-auto operator*(Left a, Right const& b) { return map(functions::Times{}, detail::constant_for<Left, Right>(a), b); }
+auto operator*(Left a, Right const& b) {
+  return map(functions::Times{}, detail::constant_for<Left, Right>(a), b);
+}
 template <PointwiseOperand Left, detail::Number Right>
-auto operator/(Left const& a, Right b) { return map(functions::Divides{}, a, detail::constant_for<Right, Left>(b)); }
+auto operator/(Left const& a, Right b) {
+  return map(functions::Divides{}, a, detail::constant_for<Right, Left>(b));
+}
 template <detail::Number Left, PointwiseOperand Right>
-auto operator/(Left a, Right const& b) { return map(functions::Divides{}, detail::constant_for<Left, Right>(a), b); }
+auto operator/(Left a, Right const& b) {
+  return map(functions::Divides{}, detail::constant_for<Left, Right>(a), b);
+}
 
 }  // namespace gshard

@@ -7,8 +7,9 @@
 
 #include <gshard/core/bfloat16.hpp>
 
-// What a pointwise expression becomes for the device: a tree of function objects that know pointers and numbers only, evaluated at a position of the
-// packed blocks. Types name elements and functions, not meshes, which keeps symbols short.
+// What a pointwise expression becomes for the device: a tree of function objects that know pointers and numbers only,
+// evaluated at a position of the packed blocks. Types name elements and functions, not meshes, which keeps symbols
+// short.
 
 namespace gshard::detail {
 

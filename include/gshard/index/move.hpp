@@ -22,8 +22,9 @@ struct Move {
   Progressions map;
 };
 
-/// Carries out moves into `result`, all of them in one exchange among the ranks that differ along `axes`: those that split the dimensions in which
-/// something moves. Each element travels at most once, and none where every rank has what it needs. With `add` elements are added.
+/// Carries out moves into `result`, all of them in one exchange among the ranks that differ along `axes`: those that
+/// split the dimensions in which something moves. Each element travels at most once, and none where every rank has what
+/// it needs. With `add` elements are added.
 template <AnyTensor Tensor>
 class MoveExchange {
   using T = typename Tensor::value_type;
@@ -53,7 +54,8 @@ class MoveExchange {
     Block const target = block_of(Tensor::layout, result_.extents(), mesh, to);
     Progressions result;
     for (int d = 0; d < Tensor::rank; ++d)
-      result.push_back(restricted(move.map[d], {source.offsets[d], source.offsets[d] + source.extents[d]}, {target.offsets[d], target.offsets[d] + target.extents[d]}));
+      result.push_back(restricted(move.map[d], {source.offsets[d], source.offsets[d] + source.extents[d]},
+                                  {target.offsets[d], target.offsets[d] + target.extents[d]}));
     return result;
   }
 
@@ -61,7 +63,8 @@ class MoveExchange {
   bool is_local() const {
     for (int member = 0; member < group_.size; ++member)
       for (Move<Tensor> const& move : moves_)
-        if (count_of(part(move, coordinates(member), coordinates(member))) < needed_of_group(move, coordinates(member))) return false;
+        if (count_of(part(move, coordinates(member), coordinates(member))) < needed_of_group(move, coordinates(member)))
+          return false;
     return true;
   }
 
@@ -73,7 +76,8 @@ class MoveExchange {
     std::int64_t count = 1;
     for (int d = 0; d < Tensor::rank; ++d) {
       bool const moves = !(set_of(Tensor::layout.dimensions[d]) & axes_).empty();
-      Range const from = moves ? Range{0, move.source.extent(d)} : Range{source.offsets[d], source.offsets[d] + source.extents[d]};
+      Range const from =
+          moves ? Range{0, move.source.extent(d)} : Range{source.offsets[d], source.offsets[d] + source.extents[d]};
       count *= restricted(move.map[d], from, {target.offsets[d], target.offsets[d] + target.extents[d]}).count;
     }
     return count;
@@ -89,7 +93,8 @@ class MoveExchange {
     for (int member = 0; member < group_.size; ++member) {
       std::vector<int> const there = coordinates(member);
       std::size_t const i = static_cast<std::size_t>(member);
-      std::int64_t largest = product(block_of(Tensor::layout, result_.extents(), result_.mesh().state(), there).extents);
+      std::int64_t largest =
+          product(block_of(Tensor::layout, result_.extents(), result_.mesh().state(), there).extents);
       for (Move<Tensor> const& move : moves_) {
         largest += product(block_of(Tensor::layout, move.source.extents(), result_.mesh().state(), there).extents);
         if (member == group_.rank) continue;
@@ -102,16 +107,22 @@ class MoveExchange {
     comm::Parts const incoming(std::move(received));
     T* const packed = scratch.template get<T>(comm::detail::total(outgoing.counts));
     T* const arrived = scratch.template get<T>(comm::detail::total(incoming.counts));
-    for_each_part(outgoing, [&](Move<Tensor> const& move, int member) { return part(move, here, coordinates(member)); },
-                  [&](Move<Tensor> const& move, Progressions const& way, std::int64_t offset) { pack(packed + offset, move, way); });
+    for_each_part(
+        outgoing, [&](Move<Tensor> const& move, int member) { return part(move, here, coordinates(member)); },
+        [&](Move<Tensor> const& move, Progressions const& way, std::int64_t offset) {
+          pack(packed + offset, move, way);
+        });
     fence<Space>("gshard: local work before communication");
-    comm::all_to_all(group_, static_cast<T const*>(packed), outgoing, arrived, incoming, bound * std::max(1, group_.size));
-    for_each_part(incoming, [&](Move<Tensor> const& move, int member) { return part(move, coordinates(member), here); },
-                  [&](Move<Tensor> const&, Progressions const& way, std::int64_t offset) { unpack(arrived + offset, way); });
+    comm::all_to_all(group_, static_cast<T const*>(packed), outgoing, arrived, incoming,
+                     bound * std::max(1, group_.size));
+    for_each_part(
+        incoming, [&](Move<Tensor> const& move, int member) { return part(move, coordinates(member), here); },
+        [&](Move<Tensor> const&, Progressions const& way, std::int64_t offset) { unpack(arrived + offset, way); });
     fence<Space>("gshard::move: temporaries end here");
   }
 
-  /// Calls `visit(move, way, offset)` for all parts that go to, or come from, other ranks, in the order of ranks and moves.
+  /// Calls `visit(move, way, offset)` for all parts that go to, or come from, other ranks, in the order of ranks and
+  /// moves.
   template <class Way, class Visit>
   void for_each_part(comm::Parts const& parts, Way const& way_of, Visit const& visit) const {
     for (int member = 0; member < group_.size; ++member) {
@@ -151,7 +162,8 @@ class MoveExchange {
     return position;
   }
 
-  void transfer(T* to, Extents const& to_strides, T const* from, Extents const& from_strides, Extents const& counts) const {
+  void transfer(T* to, Extents const& to_strides, T const* from, Extents const& from_strides,
+                Extents const& counts) const {
     if (add_) add_strided<T, Space>(to, to_strides, from, from_strides, counts);
     else copy_strided<T, Space>(to, to_strides, from, from_strides, counts);
   }
@@ -167,7 +179,8 @@ class MoveExchange {
   void pack(T* packed, Move<Tensor> const& move, Progressions const& way) const {
     Extents from_strides;
     std::int64_t const from = from_position(way, move.source.block(), from_strides);
-    copy_strided<T, Space>(packed, packed_strides(counts_of(way)), move.source.data() + from, from_strides, counts_of(way));
+    copy_strided<T, Space>(packed, packed_strides(counts_of(way)), move.source.data() + from, from_strides,
+                           counts_of(way));
   }
 
   void unpack(T const* arrived, Progressions const& way) const {

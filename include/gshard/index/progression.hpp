@@ -9,8 +9,8 @@
 
 namespace gshard::detail {
 
-/// Where elements of one dimension go: `count` of them, from the indices `from`, `from + from_step`, ... to the indices `to`, `to + to_step`, ...
-/// `from_step` may be negative, `to_step` is not.
+/// Where elements of one dimension go: `count` of them, from the indices `from`, `from + from_step`, ... to the indices
+/// `to`, `to + to_step`, ... `from_step` may be negative, `to_step` is not.
 struct Progression {
   std::int64_t count = 0;
   std::int64_t from = 0;
@@ -39,14 +39,17 @@ constexpr Range positions_in(Range range, std::int64_t count, std::int64_t begin
 
 /// The part of a progression that leads from the indices `from` to the indices `to`.
 constexpr Progression restricted(Progression const& whole, Range from, Range to) {
-  Range const part = intersection(positions_in(from, whole.count, whole.from, whole.from_step), positions_in(to, whole.count, whole.to, whole.to_step));
-  return {part.size(), whole.from + part.begin * whole.from_step, whole.from_step, whole.to + part.begin * whole.to_step, whole.to_step};
+  Range const part = intersection(positions_in(from, whole.count, whole.from, whole.from_step),
+                                  positions_in(to, whole.count, whole.to, whole.to_step));
+  return {part.size(), whole.from + part.begin * whole.from_step, whole.from_step,
+          whole.to + part.begin * whole.to_step, whole.to_step};
 }
 
 /// The same elements on their way back; from the last one on where the way there was backwards.
 constexpr Progression transposed(Progression const& way) {
   if (way.from_step > 0) return {way.count, way.to, way.to_step, way.from, way.from_step};
-  return {way.count, way.to + (way.count - 1) * way.to_step, -way.to_step, way.from + (way.count - 1) * way.from_step, -way.from_step};
+  return {way.count, way.to + (way.count - 1) * way.to_step, -way.to_step, way.from + (way.count - 1) * way.from_step,
+          -way.from_step};
 }
 
 constexpr std::int64_t count_of(Progressions const& map) {

@@ -19,15 +19,17 @@ namespace error {
 
 template <class From, class To>
 struct ReshapePartialDiffers {
-  static_assert(always_false<From>,
-                "gshard: a reshape keeps the axes over which a tensor is an unreduced sum; give the new spec the same partial(...), or reshard before or after");
+  static_assert(
+      always_false<From>,
+      "gshard: a reshape keeps the axes over which a tensor is an unreduced sum; give the new spec the same partial(...), or reshard before or after");
 };
 
 }  // namespace error
 
 namespace detail {
 
-/// The elements of a block by their positions in the whole tensor, row-major: runs of `length` that follow one another, walked by `outer` loops.
+/// The elements of a block by their positions in the whole tensor, row-major: runs of `length` that follow one another,
+/// walked by `outer` loops.
 struct LinearRuns {
   std::int64_t first = 0;
   std::int64_t length = 0;
@@ -53,14 +55,16 @@ struct LinearRuns {
   std::int64_t count() const { return length == 0 ? 0 : outer.count(); }
 
   friend bool operator==(LinearRuns const& left, LinearRuns const& right) {
-    bool same = left.length == right.length && left.count() == right.count() && (left.length == 0 || left.first == right.first) && left.outer.rank == right.outer.rank;
+    bool same = left.length == right.length && left.count() == right.count() &&
+                (left.length == 0 || left.first == right.first) && left.outer.rank == right.outer.rank;
     for (int i = 0; same && i < left.outer.rank; ++i)
       same = left.outer.extents[i] == right.outer.extents[i] && left.outer.strides[i][0] == right.outer.strides[i][0];
     return same;
   }
 };
 
-/// The common elements of two blocks of one row-major order, by their positions inside each: both lists of runs are walked once.
+/// The common elements of two blocks of one row-major order, by their positions inside each: both lists of runs are
+/// walked once.
 inline std::vector<Segment> common_segments(LinearRuns const& left, LinearRuns const& right) {
   std::vector<Segment> segments;
   if (left.count() == 0 || right.count() == 0) return segments;
@@ -73,7 +77,8 @@ inline std::vector<Segment> common_segments(LinearRuns const& left, LinearRuns c
     Range const run_right{right.first + at_right.offsets[0], right.first + at_right.offsets[0] + right.length};
     Range const common = intersection(run_left, run_right);
     if (common.size() > 0)
-      segments.push_back({i * left.length + common.begin - run_left.begin, j * right.length + common.begin - run_right.begin, common.size()});
+      segments.push_back({i * left.length + common.begin - run_left.begin,
+                          j * right.length + common.begin - run_right.begin, common.size()});
     if (run_left.end <= run_right.end) {
       at_left.advance(left.outer);
       ++i;
@@ -85,17 +90,20 @@ inline std::vector<Segment> common_segments(LinearRuns const& left, LinearRuns c
   return segments;
 }
 
-/// A tensor on its way to another shape of as many elements: each rank gets what its new block shares, in row-major order, with the old blocks of the others.
+/// A tensor on its way to another shape of as many elements: each rank gets what its new block shares, in row-major
+/// order, with the old blocks of the others.
 template <AnyTensor From, AnyTensor To>
 class ReshapeExchange {
   using T = typename From::value_type;
   using Space = typename From::memory_space;
   static constexpr AxisSet axes = From::layout.split() | To::layout.split();
-  /// Along these axes all ranks have the same old block: each gets its part from the one that has its own coordinates there.
+  /// Along these axes all ranks have the same old block: each gets its part from the one that has its own coordinates
+  /// there.
   static constexpr AxisSet replicated = To::layout.split() - From::layout.split();
 
  public:
-  ReshapeExchange(From const& from, Extents const& extents) : from_(from), extents_(extents), mesh_(from.mesh().state()), group_(mesh_.group(axes)) {}
+  ReshapeExchange(From const& from, Extents const& extents)
+      : from_(from), extents_(extents), mesh_(from.mesh().state()), group_(mesh_.group(axes)) {}
 
   /// Whether every rank of the group holds the same elements before and after, in the same order.
   bool is_local() const {
@@ -119,28 +127,38 @@ class ReshapeExchange {
       if (serves(member, group_.rank)) received[i] = packed_from(common_segments(before(member), after(group_.rank)));
       sent_counts.push_back(member == group_.rank ? 0 : count(sent[i]));
       received_counts.push_back(member == group_.rank ? 0 : count(received[i]));
-      bound = std::max({bound, before(member).length * before(member).count(), after(member).length * after(member).count()});
+      bound = std::max(
+          {bound, before(member).length * before(member).count(), after(member).length * after(member).count()});
     }
     comm::Parts const outgoing(std::move(sent_counts));
     comm::Parts const incoming(std::move(received_counts));
     T* const packed = scratch.template get<T>(comm::detail::total(outgoing.counts));
     T* const arrived = scratch.template get<T>(comm::detail::total(incoming.counts));
     for (int member = 0; member < group_.size; ++member)
-      if (member != group_.rank) copy(from_.data(), packed + outgoing.offsets[static_cast<std::size_t>(member)], sent[static_cast<std::size_t>(member)], scratch);
+      if (member != group_.rank)
+        copy(from_.data(), packed + outgoing.offsets[static_cast<std::size_t>(member)],
+             sent[static_cast<std::size_t>(member)], scratch);
     copy(from_.data(), to.data(), common_segments(before(group_.rank), after(group_.rank)), scratch);
     fence<Space>("gshard: local work before communication");
     comm::all_to_all(group_, static_cast<T const*>(packed), outgoing, arrived, incoming, bound * group_.size);
     for (int member = 0; member < group_.size; ++member)
-      if (member != group_.rank) copy(arrived + incoming.offsets[static_cast<std::size_t>(member)], to.data(), received[static_cast<std::size_t>(member)], scratch);
+      if (member != group_.rank)
+        copy(arrived + incoming.offsets[static_cast<std::size_t>(member)], to.data(),
+             received[static_cast<std::size_t>(member)], scratch);
     fence<Space>("gshard::reshape: temporaries end here");
   }
 
  private:
-  LinearRuns before(int member) const { return {block_of(From::layout, from_.extents(), mesh_, mesh_.member_coordinates(axes, member)), from_.extents()}; }
-  LinearRuns after(int member) const { return {block_of(To::layout, extents_, mesh_, mesh_.member_coordinates(axes, member)), extents_}; }
+  LinearRuns before(int member) const {
+    return {block_of(From::layout, from_.extents(), mesh_, mesh_.member_coordinates(axes, member)), from_.extents()};
+  }
+  LinearRuns after(int member) const {
+    return {block_of(To::layout, extents_, mesh_, mesh_.member_coordinates(axes, member)), extents_};
+  }
 
   bool serves(int holder, int receiver) const {
-    return mesh_.member_index(replicated, mesh_.member_coordinates(axes, holder)) == mesh_.member_index(replicated, mesh_.member_coordinates(axes, receiver));
+    return mesh_.member_index(replicated, mesh_.member_coordinates(axes, holder)) ==
+           mesh_.member_index(replicated, mesh_.member_coordinates(axes, receiver));
   }
 
   static std::int64_t count(std::vector<Segment> const& segments) {
@@ -184,15 +202,17 @@ template <AnyTensor From, AnyTensor To>
 void check_reshape(From const& x, Extents const& extents) {
   if constexpr (!(From::layout.partial == To::layout.partial)) (void)sizeof(error::ReshapePartialDiffers<From, To>);
   if (product(x.extents()) != product(extents))
-    throw ExtentError(text("reshape: '", x.name(), "' ", text_of(x.extents()), " has ", product(x.extents()), " elements, not the ", product(extents), " of ", text_of(extents),
-                           "; rank ", x.mesh().rank(), " of mesh (", x.mesh().text(), ")"));
+    throw ExtentError(text("reshape: '", x.name(), "' ", text_of(x.extents()), " has ", product(x.extents()),
+                           " elements, not the ", product(extents), " of ", text_of(extents), "; rank ",
+                           x.mesh().rank(), " of mesh (", x.mesh().text(), ")"));
 }
 
 }  // namespace detail
 
-/// The same elements in row-major order with other extents, held as `To` says: dimensions are split and merged as the extents ask. Shares the elements where every
-/// rank holds the same ones, in the same order, before and after; otherwise one all-to-all over the axes that split either tensor, in which each element travels at
-/// most once. Throws ExtentError where the number of elements differs. Source: paper 3.3.3, fig. 5c.
+/// The same elements in row-major order with other extents, held as `To` says: dimensions are split and merged as the
+/// extents ask. Shares the elements where every rank holds the same ones, in the same order, before and after;
+/// otherwise one all-to-all over the axes that split either tensor, in which each element travels at most once. Throws
+/// ExtentError where the number of elements differs. Source: paper 3.3.3, fig. 5c.
 template <class To, AnyTensor Tensor>
 with_spec<Tensor, To> reshape(Tensor const& x, Extents const& extents) {
   using Result = with_spec<Tensor, To>;

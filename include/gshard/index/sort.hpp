@@ -25,12 +25,15 @@ namespace error {
 
 template <int Dimension, class Tensor>
 struct SortAlongSplit {
-  static_assert(always_false<Tensor>, "gshard: sorting works along a dimension that no axis splits; reshard the tensor so that it is `_`");
+  static_assert(always_false<Tensor>,
+                "gshard: sorting works along a dimension that no axis splits; reshard the tensor so that it is `_`");
 };
 
 template <class Tensor>
 struct SortOfPartial {
-  static_assert(always_false<Tensor>, "gshard: the order of an unreduced sum is not that of its parts; reduce it first, by reshard to a spec without partial");
+  static_assert(
+      always_false<Tensor>,
+      "gshard: the order of an unreduced sum is not that of its parts; reduce it first, by reshard to a spec without partial");
 };
 
 }  // namespace error
@@ -46,12 +49,14 @@ consteval bool check_sorted() {
 }
 
 template <AnyTensor Tensor>
-using PlacesOf = ShardedTensor<typename Tensor::mesh_type, typename Rearranged<Tensor>::spec_type, int, typename Tensor::memory_space>;
+using PlacesOf = ShardedTensor<typename Tensor::mesh_type, typename Rearranged<Tensor>::spec_type, int,
+                               typename Tensor::memory_space>;
 
 template <AnyTensor Tensor>
 void check_places_are_ints(Tensor const& x, int dimension) {
   if (x.extent(dimension) > std::numeric_limits<int>::max())
-    throw ExtentError(text("sort: places are ints, which those in dimension ", dimension, " exceed, of ", text_about(x)));
+    throw ExtentError(
+        text("sort: places are ints, which those in dimension ", dimension, " exceed, of ", text_about(x)));
 }
 
 template <int Dimension, AnyTensor Tensor>
@@ -61,9 +66,10 @@ PlacesOf<Tensor> sorted_places(Tensor const& x, Order order) {
   PlacesOf<Tensor> const places(uninitialized, x.mesh(), x.extents());
   Scratch<Space> scratch(x.mesh().memory());
   SlicesOf const rows(x.local_extents(), Dimension);
-  launch<Space>("gshard::sort", rows.outer * rows.inner,
-                SortRows<typename Tensor::value_type>{x.data(), places.data(), scratch.template get<int>(x.local_size()), rows.extent, rows.inner,
-                                                      order == Order::descending});
+  launch<Space>(
+      "gshard::sort", rows.outer * rows.inner,
+      SortRows<typename Tensor::value_type>{x.data(), places.data(), scratch.template get<int>(x.local_size()),
+                                            rows.extent, rows.inner, order == Order::descending});
   fence<Space>("gshard::sort: temporaries end here");
   return places;
 }
@@ -71,7 +77,8 @@ PlacesOf<Tensor> sorted_places(Tensor const& x, Order order) {
 /// The first `count` of the places in descending order.
 template <int Dimension, AnyTensor Tensor>
 PlacesOf<Tensor> places_of_largest(Tensor const& x, std::int64_t count) {
-  constexpr std::int64_t few = 16;  // a row in ascending order costs one pass a place, which is still less than to sort it
+  // a row in ascending order costs one pass a place, which is still less than to sort it
+  constexpr std::int64_t few = 16;
   if (count > few) return slice<Dimension>(sorted_places<Dimension>(x, Order::descending), 0, count);
   check_places_are_ints(x, Dimension);
   Extents extents = x.extents();
@@ -79,8 +86,9 @@ PlacesOf<Tensor> places_of_largest(Tensor const& x, std::int64_t count) {
   PlacesOf<Tensor> const places(uninitialized, x.mesh(), extents);
   record_kernel("top_k", x, places);
   SlicesOf const rows(x.local_extents(), Dimension);
-  launch<typename Tensor::memory_space>("gshard::top_k", rows.outer * rows.inner,
-                                        LargestOfRows<typename Tensor::value_type>{x.data(), places.data(), rows.extent, count, rows.inner});
+  launch<typename Tensor::memory_space>(
+      "gshard::top_k", rows.outer * rows.inner,
+      LargestOfRows<typename Tensor::value_type>{x.data(), places.data(), rows.extent, count, rows.inner});
   return places;
 }
 
@@ -91,7 +99,8 @@ Rearranged<Tensor> take_along(Tensor const& x, Indices const& indices) {
   SlicesOf const rows(x.local_extents(), Dimension);
   launch<typename Tensor::memory_space>(
       "gshard::take_along", result.local_size(),
-      TakeAlongRows<typename Tensor::value_type>{x.data(), indices.data(), result.data(), rows.extent, indices.local_extent(Dimension), rows.inner});
+      TakeAlongRows<typename Tensor::value_type>{x.data(), indices.data(), result.data(), rows.extent,
+                                                 indices.local_extent(Dimension), rows.inner});
   return result;
 }
 
@@ -102,14 +111,15 @@ Tensor put_along(Gradient const& gradient, Indices const& indices, Extents const
   SlicesOf const rows(result.local_extents(), Dimension);
   launch<typename Tensor::memory_space>(
       "gshard::put_along", gradient.local_size(),
-      PutAlongRows<typename Tensor::value_type>{gradient.data(), indices.data(), result.data(), rows.extent, indices.local_extent(Dimension), rows.inner});
+      PutAlongRows<typename Tensor::value_type>{gradient.data(), indices.data(), result.data(), rows.extent,
+                                                indices.local_extent(Dimension), rows.inner});
   return result;
 }
 
 }  // namespace detail
 
-// Along a dimension that no axis splits. Local. Equal elements keep their order: the lowest index goes first. NaN stands behind all others in either
-// order, so that top_k passes it over as argmax does.
+// Along a dimension that no axis splits. Local. Equal elements keep their order: the lowest index goes first. NaN
+// stands behind all others in either order, so that top_k passes it over as argmax does.
 
 /// The places of the elements of each row along `Dimension`, in the order of the elements.
 template <int Dimension, AnyTensor Tensor>
@@ -124,14 +134,17 @@ auto sort(Tensor const& x, Order order = Order::ascending) {
   return detail::take_along<Dimension>(x, argsort<Dimension>(x, order));
 }
 
-/// The `count` largest elements of each row along `Dimension`, the largest first, and their places. Throws ExtentError where a row has fewer.
+/// The `count` largest elements of each row along `Dimension`, the largest first, and their places. Throws ExtentError
+/// where a row has fewer.
 template <int Dimension, AnyTensor Tensor>
 auto top_k(Tensor const& x, std::int64_t count) {
   if (count < 0 || count > x.extent(Dimension))
-    throw ExtentError(detail::text("top_k: there are no ", count, " elements in dimension ", Dimension, " of ", detail::text_about(x)));
+    throw ExtentError(detail::text("top_k: there are no ", count, " elements in dimension ", Dimension, " of ",
+                                   detail::text_about(x)));
   [[maybe_unused]] constexpr bool is_fine = detail::check_sorted<Dimension, Tensor>();
   auto const places = detail::places_of_largest<Dimension>(x, count);
-  return Ranked<detail::Rearranged<Tensor>, std::remove_const_t<decltype(places)>>{detail::take_along<Dimension>(x, places), places};
+  return Ranked<detail::Rearranged<Tensor>, std::remove_const_t<decltype(places)>>{
+      detail::take_along<Dimension>(x, places), places};
 }
 
 }  // namespace gshard

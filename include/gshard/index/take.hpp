@@ -17,20 +17,23 @@ namespace error {
 
 template <class Indices>
 struct IndicesType {
-  static_assert(always_false<Indices>,
-                "gshard: indices are a tensor of int or std::int64_t with one dimension, on the mesh of the tensor that they index; make them so");
+  static_assert(
+      always_false<Indices>,
+      "gshard: indices are a tensor of int or std::int64_t with one dimension, on the mesh of the tensor that they index; make them so");
 };
 
 template <int Dimension, class Tensor, class Indices>
 struct IndicesShareAxis {
-  static_assert(always_false<Tensor>,
-                "gshard: an axis that splits the indices also splits the tensor, so that no rank would have both; split the indices over other axes, or reshard one of them");
+  static_assert(
+      always_false<Tensor>,
+      "gshard: an axis that splits the indices also splits the tensor, so that no rank would have both; split the indices over other axes, or reshard one of them");
 };
 
 template <int Dimension, class Tensor, class Updates>
 struct UpdatesHeldOtherwise {
-  static_assert(always_false<Tensor>,
-                "gshard: the updates of scatter_add are held as the tensor is, but along the indexed dimension, where they are held as the indices are; reshard them so");
+  static_assert(
+      always_false<Tensor>,
+      "gshard: the updates of scatter_add are held as the tensor is, but along the indexed dimension, where they are held as the indices are; reshard them so");
 };
 
 }  // namespace error
@@ -84,8 +87,8 @@ consteval bool check_indices() {
 template <AnyTensor Tensor, AnyTensor Other>
 void check_same_mesh(char const* operation, Tensor const& x, Other const& other) {
   if (!(x.mesh() == other.mesh()))
-    throw MeshError(text(operation, ": '", x.name(), "' lives on mesh (", x.mesh().text(), "), '", other.name(), "' on another one (",
-                         other.mesh().text(), ")"));
+    throw MeshError(text(operation, ": '", x.name(), "' lives on mesh (", x.mesh().text(), "), '", other.name(),
+                         "' on another one (", other.mesh().text(), ")"));
 }
 
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
@@ -104,7 +107,8 @@ Taken<Dimension, Tensor, Indices> take_held(Tensor const& x, Indices const& indi
   SlicesOf const slices(x.local_extents(), Dimension);
   std::int64_t const count = indices.local_extent(0);
   launch<Space>("gshard::take", slices.outer * count * slices.pieces(piece) * (slices.inner > 0 ? 1 : 0),
-                TakeSlices<T, typename Indices::value_type, piece>{x.data(), indices.data(), result.data(), x.range(Dimension).begin, slices.extent, count,
+                TakeSlices<T, typename Indices::value_type, piece>{x.data(), indices.data(), result.data(),
+                                                                   x.range(Dimension).begin, slices.extent, count,
                                                                    slices.inner, slices.pieces(piece)});
   return result;
 }
@@ -117,11 +121,13 @@ void scatter_held(Result const& result, Indices const& indices, Updates const& u
   constexpr std::int64_t piece = slice_piece<Space>;
   SlicesOf const slices(result.local_extents(), Dimension);
   launch<Space>("gshard::scatter_add", slices.outer * slices.pieces(piece) * (slices.inner > 0 ? 1 : 0),
-                ScatterSlices<T, typename Indices::value_type, piece>{updates.data(), indices.data(), result.data(), result.range(Dimension).begin,
-                                                                      slices.extent, indices.local_extent(0), slices.inner, slices.pieces(piece)});
+                ScatterSlices<T, typename Indices::value_type, piece>{
+                    updates.data(), indices.data(), result.data(), result.range(Dimension).begin, slices.extent,
+                    indices.local_extent(0), slices.inner, slices.pieces(piece)});
 }
 
-/// The sum of the updates by index, among zeros, held as `To`: what each rank has is added over the axes that split the indices.
+/// The sum of the updates by index, among zeros, held as `To`: what each rank has is added over the axes that split the
+/// indices.
 template <int Dimension, AnyTensor To, AnyTensor Indices, AnyTensor Updates>
 To scattered(Extents const& extents, Indices const& indices, Updates const& updates) {
   using Part = with_layout<To, layout_of_scattered<Dimension>(To::layout, Indices::layout)>;
@@ -143,24 +149,27 @@ void check_updates(Tensor const& x, Indices const& indices, Updates const& updat
   for (int d = 0; d < Tensor::rank; ++d) {
     std::int64_t const wanted = d == Dimension ? indices.extent(0) : x.extent(d);
     if (updates.extent(d) != wanted)
-      throw ExtentError(text("scatter_add along dimension ", Dimension, " of '", x.name(), "' ", text_of(x.extents()), ": the updates have extents ",
-                             text_of(updates.extents()), ", and dimension ", d, " should have ", wanted, "; rank ", x.mesh().rank(), " of mesh (", x.mesh().text(), ")"));
+      throw ExtentError(text("scatter_add along dimension ", Dimension, " of '", x.name(), "' ", text_of(x.extents()),
+                             ": the updates have extents ", text_of(updates.extents()), ", and dimension ", d,
+                             " should have ", wanted, "; rank ", x.mesh().rank(), " of mesh (", x.mesh().text(), ")"));
   }
 }
 
 }  // namespace detail
 
-/// The slices of x at `indices` along `Dimension`: x (.., n, ..) and indices (k) to (.., k, ..), where k is held as the indices are; an index outside [0, n), -1 for
-/// padding say, takes zeros. Local. Where axes split `Dimension`, each rank takes what it holds and the result is an unreduced sum over them: reshard it to what you
-/// need, which is an all-reduce or a reduce-scatter. The axes that split the indices split no dimension of x.
+/// The slices of x at `indices` along `Dimension`: x (.., n, ..) and indices (k) to (.., k, ..), where k is held as the
+/// indices are; an index outside [0, n), -1 for padding say, takes zeros. Local. Where axes split `Dimension`, each
+/// rank takes what it holds and the result is an unreduced sum over them: reshard it to what you need, which is an
+/// all-reduce or a reduce-scatter. The axes that split the indices split no dimension of x.
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 auto take(Tensor const& x, Indices const& indices) {
   if constexpr (detail::check_indices<Dimension, Tensor, Indices>()) return detail::take_held<Dimension>(x, indices);
   else return x;
 }
 
-/// x (.., n, ..) with slice k of `updates` (.., k, ..) added at indices[k] along `Dimension`: equal indices add up, in the order of k on each rank; those outside [0, n)
-/// are left out. The updates are held as x is, but as the indices are along `Dimension`. Communication: an all-reduce over the axes that split the indices.
+/// x (.., n, ..) with slice k of `updates` (.., k, ..) added at indices[k] along `Dimension`: equal indices add up, in
+/// the order of k on each rank; those outside [0, n) are left out. The updates are held as x is, but as the indices are
+/// along `Dimension`. Communication: an all-reduce over the axes that split the indices.
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices, AnyTensor Updates>
 Tensor scatter_add(Tensor const& x, Indices const& indices, Updates const& updates) {
   if constexpr (!detail::check_indices<Dimension, Tensor, Indices>()) return x;

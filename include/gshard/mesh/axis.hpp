@@ -13,7 +13,8 @@ namespace gshard {
 /// The size of an axis that is only known when the program starts.
 inline constexpr int dynamic_size = 0;
 
-/// A named axis of a mesh: `Axis<"data">` is given its size when the program starts, `Axis<"expert", 8>` has it in its type.
+/// A named axis of a mesh: `Axis<"data">` is given its size when the program starts, `Axis<"expert", 8>` has it in its
+/// type.
 template <FixedString Name, int Size = dynamic_size>
 struct Axis {
   static_assert(Size >= 0, "gshard: the size of a mesh axis is positive, or left out to be given at run time");

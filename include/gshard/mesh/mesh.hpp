@@ -29,7 +29,8 @@ struct Group {
   int size = 1;
   std::string axes{};        ///< as "data,expert"
   Ledger* ledger = nullptr;  ///< of the runtime
-  bool is_checked = false;   ///< whether collectives make sure first that the ranks agree (Runtime::check_communication)
+  /// whether collectives make sure first that the ranks agree (Runtime::check_communication)
+  bool is_checked = false;
 
   bool is_abstract() const { return communicator == MPI_COMM_NULL; }
 };
@@ -39,25 +40,36 @@ namespace detail {
 /// What a mesh knows at run time, whatever its type. Shared by all copies of the mesh.
 class MeshState {
  public:
-  MeshState(Runtime& runtime, std::vector<std::string> names, std::vector<int> sizes, std::optional<RankOrder> const& order)
-      : names_(std::move(names)), sizes_(std::move(sizes)), rank_(runtime.rank()), ranks_(runtime.size()), memory_(runtime.memory()) {
+  MeshState(Runtime& runtime, std::vector<std::string> names, std::vector<int> sizes,
+            std::optional<RankOrder> const& order)
+      : names_(std::move(names)),
+        sizes_(std::move(sizes)),
+        rank_(runtime.rank()),
+        ranks_(runtime.size()),
+        memory_(runtime.memory()) {
     std::int64_t const needed = product_of_sizes();
     if (needed != ranks_)
-      throw MeshError("mesh (" + text() + ") needs " + std::to_string(needed) + " ranks, but the job has " + std::to_string(ranks_) +
-                      "; start it with mpirun -n " + std::to_string(needed) + ", or choose sizes whose product is " + std::to_string(ranks_));
+      throw MeshError("mesh (" + text() + ") needs " + std::to_string(needed) + " ranks, but the job has " +
+                      std::to_string(ranks_) + "; start it with mpirun -n " + std::to_string(needed) +
+                      ", or choose sizes whose product is " + std::to_string(ranks_));
     place_ranks(order);
     form_groups();
     groups_[0].communicator = MPI_COMM_SELF;
-    for (std::size_t mask = 1; mask < groups_.size(); ++mask) open_group(runtime, AxisSet{static_cast<std::uint32_t>(mask)});
+    for (std::size_t mask = 1; mask < groups_.size(); ++mask)
+      open_group(runtime, AxisSet{static_cast<std::uint32_t>(mask)});
   }
 
-  MeshState(AbstractRuntime& runtime, std::vector<std::string> names, std::vector<int> sizes, std::optional<RankOrder> const& order)
+  MeshState(AbstractRuntime& runtime, std::vector<std::string> names, std::vector<int> sizes,
+            std::optional<RankOrder> const& order)
       : names_(std::move(names)), sizes_(std::move(sizes)), rank_(runtime.rank()), memory_(runtime.memory()) {
     std::int64_t const ranks = product_of_sizes();
     if (ranks > std::numeric_limits<int>::max())
-      throw MeshError("mesh (" + text() + ") has " + std::to_string(ranks) + " ranks; they are numbered by int, so give at most 2147483647");
+      throw MeshError("mesh (" + text() + ") has " + std::to_string(ranks) +
+                      " ranks; they are numbered by int, so give at most 2147483647");
     ranks_ = static_cast<int>(ranks);
-    if (rank_ >= ranks_) throw MeshError("mesh (" + text() + ") has no rank " + std::to_string(rank_) + ", as which the abstract runtime is to see it");
+    if (rank_ >= ranks_)
+      throw MeshError("mesh (" + text() + ") has no rank " + std::to_string(rank_) +
+                      ", as which the abstract runtime is to see it");
     place_ranks(order);
     form_groups();
   }
@@ -131,7 +143,8 @@ class MeshState {
   /// The mesh as "data=2, expert=4".
   std::string text() const {
     std::string result;
-    for (int axis = 0; axis < axis_count(); ++axis) result += (axis == 0 ? "" : ", ") + name(axis) + "=" + std::to_string(size(axis));
+    for (int axis = 0; axis < axis_count(); ++axis)
+      result += (axis == 0 ? "" : ", ") + name(axis) + "=" + std::to_string(size(axis));
     return result;
   }
 
@@ -139,7 +152,9 @@ class MeshState {
   std::int64_t product_of_sizes() const {
     std::int64_t product = 1;
     for (int axis = 0; axis < axis_count(); ++axis) {
-      if (size(axis) < 1) throw MeshError(text() + ": axis '" + name(axis) + "' has size " + std::to_string(size(axis)) + "; give at least 1");
+      if (size(axis) < 1)
+        throw MeshError(text() + ": axis '" + name(axis) + "' has size " + std::to_string(size(axis)) +
+                        "; give at least 1");
       product *= size(axis);
     }
     return product;
@@ -150,7 +165,8 @@ class MeshState {
     order->check(text(), ranks_);
     rank_at_position_ = order->ranks;
     position_of_rank_.resize(rank_at_position_.size());
-    for (std::size_t i = 0; i < rank_at_position_.size(); ++i) position_of_rank_[static_cast<std::size_t>(rank_at_position_[i])] = static_cast<int>(i);
+    for (std::size_t i = 0; i < rank_at_position_.size(); ++i)
+      position_of_rank_[static_cast<std::size_t>(rank_at_position_[i])] = static_cast<int>(i);
   }
 
   void form_groups() {
@@ -187,8 +203,8 @@ class MeshState {
 
 }  // namespace detail
 
-/// The ranks of a job, arranged along named axes in row-major order: the last axis runs fastest, unless a RankOrder says which rank stands where. Copies
-/// are handles of one mesh; tensors that meet in an operation live on one mesh.
+/// The ranks of a job, arranged along named axes in row-major order: the last axis runs fastest, unless a RankOrder
+/// says which rank stands where. Copies are handles of one mesh; tensors that meet in an operation live on one mesh.
 template <class... Axes>
 class Mesh {
  public:
@@ -208,18 +224,23 @@ class Mesh {
   }
 
   /// The size of an axis where the type fixes it, else `dynamic_size`.
-  static constexpr int static_size(int axis) { return std::array<int, axis_count>{Axes::size...}[static_cast<std::size_t>(axis)]; }
+  static constexpr int static_size(int axis) {
+    return std::array<int, axis_count>{Axes::size...}[static_cast<std::size_t>(axis)];
+  }
 
   Mesh() = default;
 
-  /// A mesh over all ranks of `runtime` with the given sizes, in the order of the axes. Collective: creates one communicator per set of axes.
-  /// Throws MeshError, on every rank, where the product is not the number of ranks, a size contradicts the type, or the order is none.
+  /// A mesh over all ranks of `runtime` with the given sizes, in the order of the axes. Collective: creates one
+  /// communicator per set of axes. Throws MeshError, on every rank, where the product is not the number of ranks, a
+  /// size contradicts the type, or the order is none.
   Mesh(Runtime& runtime, std::array<int, axis_count> const& sizes, std::optional<RankOrder> const& order = {})
-      : state_(std::make_shared<detail::MeshState>(runtime, std::vector<std::string>{std::string(Axes::name)...}, checked(sizes), order)) {}
+      : state_(std::make_shared<detail::MeshState>(runtime, std::vector<std::string>{std::string(Axes::name)...},
+                                                   checked(sizes), order)) {}
 
   /// A mesh of any size without ranks, for tensors in AbstractSpace.
   Mesh(AbstractRuntime& runtime, std::array<int, axis_count> const& sizes, std::optional<RankOrder> const& order = {})
-      : state_(std::make_shared<detail::MeshState>(runtime, std::vector<std::string>{std::string(Axes::name)...}, checked(sizes), order)) {}
+      : state_(std::make_shared<detail::MeshState>(runtime, std::vector<std::string>{std::string(Axes::name)...},
+                                                   checked(sizes), order)) {}
 
   /// A mesh whose sizes are all fixed by its type.
   explicit Mesh(Runtime& runtime, std::optional<RankOrder> const& order = {})
@@ -260,7 +281,8 @@ class Mesh {
  private:
   template <FixedString Name>
   static constexpr int known() {
-    static_assert(find(Name.view()) >= 0, "gshard: this mesh has no axis of that name; compare with the axes in the type of the mesh");
+    static_assert(find(Name.view()) >= 0,
+                  "gshard: this mesh has no axis of that name; compare with the axes in the type of the mesh");
     return find(Name.view());
   }
 
@@ -269,8 +291,8 @@ class Mesh {
       int const fixed = static_size(axis);
       int const given = sizes[static_cast<std::size_t>(axis)];
       if (fixed != dynamic_size && given != fixed)
-        throw MeshError("mesh axis '" + std::string(name(axis)) + "' has the fixed size " + std::to_string(fixed) + ", not " +
-                        std::to_string(given));
+        throw MeshError("mesh axis '" + std::string(name(axis)) + "' has the fixed size " + std::to_string(fixed) +
+                        ", not " + std::to_string(given));
     }
     return {sizes.begin(), sizes.end()};
   }

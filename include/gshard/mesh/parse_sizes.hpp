@@ -11,8 +11,8 @@
 
 namespace gshard {
 
-/// The sizes of a mesh from a text such as "data=1,expert=2", for a command line; axes that it leaves out have size 1. Throws MeshError for an unknown axis,
-/// one named twice, or a size that is no positive number.
+/// The sizes of a mesh from a text such as "data=1,expert=2", for a command line; axes that it leaves out have size 1.
+/// Throws MeshError for an unknown axis, one named twice, or a size that is no positive number.
 template <class Mesh>
 std::array<int, Mesh::axis_count> parse_sizes(std::string_view text) {
   std::array<int, Mesh::axis_count> sizes;
@@ -26,14 +26,16 @@ std::array<int, Mesh::axis_count> parse_sizes(std::string_view text) {
     std::size_t const equals = item.find('=');
     std::string_view const name = item.substr(0, equals);
     int const axis = Mesh::find(name);
-    if (axis < 0) throw MeshError(detail::text("mesh \"", text, "\": there is no axis '", name, "'; the axes are ", known));
+    if (axis < 0)
+      throw MeshError(detail::text("mesh \"", text, "\": there is no axis '", name, "'; the axes are ", known));
     if (named.contains(axis)) throw MeshError(detail::text("mesh \"", text, "\": axis '", name, "' is given twice"));
     named |= AxisSet::of(axis);
     std::string_view const number = equals == std::string_view::npos ? std::string_view() : item.substr(equals + 1);
     int size = 0;
     auto const [end, fault] = std::from_chars(number.data(), number.data() + number.size(), size);
     if (fault != std::errc() || end != number.data() + number.size() || size < 1)
-      throw MeshError(detail::text("mesh \"", text, "\": '", number, "' is no size for axis '", name, "'; write ", name, "=N with N of 1 or more"));
+      throw MeshError(detail::text("mesh \"", text, "\": '", number, "' is no size for axis '", name, "'; write ", name,
+                                   "=N with N of 1 or more"));
     sizes[static_cast<std::size_t>(axis)] = size;
   }
   return sizes;

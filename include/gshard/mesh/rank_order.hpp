@@ -11,9 +11,10 @@
 
 namespace gshard {
 
-/// Which rank stands where in a mesh: entry i is the rank at the coordinates that are number i in row-major order (the paper's device assignment, 3.2 and
-/// A.3). It decides which ranks are neighbours along an axis, so how fast messages are, and nothing else:
-/// `Grid grid(runtime, {2, 4}, RankOrder{0, 1, 5, 4, 2, 3, 7, 6})` makes each row a ring of a 2 x 4 network.
+/// Which rank stands where in a mesh: entry i is the rank at the coordinates that are number i in row-major order (the
+/// paper's device assignment, 3.2 and A.3). It decides which ranks are neighbours along an axis, so how fast messages
+/// are, and nothing else: `Grid grid(runtime, {2, 4}, RankOrder{0, 1, 5, 4, 2, 3, 7, 6})` makes each row a ring of a 2
+/// x 4 network.
 struct RankOrder {
   std::vector<int> ranks;
 
@@ -21,8 +22,8 @@ struct RankOrder {
   RankOrder(std::initializer_list<int> order) : ranks(order) {}
   explicit RankOrder(std::vector<int> order) : ranks(std::move(order)) {}
 
-  /// For an axis without a link from its end to its start: up along the even ranks and down along the odd ones, so that neighbours, the last and
-  /// the first among them, are two apart at most.
+  /// For an axis without a link from its end to its start: up along the even ranks and down along the odd ones, so that
+  /// neighbours, the last and the first among them, are two apart at most.
   static RankOrder zigzag(int count) {
     RankOrder order;
     for (int rank = 0; rank < count; rank += 2) order.ranks.push_back(rank);
@@ -33,12 +34,15 @@ struct RankOrder {
   /// Throws MeshError where this is no order of the ranks 0 to `count` - 1; `mesh` names the mesh in the message.
   void check(std::string const& mesh, int count) const {
     if (static_cast<int>(ranks.size()) != count)
-      throw MeshError(detail::text("mesh (", mesh, "): the rank order lists ", ranks.size(), " ranks, but the mesh has ", count));
+      throw MeshError(
+          detail::text("mesh (", mesh, "): the rank order lists ", ranks.size(), " ranks, but the mesh has ", count));
     std::vector<bool> seen(ranks.size(), false);
     for (int rank : ranks) {
       if (rank < 0 || rank >= count)
-        throw MeshError(detail::text("mesh (", mesh, "): the rank order lists rank ", rank, "; the ranks are 0 to ", count - 1));
-      if (seen[static_cast<std::size_t>(rank)]) throw MeshError(detail::text("mesh (", mesh, "): the rank order lists rank ", rank, " twice"));
+        throw MeshError(
+            detail::text("mesh (", mesh, "): the rank order lists rank ", rank, "; the ranks are 0 to ", count - 1));
+      if (seen[static_cast<std::size_t>(rank)])
+        throw MeshError(detail::text("mesh (", mesh, "): the rank order lists rank ", rank, " twice"));
       seen[static_cast<std::size_t>(rank)] = true;
     }
   }

@@ -32,11 +32,14 @@ using ScoresSpec = spec_of<typename ValueTensor<Q>::mesh_type, scores_layout(Val
 
 }  // namespace detail
 
-/// Multi-head attention (paper 2.1) within sentences: tokens are (G, S, M) with S = N * L, N sentences of L places one after the other, of which the first
-/// ones are words and the rest padding; or (G, N, L, M), where axes may split the places L: then keys and values are gathered over these axes, and their gradients
-/// reduce-scattered. H heads of D numbers: of M / H unless `head_size` says otherwise, as in the paper, where 16 heads of 128 make 2048 of M = 1024 (A.2). The axes
-/// of the model split the heads: one all-reduce over them of the result, and one of each input's gradient; the weights are gathered over the axes of the parameters.
-template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+/// Multi-head attention (paper 2.1) within sentences: tokens are (G, S, M) with S = N * L, N sentences of L places one
+/// after the other, of which the first ones are words and the rest padding; or (G, N, L, M), where axes may split the
+/// places L: then keys and values are gathered over these axes, and their gradients reduce-scattered. H heads of D
+/// numbers: of M / H unless `head_size` says otherwise, as in the paper, where 16 heads of 128 make 2048 of M = 1024
+/// (A.2). The axes of the model split the heads: one all-reduce over them of the result, and one of each input's
+/// gradient; the weights are gathered over the axes of the parameters.
+template <class Mesh, class Parallelism, class T = float,
+          class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 struct Attention {
   static constexpr AxisNames pieces = detail::names_without(Parallelism::parameters, Parallelism::model);
   using In = ShardedTensor<Mesh, Spec<pieces, Parallelism::model, _>, T, MemorySpace>;
@@ -46,11 +49,13 @@ struct Attention {
   Parameter<In> wv;   ///< (M, H, D)
   Parameter<Out> wo;  ///< (H, D, M)
 
-  Attention(Mesh const& mesh, Initializer& initializer, std::int64_t model, std::int64_t heads, std::optional<std::int64_t> head_size = {})
+  Attention(Mesh const& mesh, Initializer& initializer, std::int64_t model, std::int64_t heads,
+            std::optional<std::int64_t> head_size = {})
       : Attention(mesh, initializer, Shape{model, heads, head_size ? *head_size : share_of_head(model, heads)}) {}
 
-  /// Each place of `queries`, (G, N * L, M) or (G, N, L, M), looks at the places of `keys`, (G, N * K, M) or (G, N, K, M), of its own sentence; `key_lengths`
-  /// (G, N) counts their words. Under causal masking it sees none behind its own. In training weights may be dropped.
+  /// Each place of `queries`, (G, N * L, M) or (G, N, L, M), looks at the places of `keys`, (G, N * K, M) or (G, N, K,
+  /// M), of its own sentence; `key_lengths` (G, N) counts their words. Under causal masking it sees none behind its
+  /// own. In training weights may be dropped.
   template <class Q, class K, AnyTensor Lengths>
   auto operator()(Q const& queries, K const& keys, Lengths const& key_lengths, Masking masking, double dropout_rate = 0,
                   std::optional<RandomStream> random = {}) {
@@ -64,8 +69,7 @@ struct Attention {
     auto const mixed = shard<detail::SpecOf<decltype(q)>>(einsum<"gnhlk,gnkhd->gnlhd">(weights, movable(v)));
     if constexpr (detail::ValueTensor<Q>::rank == 3)
       return shard<detail::SpecOf<Q>>(einsum<"gshd,hdm->gsm">(merge_dimensions<1>(mixed), movable(bind(wo, queries))));
-    else
-      return shard<detail::SpecOf<Q>>(einsum<"gnlhd,hdm->gnlm">(mixed, movable(bind(wo, queries))));
+    else return shard<detail::SpecOf<Q>>(einsum<"gnlhd,hdm->gnlm">(mixed, movable(bind(wo, queries))));
   }
 
   /// Keys and values of all places of `x` (G, N * K, M), for queries to come.
@@ -78,12 +82,14 @@ struct Attention {
   /// Adds the newest place of each sentence, `x` (G, N, M), to a cache.
   template <class Places, AnyTensor X, AnyTensor Real>
   void remember(AttentionCache<Places> const& cache, std::int64_t place, X const& x, Real const& real) {
-    nn::remember(cache, place, eval(einsum<"gsm,mhd->gshd">(x, movable(wk.value))), eval(einsum<"gsm,mhd->gshd">(x, movable(wv.value))), real);
+    nn::remember(cache, place, eval(einsum<"gsm,mhd->gshd">(x, movable(wk.value))),
+                 eval(einsum<"gsm,mhd->gshd">(x, movable(wv.value))), real);
   }
 
   /// The newest place of each sentence, `queries` (G, N, M), looks at places in a cache.
   template <AnyTensor Q, class Places, AnyTensor Real>
-  auto operator()(Q const& queries, AttentionCache<Places> const& cache, Real const& real, detail::CachedPlaces<MemorySpace> const& cached) {
+  auto operator()(Q const& queries, AttentionCache<Places> const& cache, Real const& real,
+                  detail::CachedPlaces<MemorySpace> const& cached) {
     auto const mixed = attend_cached(eval(einsum<"gsm,mhd->gshd">(queries, movable(wq.value))), cache, real, cached);
     return shard<detail::SpecOf<Q>>(einsum<"gshd,hdm->gsm">(mixed, movable(wo.value)));
   }
@@ -102,8 +108,7 @@ struct Attention {
   static auto heads(X const& x, Parameter<In>& projection, std::int64_t sentences) {
     if constexpr (detail::ValueTensor<X>::rank == 3)
       return split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(x, movable(bind(projection, x)))), sentences);
-    else
-      return eval(einsum<"gnlm,mhd->gnlhd">(x, movable(bind(projection, x))));
+    else return eval(einsum<"gnlm,mhd->gnlhd">(x, movable(bind(projection, x))));
   }
 
   struct Shape {
@@ -116,17 +121,20 @@ struct Attention {
       : wq(projection(mesh, initializer, shape, "attention wq")),
         wk(projection(mesh, initializer, shape, "attention wk")),
         wv(projection(mesh, initializer, shape, "attention wv")),
-        wo(initializer.normal<Out>(mesh, {shape.heads, shape.head_size, shape.model}, 1 / std::sqrt(static_cast<double>(shape.heads * shape.head_size)),
-                                      "attention wo")) {}
+        wo(initializer.normal<Out>(mesh, {shape.heads, shape.head_size, shape.model},
+                                   1 / std::sqrt(static_cast<double>(shape.heads * shape.head_size)), "attention wo")) {
+  }
 
   static std::int64_t share_of_head(std::int64_t model, std::int64_t heads) {
     if (heads < 1 || model % heads != 0)
-      throw ExtentError(gshard::detail::text("attention: a model of ", model, " does not divide into ", heads, " heads"));
+      throw ExtentError(
+          gshard::detail::text("attention: a model of ", model, " does not divide into ", heads, " heads"));
     return model / heads;
   }
 
   static Parameter<In> projection(Mesh const& mesh, Initializer& initializer, Shape const& shape, char const* name) {
-    return initializer.normal<In>(mesh, {shape.model, shape.heads, shape.head_size}, 1 / std::sqrt(static_cast<double>(shape.model)), name);
+    return initializer.normal<In>(mesh, {shape.model, shape.heads, shape.head_size},
+                                  1 / std::sqrt(static_cast<double>(shape.model)), name);
   }
 };
 

@@ -35,29 +35,40 @@ struct SentenceKeys {
 
 }  // namespace detail
 
-/// Attention weights from scores (G, N, H, L, K): softmax of scale * scores over the K keys, of which the first `key_lengths` (G, N) of each sequence are
-/// valid, and under causal masking those up to the query's own position. A query that sees no key gets zeros. All dimensions but K may be split. Local.
+/// Attention weights from scores (G, N, H, L, K): softmax of scale * scores over the K keys, of which the first
+/// `key_lengths` (G, N) of each sequence are valid, and under causal masking those up to the query's own position. A
+/// query that sees no key gets zeros. All dimensions but K may be split. Local.
 template <class X, AnyTensor Lengths>
 auto attention_weights(X const& scores, Lengths const& key_lengths, double scale, Masking masking) {
   using Tensor = detail::ValueTensor<X>;
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
-  static_assert(Tensor::rank == 5 && Lengths::rank == 2, "gshard: attention scores are (G, N, H, L, K), key lengths (G, N)");
-  static_assert(Tensor::layout.dimensions[4].empty(), "gshard: attention weights are over all keys; reshard the scores so that K is `_`");
-  static_assert(Tensor::layout.dimensions[0] == Lengths::layout.dimensions[0] && Tensor::layout.dimensions[1] == Lengths::layout.dimensions[1],
-                "gshard: attention looks up the words of its own sentences; reshard the key lengths so that G and N are split as those of the scores");
-  static_assert(Tensor::layout.partial.empty(), "gshard: attention weights are not linear in the scores; reduce the partial tensor first");
+  static_assert(Tensor::rank == 5 && Lengths::rank == 2,
+                "gshard: attention scores are (G, N, H, L, K), key lengths (G, N)");
+  static_assert(Tensor::layout.dimensions[4].empty(),
+                "gshard: attention weights are over all keys; reshard the scores so that K is `_`");
+  static_assert(
+      Tensor::layout.dimensions[0] == Lengths::layout.dimensions[0] &&
+          Tensor::layout.dimensions[1] == Lengths::layout.dimensions[1],
+      "gshard: attention looks up the words of its own sentences; reshard the key lengths so that G and N are split as those of the scores");
+  static_assert(Tensor::layout.partial.empty(),
+                "gshard: attention weights are not linear in the scores; reduce the partial tensor first");
   Tensor const& values = detail::value_of(scores);
-  detail::SentenceKeys<Lengths> const visible{key_lengths, values.local_extent(2), values.local_extent(3), values.range(3).begin, masking};
+  detail::SentenceKeys<Lengths> const visible{key_lengths, values.local_extent(2), values.local_extent(3),
+                                              values.range(3).begin, masking};
   Tensor const result = detail::unset_like(values);
   detail::record_kernel("attention_weights", result, values);
-  detail::softmax<T, Space>(detail::rows_of(values), detail::rows_of(result), static_cast<gshard::detail::Computed<T>>(scale), visible());
-  return detail::recorded_beside(scores, result, [slot = detail::slot_of(scores), result, scale, visible](auto const& gradient) {
-    Tensor const of_scores = detail::unset_like(result);
-    detail::record_kernel("attention_weights gradient", of_scores, result, gradient);
-    detail::softmax_backward<T, Space>(detail::rows_of(result), detail::rows_of(gradient), detail::rows_of(of_scores), static_cast<gshard::detail::Computed<T>>(scale), visible());
-    slot.add(of_scores);
-  });
+  detail::softmax<T, Space>(detail::rows_of(values), detail::rows_of(result),
+                            static_cast<gshard::detail::Computed<T>>(scale), visible());
+  return detail::recorded_beside(
+      scores, result, [slot = detail::slot_of(scores), result, scale, visible](auto const& gradient) {
+        Tensor const of_scores = detail::unset_like(result);
+        detail::record_kernel("attention_weights gradient", of_scores, result, gradient);
+        detail::softmax_backward<T, Space>(detail::rows_of(result), detail::rows_of(gradient),
+                                           detail::rows_of(of_scores), static_cast<gshard::detail::Computed<T>>(scale),
+                                           visible());
+        slot.add(of_scores);
+      });
 }
 
 }  // namespace gshard::nn

@@ -21,7 +21,8 @@ constexpr Layout sums_beside(Layout const& targets, Layout const& logits) {
   return result;
 }
 
-/// Losses and log_sums (G, S) of logits of which each rank holds some columns: all-reduces of one number and of three for each row.
+/// Losses and log_sums (G, S) of logits of which each rank holds some columns: all-reduces of one number and of three
+/// for each row.
 template <AnyTensor Scores, AnyTensor Targets, AnyTensor Rows>
 void cross_entropy_of_split(Scores const& scores, Targets const& targets, Rows const& losses, Rows const& log_sums,
                             LossNumbers<typename Scores::value_type> const& numbers) {
@@ -35,25 +36,29 @@ void cross_entropy_of_split(Scores const& scores, Targets const& targets, Rows c
   Rows const largest = unset_like(losses);
   largest_logits<T, Space>(rows_of(summaries), row_of(largest));
   gshard::detail::fence<Space>("gshard::cross_entropy: what is sent is computed");
-  comm::all_reduce(scores.mesh().state().group(Parts::layout.partial), largest.data(), largest.local_size(), comm::Reduction::maximum);
+  comm::all_reduce(scores.mesh().state().group(Parts::layout.partial), largest.data(), largest.local_size(),
+                   comm::Reduction::maximum);
   Parts parts(uninitialized, scores.mesh(), {targets.extent(0), targets.extent(1), 3});
   rebase_summaries<T, Space>(rows_of(summaries), row_of(largest), rows_of(parts));
   auto const sums = reshard<typename Sums::spec_type>(std::move(parts));
-  loss_of_summaries<T, Space>(row_of(largest), rows_of(sums), row_of(targets), row_of(losses), row_of(log_sums), numbers);
+  loss_of_summaries<T, Space>(row_of(largest), rows_of(sums), row_of(targets), row_of(losses), row_of(log_sums),
+                              numbers);
 }
 
 }  // namespace detail
 
-/// The mean over all real tokens of the label-smoothed cross entropy, and of `z_loss` times the square of the logarithm of the sum of powers: logits (G, S, V),
-/// targets (G, S), negative for padding. `tokens` is their global number, the same on every rank: the mean does not depend on how tokens are spread. A scalar; one
-/// all-reduce of one number. Logits are never gathered: where axes split V, two all-reduces over them, of one number and of three for each token.
+/// The mean over all real tokens of the label-smoothed cross entropy, and of `z_loss` times the square of the logarithm
+/// of the sum of powers: logits (G, S, V), targets (G, S), negative for padding. `tokens` is their global number, the
+/// same on every rank: the mean does not depend on how tokens are spread. A scalar; one all-reduce of one number.
+/// Logits are never gathered: where axes split V, two all-reduces over them, of one number and of three for each token.
 template <class X, AnyTensor Targets>
 auto cross_entropy(X const& logits, Targets const& targets, double tokens, double smoothing = 0, double z_loss = 0) {
   using Tensor = detail::ValueTensor<X>;
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
   constexpr int last = Tensor::rank - 1;
-  static_assert(Tensor::layout.partial.empty(), "gshard: cross_entropy is not linear in the logits; reduce the partial tensor first");
+  static_assert(Tensor::layout.partial.empty(),
+                "gshard: cross_entropy is not linear in the logits; reduce the partial tensor first");
   Tensor const& scores = detail::value_of(logits);
   using Rows = ShardedTensor<typename Tensor::mesh_type, typename Targets::spec_type, T, Space>;
   Rows const losses(uninitialized, scores.mesh(), targets.extents());
@@ -62,19 +67,23 @@ auto cross_entropy(X const& logits, Targets const& targets, double tokens, doubl
   std::int64_t const vocabulary = scores.extent(last);
   if constexpr (Tensor::layout.dimensions[last].empty()) {
     detail::record_kernel("cross_entropy", scores, targets, losses, log_sums);
-    detail::cross_entropy<T, Space>(detail::rows_of(scores), detail::row_of(targets), detail::row_of(losses), detail::row_of(log_sums),
-                                    static_cast<T>(smoothing), static_cast<T>(z_loss));
+    detail::cross_entropy<T, Space>(detail::rows_of(scores), detail::row_of(targets), detail::row_of(losses),
+                                    detail::row_of(log_sums), static_cast<T>(smoothing), static_cast<T>(z_loss));
   } else {
-    detail::cross_entropy_of_split(scores, targets, losses, log_sums, {static_cast<T>(smoothing), static_cast<T>(z_loss), first, vocabulary});
+    detail::cross_entropy_of_split(scores, targets, losses, log_sums,
+                                   {static_cast<T>(smoothing), static_cast<T>(z_loss), first, vocabulary});
   }
   auto const loss = gshard::detail::scalar_like(losses, sum(losses) / tokens);
   return detail::recorded_beside(
-      logits, loss, [slot = detail::slot_of(logits), scores, targets, log_sums, tokens, smoothing, z_loss, first, vocabulary](auto const& gradient) {
+      logits, loss,
+      [slot = detail::slot_of(logits), scores, targets, log_sums, tokens, smoothing, z_loss, first,
+       vocabulary](auto const& gradient) {
         Tensor const of_logits = detail::unset_like(scores);
         detail::record_kernel("cross_entropy gradient", of_logits, scores, targets, log_sums);
-        detail::cross_entropy_backward<T, Space>(detail::rows_of(scores), detail::row_of(targets), detail::row_of(log_sums), detail::rows_of(of_logits),
-                                                 static_cast<T>(1 / tokens), static_cast<T>(smoothing), detail::Rank0<T const, Space>(gradient.data()), first,
-                                                 vocabulary, static_cast<T>(z_loss));
+        detail::cross_entropy_backward<T, Space>(
+            detail::rows_of(scores), detail::row_of(targets), detail::row_of(log_sums), detail::rows_of(of_logits),
+            static_cast<T>(1 / tokens), static_cast<T>(smoothing), detail::Rank0<T const, Space>(gradient.data()),
+            first, vocabulary, static_cast<T>(z_loss));
         slot.add(of_logits);
       });
 }

@@ -11,13 +11,15 @@
 
 namespace gshard::nn {
 
-/// Decodes word by word: each step runs the decoder on the newest place of every sentence alone, and finds the keys and values of the places before it in
-/// caches. The logits are those of the whole decoder on the same words, to rounding, as long as no gate is out of slots: its groups are the N sentences of a step.
+/// Decodes word by word: each step runs the decoder on the newest place of every sentence alone, and finds the keys and
+/// values of the places before it in caches. The logits are those of the whole decoder on the same words, to rounding,
+/// as long as no gate is out of slots: its groups are the N sentences of a step.
 ///
 ///   nn::Decoder decoder(model, source, longest);
 ///   while (...) words = ...(decoder.step(words));  // (G, N) to logits (G, N, V)
 ///
-/// Memory: 2 (longest + K) H D numbers for each layer and sentence. Every rank takes every step, also when all its own sentences have ended.
+/// Memory: 2 (longest + K) H D numbers for each layer and sentence. Every rank takes every step, also when all its own
+/// sentences have ended.
 template <class Model>
 class Decoder {
   using Side = typename Model::Side;
@@ -34,13 +36,15 @@ class Decoder {
   using Holders = decltype(split_dimension<1>(std::declval<Words const&>(), 1));
 
  public:
-  /// Encodes the source sentences (G, R), and keeps R * hypotheses sentences of up to `longest` words, those of one source in a row. Throws ExtentError where
-  /// the model has fewer places.
+  /// Encodes the source sentences (G, R), and keeps R * hypotheses sentences of up to `longest` words, those of one
+  /// source in a row. Throws ExtentError where the model has fewer places.
   Decoder(Model& model, Side const& source, std::int64_t longest, std::int64_t hypotheses = 1)
       : model_(&model), source_(source), longest_(longest), hypotheses_(hypotheses) {
     if (longest > model.options().longest)
-      throw ExtentError(gshard::detail::text("decoder: ", longest, " places are asked for, but the model has ", model.options().longest));
-    if (hypotheses < 1) throw ExtentError(gshard::detail::text("decoder: ", hypotheses, " hypotheses for each sentence; give 1 or more"));
+      throw ExtentError(gshard::detail::text("decoder: ", longest, " places are asked for, but the model has ",
+                                             model.options().longest));
+    if (hypotheses < 1)
+      throw ExtentError(gshard::detail::text("decoder: ", hypotheses, " hypotheses for each sentence; give 1 or more"));
     Memory const memory = model.encode(source);
     auto const add = [&](auto& blocks, std::size_t layer) {
       if (layer < blocks.size()) layers_.push_back(layer_of(blocks[layer], memory));
@@ -54,16 +58,17 @@ class Decoder {
   /// The number of steps so far: the place that the next words stand at.
   std::int64_t place() const { return place_; }
 
-  /// One more word for each sentence, `words` (G, N); negative where a sentence has ended, which it has for good. Gives the logits (G, N, V) of the words after
-  /// them; those of ended sentences mean nothing. Throws ExtentError past the longest place, and where N is not R * hypotheses.
+  /// One more word for each sentence, `words` (G, N); negative where a sentence has ended, which it has for good. Gives
+  /// the logits (G, N, V) of the words after them; those of ended sentences mean nothing. Throws ExtentError past the
+  /// longest place, and where N is not R * hypotheses.
   auto step(Words const& words) {
     check(words);
     if (holders_.is_set()) follow({});
     return run(words);
   }
 
-  /// The same where sentence n goes on from the words that sentence parents(g, n) in [0, N) had before this step, as in beam search. Caches stay where they are:
-  /// a table (G, N, longest) says which sentence holds each place.
+  /// The same where sentence n goes on from the words that sentence parents(g, n) in [0, N) had before this step, as in
+  /// beam search. Caches stay where they are: a table (G, N, longest) says which sentence holds each place.
   auto step(Words const& words, Words const& parents) {
     check(words);
     check(parents);
@@ -90,15 +95,18 @@ class Decoder {
 
   void check(Words const& words) const {
     if (words.extent(0) != source_.lengths.extent(0) || words.extent(1) != sentences())
-      throw ExtentError(gshard::detail::text("decoder: '", words.name(), "' has extents ", gshard::detail::text_of(words.extents()), " instead of ",
-                                             gshard::detail::text_of(Extents{source_.lengths.extent(0), sentences()}), ", a word for each sentence"));
-    if (place_ >= longest_) throw ExtentError(gshard::detail::text("decoder: a step past the last of ", longest_, " places"));
+      throw ExtentError(gshard::detail::text(
+          "decoder: '", words.name(), "' has extents ", gshard::detail::text_of(words.extents()), " instead of ",
+          gshard::detail::text_of(Extents{source_.lengths.extent(0), sentences()}), ", a word for each sentence"));
+    if (place_ >= longest_)
+      throw ExtentError(gshard::detail::text("decoder: a step past the last of ", longest_, " places"));
   }
 
   Side newest(Words const& words) const {
     Side const side{words, detail::unset_like(words), detail::unset_like(words), {}};
     detail::record_kernel("place_words", words, side.positions, side.real);
-    detail::PlaceWordsKernel<Space> const kernel{detail::row_of(words), detail::row_of(side.positions), detail::row_of(side.real), static_cast<int>(place_)};
+    detail::PlaceWordsKernel<Space> const kernel{detail::row_of(words), detail::row_of(side.positions),
+                                                 detail::row_of(side.real), static_cast<int>(place_)};
     detail::launch<Space>("gshard::place_words", words.local_size(), kernel);
     return side;
   }
@@ -130,13 +138,16 @@ class Decoder {
     detail::CachedPlaces<Space> own{sentences(), longest_, place_ + 1};
     if (holders_.is_set()) own.holders = holders_.local();
     std::int64_t const places = layer.source.keys.extent(2);
-    detail::CachedPlaces<Space> const source{source_.lengths.extent(1), places, places, hypotheses_, source_.lengths.local()};
+    detail::CachedPlaces<Space> const source{source_.lengths.extent(1), places, places, hypotheses_,
+                                             source_.lengths.local()};
     auto const normed = block.self_norm(x);
     block.self_attention.remember(layer.own, place_, normed, side.real);
     auto const attended = eval(x + block.self_attention(normed, layer.own, side.real, own));
-    auto const informed = eval(attended + block.cross_attention(block.cross_norm(attended), layer.source, side.real, source));
+    auto const informed =
+        eval(attended + block.cross_attention(block.cross_norm(attended), layer.source, side.real, source));
     auto const normed_inner = block.inner_norm(informed);
-    if constexpr (std::is_invocable_v<decltype(block.inner)&, decltype(normed_inner)>) return eval(informed + block.inner(normed_inner));
+    if constexpr (std::is_invocable_v<decltype(block.inner)&, decltype(normed_inner)>)
+      return eval(informed + block.inner(normed_inner));
     else return eval(informed + block.inner.infer(normed_inner, side.real));
   }
 

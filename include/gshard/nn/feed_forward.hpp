@@ -13,9 +13,11 @@
 
 namespace gshard::nn {
 
-/// relu(x wi) wo (paper 2.1): x (G, S, M), or with any other dimensions before M, split in any way. The axes of the model split the hidden units: one all-reduce over them of the result, and
-/// one of the gradient of x; the weights are gathered over the axes of the parameters.
-template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+/// relu(x wi) wo (paper 2.1): x (G, S, M), or with any other dimensions before M, split in any way. The axes of the
+/// model split the hidden units: one all-reduce over them of the result, and one of the gradient of x; the weights are
+/// gathered over the axes of the parameters.
+template <class Mesh, class Parallelism, class T = float,
+          class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 struct FeedForward {
   static constexpr AxisNames pieces = detail::names_without(Parallelism::parameters, Parallelism::model);
   using In = ShardedTensor<Mesh, Spec<pieces, Parallelism::model>, T, MemorySpace>;
@@ -25,7 +27,8 @@ struct FeedForward {
 
   FeedForward(Mesh const& mesh, Initializer& initializer, std::int64_t model, std::int64_t hidden)
       : wi(initializer.normal<In>(mesh, {model, hidden}, 1 / std::sqrt(static_cast<double>(model)), "feed-forward wi")),
-        wo(initializer.normal<Out>(mesh, {hidden, model}, 1 / std::sqrt(static_cast<double>(hidden)), "feed-forward wo")) {}
+        wo(initializer.normal<Out>(mesh, {hidden, model}, 1 / std::sqrt(static_cast<double>(hidden)),
+                                   "feed-forward wo")) {}
 
   template <class X>
   auto operator()(X const& x) {

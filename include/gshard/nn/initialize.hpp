@@ -15,7 +15,9 @@ namespace detail {
 template <int Rank>
 GSHARD_FUNCTION std::uint64_t global_position(Extents const& extents, GlobalIndex<Rank> const& index) {
   std::uint64_t position = 0;
-  for (int d = 0; d < Rank; ++d) position = position * static_cast<std::uint64_t>(extents[d]) + static_cast<std::uint64_t>(index[static_cast<std::size_t>(d)]);
+  for (int d = 0; d < Rank; ++d)
+    position = position * static_cast<std::uint64_t>(extents[d]) +
+               static_cast<std::uint64_t>(index[static_cast<std::size_t>(d)]);
   return position;
 }
 
@@ -42,22 +44,24 @@ struct ConstantValue {
 
 }  // namespace detail
 
-/// Makes the parameters of a model. Random values depend on the seed, on how many random parameters were made before, and on the element's global index:
-/// the same on every mesh.
+/// Makes the parameters of a model. Random values depend on the seed, on how many random parameters were made before,
+/// and on the element's global index: the same on every mesh.
 class Initializer {
  public:
   explicit Initializer(std::uint64_t seed) : seed_(seed) {}
 
   /// Normal values of mean 0.
   template <AnyTensor Tensor>
-  Parameter<Tensor> normal(typename Tensor::mesh_type const& mesh, Extents const& extents, double deviation, std::string_view name) {
+  Parameter<Tensor> normal(typename Tensor::mesh_type const& mesh, Extents const& extents, double deviation,
+                           std::string_view name) {
     Tensor value(uninitialized, mesh, extents, name);
     fill(value, detail::NormalValue<typename Tensor::value_type, Tensor::rank>{extents, seed_, stream_++, deviation});
     return {value, {}};
   }
 
   template <AnyTensor Tensor>
-  Parameter<Tensor> constant(typename Tensor::mesh_type const& mesh, Extents const& extents, double value, std::string_view name) {
+  Parameter<Tensor> constant(typename Tensor::mesh_type const& mesh, Extents const& extents, double value,
+                             std::string_view name) {
     Tensor tensor(uninitialized, mesh, extents, name);
     fill(tensor, detail::ConstantValue<typename Tensor::value_type>{static_cast<typename Tensor::value_type>(value)});
     return {tensor, {}};

@@ -8,16 +8,18 @@
 
 namespace gshard::nn {
 
-/// (x - mean) / sqrt(variance + epsilon) * gain + bias over the last dimension, which is whole (Ba et al. 2016). Local; the gradients of the replicated gain
-/// and bias (M) are summed by one all-reduce each over the axes that split x.
+/// (x - mean) / sqrt(variance + epsilon) * gain + bias over the last dimension, which is whole (Ba et al. 2016). Local;
+/// the gradients of the replicated gain and bias (M) are summed by one all-reduce each over the axes that split x.
 template <class X, class Gain, class Bias>
 auto layer_norm(X const& x, Gain const& gain, Bias const& bias, double epsilon = 1e-6) {
   using Tensor = detail::ValueTensor<X>;
   using Value = detail::ValueTensor<Gain>;
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
-  static_assert(Tensor::layout.dimensions[Tensor::rank - 1].empty(), "gshard: layer_norm works on a whole last dimension; reshard x so that it is `_`");
-  static_assert(Tensor::layout.partial.empty(), "gshard: layer_norm is not linear in x; reduce x first: `reshard` to a spec without `partial`");
+  static_assert(Tensor::layout.dimensions[Tensor::rank - 1].empty(),
+                "gshard: layer_norm works on a whole last dimension; reshard x so that it is `_`");
+  static_assert(Tensor::layout.partial.empty(),
+                "gshard: layer_norm is not linear in x; reduce x first: `reshard` to a spec without `partial`");
   Tensor const& input = detail::value_of(x);
   Value const& gains = detail::value_of(gain);
   Value const& biases = detail::value_of(bias);
@@ -26,31 +28,36 @@ auto layer_norm(X const& x, Gain const& gain, Bias const& bias, double epsilon =
   pair_extents[Tensor::rank - 1] = 2;
   using Number = gshard::detail::Computed<T>;
   using Mesh = typename Tensor::mesh_type;
-  ShardedTensor<Mesh, spec_of<Mesh, Tensor::layout>, Number, Space> const statistics(uninitialized, input.mesh(), pair_extents);
+  ShardedTensor<Mesh, spec_of<Mesh, Tensor::layout>, Number, Space> const statistics(uninitialized, input.mesh(),
+                                                                                     pair_extents);
   detail::record_kernel("layer_norm", output, input, gains, biases, statistics);
-  detail::layer_norm<T, Space>(detail::rows_of(input), gains.local(), biases.local(), detail::rows_of(output), detail::rows_of(statistics),
-                               static_cast<Number>(epsilon));
-  return detail::recorded_beside(x, output, [input, gains, statistics, x_slot = detail::slot_of(x), gain_slot = detail::slot_of(gain),
-                                             bias_slot = detail::slot_of(bias)](auto const& gradient) {
-    Tensor const of_input = detail::unset_like(input);
-    detail::record_kernel("layer_norm gradient", of_input, input, gains, statistics, gradient);
-    detail::layer_norm_backward<T, Space>(detail::rows_of(input), gains.local(), detail::rows_of(statistics), detail::rows_of(gradient),
-                                          detail::rows_of(of_input));
-    x_slot.add(of_input);
-    if constexpr (detail::wants_gradient<decltype(gain_slot)> || detail::wants_gradient<decltype(bias_slot)>) {
-      detail::GradientPart<Value, Tensor> gain_part(uninitialized, gains.mesh(), gains.extents());
-      detail::GradientPart<Value, Tensor> bias_part(uninitialized, gains.mesh(), gains.extents());
-      detail::record_kernel("layer_norm parameters gradient", gain_part, bias_part, input, statistics, gradient);
-      detail::layer_norm_parameters_backward<T, Space>(detail::rows_of(input), detail::rows_of(statistics), detail::rows_of(gradient), gain_part.local(),
-                                                       bias_part.local());
-      if constexpr (detail::wants_gradient<decltype(gain_slot)>) gain_slot.add_part(std::move(gain_part));
-      if constexpr (detail::wants_gradient<decltype(bias_slot)>) bias_slot.add_part(std::move(bias_part));
-    }
-  });
+  detail::layer_norm<T, Space>(detail::rows_of(input), gains.local(), biases.local(), detail::rows_of(output),
+                               detail::rows_of(statistics), static_cast<Number>(epsilon));
+  return detail::recorded_beside(
+      x, output,
+      [input, gains, statistics, x_slot = detail::slot_of(x), gain_slot = detail::slot_of(gain),
+       bias_slot = detail::slot_of(bias)](auto const& gradient) {
+        Tensor const of_input = detail::unset_like(input);
+        detail::record_kernel("layer_norm gradient", of_input, input, gains, statistics, gradient);
+        detail::layer_norm_backward<T, Space>(detail::rows_of(input), gains.local(), detail::rows_of(statistics),
+                                              detail::rows_of(gradient), detail::rows_of(of_input));
+        x_slot.add(of_input);
+        if constexpr (detail::wants_gradient<decltype(gain_slot)> || detail::wants_gradient<decltype(bias_slot)>) {
+          detail::GradientPart<Value, Tensor> gain_part(uninitialized, gains.mesh(), gains.extents());
+          detail::GradientPart<Value, Tensor> bias_part(uninitialized, gains.mesh(), gains.extents());
+          detail::record_kernel("layer_norm parameters gradient", gain_part, bias_part, input, statistics, gradient);
+          detail::layer_norm_parameters_backward<T, Space>(detail::rows_of(input), detail::rows_of(statistics),
+                                                           detail::rows_of(gradient), gain_part.local(),
+                                                           bias_part.local());
+          if constexpr (detail::wants_gradient<decltype(gain_slot)>) gain_slot.add_part(std::move(gain_part));
+          if constexpr (detail::wants_gradient<decltype(bias_slot)>) bias_slot.add_part(std::move(bias_part));
+        }
+      });
 }
 
 /// A layer norm with its gain and bias, which are M numbers each and whole on all ranks.
-template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+template <class Mesh, class Parallelism, class T = float,
+          class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 struct LayerNorm {
   Parameter<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>> gain;
   Parameter<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>> bias;

@@ -7,7 +7,8 @@
 #include <gshard/nn/kernels/views.hpp>
 #include <gshard/tensor/record_kernel.hpp>
 
-/// What the layers' operations share: each computes a tensor by a kernel and, where its input is recorded, leaves its gradient on the tape.
+/// What the layers' operations share: each computes a tensor by a kernel and, where its input is recorded, leaves its
+/// gradient on the tape.
 namespace gshard::nn::detail {
 
 using gshard::detail::record_kernel;
@@ -16,7 +17,8 @@ using gshard::detail::value_of;
 using gshard::detail::ValueTensor;
 using gshard::detail::wants_gradient;
 
-/// `result`, recorded on the tape of `x` where `x` is recorded. `pull` is a generic function object: it is not compiled for plain tensors.
+/// `result`, recorded on the tape of `x` where `x` is recorded. `pull` is a generic function object: it is not compiled
+/// for plain tensors.
 template <class X, AnyTensor Result, class Pull>
 auto recorded_beside(X const& x, Result const& result, Pull const& pull) {
   if constexpr (AnyVar<X>) return x.tape().record(result, pull);
@@ -45,7 +47,8 @@ auto rows_of(Tensor const& tensor) {
 /// This rank's block in a row.
 template <AnyTensor Tensor>
 auto row_of(Tensor const& tensor) {
-  return Rank1<typename Tensor::value_type, typename Tensor::memory_space>(tensor.data(), static_cast<std::size_t>(tensor.local_size()));
+  return Rank1<typename Tensor::value_type, typename Tensor::memory_space>(
+      tensor.data(), static_cast<std::size_t>(tensor.local_size()));
 }
 
 constexpr Layout with_partial(Layout layout, AxisSet axes) {
@@ -53,7 +56,8 @@ constexpr Layout with_partial(Layout layout, AxisSet axes) {
   return layout;
 }
 
-/// The type of what each rank's tokens add to the gradient of a replicated parameter: a sum over the axes that split the tokens.
+/// The type of what each rank's tokens add to the gradient of a replicated parameter: a sum over the axes that split
+/// the tokens.
 template <AnyTensor Value, AnyTensor Tokens>
 using GradientPart = with_layout<Value, with_partial(Value::layout, Tokens::layout.split())>;
 

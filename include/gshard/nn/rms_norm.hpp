@@ -8,15 +8,16 @@
 
 namespace gshard::nn {
 
-/// x / sqrt(mean(x^2) + epsilon) * gain over the last dimension, which is whole (Zhang and Sennrich 2019). Local; the gradient of the replicated gain (M)
-/// is summed by one all-reduce over the axes that split x.
+/// x / sqrt(mean(x^2) + epsilon) * gain over the last dimension, which is whole (Zhang and Sennrich 2019). Local; the
+/// gradient of the replicated gain (M) is summed by one all-reduce over the axes that split x.
 template <class X, class Gain>
 auto rms_norm(X const& x, Gain const& gain, double epsilon = 1e-6) {
   using Tensor = detail::ValueTensor<X>;
   using Value = detail::ValueTensor<Gain>;
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
-  static_assert(Tensor::layout.dimensions[Tensor::rank - 1].empty(), "gshard: rms_norm works on a whole last dimension; reshard x so that it is `_`");
+  static_assert(Tensor::layout.dimensions[Tensor::rank - 1].empty(),
+                "gshard: rms_norm works on a whole last dimension; reshard x so that it is `_`");
   Tensor const& input = detail::value_of(x);
   Value const& gains = detail::value_of(gain);
   Tensor const output = detail::unset_like(input);
@@ -29,26 +30,32 @@ auto rms_norm(X const& x, Gain const& gain, double epsilon = 1e-6) {
   }();
   using Number = gshard::detail::Computed<T>;
   using Mesh = typename Tensor::mesh_type;
-  ShardedTensor<Mesh, spec_of<Mesh, row_layout>, Number, Space> const statistics(uninitialized, input.mesh(), row_extents);
+  ShardedTensor<Mesh, spec_of<Mesh, row_layout>, Number, Space> const statistics(uninitialized, input.mesh(),
+                                                                                 row_extents);
   detail::record_kernel("rms_norm", output, input, gains, statistics);
-  detail::rms_norm<T, Space>(detail::rows_of(input), gains.local(), detail::rows_of(output), detail::row_of(statistics), static_cast<Number>(epsilon));
-  return detail::recorded_beside(x, output, [input, gains, statistics, x_slot = detail::slot_of(x), gain_slot = detail::slot_of(gain)](auto const& gradient) {
-    Tensor const of_input = detail::unset_like(input);
-    detail::record_kernel("rms_norm gradient", of_input, input, gains, statistics, gradient);
-    detail::rms_norm_backward<T, Space>(detail::rows_of(input), gains.local(), detail::row_of(statistics), detail::rows_of(gradient),
-                                        detail::rows_of(of_input));
-    x_slot.add(of_input);
-    if constexpr (detail::wants_gradient<decltype(gain_slot)>) {
-      detail::GradientPart<Value, Tensor> part(uninitialized, gains.mesh(), gains.extents());
-      detail::record_kernel("rms_norm gain gradient", part, input, statistics, gradient);
-      detail::rms_norm_parameters_backward<T, Space>(detail::rows_of(input), detail::row_of(statistics), detail::rows_of(gradient), part.local());
-      gain_slot.add_part(std::move(part));
-    }
-  });
+  detail::rms_norm<T, Space>(detail::rows_of(input), gains.local(), detail::rows_of(output), detail::row_of(statistics),
+                             static_cast<Number>(epsilon));
+  return detail::recorded_beside(
+      x, output,
+      [input, gains, statistics, x_slot = detail::slot_of(x), gain_slot = detail::slot_of(gain)](auto const& gradient) {
+        Tensor const of_input = detail::unset_like(input);
+        detail::record_kernel("rms_norm gradient", of_input, input, gains, statistics, gradient);
+        detail::rms_norm_backward<T, Space>(detail::rows_of(input), gains.local(), detail::row_of(statistics),
+                                            detail::rows_of(gradient), detail::rows_of(of_input));
+        x_slot.add(of_input);
+        if constexpr (detail::wants_gradient<decltype(gain_slot)>) {
+          detail::GradientPart<Value, Tensor> part(uninitialized, gains.mesh(), gains.extents());
+          detail::record_kernel("rms_norm gain gradient", part, input, statistics, gradient);
+          detail::rms_norm_parameters_backward<T, Space>(detail::rows_of(input), detail::row_of(statistics),
+                                                         detail::rows_of(gradient), part.local());
+          gain_slot.add_part(std::move(part));
+        }
+      });
 }
 
 /// A root-mean-square norm with its gain, which is M numbers and whole on all ranks.
-template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+template <class Mesh, class Parallelism, class T = float,
+          class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 struct RmsNorm {
   Parameter<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>> gain;
 

@@ -30,12 +30,15 @@ struct Sentences {
   Integers lengths;    ///< (G, N): the words of each sentence
 };
 
-/// The paper's encoder-decoder (2.1, Figure 3): every other feed-forward layer is a mixture of experts. One table embeds source and target words and, turned
-/// round, gives the logits. `Parallelism` says which axes split what, `Parts` what the blocks are made of.
-template <class Mesh, class Parallelism, class Parts = TransformerParts, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+/// The paper's encoder-decoder (2.1, Figure 3): every other feed-forward layer is a mixture of experts. One table
+/// embeds source and target words and, turned round, gives the logits. `Parallelism` says which axes split what,
+/// `Parts` what the blocks are made of.
+template <class Mesh, class Parallelism, class Parts = TransformerParts, class T = float,
+          class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 class Transformer {
   static constexpr AxisNames vocabulary = Parallelism::model;
-  using Table = ShardedTensor<Mesh, Spec<vocabulary, detail::names_without(Parallelism::parameters, vocabulary)>, T, MemorySpace>;
+  using Table =
+      ShardedTensor<Mesh, Spec<vocabulary, detail::names_without(Parallelism::parameters, vocabulary)>, T, MemorySpace>;
   using Places = ShardedTensor<Mesh, Spec<_, Parallelism::parameters>, T, MemorySpace>;
   using Tokens = Spec<Parallelism::tokens, _, _>;
   using Scalar = ShardedTensor<Mesh, Spec<>, gshard::detail::Computed<T>, MemorySpace>;  // losses are not rounded
@@ -51,17 +54,19 @@ class Transformer {
  public:
   using Side = Sentences<Mesh, Parallelism::tokens, MemorySpace>;
 
-  Transformer(Mesh const& mesh, TransformerOptions const& options, std::uint64_t seed) : Transformer(mesh, options, Initializer(seed)) {}
+  Transformer(Mesh const& mesh, TransformerOptions const& options, std::uint64_t seed)
+      : Transformer(mesh, options, Initializer(seed)) {}
 
-  /// What a pass through encoder and decoder gives: logits (G, N * L, V), and the balance loss, the mean over the mixture layers.
+  /// What a pass through encoder and decoder gives: logits (G, N * L, V), and the balance loss, the mean over the
+  /// mixture layers.
   template <class Logits, class Loss>
   struct Output {
     Logits logits;
     Loss balance_loss;
   };
 
-  /// The logits of each target word from the source sentences and the words before it. With a tape the pass is recorded, and with random numbers its
-  /// gates choose as in training.
+  /// The logits of each target word from the source sentences and the words before it. With a tape the pass is
+  /// recorded, and with random numbers its gates choose as in training.
   auto operator()(Side const& source, Side const& target, std::optional<RandomStream> random = {}) {
     return run(table_.value, source, target, random);
   }
@@ -113,16 +118,22 @@ class Transformer {
  private:
   Transformer(Mesh const& mesh, TransformerOptions const& options, Initializer initializer)
       : options_(options),
-        table_(initializer.normal<Table>(mesh, {options.vocabulary, options.model}, deviation(options.model), "embedding")),
-        places_(initializer.normal<Places>(mesh, {options.longest, options.model}, 0.25 * deviation(options.model), "positions")),
+        table_(initializer.normal<Table>(mesh, {options.vocabulary, options.model}, deviation(options.model),
+                                         "embedding")),
+        places_(initializer.normal<Places>(mesh, {options.longest, options.model}, 0.25 * deviation(options.model),
+                                           "positions")),
         encoder_norm_(mesh, initializer, options.model),
         decoder_norm_(mesh, initializer, options.model) {
     if constexpr (!Parts::has_tied_output)
-      output_ = initializer.normal<Table>(mesh, {options.vocabulary, options.model}, deviation(options.model), "output");
+      output_ =
+          initializer.normal<Table>(mesh, {options.vocabulary, options.model}, deviation(options.model), "output");
     auto norm = [&] { return Norm(mesh, initializer, options.model); };
     auto attention = [&] { return Attention(mesh, initializer, options.model, options.heads, options.head_size); };
     auto dense = [&] { return Dense(mesh, initializer, options.model, options.hidden); };
-    auto mixture = [&] { return Mixture(mesh, initializer, {options.experts, options.model, options.hidden, options.gate, options.shared_experts}); };
+    auto mixture = [&] {
+      return Mixture(mesh, initializer,
+                     {options.experts, options.model, options.hidden, options.gate, options.shared_experts});
+    };
     for (std::int64_t layer = 0; layer < options.encoder_layers; ++layer) {
       if (layer % 2 == 0) dense_encoder_.push_back({norm(), attention(), norm(), dense()});
       else mixed_encoder_.push_back({norm(), attention(), norm(), mixture()});
@@ -156,7 +167,8 @@ class Transformer {
     auto x = pass.drop(embedded(table, source), pass.rates.input);
     for (std::size_t layer = 0; layer < dense_encoder_.size(); ++layer) {
       x = detail::run_block(dense_encoder_[layer], options_.recompute, pass, std::tuple(source), x);
-      if (layer < mixed_encoder_.size()) x = detail::run_block(mixed_encoder_[layer], options_.recompute, pass, std::tuple(source), x);
+      if (layer < mixed_encoder_.size())
+        x = detail::run_block(mixed_encoder_[layer], options_.recompute, pass, std::tuple(source), x);
     }
     return encoder_norm_(x);
   }
@@ -166,7 +178,8 @@ class Transformer {
     auto x = pass.drop(embedded(table, target), pass.rates.input);
     for (std::size_t layer = 0; layer < dense_decoder_.size(); ++layer) {
       x = detail::run_block(dense_decoder_[layer], options_.recompute, pass, std::tuple(source, target), x, memory);
-      if (layer < mixed_decoder_.size()) x = detail::run_block(mixed_decoder_[layer], options_.recompute, pass, std::tuple(source, target), x, memory);
+      if (layer < mixed_decoder_.size())
+        x = detail::run_block(mixed_decoder_[layer], options_.recompute, pass, std::tuple(source, target), x, memory);
     }
     return decoder_norm_(x);
   }

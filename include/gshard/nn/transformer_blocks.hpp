@@ -18,7 +18,8 @@
 
 namespace gshard::nn::detail {
 
-/// What runs through the blocks of one pass: the random numbers of gates and dropout (none in inference), and the balance losses that the gates leave.
+/// What runs through the blocks of one pass: the random numbers of gates and dropout (none in inference), and the
+/// balance losses that the gates leave.
 template <class Loss>
 struct Pass {
   std::optional<RandomStream> random{};
@@ -63,7 +64,8 @@ auto run_inner(Inner& layer, X const& x, Real const& real, Pass<Loss>& pass) {
   }
 }
 
-/// x + f(norm(x)) of self-attention, of attention to a memory in a decoder, and of the inner layer (paper 2.1, norms first).
+/// x + f(norm(x)) of self-attention, of attention to a memory in a decoder, and of the inner layer (paper 2.1, norms
+/// first).
 template <class Norm, class Attention, class Inner>
 struct EncoderBlock {
   using inner_type = Inner;
@@ -102,7 +104,8 @@ struct DecoderBlock {
   auto operator()(X const& x, Memory const& memory, Source const& source, Side const& side, Pass<Loss>& pass) {
     auto const normed = self_norm(x);
     auto const attended = pass.residual(x, pass.attend(self_attention, normed, normed, side.lengths, Masking::causal));
-    auto const informed = pass.residual(attended, pass.attend(cross_attention, cross_norm(attended), memory, source.lengths, Masking::none));
+    auto const informed = pass.residual(
+        attended, pass.attend(cross_attention, cross_norm(attended), memory, source.lengths, Masking::none));
     return pass.residual(informed, run_inner(inner, inner_norm(informed), side.real, pass));
   }
 
@@ -117,7 +120,8 @@ struct DecoderBlock {
   }
 };
 
-/// A block with what it takes beside activations, by value: run again, it draws the same random numbers, and leaves the stream behind them in `after`.
+/// A block with what it takes beside activations, by value: run again, it draws the same random numbers, and leaves the
+/// stream behind them in `after`.
 template <AnyTensor Scalar, class Block, class... Sides>
 struct RepeatableBlock {
   Block* block;

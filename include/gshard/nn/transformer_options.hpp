@@ -20,9 +20,9 @@ struct DropoutRates {
 /// The shape of a translation model.
 struct TransformerOptions {
   std::int64_t vocabulary = 0;
-  std::int64_t longest = 128;     ///< places of a sentence
+  std::int64_t longest = 128;  ///< places of a sentence
   std::int64_t model = 128;
-  std::int64_t hidden = 512;      ///< of dense and expert feed-forward layers alike
+  std::int64_t hidden = 512;  ///< of dense and expert feed-forward layers alike
   std::int64_t heads = 4;
   std::optional<std::int64_t> head_size{};  ///< model / heads unless given
   std::int64_t encoder_layers = 2;
@@ -41,7 +41,8 @@ struct TransformerParts {
   using Gate = Top2Gate;
   template <class Mesh, class Parallelism, class T, class MemorySpace>
   using Experts = ReluExperts<Mesh, Parallelism, T, MemorySpace>;
-  static constexpr bool has_tied_output = true;  ///< the logits are products with the table that embeds words; else with one of their own
+  /// the logits are products with the table that embeds words; else with one of their own
+  static constexpr bool has_tied_output = true;
 };
 
 }  // namespace gshard::nn

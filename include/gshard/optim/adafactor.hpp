@@ -42,7 +42,8 @@ struct WholeMoments {
   template <AnyTensor Gradient>
   LocalSum measure(ScaledSquare<T> const& square, T decay, Gradient const& gradient) {
     assign(squares, decay * squares + (T(1) - decay) * map(square, gradient));
-    return {Exact::layout.split(), gshard::detail::local_total<gshard::detail::Norming>(gshard::detail::prepared(map(WholeUpdate<T>{square.scale}, gradient, squares)))};
+    return {Exact::layout.split(), gshard::detail::local_total<gshard::detail::Norming>(
+                                       gshard::detail::prepared(map(WholeUpdate<T>{square.scale}, gradient, squares)))};
   }
 
   template <AnyTensor Gradient, class Weights>
@@ -50,12 +51,13 @@ struct WholeMoments {
     gshard::detail::record_kernel("adafactor", squares, squares, gradient);  // the weights are as the squares
     gshard::detail::launch<typename Exact::memory_space>(
         "gshard::adafactor", gradient.local_size(),
-        ApplyWhole<T, typename Gradient::value_type, Weights>{weights, gradient.data(), squares.data(), WholeUpdate<T>(scale), rate});
+        ApplyWhole<T, typename Gradient::value_type, Weights>{weights, gradient.data(), squares.data(),
+                                                              WholeUpdate<T>(scale), rate});
   }
 };
 
-/// The same from the means along the last two dimensions, for each index of the dimensions before: (.., R), (.., C). Between the parts of a step also the mean
-/// of the means (..), and the inverse roots of the means of columns.
+/// The same from the means along the last two dimensions, for each index of the dimensions before: (.., R), (.., C).
+/// Between the parts of a step also the mean of the means (..), and the inverse roots of the means of columns.
 template <class Exact>
 struct FactoredMoments {
   using T = typename Exact::value_type;
@@ -88,16 +90,19 @@ struct FactoredMoments {
     column_factors = eval(map(InverseRoot{}, columns));
     RowSums const sums(uninitialized, gradient.mesh(), rows.extents());
     gshard::detail::record_kernel("adafactor", gradient, rows, columns, sums);
-    gshard::detail::for_each_row<Space>("gshard::adafactor_update", sums.local_size(),
-                                        SquaresOfRows<T, typename Gradient::value_type>{update(square.scale, gradient), sums.data()});
+    gshard::detail::for_each_row<Space>(
+        "gshard::adafactor_update", sums.local_size(),
+        SquaresOfRows<T, typename Gradient::value_type>{update(square.scale, gradient), sums.data()});
     return {Exact::layout.split(), gshard::detail::local_total<gshard::detail::Summing>(sums)};
   }
 
   template <AnyTensor Gradient, class Weights>
   void apply(T scale, T rate, Gradient const& gradient, Weights const& weights) {
-    gshard::detail::record_kernel("adafactor", gradient, gradient, gradient, rows, columns);  // the weights are about as the gradient
-    gshard::detail::for_each_row<Space>("gshard::adafactor", rows.local_size(),
-                                        ApplyToRows<T, typename Gradient::value_type, Weights>{update(scale, gradient), weights, rate});
+    // the weights are about as the gradient
+    gshard::detail::record_kernel("adafactor", gradient, gradient, gradient, rows, columns);
+    gshard::detail::for_each_row<Space>(
+        "gshard::adafactor", rows.local_size(),
+        ApplyToRows<T, typename Gradient::value_type, Weights>{update(scale, gradient), weights, rate});
     means = {};
     column_factors = {};
   }
@@ -105,7 +110,12 @@ struct FactoredMoments {
  private:
   template <AnyTensor Gradient>
   FactoredUpdate<T, typename Gradient::value_type> update(T scale, Gradient const& gradient) const {
-    return {gradient.data(), rows.data(),  means.data(), column_factors.data(), gradient.local_extent(Exact::rank - 2), gradient.local_extent(Exact::rank - 1),
+    return {gradient.data(),
+            rows.data(),
+            means.data(),
+            column_factors.data(),
+            gradient.local_extent(Exact::rank - 2),
+            gradient.local_extent(Exact::rank - 1),
             scale};
   }
 };
@@ -125,7 +135,8 @@ struct AdafactorState {
 
   AdafactorState(AdafactorOptions const& options, typename Exact::mesh_type const& mesh, Extents const& extents) {
     if constexpr (Exact::rank >= 2) {
-      is_factored = std::min(extents[Exact::rank - 2], extents[Exact::rank - 1]) >= std::max<std::int64_t>(options.smallest_factored, 1);
+      is_factored = std::min(extents[Exact::rank - 2], extents[Exact::rank - 1]) >=
+                    std::max<std::int64_t>(options.smallest_factored, 1);
       if (is_factored) factored = FactoredMoments<Exact>(mesh, extents);
     }
     if (!is_factored) whole.squares = Exact(mesh, extents);
@@ -133,13 +144,18 @@ struct AdafactorState {
 
   /// The sums of squares of the update and of the parameter.
   template <AnyTensor Gradient, AnyTensor Value>
-  std::array<LocalSum, 2> measure(AdafactorOptions const& options, Step const& step, Gradient const& gradient, Value const& value) {
+  std::array<LocalSum, 2> measure(AdafactorOptions const& options, Step const& step, Gradient const& gradient,
+                                  Value const& value) {
     ScaledSquare<T> const square{static_cast<T>(step.scale), static_cast<T>(options.epsilon)};
-    return {in_form([&](auto& moments) { return moments.measure(square, static_cast<T>(options.decay(step.number)), gradient); }), local_squares(value)};
+    return {in_form([&](auto& moments) {
+              return moments.measure(square, static_cast<T>(options.decay(step.number)), gradient);
+            }),
+            local_squares(value)};
   }
 
   template <AnyTensor Gradient, class Weights>
-  void apply(AdafactorOptions const& options, Step const& step, Gradient const& gradient, Weights const& weights, std::span<double const> squares) {
+  void apply(AdafactorOptions const& options, Step const& step, Gradient const& gradient, Weights const& weights,
+             std::span<double const> squares) {
     double const count = static_cast<double>(std::max<std::int64_t>(gradient.size(), 1));
     double const update = std::sqrt(squares[0] / count);
     double const scale = std::max(std::sqrt(squares[1] / count), options.smallest_scale);
@@ -158,19 +174,23 @@ struct AdafactorState {
 
 }  // namespace detail
 
-/// Adafactor without momentum (Shazeer and Stern, arXiv 1804.04235, Algorithms 4 and 5, as the paper used it, A.2): in step t, with the gradient g of a
-/// parameter w, the second moments are v = d v + (1 - d) (g^2 + epsilon), d = 1 - t^-0.8; the update is u = g / sqrt(v), divided by max(1, RMS(u)); and
-/// w -= rate max(RMS(w), 1e-3) u. With the paper's InverseSquareRoot as the rate.
+/// Adafactor without momentum (Shazeer and Stern, arXiv 1804.04235, Algorithms 4 and 5, as the paper used it, A.2): in
+/// step t, with the gradient g of a parameter w, the second moments are v = d v + (1 - d) (g^2 + epsilon), d = 1 -
+/// t^-0.8; the update is u = g / sqrt(v), divided by max(1, RMS(u)); and w -= rate max(RMS(w), 1e-3) u. With the
+/// paper's InverseSquareRoot as the rate.
 ///
-/// Of v, where both of the last two extents are at least 128, only the means R along rows and C along columns are held, v_ij = R_i C_j / mean(R): for each index
-/// of the dimensions before them by themselves, so those of an expert's weights (E, M, H) know nothing of other experts'. Two statistics of M + H elements take
-/// the place of M H. All means, RMS(u) and RMS(w) are global, whatever the spec: R is reduced over the axes that split the last dimension, C and mean(R) over
-/// those that split the last but one (an all-reduce of R, of C, and of one number for each matrix), and both RMS of all parameters together by one all-reduce
-/// over the axes that split any. `Marks`: SplitOver, MasterWeights.
+/// Of v, where both of the last two extents are at least 128, only the means R along rows and C along columns are held,
+/// v_ij = R_i C_j / mean(R): for each index of the dimensions before them by themselves, so those of an expert's
+/// weights (E, M, H) know nothing of other experts'. Two statistics of M + H elements take the place of M H. All means,
+/// RMS(u) and RMS(w) are global, whatever the spec: R is reduced over the axes that split the last dimension, C and
+/// mean(R) over those that split the last but one (an all-reduce of R, of C, and of one number for each matrix), and
+/// both RMS of all parameters together by one all-reduce over the axes that split any. `Marks`: SplitOver,
+/// MasterWeights.
 template <class... Marks>
 class Adafactor : public detail::OptimizerOf<AdafactorOptions, detail::AdafactorState, Marks...> {
  public:
-  explicit Adafactor(AdafactorOptions const& options = {}) : detail::OptimizerOf<AdafactorOptions, detail::AdafactorState, Marks...>(options) {}
+  explicit Adafactor(AdafactorOptions const& options = {})
+      : detail::OptimizerOf<AdafactorOptions, detail::AdafactorState, Marks...>(options) {}
 };
 
 }  // namespace gshard::optim

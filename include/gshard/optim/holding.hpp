@@ -8,7 +8,8 @@
 #include <gshard/core/bfloat16.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
-// How an optimizer holds its state, said by marks in its type: `AdamW<SplitOver<"data">, MasterWeights>`. Without marks the state lies as its parameter does.
+// How an optimizer holds its state, said by marks in its type: `AdamW<SplitOver<"data">, MasterWeights>`. Without marks
+// the state lies as its parameter does.
 
 namespace gshard::optim {
 
@@ -21,16 +22,18 @@ struct HoldingMark {
 
 }  // namespace detail
 
-/// State split over these axes as well, where they do not split the parameter yet: over the first dimension that no axis splits, else behind the axes of the
-/// last one; a scalar stays whole. Each rank updates its piece and the parameter is gathered from the pieces (Rajbhandari et al., arXiv 1910.02054): per step
-/// and parameter one all-gather over the axes, (p - 1) / p of the parameter's bytes per rank.
+/// State split over these axes as well, where they do not split the parameter yet: over the first dimension that no
+/// axis splits, else behind the axes of the last one; a scalar stays whole. Each rank updates its piece and the
+/// parameter is gathered from the pieces (Rajbhandari et al., arXiv 1910.02054): per step and parameter one all-gather
+/// over the axes, (p - 1) / p of the parameter's bytes per rank.
 template <AxisNames Names>
 struct SplitOver : detail::HoldingMark {
   static constexpr AxisNames split = Names;
 };
 
-/// Parameters in BFloat16 have a copy in float that the updates are added to, and are its rounded values: updates smaller than a step of a BFloat16 are not
-/// lost. The copy is made at the first step; parameters that are held in what they are computed with have none.
+/// Parameters in BFloat16 have a copy in float that the updates are added to, and are its rounded values: updates
+/// smaller than a step of a BFloat16 are not lost. The copy is made at the first step; parameters that are held in what
+/// they are computed with have none.
 struct MasterWeights : detail::HoldingMark {
   static constexpr bool has_master = true;
 };

@@ -24,8 +24,8 @@ LocalSum local_squares(Tensor const& tensor) {
   return {Tensor::layout.split(), gshard::detail::local_total<gshard::detail::Norming>(tensor)};
 }
 
-/// Local sums of many tensors of one mesh on their way to global ones. Each block counts once, on the first of the ranks that hold it; what is sent goes over
-/// the axes that split any of the tensors.
+/// Local sums of many tensors of one mesh on their way to global ones. Each block counts once, on the first of the
+/// ranks that hold it; what is sent goes over the axes that split any of the tensors.
 class SumsOverRanks {
  public:
   void add(gshard::detail::MeshState const& mesh, LocalSum sum) {
@@ -65,8 +65,9 @@ class SumsOverRanks {
 
 }  // namespace detail
 
-/// The norm of the gradients of all parameters of `model` together: each element counts once, however many ranks hold it. One all-reduce of one number over
-/// the axes that split any of them; gradients that are unreduced sums are reduced first.
+/// The norm of the gradients of all parameters of `model` together: each element counts once, however many ranks hold
+/// it. One all-reduce of one number over the axes that split any of them; gradients that are unreduced sums are reduced
+/// first.
 template <class Model>
 double gradient_norm(Model& model) {
   detail::SumsOverRanks squares;

@@ -36,8 +36,8 @@ struct LinearDecay {
   }
 };
 
-/// A learning rate that grows linearly to `peak` over `warmup` steps and then falls to `lowest` at step `total` along half a wave of the cosine (Loshchilov
-/// and Hutter, arXiv 1608.03983, without restarts).
+/// A learning rate that grows linearly to `peak` over `warmup` steps and then falls to `lowest` at step `total` along
+/// half a wave of the cosine (Loshchilov and Hutter, arXiv 1608.03983, without restarts).
 struct WarmupThenCosine {
   double peak;
   std::int64_t warmup;
@@ -53,17 +53,20 @@ struct WarmupThenCosine {
   }
 };
 
-/// A learning rate of factor / sqrt(max(step, constant)): flat for `constant` steps, then falling with the square root of the step. The defaults are the paper's
-/// (A.2), for Adafactor.
+/// A learning rate of factor / sqrt(max(step, constant)): flat for `constant` steps, then falling with the square root
+/// of the step. The defaults are the paper's (A.2), for Adafactor.
 struct InverseSquareRoot {
   double factor = 1;
   std::int64_t constant = 10000;
 
   /// The rate of step `step`, the first being 1.
-  double operator()(std::int64_t step) const { return factor / std::sqrt(static_cast<double>(std::max(step, std::max<std::int64_t>(constant, 1)))); }
+  double operator()(std::int64_t step) const {
+    return factor / std::sqrt(static_cast<double>(std::max(step, std::max<std::int64_t>(constant, 1))));
+  }
 };
 
-/// A learning rate that grows linearly to `peak` over `warmup` steps and then falls with the square root of the step (Vaswani et al., arXiv 1706.03762, 5.3).
+/// A learning rate that grows linearly to `peak` over `warmup` steps and then falls with the square root of the step
+/// (Vaswani et al., arXiv 1706.03762, 5.3).
 struct WarmupThenInverseSquareRoot {
   double peak;
   std::int64_t warmup;

@@ -56,22 +56,24 @@ struct SgdState {
   }
 
   template <AnyTensor Gradient, class Weights>
-  void apply(SgdOptions const& options, Step const& step, Gradient const& gradient, Weights const& weights, std::span<double const>) {
+  void apply(SgdOptions const& options, Step const& step, Gradient const& gradient, Weights const& weights,
+             std::span<double const>) {
     using T = typename Exact::value_type;
     if (velocity.is_set()) gshard::detail::record_kernel("sgd", velocity, velocity, gradient);
     else gshard::detail::record_kernel("sgd", gradient, gradient);
     gshard::detail::launch<typename Exact::memory_space>(
         "gshard::sgd", gradient.local_size(),
-        SgdKernel<T, typename Gradient::value_type, Weights>{weights, gradient.data(), velocity.data(), static_cast<T>(step.scale),
-                                                             static_cast<T>(options.momentum), options.nesterov, static_cast<T>(step.rate),
-                                                             static_cast<T>(options.weight_decay)});
+        SgdKernel<T, typename Gradient::value_type, Weights>{
+            weights, gradient.data(), velocity.data(), static_cast<T>(step.scale), static_cast<T>(options.momentum),
+            options.nesterov, static_cast<T>(step.rate), static_cast<T>(options.weight_decay)});
   }
 };
 
 }  // namespace detail
 
-/// Stochastic gradient descent with momentum (Sutskever et al. 2013): with g = gradient + weight_decay w, v = momentum v + g and w -= rate v, or with Nesterov's
-/// momentum w -= rate (g + momentum v). One kernel for each parameter. `Marks`: SplitOver, MasterWeights.
+/// Stochastic gradient descent with momentum (Sutskever et al. 2013): with g = gradient + weight_decay w, v = momentum
+/// v + g and w -= rate v, or with Nesterov's momentum w -= rate (g + momentum v). One kernel for each parameter.
+/// `Marks`: SplitOver, MasterWeights.
 template <class... Marks>
 class Sgd : public detail::OptimizerOf<SgdOptions, detail::SgdState, Marks...> {
  public:

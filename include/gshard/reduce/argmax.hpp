@@ -44,7 +44,9 @@ template <class T, class Kernel>
 struct CandidateTerm {
   Kernel kernel;
   std::int64_t first;  ///< the global index of local index 0
-  KOKKOS_FORCEINLINE_FUNCTION Candidate<T> operator()(std::int64_t position, std::int64_t, std::int64_t index) const { return {kernel(position), first + index}; }
+  KOKKOS_FORCEINLINE_FUNCTION Candidate<T> operator()(std::int64_t position, std::int64_t, std::int64_t index) const {
+    return {kernel(position), first + index};
+  }
 };
 
 /// Writes down the index of a candidate; 0 where there is NaN alone.
@@ -88,36 +90,40 @@ auto index_of_extreme(char const* name, Ready const& ready) {
   using T = ValueOf<Ready>;
   using Rule = ChoosingCandidate<Kind, T>;
   auto const& first = first_tensor(ready);
-  typename Along::template Rows<std::int64_t> const result(uninitialized, first.mesh(), Along::kept_extents(first.extents()));
+  typename Along::template Rows<std::int64_t> const result(uninitialized, first.mesh(),
+                                                           Along::kept_extents(first.extents()));
   if (Along::count(first.extents()) == 0 && result.size() > 0)
-    throw ExtentError(text(name, ": dimension ", Along::only, " of '", first.name(), "' ", text_of(first.extents()), " is empty, so it has no first element; rank ",
-                           first.mesh().rank(), " of mesh (", first.mesh().text(), ")"));
+    throw ExtentError(text(name, ": dimension ", Along::only, " of '", first.name(), "' ", text_of(first.extents()),
+                           " is empty, so it has no first element; rank ", first.mesh().rank(), " of mesh (",
+                           first.mesh().text(), ")"));
   if (result.local_size() == 0) return result;
   Group const& group = first.mesh().state().group(Along::axes);
   MemoryPool& memory = first.mesh().memory();
   auto const kernel = kernel_of(ready);
   CandidateTerm<T, std::remove_const_t<decltype(kernel)>> const term{kernel, first.range(Along::only).begin};
   if (group.size == 1) {
-    fold<Space, Rule>("gshard::argmax", memory, fold_loops(first.local_extents(), Along::reduced), term, StoreIndex<T>{result.data()});
+    fold<Space, Rule>("gshard::argmax", memory, fold_loops(first.local_extents(), Along::reduced), term,
+                      StoreIndex<T>{result.data()});
     return result;
   }
   Scratch<Space> scratch(memory);
   Candidate<T>* const candidates = scratch.template get<Candidate<T>>(result.local_size());
-  if (first.local_size() == 0)
-    fill_elements<Space>(candidates, result.local_size(), Rule::identity());
+  if (first.local_size() == 0) fill_elements<Space>(candidates, result.local_size(), Rule::identity());
   else
-    fold<Space, Rule>("gshard::argmax", memory, fold_loops(first.local_extents(), Along::reduced), term, StoreInRow<Candidate<T>>{candidates});
+    fold<Space, Rule>("gshard::argmax", memory, fold_loops(first.local_extents(), Along::reduced), term,
+                      StoreInRow<Candidate<T>>{candidates});
   all_reduce_on_host<Rule, Space>(group, candidates, result.local_size(), memory);
-  launch<Space>("gshard::argmax", result.local_size(), result.local_size() <= small_row, StoreIndices<T>{candidates, result.data()});
+  launch<Space>("gshard::argmax", result.local_size(), result.local_size() <= small_row,
+                StoreIndices<T>{candidates, result.data()});
   fence<Space>("gshard::argmax: the candidates end here");
   return result;
 }
 
 }  // namespace detail
 
-/// The global index of the largest element along a dimension, split or not, as `argmax<-1>(logits)`: the lowest one where several are equal, NaN passed over.
-/// The other dimensions keep their axes. Communicates pairs of a value and an index: one all-reduce over the axes that split the dimension. Throws
-/// ExtentError where the dimension is empty.
+/// The global index of the largest element along a dimension, split or not, as `argmax<-1>(logits)`: the lowest one
+/// where several are equal, NaN passed over. The other dimensions keep their axes. Communicates pairs of a value and an
+/// index: one all-reduce over the axes that split the dimension. Throws ExtentError where the dimension is empty.
 template <int Dimension, Expression Operand>
 auto argmax(Operand const& x) {
   return detail::index_of_extreme<comm::Reduction::maximum, Dimension>("argmax", detail::prepared(x));

@@ -28,8 +28,8 @@ auto scanned(Ready const& ready, Scan scan, bool reversed) {
   using Sum = typename Rule::accumulator;
   auto const& first = first_tensor(ready);
   MemoryPool& memory = first.mesh().memory();
-  ShardedTensor<typename First::mesh_type, typename First::spec_type, typename StoredType<Ready>::type, Space> const result(uninitialized, first.mesh(),
-                                                                                                                           first.extents());
+  ShardedTensor<typename First::mesh_type, typename First::spec_type, typename StoredType<Ready>::type, Space> const
+      result(uninitialized, first.mesh(), first.extents());
   AlongShape const shape(first.local_extents(), Along::only);
   if (shape.rows() == 0) return result;
   auto const kernel = kernel_of(ready);
@@ -42,30 +42,35 @@ auto scanned(Ready const& ready, Scan scan, bool reversed) {
   Sum* starts = nullptr;
   if (chunks > 1 || line.size() > 1) {
     Sum* const totals = scratch.template get<Sum>(chunks * rows);
-    if (shape.length == 0)
-      fill_elements<Space>(totals, rows, Sum(0));
+    if (shape.length == 0) fill_elements<Space>(totals, rows, Sum(0));
     else
-      fold_parts<Space, Rule>("gshard::scan_totals", fold_loops(first.local_extents(), Along::reduced), chunks, ElementTerm<Summing, Sum, Kernel>{kernel},
-                              StoreInRow<Sum>{totals});
+      fold_parts<Space, Rule>("gshard::scan_totals", fold_loops(first.local_extents(), Along::reduced), chunks,
+                              ElementTerm<Summing, Sum, Kernel>{kernel}, StoreInRow<Sum>{totals});
     Sum* before = nullptr;
     if (line.size() > 1) {
       before = chunks == 1 ? totals : scratch.template get<Sum>(rows);
-      if (chunks > 1) fold_across<Space, Rule>("gshard::scan_totals", over_parts(chunks, rows), 1, LoadFromRow<Sum>{totals}, StoreInRow<Sum>{before});
+      if (chunks > 1)
+        fold_across<Space, Rule>("gshard::scan_totals", over_parts(chunks, rows), 1, LoadFromRow<Sum>{totals},
+                                 StoreInRow<Sum>{before});
       exclusive_scan<Space>(line, first.mesh().state().group(Along::axes), before, rows, memory);
     }
     starts = totals;
-    if (chunks > 1) run_scan<Space>(ScanKernel<Sum, Sum, LeafKernel<Sum>>{{totals}, totals, before, AlongShape({chunks, rows}, 0), 1, true, reversed});
+    if (chunks > 1)
+      run_scan<Space>(ScanKernel<Sum, Sum, LeafKernel<Sum>>{
+          {totals}, totals, before, AlongShape({chunks, rows}, 0), 1, true, reversed});
   }
-  run_scan<Space>(ScanKernel<typename StoredType<Ready>::type, Sum, Kernel>{kernel, result.data(), starts, shape, chunks, exclusive, reversed});
+  run_scan<Space>(ScanKernel<typename StoredType<Ready>::type, Sum, Kernel>{kernel, result.data(), starts, shape,
+                                                                            chunks, exclusive, reversed});
   fence<Space>("gshard::cumulative_sum: temporaries end here");
   return result;
 }
 
 }  // namespace detail
 
-/// The sums of all elements up to each one along a dimension, split or not; without the element itself where the scan is exclusive. The result is held as
-/// the operand is, an unreduced sum as one too. Floating point is added up in double. Communicates the totals of blocks: an exclusive scan over the axes that
-/// split the dimension, in the order in which the spec lists them, ceil(log2 p) permutes.
+/// The sums of all elements up to each one along a dimension, split or not; without the element itself where the scan
+/// is exclusive. The result is held as the operand is, an unreduced sum as one too. Floating point is added up in
+/// double. Communicates the totals of blocks: an exclusive scan over the axes that split the dimension, in the order in
+/// which the spec lists them, ceil(log2 p) permutes.
 template <int Dimension, Expression Operand>
 auto cumulative_sum(Operand const& x, Scan scan = Scan::inclusive) {
   return detail::scanned<Dimension>(detail::prepared(x), scan, false);

@@ -16,13 +16,15 @@ namespace error {
 
 template <int Dimension, int Rank>
 struct NoSuchDimension {
-  static_assert(always_false<std::integral_constant<int, Dimension>>,
-                "gshard: the operation names a dimension that the tensor does not have; dimensions count from 0, and from -1, the last one, downwards");
+  static_assert(
+      always_false<std::integral_constant<int, Dimension>>,
+      "gshard: the operation names a dimension that the tensor does not have; dimensions count from 0, and from -1, the last one, downwards");
 };
 
 template <int Dimension, int Rank>
 struct DimensionNamedTwice {
-  static_assert(always_false<std::integral_constant<int, Dimension>>, "gshard: a reduction names a dimension twice; name each one once");
+  static_assert(always_false<std::integral_constant<int, Dimension>>,
+                "gshard: a reduction names a dimension twice; name each one once");
 };
 
 }  // namespace error
@@ -40,7 +42,8 @@ struct Dimensions {
       if constexpr (d < 0 || d >= Tensor::rank) {
         (void)sizeof(error::NoSuchDimension<Dimension, Tensor::rank>);
       } else {
-        if constexpr ((0 + ... + ((Given < 0 ? Given + Tensor::rank : Given) == d ? 1 : 0)) > 1) (void)sizeof(error::DimensionNamedTwice<d, Tensor::rank>);
+        if constexpr ((0 + ... + ((Given < 0 ? Given + Tensor::rank : Given) == d ? 1 : 0)) > 1)
+          (void)sizeof(error::DimensionNamedTwice<d, Tensor::rank>);
         named[d] = true;
       }
     };
@@ -104,7 +107,8 @@ struct Dimensions {
 /// Refuses what is not linear in an unreduced sum.
 template <class Ready>
 consteval void refuse_partial() {
-  if constexpr (!FirstTensor<Ready>::layout.partial.empty()) (void)sizeof(error::NonlinearOfPartialSum<Ready, FirstTensor<Ready>>);
+  if constexpr (!FirstTensor<Ready>::layout.partial.empty())
+    (void)sizeof(error::NonlinearOfPartialSum<Ready, FirstTensor<Ready>>);
 }
 
 }  // namespace detail

@@ -24,7 +24,9 @@ template <class T, class Accumulator>
 struct StoreResult {
   T* data;
   Accumulator factor;
-  KOKKOS_FORCEINLINE_FUNCTION void operator()(std::int64_t row, Accumulator const& value) const { data[row] = static_cast<T>(value * factor); }
+  KOKKOS_FORCEINLINE_FUNCTION void operator()(std::int64_t row, Accumulator const& value) const {
+    data[row] = static_cast<T>(value * factor);
+  }
 };
 
 /// Reduces the part `wanted` of the block that this rank holds of an expression into `result`, whose rows lie packed.
@@ -44,18 +46,21 @@ void reduce_block(Ready const& ready, Block const& wanted, double factor, T* res
   auto const kernel = kernel_of(ready);
   ElementTerm<Operation, Accumulator, std::remove_const_t<decltype(kernel)>> term{kernel};
   for (int d = 0; d < strides.size(); ++d) term.begin += (wanted.offsets[d] - first.block().offsets[d]) * strides[d];
-  fold<Space, Rule>("gshard::reduce", first.mesh().memory(), fold_loops(wanted.extents, strides, Dimensions::reduced), term, store);
+  fold<Space, Rule>("gshard::reduce", first.mesh().memory(), fold_loops(wanted.extents, strides, Dimensions::reduced),
+                    term, store);
 }
 
 }  // namespace detail
 
-/// A reduction that waits to be told how its result is to be held: assign it to a tensor type, or `shard<Spec>(...)` it, and the declared spec is the
-/// annotation; `eval(...)` it, or give it to an operation, and the kept dimensions stay on their axes.
+/// A reduction that waits to be told how its result is to be held: assign it to a tensor type, or `shard<Spec>(...)`
+/// it, and the declared spec is the annotation; `eval(...)` it, or give it to an operation, and the kept dimensions
+/// stay on their axes.
 ///
-/// It runs as one pass over the operand, which may be a pointwise expression. Sums (and means, and norms) then communicate as the einsum of one operand that
-/// they are, `plan_of<"ab->b", Operand, Result>` for `sum<0>` of a matrix: an all-reduce over the axes that split the reduced dimensions, a reduce-scatter
-/// where the result is split over these axes, nothing where it is declared partial. A maximum or minimum is one all-reduce over these axes, and then what the
-/// declared result needs.
+/// It runs as one pass over the operand, which may be a pointwise expression. Sums (and means, and norms) then
+/// communicate as the einsum of one operand that they are, `plan_of<"ab->b", Operand, Result>` for `sum<0>` of a
+/// matrix: an all-reduce over the axes that split the reduced dimensions, a reduce-scatter where the result is split
+/// over these axes, nothing where it is declared partial. A maximum or minimum is one all-reduce over these axes, and
+/// then what the declared result needs.
 template <class Operation, class Ready, int... Given>
 class Reduction {
   using First = detail::FirstTensor<Ready>;
@@ -65,7 +70,8 @@ class Reduction {
   static constexpr bool is_deferred = true;
 
   /// The operand, as which the reduction is planned.
-  using Operand = ShardedTensor<typename First::mesh_type, typename First::spec_type, Value, typename First::memory_space>;
+  using Operand =
+      ShardedTensor<typename First::mesh_type, typename First::spec_type, Value, typename First::memory_space>;
   using Dimensions = detail::Dimensions<Operand, Given...>;
 
   explicit Reduction(Ready const& ready) : ready_(ready) {
@@ -100,11 +106,14 @@ class Reduction {
     if constexpr (Operation::kind == comm::Reduction::sum) {
       return reshard<Result>(block_results<with_layout<Operand, Plan::plan.produced>, Plan>());
     } else {
-      using Chosen = ShardedTensor<typename Operand::mesh_type, typename with_layout<Operand, detail::without_partial(Plan::plan.produced)>::spec_type,
-                                   detail::Computed<Value>, typename Operand::memory_space>;
+      using Chosen =
+          ShardedTensor<typename Operand::mesh_type,
+                        typename with_layout<Operand, detail::without_partial(Plan::plan.produced)>::spec_type,
+                        detail::Computed<Value>, typename Operand::memory_space>;
       Chosen chosen = block_results<Chosen, Plan>();
       detail::fence<typename Operand::memory_space>("gshard::reduce: what is sent is computed");
-      comm::all_reduce(chosen.mesh().state().group(Plan::plan.produced.partial), chosen.data(), chosen.local_size(), Operation::kind);
+      comm::all_reduce(chosen.mesh().state().group(Plan::plan.produced.partial), chosen.data(), chosen.local_size(),
+                       Operation::kind);
       if constexpr (detail::is_rounded<Value>) {
         with_spec<Operand, typename Chosen::spec_type> rounded(uninitialized, chosen.mesh(), chosen.extents());
         assign(rounded, chosen);
@@ -123,8 +132,9 @@ class Reduction {
     Produced produced(uninitialized, first.mesh(), Dimensions::kept_extents(first.extents()));
     double const factor = Operation::averages ? 1 / static_cast<double>(Dimensions::count(first.extents())) : 1;
     first.mesh().memory().ledger().add_work("reduce", 0, detail::block_bytes(produced) + detail::bytes_read(ready_));
-    detail::reduce_block<Operation, Dimensions>(ready_, detail::block_of(Plan::plan.operands[0], first.extents(), mesh, mesh.coordinates()), factor,
-                                                produced.data());
+    detail::reduce_block<Operation, Dimensions>(
+        ready_, detail::block_of(Plan::plan.operands[0], first.extents(), mesh, mesh.coordinates()), factor,
+        produced.data());
     return produced;
   }
 
@@ -147,27 +157,29 @@ auto reduction_of(Operand const& x) {
 
 }  // namespace detail
 
-/// The sum over dimensions, as in `sum<0, 2>(x)`; -1 is the last. 0 where there is nothing to add. Of an unreduced sum too. Floating point is added up in
-/// double on each rank. Communicates as Reduction says.
+/// The sum over dimensions, as in `sum<0, 2>(x)`; -1 is the last. 0 where there is nothing to add. Of an unreduced sum
+/// too. Floating point is added up in double on each rank. Communicates as Reduction says.
 template <int First, int... Rest, Expression Operand>
 auto sum(Operand const& x) {
   return detail::reduction_of<detail::Summing, First, Rest...>(x);
 }
 
-/// The mean over dimensions, by their global extents, however unevenly the ranks hold them; NaN where there are no elements. Of integers it is double.
-/// Communicates as Reduction says.
+/// The mean over dimensions, by their global extents, however unevenly the ranks hold them; NaN where there are no
+/// elements. Of integers it is double. Communicates as Reduction says.
 template <int First, int... Rest, Expression Operand>
 auto mean(Operand const& x) {
   return detail::reduction_of<detail::Averaging, First, Rest...>(x);
 }
 
-/// The largest element over dimensions; of none, minus infinity, or the lowest integer. NaN is passed over. Communicates as Reduction says.
+/// The largest element over dimensions; of none, minus infinity, or the lowest integer. NaN is passed over.
+/// Communicates as Reduction says.
 template <int First, int... Rest, Expression Operand>
 auto maximum(Operand const& x) {
   return detail::reduction_of<detail::Choosing<comm::Reduction::maximum>, First, Rest...>(x);
 }
 
-/// The smallest element over dimensions; of none, infinity, or the highest integer. NaN is passed over. Communicates as Reduction says.
+/// The smallest element over dimensions; of none, infinity, or the highest integer. NaN is passed over. Communicates as
+/// Reduction says.
 template <int First, int... Rest, Expression Operand>
 auto minimum(Operand const& x) {
   return detail::reduction_of<detail::Choosing<comm::Reduction::minimum>, First, Rest...>(x);

@@ -8,8 +8,8 @@
 
 #include <gshard/comm/message.hpp>
 
-// What reductions do with elements. A rule combines accumulators; an operation says which rule it takes, what it makes of an element before, and of which
-// type its results are.
+// What reductions do with elements. A rule combines accumulators; an operation says which rule it takes, what it makes
+// of an element before, and of which type its results are.
 
 namespace gshard::detail {
 
@@ -63,7 +63,9 @@ struct Summing {
   using accumulator = SumOf<T>;
 
   template <class Accumulator>
-  KOKKOS_FORCEINLINE_FUNCTION static Accumulator term(Accumulator element) { return element; }
+  KOKKOS_FORCEINLINE_FUNCTION static Accumulator term(Accumulator element) {
+    return element;
+  }
 };
 
 struct Averaging : Summing {
@@ -80,7 +82,9 @@ struct Norming : Averaging {
   static constexpr bool takes_root = true;
 
   template <class Accumulator>
-  KOKKOS_FORCEINLINE_FUNCTION static Accumulator term(Accumulator element) { return element * element; }
+  KOKKOS_FORCEINLINE_FUNCTION static Accumulator term(Accumulator element) {
+    return element * element;
+  }
 };
 
 template <comm::Reduction Kind>

@@ -10,8 +10,8 @@
 #include <gshard/core/memory_pool.hpp>
 #include <gshard/mesh/mesh.hpp>
 
-// The exclusive scan of what ranks have, in the order in which their blocks follow one another: that of the axes as a spec lists them, not that of the
-// ranks in a communicator, which is all that a scan of MPI knows.
+// The exclusive scan of what ranks have, in the order in which their blocks follow one another: that of the axes as a
+// spec lists them, not that of the ranks in a communicator, which is all that a scan of MPI knows.
 
 namespace gshard::detail {
 
@@ -66,8 +66,8 @@ struct AddFromBefore {
   }
 };
 
-/// Replaces `count` elements by the sums of those of the ranks that come before in the line; zeros on the first one. The window that a rank knows the sum
-/// of doubles in each of ceil(log2 p) steps, one message each.
+/// Replaces `count` elements by the sums of those of the ranks that come before in the line; zeros on the first one.
+/// The window that a rank knows the sum of doubles in each of ceil(log2 p) steps, one message each.
 template <class MemorySpace, class T>
 void exclusive_scan(RankLine const& line, Group const& group, T* data, std::int64_t count, MemoryPool& memory) {
   Kokkos::Profiling::ScopedRegion const region("gshard::exclusive_scan");
@@ -80,8 +80,11 @@ void exclusive_scan(RankLine const& line, Group const& group, T* data, std::int6
   for (int distance = 1; distance < line.size(); distance *= 2) {
     fence<MemorySpace>("gshard::exclusive_scan: what is sent is computed");
     int const source = line.member(place - distance);
-    comm::permute(group, window, count, line.member(place + distance), received, source == comm::nobody ? 0 : count, source);
-    if (source != comm::nobody) launch<MemorySpace>("gshard::exclusive_scan", count, count <= small_row, AddFromBefore<T>{data, window, received});
+    comm::permute(group, window, count, line.member(place + distance), received, source == comm::nobody ? 0 : count,
+                  source);
+    if (source != comm::nobody)
+      launch<MemorySpace>("gshard::exclusive_scan", count, count <= small_row,
+                          AddFromBefore<T>{data, window, received});
   }
   fence<MemorySpace>("gshard::exclusive_scan: temporaries end here");
 }

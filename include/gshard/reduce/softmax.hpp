@@ -20,7 +20,9 @@ namespace error {
 
 template <class T>
 struct SoftmaxOfIntegers {
-  static_assert(always_false<T>, "gshard: softmax, log_softmax and log_sum_exp are of floating point; give them a tensor of float, double or BFloat16");
+  static_assert(
+      always_false<T>,
+      "gshard: softmax, log_softmax and log_sum_exp are of floating point; give them a tensor of float, double or BFloat16");
 };
 
 }  // namespace error
@@ -57,7 +59,8 @@ auto power_sums(Scratch<typename FirstTensor<Ready>::memory_space>& scratch, Rea
   auto const kernel = kernel_of(ready);
   using Kernel = std::remove_const_t<decltype(kernel)>;
   T const* const shifts = row_values<Along, Shifting<T>>(scratch, first, ElementTerm<Summing, T, Kernel>{kernel});
-  double* const sums = row_values<Along, Combining<comm::Reduction::sum, double>>(scratch, first, PowerTerm<T, Kernel>{kernel, shifts});
+  double* const sums =
+      row_values<Along, Combining<comm::Reduction::sum, double>>(scratch, first, PowerTerm<T, Kernel>{kernel, shifts});
   return PowerSums<T>{shifts, sums};
 }
 
@@ -74,7 +77,8 @@ struct SoftmaxOfElement {
   double const* factors;
   Result* results;
   KOKKOS_FORCEINLINE_FUNCTION void operator()(std::int64_t position, std::int64_t row) const {
-    results[position] = static_cast<Result>(softmax_value<Form>(kernel(position), shifts[row], static_cast<T>(factors[row])));
+    results[position] =
+        static_cast<Result>(softmax_value<Form>(kernel(position), shifts[row], static_cast<T>(factors[row])));
   }
 };
 
@@ -94,7 +98,8 @@ auto softmax_along(Ready const& ready) {
   using T = ValueOf<Ready>;
   using Result = typename StoredType<Ready>::type;
   auto const& first = first_tensor(ready);
-  ShardedTensor<typename First::mesh_type, typename First::spec_type, Result, Space> const result(uninitialized, first.mesh(), first.extents());
+  ShardedTensor<typename First::mesh_type, typename First::spec_type, Result, Space> const result(
+      uninitialized, first.mesh(), first.extents());
   AlongShape const shape(first.local_extents(), Along::only);
   auto const kernel = kernel_of(ready);
   using Kernel = std::remove_const_t<decltype(kernel)>;
@@ -107,7 +112,8 @@ auto softmax_along(Ready const& ready) {
   Scratch<Space> scratch(first.mesh().memory());
   PowerSums<T> const row = power_sums<Along>(scratch, ready);
   launch<Space>("gshard::softmax", shape.rows(), shape.rows() <= small_row, SumsToFactors<Form>{row.sums});
-  spread<Space>("gshard::softmax", first.local_extents(), Along::reduced, SoftmaxOfElement<Form, Result, T, Kernel>{kernel, row.shifts, row.sums, result.data()});
+  spread<Space>("gshard::softmax", first.local_extents(), Along::reduced,
+                SoftmaxOfElement<Form, Result, T, Kernel>{kernel, row.shifts, row.sums, result.data()});
   fence<Space>("gshard::softmax: temporaries end here");
   return result;
 }
@@ -124,22 +130,24 @@ struct LogSumOfRow {
 
 }  // namespace detail
 
-/// exp(x) over its sum along a dimension, split or not, as `softmax<-1>(scores)`; held as x is. The largest element of each row is subtracted first, so any
-/// finite scores will do. Scores of minus infinity, as masks leave them, have weight 0, and a row of them alone is all 0. Communicates, over the axes that split
-/// the dimension, two all-reduces of one number for each row: the maximum and the sum of powers.
+/// exp(x) over its sum along a dimension, split or not, as `softmax<-1>(scores)`; held as x is. The largest element of
+/// each row is subtracted first, so any finite scores will do. Scores of minus infinity, as masks leave them, have
+/// weight 0, and a row of them alone is all 0. Communicates, over the axes that split the dimension, two all-reduces of
+/// one number for each row: the maximum and the sum of powers.
 template <int Dimension, Expression Operand>
 auto softmax(Operand const& x) {
   return detail::softmax_along<detail::SoftmaxForm::plain, Dimension>(detail::prepared(x));
 }
 
-/// log(softmax(x)) without its underflow: x - log_sum_exp(x). Scores of minus infinity stay so. Communicates as softmax.
+/// log(softmax(x)) without its underflow: x - log_sum_exp(x). Scores of minus infinity stay so. Communicates as
+/// softmax.
 template <int Dimension, Expression Operand>
 auto log_softmax(Operand const& x) {
   return detail::softmax_along<detail::SoftmaxForm::logarithm, Dimension>(detail::prepared(x));
 }
 
-/// The logarithm of the sum of exp(x) along a dimension, split or not; the other dimensions keep their axes. Minus infinity of nothing, or of minus infinity
-/// alone. Communicates as softmax.
+/// The logarithm of the sum of exp(x) along a dimension, split or not; the other dimensions keep their axes. Minus
+/// infinity of nothing, or of minus infinity alone. Communicates as softmax.
 template <int Dimension, Expression Operand>
 auto log_sum_exp(Operand const& x) {
   auto const ready = detail::prepared(x);

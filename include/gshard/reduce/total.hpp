@@ -30,34 +30,37 @@ auto local_total(Ready const& ready) {
   Scratch<Space> scratch(first.mesh().memory());
   Accumulator* const result = scratch.template get<Accumulator>(1);
   fold<Space, Rule>("gshard::total", first.mesh().memory(), fold_loops({first.local_size()}, {true}),
-                    ElementTerm<Operation, Accumulator, std::remove_const_t<decltype(kernel)>>{kernel}, StoreInRow<Accumulator>{result});
+                    ElementTerm<Operation, Accumulator, std::remove_const_t<decltype(kernel)>>{kernel},
+                    StoreInRow<Accumulator>{result});
   copy_to_host<Space>(&total, result, 1);
   return total;
 }
 
-/// Reduces all elements of an expression to one number, the same on every rank: one all-reduce of it over the axes that split the tensor, or over which it
-/// is an unreduced sum.
+/// Reduces all elements of an expression to one number, the same on every rank: one all-reduce of it over the axes that
+/// split the tensor, or over which it is an unreduced sum.
 template <class Operation, class Ready>
 auto total(Ready const& ready) {
   using First = FirstTensor<Ready>;
   if constexpr (!Operation::is_linear) refuse_partial<Ready>();
   auto result = local_total<Operation>(ready);
-  comm::all_reduce(first_tensor(ready).mesh().state().group(First::layout.split() | First::layout.partial), &result, 1, Operation::kind);
+  comm::all_reduce(first_tensor(ready).mesh().state().group(First::layout.split() | First::layout.partial), &result, 1,
+                   Operation::kind);
   return result;
 }
 
 /// A scalar tensor of this value, like the tensors of an expression otherwise.
 template <AnyTensor Like, class Value>
 auto scalar_like(Like const& like, Value value) {
-  ShardedTensor<typename Like::mesh_type, Spec<>, typename Like::value_type, typename Like::memory_space> scalar(uninitialized, like.mesh(), Extents{});
+  ShardedTensor<typename Like::mesh_type, Spec<>, typename Like::value_type, typename Like::memory_space> scalar(
+      uninitialized, like.mesh(), Extents{});
   fill_elements<typename Like::memory_space>(scalar.data(), 1, static_cast<typename Like::value_type>(value));
   return scalar;
 }
 
 }  // namespace detail
 
-/// The sum of all elements, as a number on the host; of an unreduced sum too. Floating point is added up in double. Communicates one number over the axes
-/// that split the tensor, as do the functions below.
+/// The sum of all elements, as a number on the host; of an unreduced sum too. Floating point is added up in double.
+/// Communicates one number over the axes that split the tensor, as do the functions below.
 template <Expression Operand>
 auto sum(Operand const& x) {
   return detail::total<detail::Summing>(detail::prepared(x));

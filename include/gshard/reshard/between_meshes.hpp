@@ -17,7 +17,8 @@ namespace gshard {
 
 namespace detail {
 
-/// The layout in which a tensor leaves its mesh: sums are reduced, where there is a dimension to scatter them over by a reduce-scatter.
+/// The layout in which a tensor leaves its mesh: sums are reduced, where there is a dimension to scatter them over by a
+/// reduce-scatter.
 constexpr Layout leaving_layout(Layout layout, int axis_count) {
   for (int axis = 0; axis < axis_count && layout.rank() > 0; ++axis)
     if (layout.partial.contains(axis)) layout.dimensions[0].push_back(axis);
@@ -45,14 +46,19 @@ struct Placement {
   DeviceAssignment assignment = assignment_of(layout, mesh);
 
   Block block(int rank) const { return block_of(layout, extents, mesh, mesh.coordinates_of(rank)); }
-  std::int64_t largest() const { return product(largest_block(layout, extents, [&](int axis) { return mesh.size(axis); })); }
+  std::int64_t largest() const {
+    return product(largest_block(layout, extents, [&](int axis) { return mesh.size(axis); }));
+  }
   int block_count() const { return mesh.ranks() / assignment.replicas; }
-  int holder(int number, int replica) const { return assignment.ranks[static_cast<std::size_t>(number * assignment.replicas + replica)]; }
+  int holder(int number, int replica) const {
+    return assignment.ranks[static_cast<std::size_t>(number * assignment.replicas + replica)];
+  }
 
   /// For each rank, the number of the block that it holds.
   std::vector<int> numbers() const {
     std::vector<int> result(assignment.ranks.size());
-    for (std::size_t i = 0; i < result.size(); ++i) result[static_cast<std::size_t>(assignment.ranks[i])] = static_cast<int>(i) / assignment.replicas;
+    for (std::size_t i = 0; i < result.size(); ++i)
+      result[static_cast<std::size_t>(assignment.ranks[i])] = static_cast<int>(i) / assignment.replicas;
     return result;
   }
 };
@@ -63,7 +69,8 @@ inline bool same_blocks(Placement const& before, Placement const& after) {
   return true;
 }
 
-/// One exchange among all ranks. An element that a rank holds already it keeps; any other it gets from one of the holders, the replicas of a block serving in turn.
+/// One exchange among all ranks. An element that a rank holds already it keeps; any other it gets from one of the
+/// holders, the replicas of a block serving in turn.
 template <class MemorySpace, class T>
 void exchange_between(Placement const& before, T const* source, Placement const& after, T* result) {
   MeshState const& mesh = after.mesh;
@@ -98,32 +105,43 @@ void exchange_between(Placement const& before, T const* source, Placement const&
     int const sender = source_of(number, member_of(self));
     received[static_cast<std::size_t>(member_of(sender))] = Piece(intersection(before.block(sender), mine_after));
   }
-  Exchange<MemorySpace, T>{mesh.group(all), source, mine_before, std::move(sent), result, mine_after, std::move(received),
-                           intersection(mine_before, mine_after), std::max(before.largest(), after.largest())}
+  Exchange<MemorySpace, T>{mesh.group(all),
+                           source,
+                           mine_before,
+                           std::move(sent),
+                           result,
+                           mine_after,
+                           std::move(received),
+                           intersection(mine_before, mine_after),
+                           std::max(before.largest(), after.largest())}
       .run(mesh.memory(), comm::largest_count);
 }
 
 template <class Mesh, class Spec, class Tensor>
-using on_mesh = ShardedTensor<Mesh, with_extents_of<Spec, typename Tensor::spec_type>, typename Tensor::value_type, typename Tensor::memory_space>;
+using on_mesh = ShardedTensor<Mesh, with_extents_of<Spec, typename Tensor::spec_type>, typename Tensor::value_type,
+                              typename Tensor::memory_space>;
 
 template <class Mesh, class Tensor>
 void check_same_ranks(Mesh const& mesh, Tensor const& tensor) {
   if (&mesh.memory() != &tensor.mesh().memory())
-    throw MeshError(text("reshard of '", tensor.name(), "' from mesh (", tensor.mesh().text(), ") to mesh (", mesh.text(),
+    throw MeshError(text("reshard of '", tensor.name(), "' from mesh (", tensor.mesh().text(), ") to mesh (",
+                         mesh.text(),
                          "): the meshes are of two runtimes; make both from one, so that they have the same ranks"));
 }
 
 }  // namespace detail
 
-/// The movements of `reshard<To>(tensor, mesh)` for a tensor of type `Tensor` and another mesh of type `NewMesh`, as a constant: the reduction of an unreduced sum on
-/// the old mesh, one exchange among all ranks, and where `To` is an unreduced sum a local zero-fill.
+/// The movements of `reshard<To>(tensor, mesh)` for a tensor of type `Tensor` and another mesh of type `NewMesh`, as a
+/// constant: the reduction of an unreduced sum on the old mesh, one exchange among all ranks, and where `To` is an
+/// unreduced sum a local zero-fill.
 template <AnyTensor Tensor, class To, class NewMesh>
-inline constexpr ReshardPlan reshard_plan_between = detail::plan_between(Tensor::layout, static_sizes_of<typename Tensor::mesh_type>(),
-                                                                         layout_of<NewMesh, To>, NewMesh::axis_count);
+inline constexpr ReshardPlan reshard_plan_between = detail::plan_between(
+    Tensor::layout, static_sizes_of<typename Tensor::mesh_type>(), layout_of<NewMesh, To>, NewMesh::axis_count);
 
-/// The same tensor on another mesh of the same ranks, held as `To` says there: other axes, other sizes or another rank order. Communicates what
-/// `reshard_plan_between<Tensor, To, NewMesh>` lists; each element reaches each rank that needs it and lacks it once. Throws MeshError where the meshes
-/// are of two runtimes. Memory as for reshard on one mesh.
+/// The same tensor on another mesh of the same ranks, held as `To` says there: other axes, other sizes or another rank
+/// order. Communicates what `reshard_plan_between<Tensor, To, NewMesh>` lists; each element reaches each rank that
+/// needs it and lacks it once. Throws MeshError where the meshes are of two runtimes. Memory as for reshard on one
+/// mesh.
 template <class To, AnyTensor Tensor, class... Axes>
 detail::on_mesh<Mesh<Axes...>, To, std::remove_cvref_t<Tensor>> reshard(Tensor&& tensor, Mesh<Axes...> const& mesh) {
   using Original = std::remove_cvref_t<Tensor>;
@@ -137,15 +155,17 @@ detail::on_mesh<Mesh<Axes...>, To, std::remove_cvref_t<Tensor>> reshard(Tensor&&
     detail::check_same_ranks(mesh, tensor);
     using Space = typename Original::memory_space;
     using Leaving = with_layout<Original, detail::leaving_layout(Original::layout, Original::mesh_type::axis_count)>;
-    using Arriving = detail::on_mesh<NewMesh, spec_of<NewMesh, detail::arriving_layout(layout_of<NewMesh, To>)>, Original>;
+    using Arriving =
+        detail::on_mesh<NewMesh, spec_of<NewMesh, detail::arriving_layout(layout_of<NewMesh, To>)>, Original>;
     bool const may_overwrite = !std::is_lvalue_reference_v<Tensor> && tensor.is_sole_owner();
     Leaving const leaving = reshard<typename Leaving::spec_type>(std::forward<Tensor>(tensor));
     detail::Placement const before{Leaving::layout, leaving.mesh().state(), leaving.extents()};
     detail::Placement const after{Arriving::layout, mesh.state(), leaving.extents()};
     bool const nothing_moves = detail::same_blocks(before, after);
     bool const may_share = may_overwrite || leaving.data() != tensor.data();
-    Arriving arriving = nothing_moves && may_share ? leaving.template reinterpreted<typename Arriving::spec_type>(mesh, leaving.extents())
-                                                   : Arriving(uninitialized, mesh, leaving.extents(), leaving.name());
+    Arriving arriving = nothing_moves && may_share
+                            ? leaving.template reinterpreted<typename Arriving::spec_type>(mesh, leaving.extents())
+                            : Arriving(uninitialized, mesh, leaving.extents(), leaving.name());
     if (!nothing_moves) detail::exchange_between<Space>(before, leaving.data(), after, arriving.data());
     else if (!may_share) detail::copy_elements<Space>(arriving.data(), leaving.data(), leaving.local_size());
     return reshard<To>(std::move(arriving));

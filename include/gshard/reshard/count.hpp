@@ -8,12 +8,13 @@
 #include <gshard/core/memory_pool.hpp>
 #include <gshard/reshard/exchange.hpp>
 
-// What a movement of a reshard asks of a rank, where nothing moves: the same messages, bytes and temporaries as where something does, from this rank's
-// blocks and not from those of every other rank.
+// What a movement of a reshard asks of a rank, where nothing moves: the same messages, bytes and temporaries as where
+// something does, from this rank's blocks and not from those of every other rank.
 
 namespace gshard::detail {
 
-/// What the blocks of one dimension share with a window of it, over all coordinates along some of the axes that cut the dimension.
+/// What the blocks of one dimension share with a window of it, over all coordinates along some of the axes that cut the
+/// dimension.
 struct Overlaps {
   std::int64_t blocks = 0;    ///< that share anything
   std::int64_t elements = 0;  ///< that they share, all together
@@ -30,7 +31,8 @@ struct Overlaps {
   }
 };
 
-/// Overlaps in a number of steps that does not depend on how many ranks there are: blocks that lie inside the window are alike.
+/// Overlaps in a number of steps that does not depend on how many ranks there are: blocks that lie inside the window
+/// are alike.
 struct DimensionOverlaps {
   Range window;
   AxisList const& axes;
@@ -40,7 +42,8 @@ struct DimensionOverlaps {
   Overlaps of(Range block, int level = 0) const {
     Range const shared = intersection(window, block);
     if (shared.size() == 0) return {};
-    if (level == axes.size()) return {1, shared.size(), shared.size() == 1 ? 1 : 0, shared.size() == window.size() ? 1 : 0, {}};
+    if (level == axes.size())
+      return {1, shared.size(), shared.size() == 1 ? 1 : 0, shared.size() == window.size() ? 1 : 0, {}};
     int const axis = axes[level];
     auto part = [&](std::int64_t index) {
       Range const cut = shard_range(block.size(), mesh.size(axis), index);
@@ -56,7 +59,8 @@ struct DimensionOverlaps {
     Overlaps all = at_first;
     all.add(at_last);
     all.add(between, last - first - 1);
-    std::int64_t const sharing = (at_first.blocks > 0 ? 1 : 0) + (at_last.blocks > 0 ? 1 : 0) + (between.blocks > 0 ? last - first - 1 : 0);
+    std::int64_t const sharing =
+        (at_first.blocks > 0 ? 1 : 0) + (at_last.blocks > 0 ? 1 : 0) + (between.blocks > 0 ? last - first - 1 : 0);
     if (sharing > 1) all.cuts |= AxisSet::of(axis);
     return all;
   }
@@ -70,7 +74,8 @@ struct PieceCount {
   bool in_order = true;         ///< whether the pieces come in the order of the ranks
 };
 
-inline PieceCount pieces_of_block(Block const& block, Layout const& layout, Extents const& extents, MeshState const& mesh, AxisSet axes) {
+inline PieceCount pieces_of_block(Block const& block, Layout const& layout, Extents const& extents,
+                                  MeshState const& mesh, AxisSet axes) {
   PieceCount count;
   std::int64_t whole_rows = 1;     // pieces that are whole in the dimensions seen so far
   std::int64_t pieces_of_row = 0;  // other contiguous ones
@@ -93,7 +98,8 @@ inline PieceCount pieces_of_block(Block const& block, Layout const& layout, Exte
   return count;
 }
 
-/// The elements of a packed buffer for all pieces but this rank's own; none where they all lie in the block as they should.
+/// The elements of a packed buffer for all pieces but this rank's own; none where they all lie in the block as they
+/// should.
 inline std::int64_t packed_elements(PieceCount const& all, Block const& own, Block const& block, bool own_is_packed) {
   std::int64_t const kept = own_is_packed ? 0 : product(own.extents);
   bool const apart = kept > 0 && !is_contiguous(own.extents, block.extents);
@@ -102,7 +108,8 @@ inline std::int64_t packed_elements(PieceCount const& all, Block const& own, Blo
 
 /// Enters an exchange among the ranks along `axes`, by which this rank's block becomes another.
 template <class T>
-void count_exchange(MeshState const& mesh, AxisSet axes, Extents const& extents, Layout const& from, Block const& before, Layout const& to, Block const& after) {
+void count_exchange(MeshState const& mesh, AxisSet axes, Extents const& extents, Layout const& from,
+                    Block const& before, Layout const& to, Block const& after) {
   Block const own = intersection(before, after);
   std::int64_t const kept = product(own.extents);
   std::int64_t const replicas = mesh.size(axes - to.split());
@@ -118,22 +125,25 @@ void count_exchange(MeshState const& mesh, AxisSet axes, Extents const& extents,
 
 /// Enters a collective of which `whole` is the buffer of all ranks' parts, held by them in `parts`.
 template <class T>
-void count_ring(Collective collective, MeshState const& mesh, AxisSet axes, Extents const& extents, Layout const& parts, Block const& whole,
-                Scratch<AbstractSpace>& scratch) {
+void count_ring(Collective collective, MeshState const& mesh, AxisSet axes, Extents const& extents, Layout const& parts,
+                Block const& whole, Scratch<AbstractSpace>& scratch) {
   PieceCount const pieces = pieces_of_block(whole, parts, extents, mesh, axes);
   if (pieces.contiguous < pieces.pieces || !pieces.in_order) scratch.get<T>(pieces.elements);
   Group const& group = mesh.group(axes);
-  comm::detail::only_counted(group, collective, group.size - 1, comm::detail::ring_bytes<T>(group, product(whole.extents)));
+  comm::detail::only_counted(group, collective, group.size - 1,
+                             comm::detail::ring_bytes<T>(group, product(whole.extents)));
 }
 
 template <class T>
-void count_all_gather(MeshState const& mesh, AxisSet axes, Extents const& extents, Layout const& from, Block const& after) {
+void count_all_gather(MeshState const& mesh, AxisSet axes, Extents const& extents, Layout const& from,
+                      Block const& after) {
   Scratch<AbstractSpace> scratch(mesh.memory());
   count_ring<T>(Collective::all_gather, mesh, axes, extents, from, after, scratch);
 }
 
 template <class T>
-void count_reduce_scatter(MeshState const& mesh, AxisSet axes, Extents const& extents, Layout const& to, Block const& before, Block const& after) {
+void count_reduce_scatter(MeshState const& mesh, AxisSet axes, Extents const& extents, Layout const& to,
+                          Block const& before, Block const& after) {
   Scratch<AbstractSpace> scratch(mesh.memory());
   count_ring<T>(Collective::reduce_scatter, mesh, axes, extents, to, before, scratch);
   if constexpr (is_rounded<T>) scratch.get<T>(product(after.extents) * mesh.size(axes));

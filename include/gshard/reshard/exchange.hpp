@@ -47,16 +47,18 @@ inline Extents relative(Extents offsets, Extents const& origin) {
 }
 
 template <class MemorySpace, class T>
-void copy_box(T* destination, Block const& destination_block, T const* source, Block const& source_block, Block const& box) {
+void copy_box(T* destination, Block const& destination_block, T const* source, Block const& source_block,
+              Block const& box) {
   if (product(box.extents) == 0) return;
-  copy_block<T, MemorySpace>(destination, destination_block.extents, relative(box.offsets, destination_block.offsets), source,
-                             source_block.extents, relative(box.offsets, source_block.offsets), box.extents);
+  copy_block<T, MemorySpace>(destination, destination_block.extents, relative(box.offsets, destination_block.offsets),
+                             source, source_block.extents, relative(box.offsets, source_block.offsets), box.extents);
 }
 
 /// Whether a buffer has to hold its parts one after the other, without gaps.
 enum class PartOrder { any, packed };
 
-/// The parts of `block` that an exchange sends or receives, in a buffer: the block itself where the parts lie there as they should, else a packed copy.
+/// The parts of `block` that an exchange sends or receives, in a buffer: the block itself where the parts lie there as
+/// they should, else a packed copy.
 template <class MemorySpace, class T>
 class PartBuffer {
  public:
@@ -70,7 +72,8 @@ class PartBuffer {
       in_place.push_back(piece.count == 0 ? 0 : position_in(piece.box, block));
       if (piece.same_as < 0) packed += piece.count;
       if (piece.count > 0)
-        direct_ = direct_ && is_contiguous(piece.box.extents, block.extents) && (order == PartOrder::any || in_place.back() == parts_.offsets.back());
+        direct_ = direct_ && is_contiguous(piece.box.extents, block.extents) &&
+                  (order == PartOrder::any || in_place.back() == parts_.offsets.back());
     }
     if (direct_) parts_.offsets = std::move(in_place);
     else packed_ = scratch_.template get<std::remove_const_t<T>>(packed);
@@ -104,8 +107,8 @@ class PartBuffer {
   bool direct_ = true;
 };
 
-/// One exchange of pieces among the ranks of a group: what this rank sends to each of them from its old block, and what it receives from each into its
-/// new one. What it keeps is copied from block to block and stays out of the messages.
+/// One exchange of pieces among the ranks of a group: what this rank sends to each of them from its old block, and what
+/// it receives from each into its new one. What it keeps is copied from block to block and stays out of the messages.
 template <class MemorySpace, class T>
 struct Exchange {
   Group const& group;

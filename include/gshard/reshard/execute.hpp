@@ -51,7 +51,8 @@ struct Transfer {
   /// The box of each member of this rank's group along `axes`.
   std::vector<Piece> pieces(AxisSet axes, auto const& box_of) const {
     std::vector<Piece> list;
-    for (int member = 0; member < mesh.group(axes).size; ++member) list.emplace_back(box_of(mesh.member_coordinates(axes, member)));
+    for (int member = 0; member < mesh.group(axes).size; ++member)
+      list.emplace_back(box_of(mesh.member_coordinates(axes, member)));
     return list;
   }
 
@@ -83,11 +84,21 @@ struct Transfer {
     if (mesh.size(axes) == 1) return slice();
     Block const mine_before = before();
     Block const mine_after = after();
-    if constexpr (is_abstract<MemorySpace>) return count_exchange<T>(mesh, axes, extents, from, mine_before, to, mine_after);
-    auto sent = pieces_of_others(axes, axes - to.split(), [&](auto const& member) { return intersection(mine_before, after(member)); });
-    auto received = pieces_of_others(axes, {}, [&](auto const& member) { return intersection(before(member), mine_after); });
-    Exchange<MemorySpace, T>{mesh.group(axes), source, mine_before, std::move(sent), result, mine_after, std::move(received),
-                             intersection(mine_before, mine_after), std::max(largest_block(from), largest_block(to))}
+    if constexpr (is_abstract<MemorySpace>)
+      return count_exchange<T>(mesh, axes, extents, from, mine_before, to, mine_after);
+    auto sent = pieces_of_others(axes, axes - to.split(),
+                                 [&](auto const& member) { return intersection(mine_before, after(member)); });
+    auto received =
+        pieces_of_others(axes, {}, [&](auto const& member) { return intersection(before(member), mine_after); });
+    Exchange<MemorySpace, T>{mesh.group(axes),
+                             source,
+                             mine_before,
+                             std::move(sent),
+                             result,
+                             mine_after,
+                             std::move(received),
+                             intersection(mine_before, mine_after),
+                             std::max(largest_block(from), largest_block(to))}
         .run(mesh.memory(), limit);
   }
 
@@ -104,7 +115,8 @@ struct Transfer {
     std::int64_t const count = product(before().extents);
     if (to_member == mesh.group(axes).rank) return copy_elements<MemorySpace>(result, source, count);
     fence();
-    comm::permute(mesh.group(axes), source, count, to_member, result, product(after().extents), mesh.member_index(axes, origin), limit);
+    comm::permute(mesh.group(axes), source, count, to_member, result, product(after().extents),
+                  mesh.member_index(axes, origin), limit);
   }
 
   void all_gather(AxisSet axes) const {
@@ -119,15 +131,16 @@ struct Transfer {
 
   void reduce_scatter(AxisSet axes) const {
     Block const mine_before = before();
-    if constexpr (is_abstract<MemorySpace>) return count_reduce_scatter<T>(mesh, axes, extents, to, mine_before, after());
+    if constexpr (is_abstract<MemorySpace>)
+      return count_reduce_scatter<T>(mesh, axes, extents, to, mine_before, after());
     auto sent = pieces(axes, [&](auto const& member) { return after(member); });
     PartBuffer<MemorySpace, T const> const send(source, mine_before, std::move(sent), PartOrder::packed, mesh.memory());
     send.pack();
     fence();
     if constexpr (is_rounded<T>)
-      reduce_scatter_rounded<MemorySpace>(mesh.group(axes), send.buffer(), result, send.parts().counts, mesh.memory(), limit);
-    else
-      comm::reduce_scatter(mesh.group(axes), send.buffer(), result, send.parts().counts, limit);
+      reduce_scatter_rounded<MemorySpace>(mesh.group(axes), send.buffer(), result, send.parts().counts, mesh.memory(),
+                                          limit);
+    else comm::reduce_scatter(mesh.group(axes), send.buffer(), result, send.parts().counts, limit);
   }
 
   void all_reduce(AxisSet axes) const {

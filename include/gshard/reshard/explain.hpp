@@ -41,7 +41,9 @@ struct Explanation {
   }
 };
 
-inline std::ostream& operator<<(std::ostream& stream, Explanation const& explanation) { return stream << explanation.text; }
+inline std::ostream& operator<<(std::ostream& stream, Explanation const& explanation) {
+  return stream << explanation.text;
+}
 
 namespace detail {
 
@@ -51,16 +53,19 @@ inline std::string padded(std::string text, std::size_t width) {
 }
 
 /// What a permute sends from this rank, in elements: its block, or nothing where it is to keep that.
-inline std::int64_t elements_permuted(MeshState const& mesh, Extents const& extents, Layout const& from, Layout const& to) {
+inline std::int64_t elements_permuted(MeshState const& mesh, Extents const& extents, Layout const& from,
+                                      Layout const& to) {
   AxisList const source = permuted_axes(from, to, mesh.axis_count());
   bool stays = true;
-  for (int axis = 0; axis < mesh.axis_count(); ++axis) stays = stays && mesh.coordinate(source[axis]) == mesh.coordinate(axis);
+  for (int axis = 0; axis < mesh.axis_count(); ++axis)
+    stays = stays && mesh.coordinate(source[axis]) == mesh.coordinate(axis);
   return stays ? 0 : product(block_of(from, extents, mesh, mesh.coordinates()).extents);
 }
 
-/// The bytes that a movement from one layout to another sends from this rank, of elements of `size` bytes: as the ledger counts them.
-inline std::int64_t bytes_moved(Movement movement, MeshState const& mesh, AxisSet axes, Extents const& extents, Layout const& from, Layout const& to,
-                                std::int64_t size) {
+/// The bytes that a movement from one layout to another sends from this rank, of elements of `size` bytes: as the
+/// ledger counts them.
+inline std::int64_t bytes_moved(Movement movement, MeshState const& mesh, AxisSet axes, Extents const& extents,
+                                Layout const& from, Layout const& to, std::int64_t size) {
   std::int64_t const ranks = mesh.size(axes);
   Block const before = block_of(from, extents, mesh, mesh.coordinates());
   Block const after = block_of(to, extents, mesh, mesh.coordinates());
@@ -71,7 +76,9 @@ inline std::int64_t bytes_moved(Movement movement, MeshState const& mesh, AxisSe
     case Movement::reduce_scatter: return ring(product(before.extents));
     case Movement::permute: return elements_permuted(mesh, extents, from, to) * size;
     default:
-      return (pieces_of_block(before, to, extents, mesh, axes).elements * mesh.size(axes - to.split()) - product(intersection(before, after).extents)) * size;
+      return (pieces_of_block(before, to, extents, mesh, axes).elements * mesh.size(axes - to.split()) -
+              product(intersection(before, after).extents)) *
+             size;
   }
 }
 
@@ -85,7 +92,9 @@ class Explainer {
 
   MeshState const& mesh() const { return mesh_; }
 
-  Block block(Layout const& layout, Extents const& extents) const { return block_of(layout, extents, mesh_, mesh_.coordinates()); }
+  Block block(Layout const& layout, Extents const& extents) const {
+    return block_of(layout, extents, mesh_, mesh_.coordinates());
+  }
 
   template <class... Parts>
   void add_line(Parts const&... parts) {
@@ -99,28 +108,32 @@ class Explainer {
 
   /// A tensor: its role, letters, global extents, layout, and this rank's block.
   void add_tensor(std::string const& role, std::string const& letters, Layout const& layout, Extents const& extents) {
-    add_line("  ", padded(role, 11), padded(letters, 7), padded(text_of(extents), 20), padded(text_of<Mesh>(layout), 30), "block ",
-             text_of(block(layout, extents).extents));
+    add_line("  ", padded(role, 11), padded(letters, 7), padded(text_of(extents), 20),
+             padded(text_of<Mesh>(layout), 30), "block ", text_of(block(layout, extents).extents));
   }
 
   /// A movement; `how` says more of it.
-  void add_move(std::string const& whose, Movement movement, AxisSet axes, bool free, std::int64_t bytes, std::string const& why,
-                std::string const& how = {}) {
+  void add_move(std::string const& whose, Movement movement, AxisSet axes, bool free, std::int64_t bytes,
+                std::string const& why, std::string const& how = {}) {
     ExplainedMove const& move = explanation.moves.emplace_back(
         ExplainedMove{whose, movement, std::string(names_of<Mesh>(axes).view()), mesh_.size(axes), free, bytes, why});
-    std::string const cost = free ? ", free" : text(", groups of ", move.ranks, ": ", bytes, " bytes sent per rank", how);
+    std::string const cost =
+        free ? ", free" : text(", groups of ", move.ranks, ": ", bytes, " bytes sent per rank", how);
     add_line("  ", padded(whose, 11), gshard::text_of(movement), " over ", move.axes, cost);
     if (!why.empty()) add_line(std::string(13, ' '), "because ", why);
   }
 
-  /// The movements of one reshard; `whose` is what moves, `why(step)` the reason. Blocks on the way and packed parts are temporaries, what the last step
-  /// leaves is one unless it is `kept`.
+  /// The movements of one reshard; `whose` is what moves, `why(step)` the reason. Blocks on the way and packed parts
+  /// are temporaries, what the last step leaves is one unless it is `kept`.
   template <class Why>
-  void add_moves(ReshardPlan const& plan, Layout before, Extents const& extents, bool kept, std::string const& whose, Why const& why) {
+  void add_moves(ReshardPlan const& plan, Layout before, Extents const& extents, bool kept, std::string const& whose,
+                 Why const& why) {
     for (int i = 0; i < plan.steps.size(); ++i) {
       ReshardStep const& step = plan.steps[i];
-      bool const free = is_local(step.movement) || mesh_.size(step.axes) == 1 || same_blocks(before, step.layout, mesh_);
-      std::int64_t const bytes = free ? 0 : bytes_moved(step.movement, mesh_, step.axes, extents, before, step.layout, element_size_);
+      bool const free =
+          is_local(step.movement) || mesh_.size(step.axes) == 1 || same_blocks(before, step.layout, mesh_);
+      std::int64_t const bytes =
+          free ? 0 : bytes_moved(step.movement, mesh_, step.axes, extents, before, step.layout, element_size_);
       add_move(whose, step.movement, step.axes, free, bytes, why(step));
       if (packs_parts(step.movement)) hold(before, extents);
       if (packs_parts(step.movement) || !kept || i + 1 < plan.steps.size()) hold(step.layout, extents);
@@ -130,7 +143,8 @@ class Explainer {
 
   /// Counts a block among the temporaries.
   void hold(Layout const& layout, Extents const& extents) {
-    explanation.largest_temporary = std::max(explanation.largest_temporary, product(block(layout, extents).extents) * element_size_);
+    explanation.largest_temporary =
+        std::max(explanation.largest_temporary, product(block(layout, extents).extents) * element_size_);
   }
 
   void add_summary() {
@@ -146,7 +160,8 @@ class Explainer {
 
 }  // namespace detail
 
-/// The movements of `reshard<To>(tensor)` in this run's numbers: each with its axes, the size of its groups, and the bytes sent per rank. Sends nothing.
+/// The movements of `reshard<To>(tensor)` in this run's numbers: each with its axes, the size of its groups, and the
+/// bytes sent per rank. Sends nothing.
 template <class To, AnyTensor Tensor>
 Explanation explain(Tensor const& tensor) {
   static constexpr ReshardPlan const& plan = reshard_plan_of<Tensor, To>;
@@ -154,7 +169,8 @@ Explanation explain(Tensor const& tensor) {
   detail::Explainer<typename Tensor::mesh_type> explainer(tensor.mesh().state(), sizeof(T));
   explainer.add_title("reshard", detail::type_name<T>());
   explainer.add_tensor("from", "", Tensor::layout, tensor.extents());
-  explainer.add_moves(plan, Tensor::layout, tensor.extents(), true, "", [](ReshardStep const&) { return std::string(); });
+  explainer.add_moves(plan, Tensor::layout, tensor.extents(), true, "",
+                      [](ReshardStep const&) { return std::string(); });
   explainer.add_tensor("to", "", layout_of<typename Tensor::mesh_type, To>, tensor.extents());
   explainer.add_summary();
   return std::move(explainer.explanation);

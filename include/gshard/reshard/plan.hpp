@@ -10,7 +10,8 @@
 
 namespace gshard {
 
-/// How elements get from one layout to another. `slice` and `zero_fill` are local; `ring` is a loop of permutes, which einsums alone make.
+/// How elements get from one layout to another. `slice` and `zero_fill` are local; `ring` is a loop of permutes, which
+/// einsums alone make.
 enum class Movement { slice, zero_fill, all_gather, all_reduce, reduce_scatter, all_to_all, permute, ring, exchange };
 
 constexpr bool is_local(Movement movement) { return movement == Movement::slice || movement == Movement::zero_fill; }
@@ -29,8 +30,8 @@ constexpr char const* text_of(Movement movement) {
   }
 }
 
-/// How many collectives of each kind; `permute` sends whole blocks, each to one rank, and a ring of permutes counts once; `exchange` is a general all-to-all of
-/// block intersections.
+/// How many collectives of each kind; `permute` sends whole blocks, each to one rank, and a ring of permutes counts
+/// once; `exchange` is a general all-to-all of block intersections.
 struct CollectiveCounts {
   int all_gather = 0;
   int all_reduce = 0;
@@ -40,7 +41,9 @@ struct CollectiveCounts {
   int ring = 0;
   int exchange = 0;
 
-  constexpr int total() const { return all_gather + all_reduce + reduce_scatter + all_to_all + permute + ring + exchange; }
+  constexpr int total() const {
+    return all_gather + all_reduce + reduce_scatter + all_to_all + permute + ring + exchange;
+  }
 
   constexpr void add(Movement movement) {
     switch (movement) {
@@ -63,7 +66,8 @@ struct ReshardStep {
   Layout layout;
 };
 
-/// The movements that lead from one layout to another: at most one reduction of each kind, one slice, one exchange, one zero-fill.
+/// The movements that lead from one layout to another: at most one reduction of each kind, one slice, one exchange, one
+/// zero-fill.
 struct ReshardPlan : CollectiveCounts {
   StaticVector<ReshardStep, 6> steps;
 
@@ -117,7 +121,8 @@ constexpr Layout with_appended(Layout from, Layout const& to, AxisSet added) {
   return from;
 }
 
-/// The axes whose coordinates decide who holds what differently before and after: those behind the common prefix of each dimension's lists.
+/// The axes whose coordinates decide who holds what differently before and after: those behind the common prefix of
+/// each dimension's lists.
 constexpr AxisSet moved_axes(Layout const& from, Layout const& to) {
   AxisSet moved;
   for (int dimension = 0; dimension < from.rank(); ++dimension) {
@@ -159,25 +164,30 @@ constexpr bool is_all_to_all(Layout const& from, Layout const& to) {
   return losers == 1 && winners == 1 && lost == won;
 }
 
-/// Whether each dimension is cut into the same parts, by other axes or in another order of them, so that whole blocks change hands.
+/// Whether each dimension is cut into the same parts, by other axes or in another order of them, so that whole blocks
+/// change hands.
 constexpr bool is_permute(Layout const& from, Layout const& to, StaticSizes const& sizes) {
   for (int dimension = 0; dimension < from.rank(); ++dimension) {
     AxisList const& before = from.dimensions[dimension];
     AxisList const& after = to.dimensions[dimension];
     if (before.size() != after.size()) return false;
     for (int i = 0; i < before.size(); ++i)
-      if (before[i] != after[i] && (sizes[before[i]] == dynamic_size || sizes[before[i]] != sizes[after[i]])) return false;
+      if (before[i] != after[i] && (sizes[before[i]] == dynamic_size || sizes[before[i]] != sizes[after[i]]))
+        return false;
   }
   return true;
 }
 
-/// Who gets whose block in a permute: the rank whose coordinate along axis `a` is this one's along axis `result[a]`, for every axis.
+/// Who gets whose block in a permute: the rank whose coordinate along axis `a` is this one's along axis `result[a]`,
+/// for every axis.
 constexpr AxisList permuted_axes(Layout const& from, Layout const& to, int axis_count) {
   AxisList source;
   for (int axis = 0; axis < axis_count; ++axis) source.push_back(axis);
   for (int dimension = 0; dimension < from.rank(); ++dimension)
-    for (int i = 0; i < from.dimensions[dimension].size(); ++i) source[to.dimensions[dimension][i]] = from.dimensions[dimension][i];
-  // An axis that splits nothing afterwards takes the coordinate of the one that split nothing before, at the other end of the chain.
+    for (int i = 0; i < from.dimensions[dimension].size(); ++i)
+      source[to.dimensions[dimension][i]] = from.dimensions[dimension][i];
+  // An axis that splits nothing afterwards takes the coordinate of the one that split nothing before, at the other end
+  // of the chain.
   auto successor = [&](int axis) {
     for (int other = 0; other < axis_count; ++other)
       if (to.split().contains(other) && source[other] == axis) return other;
@@ -202,7 +212,8 @@ constexpr AxisSet axes_that_change(AxisList const& source) {
 /// Between layouts with the same partial axes.
 constexpr void plan_movement(ReshardPlan& plan, Layout from, Layout const& to, StaticSizes const& sizes) {
   if (from == to) return;
-  if (is_permute(from, to, sizes)) return plan.add_step(Movement::permute, axes_that_change(permuted_axes(from, to, sizes.size())), to);
+  if (is_permute(from, to, sizes))
+    return plan.add_step(Movement::permute, axes_that_change(permuted_axes(from, to, sizes.size())), to);
   AxisSet const fresh = to.split() - from.split();
   Layout const sliced = with_appended(from, to, fresh);
   bool const gathers = only_gathers(sliced, to);
@@ -212,14 +223,18 @@ constexpr void plan_movement(ReshardPlan& plan, Layout from, Layout const& to, S
     from = sliced;
   }
   if (from == to) return;
-  plan.add_step(!known ? Movement::exchange : gathers ? Movement::all_gather : Movement::all_to_all, moved_axes(from, to), to);
+  plan.add_step(!known    ? Movement::exchange
+                : gathers ? Movement::all_gather
+                          : Movement::all_to_all,
+                moved_axes(from, to), to);
 }
 
 }  // namespace detail
 
-/// The movements from layout `from` to layout `to` of one tensor. Unreduced sums are reduced first, by a reduce-scatter where `to` splits a dimension
-/// over their axes and an all-reduce elsewhere; then blocks move, by one collective where the pair is a known one and else by one
-/// exchange of block intersections, in which each element reaches each rank that needs it once; becoming partial is local.
+/// The movements from layout `from` to layout `to` of one tensor. Unreduced sums are reduced first, by a reduce-scatter
+/// where `to` splits a dimension over their axes and an all-reduce elsewhere; then blocks move, by one collective where
+/// the pair is a known one and else by one exchange of block intersections, in which each element reaches each rank
+/// that needs it once; becoming partial is local.
 constexpr ReshardPlan plan_reshard(Layout const& from, Layout const& to, StaticSizes const& sizes) {
   ReshardPlan plan;
   Layout current = from;
@@ -248,7 +263,8 @@ constexpr ReshardPlan plan_reshard(Layout const& from, Layout const& to, StaticS
   for (int dimension = 0; dimension < to.rank(); ++dimension) {
     AxisList const& axes = current.dimensions[dimension];
     AxisList const& target = to.dimensions[dimension];
-    bool const kept = detail::starts_with(axes, target) && spread.contains(set_of(detail::rest_of(axes, target.size())));
+    bool const kept =
+        detail::starts_with(axes, target) && spread.contains(set_of(detail::rest_of(axes, target.size())));
     if (kept) before_spread.dimensions[dimension] = axes;
   }
   detail::plan_movement(plan, current, before_spread, sizes);
@@ -264,8 +280,11 @@ constexpr bool packs_parts(Movement movement) {
 }
 
 /// The elements of the largest block or buffer on the way that `plan` takes from layout `from`.
-constexpr std::int64_t largest_buffer(Layout const& from, ReshardPlan const& plan, Extents const& extents, StaticSizes const& sizes) {
-  auto block = [&](Layout const& layout) { return product(largest_block(layout, extents, [&](int axis) { return sizes[axis]; })); };
+constexpr std::int64_t largest_buffer(Layout const& from, ReshardPlan const& plan, Extents const& extents,
+                                      StaticSizes const& sizes) {
+  auto block = [&](Layout const& layout) {
+    return product(largest_block(layout, extents, [&](int axis) { return sizes[axis]; }));
+  };
   std::int64_t largest = 0;
   Layout current = from;
   for (ReshardStep const& step : plan.steps) {

@@ -17,8 +17,9 @@ namespace error {
 
 template <int Before, int After>
 struct ReshardChangesRank {
-  static_assert(always_false<std::integral_constant<int, Before>>,
-                "gshard: the new spec has another number of dimensions than the tensor; give one entry for each dimension, `_` where no axis splits it");
+  static_assert(
+      always_false<std::integral_constant<int, Before>>,
+      "gshard: the new spec has another number of dimensions than the tensor; give one entry for each dimension, `_` where no axis splits it");
 };
 
 }  // namespace error
@@ -32,9 +33,10 @@ inline constexpr ReshardPlan reshard_plan_of = plan_reshard(Tensor::layout, layo
 template <AnyTensor Tensor, class To>
 using resharded = with_spec<Tensor, with_extents_of<To, typename Tensor::spec_type>>;
 
-/// The elements of the largest block or message buffer that a rank needs during `reshard<To>` of a tensor of type `Tensor` with these global extents, the result
-/// included, as a constant where extents and sizes are: `static_assert(largest_buffer<decltype(x), Spec<_, "x">>({64, 64}) == 1024)`. To be given where
-/// the types do not fix them: extents, and the `sizes` of the mesh's axes.
+/// The elements of the largest block or message buffer that a rank needs during `reshard<To>` of a tensor of type
+/// `Tensor` with these global extents, the result included, as a constant where extents and sizes are:
+/// `static_assert(largest_buffer<decltype(x), Spec<_, "x">>({64, 64}) == 1024)`. To be given where the types do not fix
+/// them: extents, and the `sizes` of the mesh's axes.
 template <AnyTensor Tensor, class To>
 constexpr std::int64_t largest_buffer(Extents const& extents = Tensor::static_extents,
                                       StaticSizes const& sizes = static_sizes_of<typename Tensor::mesh_type>()) {
@@ -45,9 +47,9 @@ constexpr std::int64_t largest_buffer(Extents const& extents = Tensor::static_ex
 
 namespace detail {
 
-/// The steps of `reshard<To>` from `Index` on, of a tensor that was an `Original`. Plans are named by types, not given as template arguments, which keeps
-/// symbols short. Steps over axes of size 1 move nothing, and their result shares the elements; in the end it does only where the original may be overwritten,
-/// or `may_share`.
+/// The steps of `reshard<To>` from `Index` on, of a tensor that was an `Original`. Plans are named by types, not given
+/// as template arguments, which keeps symbols short. Steps over axes of size 1 move nothing, and their result shares
+/// the elements; in the end it does only where the original may be overwritten, or `may_share`.
 template <class To, class Original, int Index, AnyTensor Tensor>
 auto take_steps(Tensor const& tensor, bool may_share, bool may_overwrite) {
   static constexpr ReshardPlan const& plan = reshard_plan_of<Original, To>;
@@ -65,8 +67,8 @@ auto take_steps(Tensor const& tensor, bool may_share, bool may_overwrite) {
     Next const next = in_place ? tensor.template reinterpreted<typename Next::spec_type>(tensor.extents())
                                : Next(uninitialized, tensor.mesh(), tensor.extents(), tensor.name());
     if (!nothing_moves) {
-      Transfer<typename Tensor::memory_space, typename Tensor::value_type> const transfer{mesh,         tensor.extents(), Tensor::layout,
-                                                                                          Next::layout, tensor.data(),    next.data()};
+      Transfer<typename Tensor::memory_space, typename Tensor::value_type> const transfer{
+          mesh, tensor.extents(), Tensor::layout, Next::layout, tensor.data(), next.data()};
       if constexpr (step.movement == Movement::slice) transfer.slice();
       else if constexpr (step.movement == Movement::zero_fill) transfer.zero_fill(step.axes);
       else if constexpr (step.movement == Movement::all_gather) transfer.all_gather(step.axes);
@@ -91,7 +93,8 @@ resharded<Tensor, To> reshard_into(Tensor const& tensor, bool may_share, bool ma
   }
 }
 
-/// As reshard, for what is only read: where no axis of more than one rank is in the way, the result shares the elements of the tensor.
+/// As reshard, for what is only read: where no axis of more than one rank is in the way, the result shares the elements
+/// of the tensor.
 template <class To, AnyTensor Tensor>
 resharded<Tensor, To> held_as(Tensor const& tensor) {
   return reshard_into<To>(tensor, true, false);
@@ -99,8 +102,9 @@ resharded<Tensor, To> held_as(Tensor const& tensor) {
 
 }  // namespace detail
 
-/// The same tensor held as `To` says. Communicates what `reshard_plan_of<Tensor, To>` lists; the tensor itself is returned where the layouts agree.
-/// The memory of a tensor that is given as an rvalue, and that nobody else holds, may be used for the result.
+/// The same tensor held as `To` says. Communicates what `reshard_plan_of<Tensor, To>` lists; the tensor itself is
+/// returned where the layouts agree. The memory of a tensor that is given as an rvalue, and that nobody else holds, may
+/// be used for the result.
 template <class To, AnyTensor Tensor>
 resharded<std::remove_cvref_t<Tensor>, To> reshard(Tensor&& tensor) {
   bool const may_overwrite = !std::is_lvalue_reference_v<Tensor> && tensor.is_sole_owner();
@@ -133,15 +137,18 @@ constexpr AxisList axes_of() {
 template <AnyTensor Tensor>
 auto replicate(Tensor&& tensor) {
   using Original = std::remove_cvref_t<Tensor>;
-  return reshard<spec_of<typename Original::mesh_type, detail::replicated_layout(Original::rank)>>(std::forward<Tensor>(tensor));
+  return reshard<spec_of<typename Original::mesh_type, detail::replicated_layout(Original::rank)>>(
+      std::forward<Tensor>(tensor));
 }
 
-/// Dimension `Dimension` split over `Names`, in place of what split it before; the other dimensions stay as they are (paper 3.2).
+/// Dimension `Dimension` split over `Names`, in place of what split it before; the other dimensions stay as they are
+/// (paper 3.2).
 template <int Dimension, AxisNames Names, AnyTensor Tensor>
 auto split(Tensor&& tensor) {
   using Original = std::remove_cvref_t<Tensor>;
   using Mesh = typename Original::mesh_type;
-  static_assert(Dimension >= 0 && Dimension < Original::rank, "gshard: split<dimension, axes> names a dimension that the tensor does not have");
+  static_assert(Dimension >= 0 && Dimension < Original::rank,
+                "gshard: split<dimension, axes> names a dimension that the tensor does not have");
   static constexpr Layout target = detail::split_layout(Original::layout, Dimension, detail::axes_of<Mesh, Names>());
   return reshard<spec_of<Mesh, target>>(std::forward<Tensor>(tensor));
 }

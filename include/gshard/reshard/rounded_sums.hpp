@@ -14,8 +14,9 @@
 #include <gshard/core/launch.hpp>
 #include <gshard/tensor/shard_range.hpp>
 
-// Sums over ranks of elements that are computed with in more bits than they are stored in. A reduction that rounds from rank to rank loses what is small;
-// here the parts travel as they are stored, each rank adds up its share in rank order, and rounds once.
+// Sums over ranks of elements that are computed with in more bits than they are stored in. A reduction that rounds from
+// rank to rank loses what is small; here the parts travel as they are stored, each rank adds up its share in rank
+// order, and rounds once.
 
 namespace gshard::detail {
 
@@ -41,15 +42,18 @@ inline Group uncounted(Group group) {
 
 /// As comm::reduce_scatter. Each rank sends (p - 1) / p of its buffer.
 template <class MemorySpace, class T>
-void reduce_scatter_rounded(Group const& group, T const* send, T* receive, std::vector<std::int64_t> const& counts, MemoryPool& memory,
-                            std::int64_t limit) {
-  if (comm::detail::only_counted(group, Collective::reduce_scatter, group.size - 1, comm::detail::ring_bytes<T>(group, comm::detail::total(counts)))) return;
+void reduce_scatter_rounded(Group const& group, T const* send, T* receive, std::vector<std::int64_t> const& counts,
+                            MemoryPool& memory, std::int64_t limit) {
+  if (comm::detail::only_counted(group, Collective::reduce_scatter, group.size - 1,
+                                 comm::detail::ring_bytes<T>(group, comm::detail::total(counts))))
+    return;
   Scratch<MemorySpace> scratch(memory);
   std::int64_t const own = counts[static_cast<std::size_t>(group.rank)];
   std::int64_t bound = 0;
   for (std::int64_t count : counts) bound = std::max(bound, count * group.size);
   T* const parts = scratch.template get<T>(own * group.size);
-  comm::all_to_all(uncounted(group), send, comm::Parts(counts), parts, comm::Parts(std::vector<std::int64_t>(counts.size(), own)), bound, limit);
+  comm::all_to_all(uncounted(group), send, comm::Parts(counts), parts,
+                   comm::Parts(std::vector<std::int64_t>(counts.size(), own)), bound, limit);
   launch<MemorySpace>("gshard::add_parts", own, AddParts<T>{receive, parts, own, group.size});
   fence<MemorySpace>("gshard: the parts of a sum end here");
 }
@@ -60,7 +64,8 @@ void all_reduce_rounded(Group const& group, T* data, std::int64_t count, MemoryP
   Scratch<MemorySpace> scratch(memory);
   std::int64_t const own = shard_range(count, group.size, group.rank).size();
   T* const share = scratch.template get<T>(own);
-  if (comm::detail::only_counted(group, Collective::all_reduce, 2 * (group.size - 1), comm::detail::ring_bytes<T>(group, 2 * count))) {
+  if (comm::detail::only_counted(group, Collective::all_reduce, 2 * (group.size - 1),
+                                 comm::detail::ring_bytes<T>(group, 2 * count))) {
     scratch.template get<T>(own * group.size);  // the parts of its share
     return;
   }

@@ -23,7 +23,8 @@ constexpr std::array<std::int64_t, static_cast<std::size_t>(Rank)> all_of(std::i
 
 }  // namespace detail
 
-/// How the window of a convolution moves, one number for each spatial dimension (see Window). `low` and `high` count zeros around the dilated base.
+/// How the window of a convolution moves, one number for each spatial dimension (see Window). `low` and `high` count
+/// zeros around the dilated base.
 template <int Rank>
 struct ConvolutionOptions {
   using Sizes = std::array<std::int64_t, static_cast<std::size_t>(Rank)>;
@@ -34,7 +35,8 @@ struct ConvolutionOptions {
   Sizes base_dilation = detail::all_of<Rank>(1);
 };
 
-/// The subscripts by which a convolution is planned: "nxyi,abio->nxyo" of x (N, X, Y, I) and w (A, B, I, O) in two dimensions.
+/// The subscripts by which a convolution is planned: "nxyi,abio->nxyo" of x (N, X, Y, I) and w (A, B, I, O) in two
+/// dimensions.
 template <int Rank>
 inline constexpr FixedString convolution_subscripts = "nxi,aio->nxo";
 template <>
@@ -46,14 +48,16 @@ namespace error {
 
 template <class Tensor>
 struct ConvolutionRank {
-  static_assert(always_false<Tensor>,
-                "gshard: a convolution takes x (N, space..., I) and w (window..., I, O) with one, two or three spatial dimensions; give x and w as many dimensions");
+  static_assert(
+      always_false<Tensor>,
+      "gshard: a convolution takes x (N, space..., I) and w (window..., I, O) with one, two or three spatial dimensions; give x and w as many dimensions");
 };
 
 template <class Tensor>
 struct ConvolutionWindowSplit {
-  static_assert(always_false<Tensor>,
-                "gshard: the window of a convolution is whole on every rank; leave the first dimensions of w `_`, and split batch, space or channels instead");
+  static_assert(
+      always_false<Tensor>,
+      "gshard: the window of a convolution is whole on every rank; leave the first dimensions of w `_`, and split batch, space or channels instead");
 };
 
 }  // namespace error
@@ -62,7 +66,9 @@ namespace detail {
 
 /// The number of spatial dimensions of (N, space..., C); 1 or 3 of what has too few or too many, which is refused.
 template <AnyTensor X>
-inline constexpr int spatial_rank = X::rank < 3 ? 1 : X::rank > 5 ? 3 : X::rank - 2;
+inline constexpr int spatial_rank = X::rank < 3   ? 1
+                                    : X::rank > 5 ? 3
+                                                  : X::rank - 2;
 
 template <AnyTensor X, AnyTensor W>
 consteval bool check_convolution() {
@@ -83,13 +89,16 @@ consteval bool check_convolution() {
 
 /// The windows of a convolution over the extents of w. Throws ExtentError where they make no sense.
 template <int Rank>
-std::array<Window, static_cast<std::size_t>(Rank)> windows_of(ConvolutionOptions<Rank> const& options, Extents const& weights) {
+std::array<Window, static_cast<std::size_t>(Rank)> windows_of(ConvolutionOptions<Rank> const& options,
+                                                              Extents const& weights) {
   std::array<Window, static_cast<std::size_t>(Rank)> windows;
   for (std::size_t d = 0; d < static_cast<std::size_t>(Rank); ++d) {
-    windows[d] = {weights[static_cast<int>(d)], options.stride[d], options.low[d], options.high[d], options.window_dilation[d], options.base_dilation[d]};
+    windows[d] = {weights[static_cast<int>(d)], options.stride[d],       options.low[d], options.high[d],
+                  options.window_dilation[d],   options.base_dilation[d]};
     if (windows[d].size < 1 || windows[d].stride < 1 || windows[d].dilation < 1 || windows[d].base_dilation < 1)
-      throw ExtentError(text("convolution: spatial dimension ", d, " has window ", windows[d].size, ", stride ", windows[d].stride, ", window dilation ",
-                             windows[d].dilation, ", base dilation ", windows[d].base_dilation, "; each is at least 1"));
+      throw ExtentError(text("convolution: spatial dimension ", d, " has window ", windows[d].size, ", stride ",
+                             windows[d].stride, ", window dilation ", windows[d].dilation, ", base dilation ",
+                             windows[d].base_dilation, "; each is at least 1"));
   }
   return windows;
 }
@@ -106,7 +115,8 @@ struct SeenByOutputs {
     Block const own = block_of(Outputs, outputs, mesh, coordinates);
     Block seen = block_of(X::layout, x.extents(), mesh, coordinates);
     for (int d = 0; d < Rank; ++d) {
-      Range const range = needed_range(windows[static_cast<std::size_t>(d)], {own.offsets[d + 1], own.offsets[d + 1] + own.extents[d + 1]});
+      Range const range = needed_range(windows[static_cast<std::size_t>(d)],
+                                       {own.offsets[d + 1], own.offsets[d + 1] + own.extents[d + 1]});
       seen.offsets[d + 1] = range.begin;
       seen.extents[d + 1] = range.size();
     }
@@ -124,7 +134,8 @@ constexpr AxisSet spatial_axes() {
 
 /// The halos of one sliding window over x, held so that each rank has its own outputs.
 template <Layout Outputs, AnyTensor X, int Rank>
-auto window_halo(X const& x, Extents const& outputs, std::array<Window, static_cast<std::size_t>(Rank)> const& windows) {
+auto window_halo(X const& x, Extents const& outputs,
+                 std::array<Window, static_cast<std::size_t>(Rank)> const& windows) {
   using Seen = SeenByOutputs<X, Outputs, Rank>;
   return HaloPlan<X, Seen>(x, spatial_axes<X>(), Seen{x, outputs, windows});
 }
@@ -143,14 +154,17 @@ struct ConvolutionRun {
   std::array<Window, static_cast<std::size_t>(rank)> windows;
 
   ConvolutionRun(ConvolutionOptions<rank> const& given, X const& x, W const& w)
-      : options(given), outputs(result_extents(convolution_subscripts<rank>.view(), Plan::subscripts, std::forward_as_tuple(x, w))),
+      : options(given),
+        outputs(result_extents(convolution_subscripts<rank>.view(), Plan::subscripts, std::forward_as_tuple(x, w))),
         windows(windows_of<rank>(given, w.extents())) {
     for (int d = 0; d < rank; ++d) outputs[d + 1] = windows[static_cast<std::size_t>(d)].outputs(x.extent(d + 1));
   }
 
   auto halo(Held const& x) const { return window_halo<Plan::plan.produced, Held, rank>(x, outputs, windows); }
 
-  LocalConvolution<T, rank> local(HaloBlock<Held> const& seen, Block const& own, HeldWeights const& w) const { return {windows, seen.box(), own, w.local_extents()}; }
+  LocalConvolution<T, rank> local(HaloBlock<Held> const& seen, Block const& own, HeldWeights const& w) const {
+    return {windows, seen.box(), own, w.local_extents()};
+  }
 
   /// Enters one contraction over all windows into the ledger: two flops for each product.
   template <AnyTensor Outputs>
@@ -196,7 +210,8 @@ class Convolution {
   }
 
   template <class Spec>
-  operator ShardedTensor<typename Input::mesh_type, Spec, typename Input::value_type, typename Input::memory_space>() const {
+  operator ShardedTensor<typename Input::mesh_type, Spec, typename Input::value_type, typename Input::memory_space>()
+      const {
     return eval_as<Spec>();
   }
 
@@ -219,14 +234,18 @@ class Convolution {
   ConvolutionOptions<rank> options_;
 };
 
-/// The convolution of x (N, X, I) with w (A, I, O), x (N, X, Y, I) with w (A, B, I, O), or x (N, X, Y, Z, I) with w (A, B, C, I, O), channels last: y (N, X', .., O),
-/// y[n, p, o] = sum over k, i of x[n, p stride - low + k window_dilation, i] w[k, i, o] on the dilated base, zeros around it. Any of N, X, Y, Z, I, O may be split:
-/// what moves is planned as the einsum convolution_subscripts is (`plan_of<"nxyi,abio->nxyo", X, W, Y>`), and halos of x come by one all-to-all over the axes that
-/// split space, where ranks lack any. Throws ExtentError and MeshError as einsums do. Source: paper 3.3.3, A.4.
+/// The convolution of x (N, X, I) with w (A, I, O), x (N, X, Y, I) with w (A, B, I, O), or x (N, X, Y, Z, I) with w (A,
+/// B, C, I, O), channels last: y (N, X', .., O), y[n, p, o] = sum over k, i of x[n, p stride - low + k window_dilation,
+/// i] w[k, i, o] on the dilated base, zeros around it. Any of N, X, Y, Z, I, O may be split: what moves is planned as
+/// the einsum convolution_subscripts is (`plan_of<"nxyi,abio->nxyo", X, W, Y>`), and halos of x come by one all-to-all
+/// over the axes that split space, where ranks lack any. Throws ExtentError and MeshError as einsums do. Source:
+/// paper 3.3.3, A.4.
 template <class X, class W>
   requires EinsumInput<X> && EinsumInput<W>
-auto convolution(X const& x, W const& w, ConvolutionOptions<detail::spatial_rank<detail::OperandTensor<X>>> const& options = {}) {
-  [[maybe_unused]] constexpr bool is_fine = detail::check_convolution<detail::OperandTensor<X>, detail::OperandTensor<W>>();
+auto convolution(X const& x, W const& w,
+                 ConvolutionOptions<detail::spatial_rank<detail::OperandTensor<X>>> const& options = {}) {
+  [[maybe_unused]] constexpr bool is_fine =
+      detail::check_convolution<detail::OperandTensor<X>, detail::OperandTensor<W>>();
   return Convolution<X, W>(x, w, options);
 }
 

@@ -12,7 +12,8 @@ namespace gshard {
 
 namespace detail {
 
-/// The axes that split a letter of the contraction which `labels` lacks: ranks that differ there add to the same element of that operand's gradient.
+/// The axes that split a letter of the contraction which `labels` lacks: ranks that differ there add to the same
+/// element of that operand's gradient.
 template <class Plan>
 constexpr AxisSet axes_of_others(Labels const& labels) {
   AxisSet axes;
@@ -31,8 +32,9 @@ constexpr Layout gradient_part_layout() {
   return layout;
 }
 
-/// The gradients of a convolution, from that of its result: held as the contraction was, then brought to the spec of the operand, which is the all-reduce of
-/// data parallelism, or the reduce-scatter of sharded weights. The halos of x are fetched again; what its gradient gives to others is added there.
+/// The gradients of a convolution, from that of its result: held as the contraction was, then brought to the spec of
+/// the operand, which is the all-reduce of data parallelism, or the reduce-scatter of sharded weights. The halos of x
+/// are fetched again; what its gradient gives to others is added there.
 template <class Plan, AnyTensor X, AnyTensor W>
 struct ConvolutionGradient {
   using Run = ConvolutionRun<Plan, X, W>;
@@ -45,28 +47,35 @@ struct ConvolutionGradient {
     Gradient const gradient = held_as<typename Gradient::spec_type>(given);
     auto const held = held_as<typename Run::Held::spec_type>(x);
     auto const weights = held_as<typename Run::HeldWeights::spec_type>(w);
-    if constexpr (wants_gradient<decltype(std::get<0>(slots))>) std::get<0>(slots).add(of_input(run, gradient, held, weights));
-    if constexpr (wants_gradient<decltype(std::get<1>(slots))>) std::get<1>(slots).add(of_weights(run, gradient, held, weights));
+    if constexpr (wants_gradient<decltype(std::get<0>(slots))>)
+      std::get<0>(slots).add(of_input(run, gradient, held, weights));
+    if constexpr (wants_gradient<decltype(std::get<1>(slots))>)
+      std::get<1>(slots).add(of_weights(run, gradient, held, weights));
   }
 
  private:
-  static Cotangent<X> of_input(Run const& run, Gradient const& gradient, typename Run::Held const& x, typename Run::HeldWeights const& w) {
+  static Cotangent<X> of_input(Run const& run, Gradient const& gradient, typename Run::Held const& x,
+                               typename Run::HeldWeights const& w) {
     auto const plan = run.halo(x);
     auto const seen = plan.unset();
     Scratch<Space> scratch(x.mesh().memory());
     run.record("convolution input gradient", gradient, seen, w);
-    run.local(seen, gradient.block(), w).template input_gradient<Space>(gradient.data(), w.data(), seen.data(), scratch);
+    run.local(seen, gradient.block(), w)
+        .template input_gradient<Space>(gradient.data(), w.data(), seen.data(), scratch);
     auto const sum = plan.scatter_sum(seen);
     using Part = with_layout<X, gradient_part_layout<Plan, 0>()>;
-    return reshard<typename Cotangent<X>::spec_type>(sum.template reinterpreted<typename Part::spec_type>(sum.extents()));
+    return reshard<typename Cotangent<X>::spec_type>(
+        sum.template reinterpreted<typename Part::spec_type>(sum.extents()));
   }
 
-  static Cotangent<W> of_weights(Run const& run, Gradient const& gradient, typename Run::Held const& x, typename Run::HeldWeights const& w) {
+  static Cotangent<W> of_weights(Run const& run, Gradient const& gradient, typename Run::Held const& x,
+                                 typename Run::HeldWeights const& w) {
     auto const seen = run.halo(x).gather(typename X::value_type(0));
     with_layout<W, gradient_part_layout<Plan, 1>()> part(uninitialized, w.mesh(), w.extents());
     Scratch<Space> scratch(w.mesh().memory());
     run.record("convolution weight gradient", gradient, seen, w);
-    run.local(seen, gradient.block(), w).template weight_gradient<Space>(seen.data(), gradient.data(), part.data(), scratch);
+    run.local(seen, gradient.block(), w)
+        .template weight_gradient<Space>(seen.data(), gradient.data(), part.data(), scratch);
     fence<Space>("gshard::convolution_gradient: temporaries end here");
     return reshard<typename Cotangent<W>::spec_type>(std::move(part));
   }
@@ -85,7 +94,8 @@ class RecordedConvolution {
   using Weights = detail::OperandTensor<PlainW>;
   static constexpr int rank = detail::spatial_rank<Input>;
 
-  RecordedConvolution(X const& x, W const& w, ConvolutionOptions<rank> const& options) : x_(x), w_(w), options_(options) {}
+  RecordedConvolution(X const& x, W const& w, ConvolutionOptions<rank> const& options)
+      : x_(x), w_(w), options_(options) {}
 
   auto eval() const { return run<void>(); }
 
@@ -95,7 +105,8 @@ class RecordedConvolution {
   }
 
   template <class Spec>
-  operator Var<ShardedTensor<typename Input::mesh_type, Spec, typename Input::value_type, typename Input::memory_space>>() const {
+  operator Var<ShardedTensor<typename Input::mesh_type, Spec, typename Input::value_type,
+                             typename Input::memory_space>>() const {
     return eval_as<Spec>();
   }
 
@@ -117,7 +128,8 @@ class RecordedConvolution {
   }
 
   template <class Plan, AnyTensor Result, class Forward, class Slots>
-  static auto record(Tape& tape, Result const& result, Forward const& forward, Slots const& slots, Input const& x, Weights const& w) {
+  static auto record(Tape& tape, Result const& result, Forward const& forward, Slots const& slots, Input const& x,
+                     Weights const& w) {
     return tape.record(result, [forward, slots, x, w](Cotangent<Result> const& gradient) {
       detail::ConvolutionGradient<Plan, Input, Weights>::pull(forward, slots, gradient, x, w);
     });
@@ -130,8 +142,11 @@ class RecordedConvolution {
 
 template <class X, class W>
   requires(detail::RecordedEinsumInput<X> || detail::RecordedEinsumInput<W>)
-auto convolution(X const& x, W const& w, ConvolutionOptions<detail::spatial_rank<detail::OperandTensor<detail::PlainOperand<X>>>> const& options = {}) {
-  [[maybe_unused]] constexpr bool is_fine = detail::check_convolution<detail::OperandTensor<detail::PlainOperand<X>>, detail::OperandTensor<detail::PlainOperand<W>>>();
+auto convolution(
+    X const& x, W const& w,
+    ConvolutionOptions<detail::spatial_rank<detail::OperandTensor<detail::PlainOperand<X>>>> const& options = {}) {
+  [[maybe_unused]] constexpr bool is_fine = detail::check_convolution<detail::OperandTensor<detail::PlainOperand<X>>,
+                                                                      detail::OperandTensor<detail::PlainOperand<W>>>();
   return RecordedConvolution<X, W>(x, w, options);
 }
 

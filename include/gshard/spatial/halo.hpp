@@ -13,8 +13,8 @@
 
 namespace gshard {
 
-/// A rank's block of a tensor together with what it needs around it: a packed Kokkos view, LayoutRight, whose index 0 along dimension d is the global
-/// index `range(d).begin`. Positions outside the tensor hold the border value.
+/// A rank's block of a tensor together with what it needs around it: a packed Kokkos view, LayoutRight, whose index 0
+/// along dimension d is the global index `range(d).begin`. Positions outside the tensor hold the border value.
 template <AnyTensor Tensor>
 class HaloBlock {
  public:
@@ -23,13 +23,17 @@ class HaloBlock {
 
   /// Room for a box of `owner`'s global indices, unset.
   HaloBlock(Tensor const& owner, detail::Block const& box)
-      : owner_(owner), box_(box),
-        storage_(owner.mesh().memory().template allocate<memory_space>(static_cast<std::size_t>(size()) * sizeof(value_type))) {}
+      : owner_(owner),
+        box_(box),
+        storage_(owner.mesh().memory().template allocate<memory_space>(static_cast<std::size_t>(size()) *
+                                                                       sizeof(value_type))) {}
 
   /// The tensor that this is a part of.
   Tensor const& owner() const { return owner_; }
   detail::Block const& box() const { return box_; }
-  Range range(int dimension) const { return {box_.offsets[dimension], box_.offsets[dimension] + box_.extents[dimension]}; }
+  Range range(int dimension) const {
+    return {box_.offsets[dimension], box_.offsets[dimension] + box_.extents[dimension]};
+  }
   Extents const& extents() const { return box_.extents; }
   std::int64_t size() const { return product(box_.extents); }
 
@@ -50,8 +54,9 @@ struct HaloBytes {
 
 namespace detail {
 
-/// Who needs what of a tensor: `needed(coordinates)` is the box that the rank there works on. Ranks that differ along `axes` only hold what they need of
-/// each other. One exchange for all dimensions: corners travel straight, and a halo may be wider than its neighbour's block.
+/// Who needs what of a tensor: `needed(coordinates)` is the box that the rank there works on. Ranks that differ along
+/// `axes` only hold what they need of each other. One exchange for all dimensions: corners travel straight, and a halo
+/// may be wider than its neighbour's block.
 template <AnyTensor Tensor, class Needed>
 class HaloPlan {
   using T = typename Tensor::value_type;
@@ -59,7 +64,8 @@ class HaloPlan {
   static constexpr std::int64_t element_size = sizeof(T);
 
  public:
-  HaloPlan(Tensor const& x, AxisSet axes, Needed needed) : x_(x), group_(x.mesh().state().group(axes)), needed_(std::move(needed)) {
+  HaloPlan(Tensor const& x, AxisSet axes, Needed needed)
+      : x_(x), group_(x.mesh().state().group(axes)), needed_(std::move(needed)) {
     MeshState const& mesh = x.mesh().state();
     mine_ = needed_(mesh.coordinates());
     for (int member = 0; member < group_.size; ++member) {
@@ -67,7 +73,8 @@ class HaloPlan {
       Block const own = block_of(Tensor::layout, x.extents(), mesh, coordinates);
       Block const needed_there = needed_(coordinates);
       bound_ = std::max({bound_, product(own.extents), product(needed_there.extents)});
-      is_local_ = is_local_ && product(intersection(own, needed_there).extents) == product(intersection(inside(), needed_there).extents);
+      is_local_ = is_local_ && product(intersection(own, needed_there).extents) ==
+                                   product(intersection(inside(), needed_there).extents);
       bool const here = member == group_.rank;
       gives_.push_back(here ? Piece() : Piece(intersection(x.block(), needed_there)));
       takes_.push_back(here ? Piece() : Piece(intersection(own, mine_)));
@@ -82,18 +89,22 @@ class HaloPlan {
   /// Room for the box that this rank needs.
   HaloBlock<Tensor> unset() const { return HaloBlock<Tensor>(x_, mine_); }
 
-  /// The box that this rank needs: own elements, those of others by one all-to-all over the axes, and `border` outside the tensor.
+  /// The box that this rank needs: own elements, those of others by one all-to-all over the axes, and `border` outside
+  /// the tensor.
   HaloBlock<Tensor> gather(T border) const {
     HaloBlock<Tensor> const block = unset();
-    if (product(intersection(inside(), mine_).extents) < block.size()) fill_elements<Space>(block.data(), block.size(), border);
-    if (is_local_)
-      copy_box<Space>(block.data(), mine_, x_.data(), x_.block(), kept());
+    if (product(intersection(inside(), mine_).extents) < block.size())
+      fill_elements<Space>(block.data(), block.size(), border);
+    if (is_local_) copy_box<Space>(block.data(), mine_, x_.data(), x_.block(), kept());
     else
-      Exchange<Space, T>{group_, x_.data(), x_.block(), gives_, block.data(), mine_, takes_, kept(), bound_ * group_.size}.run(pool(), comm::largest_count);
+      Exchange<Space, T>{group_, x_.data(), x_.block(),          gives_, block.data(), mine_,
+                         takes_, kept(),    bound_ * group_.size}
+          .run(pool(), comm::largest_count);
     return block;
   }
 
-  /// The transpose of `gather`: each element's sum over all boxes that hold it, by one all-to-all over the axes, added in the order of the ranks.
+  /// The transpose of `gather`: each element's sum over all boxes that hold it, by one all-to-all over the axes, added
+  /// in the order of the ranks.
   Tensor scatter_sum(HaloBlock<Tensor> const& block) const {
     Tensor const sum(x_.mesh(), x_.extents());
     Scratch<Space> scratch(pool());
@@ -103,7 +114,8 @@ class HaloPlan {
     if (!is_local_) {
       outgoing.pack();
       fence<Space>("gshard: local work before communication");
-      comm::all_to_all(group_, static_cast<T const*>(outgoing.buffer()), outgoing.parts(), incoming, parts, bound_ * group_.size);
+      comm::all_to_all(group_, static_cast<T const*>(outgoing.buffer()), outgoing.parts(), incoming, parts,
+                       bound_ * group_.size);
     }
     for (int member = 0; member < group_.size; ++member) {
       std::size_t const i = static_cast<std::size_t>(member);
@@ -137,8 +149,8 @@ class HaloPlan {
 
   static void add_box(Tensor const& sum, T const* source, Block const& source_block, Block const& box) {
     if (product(box.extents) == 0) return;
-    add_strided<T, Space>(sum.data() + position_in(box, sum.block()), packed_strides(sum.local_extents()), source + position_in(box, source_block),
-                          packed_strides(source_block.extents), box.extents);
+    add_strided<T, Space>(sum.data() + position_in(box, sum.block()), packed_strides(sum.local_extents()),
+                          source + position_in(box, source_block), packed_strides(source_block.extents), box.extents);
   }
 
   Tensor x_;
@@ -163,7 +175,8 @@ struct WidenedBlock {
     if (product(block.extents) == 0) return block;
     for (int d = 0; d < Tensor::rank; ++d) {
       block.offsets[d] -= low[static_cast<std::size_t>(d)];
-      block.extents[d] = std::max<std::int64_t>(0, block.extents[d] + low[static_cast<std::size_t>(d)] + high[static_cast<std::size_t>(d)]);
+      block.extents[d] = std::max<std::int64_t>(
+          0, block.extents[d] + low[static_cast<std::size_t>(d)] + high[static_cast<std::size_t>(d)]);
     }
     return block;
   }
@@ -181,15 +194,18 @@ auto widening(Tensor const& x, std::array<std::int64_t, static_cast<std::size_t>
 template <AnyTensor Tensor>
 using Widths = std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)>;
 
-/// This rank's block with `low` elements before and `high` behind it along each dimension (negative: fewer), for stencils of one's own. Widths may exceed
-/// the neighbour's block; outside the tensor stands `border`. Communication: one all-to-all over the axes that split the tensor, in which only neighbours
-/// send; none where no rank lacks anything. Source: paper 3.3.3.
+/// This rank's block with `low` elements before and `high` behind it along each dimension (negative: fewer), for
+/// stencils of one's own. Widths may exceed the neighbour's block; outside the tensor stands `border`. Communication:
+/// one all-to-all over the axes that split the tensor, in which only neighbours send; none where no rank lacks
+/// anything. Source: paper 3.3.3.
 template <AnyTensor Tensor>
-HaloBlock<Tensor> exchange_halo(Tensor const& x, Widths<Tensor> const& low, Widths<Tensor> const& high, typename Tensor::value_type border = 0) {
+HaloBlock<Tensor> exchange_halo(Tensor const& x, Widths<Tensor> const& low, Widths<Tensor> const& high,
+                                typename Tensor::value_type border = 0) {
   return detail::widening(x, low, high).gather(border);
 }
 
-/// The transpose of exchange_halo, for its gradient: the sum, for each element of the tensor, of what the ranks' blocks of these widths hold for it.
+/// The transpose of exchange_halo, for its gradient: the sum, for each element of the tensor, of what the ranks' blocks
+/// of these widths hold for it.
 template <AnyTensor Tensor>
 Tensor sum_halo(HaloBlock<Tensor> const& block, Widths<Tensor> const& low, Widths<Tensor> const& high) {
   return detail::widening(block.owner(), low, high).scatter_sum(block);

@@ -12,7 +12,8 @@
 
 namespace gshard {
 
-/// How the window of a pooling moves, one number for each spatial dimension (see Window); without `stride`, windows lie side by side.
+/// How the window of a pooling moves, one number for each spatial dimension (see Window); without `stride`, windows lie
+/// side by side.
 template <int Rank>
 struct PoolOptions {
   using Sizes = std::array<std::int64_t, static_cast<std::size_t>(Rank)>;
@@ -23,19 +24,24 @@ struct PoolOptions {
   Sizes dilation = detail::all_of<Rank>(1);
 };
 
-/// What an average is taken over: the elements that a window sees, or all its places, of which those outside the tensor hold 0.
+/// What an average is taken over: the elements that a window sees, or all its places, of which those outside the tensor
+/// hold 0.
 enum class AverageOver { elements, window };
 
 namespace error {
 
 template <class Tensor>
 struct PoolRank {
-  static_assert(always_false<Tensor>, "gshard: pooling takes x (N, space..., C) with one, two or three spatial dimensions; give x three to five dimensions");
+  static_assert(
+      always_false<Tensor>,
+      "gshard: pooling takes x (N, space..., C) with one, two or three spatial dimensions; give x three to five dimensions");
 };
 
 template <class Tensor>
 struct PoolOfPartial {
-  static_assert(always_false<Tensor>, "gshard: max_pool of an unreduced sum is not the sum of the maxima; reduce x first, by reshard to a spec without partial");
+  static_assert(
+      always_false<Tensor>,
+      "gshard: max_pool of an unreduced sum is not the sum of the maxima; reduce x first, by reshard to a spec without partial");
 };
 
 }  // namespace error
@@ -62,14 +68,21 @@ struct Pooling {
   Pooling(X const& x, PoolOptions<rank> const& options) : outputs(x.extents()) {
     Extents sizes;
     for (std::int64_t size : options.window) sizes.push_back(size);
-    windows = windows_of<rank>({.stride = options.stride.value_or(options.window), .low = options.low, .high = options.high, .window_dilation = options.dilation}, sizes);
+    windows = windows_of<rank>({.stride = options.stride.value_or(options.window),
+                                .low = options.low,
+                                .high = options.high,
+                                .window_dilation = options.dilation},
+                               sizes);
     for (int d = 0; d < rank; ++d) outputs[d + 1] = windows[static_cast<std::size_t>(d)].outputs(x.extent(d + 1));
   }
 
   auto halo(X const& x) const { return window_halo<X::layout, X, rank>(x, outputs, windows); }
-  Geometry geometry(X const& x, HaloBlock<X> const& seen, Block const& own) const { return {windows, x.extents(), seen.box(), own}; }
+  Geometry geometry(X const& x, HaloBlock<X> const& seen, Block const& own) const {
+    return {windows, x.extents(), seen.box(), own};
+  }
 
-  /// The gradient of x from that of y: `kernel(geometry, seen gradient)` fills what this rank's outputs see, and the parts are added where they belong.
+  /// The gradient of x from that of y: `kernel(geometry, seen gradient)` fills what this rank's outputs see, and the
+  /// parts are added where they belong.
   template <class Kernel>
   Cotangent<X> input_gradient(X const& x, Block const& own, Kernel const& kernel) const {
     auto const plan = halo(x);
@@ -83,21 +96,26 @@ template <class T, int Rank>
 struct MaxPoolGradientOf {
   T const* y_gradient;
   int const* chosen;
-  MaxPoolGradient<T, Rank> operator()(PoolGeometry<Rank> const& geometry, T* x_gradient) const { return {geometry, y_gradient, chosen, x_gradient}; }
+  MaxPoolGradient<T, Rank> operator()(PoolGeometry<Rank> const& geometry, T* x_gradient) const {
+    return {geometry, y_gradient, chosen, x_gradient};
+  }
 };
 
 template <class T, int Rank>
 struct AveragePoolGradientOf {
   bool count_padding;
   T const* y_gradient;
-  AveragePoolGradient<T, Rank> operator()(PoolGeometry<Rank> const& geometry, T* x_gradient) const { return {geometry, count_padding, y_gradient, x_gradient}; }
+  AveragePoolGradient<T, Rank> operator()(PoolGeometry<Rank> const& geometry, T* x_gradient) const {
+    return {geometry, count_padding, y_gradient, x_gradient};
+  }
 };
 
 }  // namespace detail
 
-/// The largest element under each window: x (N, space..., C) to y (N, space'..., C), held as x is; places outside the tensor do not count, and a window
-/// without elements gives minus infinity. Of recorded x, the gradient goes to the first of the largest elements. Any of N, space and C may be split.
-/// Communication: halos, one all-to-all over the axes that split space.
+/// The largest element under each window: x (N, space..., C) to y (N, space'..., C), held as x is; places outside the
+/// tensor do not count, and a window without elements gives minus infinity. Of recorded x, the gradient goes to the
+/// first of the largest elements. Any of N, space and C may be split. Communication: halos, one all-to-all over the
+/// axes that split space.
 template <class X>
   requires AnyTensor<X> || AnyVar<X>
 auto max_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X>>> const& options) {
@@ -110,24 +128,29 @@ auto max_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X
   Tensor const& value = detail::value_of(x);
   Pooling const pooling(value, options);
   with_layout<Tensor, Tensor::layout> const y(uninitialized, value.mesh(), pooling.outputs);
-  ShardedTensor<typename Tensor::mesh_type, typename Cotangent<Tensor>::spec_type, int, Space> const chosen(uninitialized, value.mesh(), pooling.outputs);
+  ShardedTensor<typename Tensor::mesh_type, typename Cotangent<Tensor>::spec_type, int, Space> const chosen(
+      uninitialized, value.mesh(), pooling.outputs);
   auto const seen = pooling.halo(value).gather(T(0));
   detail::launch<Space>("gshard::max_pool", y.local_size(),
-                        detail::MaxPool<T, Pooling::rank>{pooling.geometry(value, seen, y.block()), seen.data(), y.data(), chosen.data()});
+                        detail::MaxPool<T, Pooling::rank>{pooling.geometry(value, seen, y.block()), seen.data(),
+                                                          y.data(), chosen.data()});
   detail::fence<Space>("gshard::max_pool: temporaries end here");
   if constexpr (AnyVar<X>) {
     return x.tape().record(y, [slot = x.slot(), value, pooling, chosen](Cotangent<Tensor> const& gradient) {
-      slot.add(pooling.input_gradient(value, gradient.block(), detail::MaxPoolGradientOf<T, Pooling::rank>{gradient.data(), chosen.data()}));
+      slot.add(pooling.input_gradient(value, gradient.block(),
+                                      detail::MaxPoolGradientOf<T, Pooling::rank>{gradient.data(), chosen.data()}));
     });
   } else {
     return y;
   }
 }
 
-/// The mean under each window, of the elements that it sees (0 of none) or over all its places. Otherwise as max_pool; linear, so of unreduced sums too.
+/// The mean under each window, of the elements that it sees (0 of none) or over all its places. Otherwise as max_pool;
+/// linear, so of unreduced sums too.
 template <class X>
   requires AnyTensor<X> || AnyVar<X>
-auto average_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X>>> const& options, AverageOver over = AverageOver::elements) {
+auto average_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X>>> const& options,
+                  AverageOver over = AverageOver::elements) {
   using Tensor = detail::ValueTensor<X>;
   [[maybe_unused]] constexpr bool is_fine = detail::check_pool<Tensor>();
   using Pooling = detail::Pooling<Tensor>;
@@ -139,11 +162,13 @@ auto average_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTens
   with_layout<Tensor, Tensor::layout> const y(uninitialized, value.mesh(), pooling.outputs);
   auto const seen = pooling.halo(value).gather(T(0));
   detail::launch<Space>("gshard::average_pool", y.local_size(),
-                        detail::AveragePool<T, Pooling::rank>{pooling.geometry(value, seen, y.block()), count_padding, seen.data(), y.data()});
+                        detail::AveragePool<T, Pooling::rank>{pooling.geometry(value, seen, y.block()), count_padding,
+                                                              seen.data(), y.data()});
   detail::fence<Space>("gshard::average_pool: temporaries end here");
   if constexpr (AnyVar<X>) {
     return x.tape().record(y, [slot = x.slot(), value, pooling, count_padding](Cotangent<Tensor> const& gradient) {
-      slot.add(pooling.input_gradient(value, gradient.block(), detail::AveragePoolGradientOf<T, Pooling::rank>{count_padding, gradient.data()}));
+      slot.add(pooling.input_gradient(value, gradient.block(),
+                                      detail::AveragePoolGradientOf<T, Pooling::rank>{count_padding, gradient.data()}));
     });
   } else {
     return y;

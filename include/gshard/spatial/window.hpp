@@ -9,9 +9,10 @@
 
 namespace gshard {
 
-/// How a window moves over one dimension (paper 3.3.3 and A.4): `size` elements, `dilation` apart, over a base whose elements are `base_dilation` apart,
-/// with `low` and `high` zeros around it (negative: elements left out), in steps of `stride`. Output o looks at the positions
-/// o stride - low + k dilation, k < size, of the dilated base; element j of the tensor stands at j base_dilation, zeros stand between.
+/// How a window moves over one dimension (paper 3.3.3 and A.4): `size` elements, `dilation` apart, over a base whose
+/// elements are `base_dilation` apart, with `low` and `high` zeros around it (negative: elements left out), in steps of
+/// `stride`. Output o looks at the positions o stride - low + k dilation, k < size, of the dilated base; element j of
+/// the tensor stands at j base_dilation, zeros stand between.
 struct Window {
   std::int64_t size = 1;
   std::int64_t stride = 1;
@@ -54,8 +55,9 @@ struct HaloWidths {
   friend constexpr bool operator==(HaloWidths const&, HaloWidths const&) = default;
 };
 
-/// The halo of a shard that holds `own` and computes `outputs`. With equal blocks B and k outputs each, left(i) = B i - start(i) and
-/// right(i) = limit(i) - B (i + 1); the limit counts the last window of the shard, which the formula printed in the paper leaves out.
+/// The halo of a shard that holds `own` and computes `outputs`. With equal blocks B and k outputs each, left(i) = B i -
+/// start(i) and right(i) = limit(i) - B (i + 1); the limit counts the last window of the shard, which the formula
+/// printed in the paper leaves out.
 constexpr HaloWidths halo_widths(Window const& window, Range own, Range outputs) {
   Range const needed = needed_range(window, outputs);
   return {own.begin - needed.begin, needed.end - own.end};
@@ -63,8 +65,8 @@ constexpr HaloWidths halo_widths(Window const& window, Range own, Range outputs)
 
 namespace detail {
 
-/// The outputs that see an element of the tensor, and no zero between two, under window position `position`: `count` outputs from `output` on,
-/// `output_step` apart, see elements from `element` on, `element_step` apart.
+/// The outputs that see an element of the tensor, and no zero between two, under window position `position`: `count`
+/// outputs from `output` on, `output_step` apart, see elements from `element` on, `element_step` apart.
 struct Taps {
   std::int64_t count = 0;
   std::int64_t output = 0;
@@ -76,7 +78,8 @@ struct Taps {
 constexpr Taps taps_of(Window const& window, Range outputs, std::int64_t position) {
   std::int64_t const common = std::gcd(window.stride, window.base_dilation);
   Taps taps{0, 0, window.base_dilation / common, 0, window.stride / common};
-  for (std::int64_t output = outputs.begin; output < std::min(outputs.end, outputs.begin + taps.output_step); ++output) {
+  for (std::int64_t output = outputs.begin; output < std::min(outputs.end, outputs.begin + taps.output_step);
+       ++output) {
     std::int64_t const place = output * window.stride - window.low + position * window.dilation;
     if (place % window.base_dilation != 0) continue;
     taps.output = output;

@@ -23,14 +23,13 @@ struct CopyElements {
   KOKKOS_FUNCTION void operator()(std::int64_t iteration) const {
     std::int64_t offsets[2];
     loops.offsets_of(iteration, offsets);
-    if constexpr (Accumulate)
-      destination[offsets[0]] = static_cast<T>(destination[offsets[0]] + source[offsets[1]]);
-    else
-      destination[offsets[0]] = source[offsets[1]];
+    if constexpr (Accumulate) destination[offsets[0]] = static_cast<T>(destination[offsets[0]] + source[offsets[1]]);
+    else destination[offsets[0]] = source[offsets[1]];
   }
 };
 
-/// Host kernel for rows that are innermost on both sides: contiguous, or in steps, backwards too. A work item is a group of short rows or a piece of a long one.
+/// Host kernel for rows that are innermost on both sides: contiguous, or in steps, backwards too. A work item is a
+/// group of short rows or a piece of a long one.
 template <class T, bool Accumulate, bool Contiguous>
 struct CopyRows {
   T* destination;
@@ -44,15 +43,15 @@ struct CopyRows {
   std::int64_t to_stride;
   std::int64_t from_stride;
 
-  static CopyRows make(T* destination, T const* source, LoopNest<2> const& rows, std::int64_t length, std::int64_t to_stride,
-                       std::int64_t from_stride, std::int64_t concurrency) {
+  static CopyRows make(T* destination, T const* source, LoopNest<2> const& rows, std::int64_t length,
+                       std::int64_t to_stride, std::int64_t from_stride, std::int64_t concurrency) {
     constexpr std::int64_t granule = std::max<std::int64_t>(1, (64 << 10) / static_cast<std::int64_t>(sizeof(T)));
     std::int64_t const row_count = rows.count();
     // Long pieces let the copy stream past the cache.
     std::int64_t const piece_length = std::max(granule, (row_count * length + 4 * concurrency - 1) / (4 * concurrency));
     std::int64_t const pieces = (length + piece_length - 1) / piece_length;
-    return {destination, source, rows,         row_count,
-            length,      pieces, piece_length, pieces > 1 ? 1 : std::max<std::int64_t>(1, granule / length),
+    return {destination, source,     rows,         row_count,
+            length,      pieces,     piece_length, pieces > 1 ? 1 : std::max<std::int64_t>(1, granule / length),
             to_stride,   from_stride};
   }
 
@@ -92,16 +91,14 @@ struct CopyRows {
   }
 
   static void put(T& to, T const& from) {
-    if constexpr (Accumulate)
-      to = static_cast<T>(to + from);
-    else
-      to = from;
+    if constexpr (Accumulate) to = static_cast<T>(to + from);
+    else to = from;
   }
 };
 
-/// Host kernel for all else: tiles over the destination's innermost dimension and the one that is innermost in the source, through a
-/// buffer in the first-level cache, so that both sides are touched in whole cache lines. A work item is a band of tiles, wide in the source
-/// so that a visit to each of its rows is worth the page.
+/// Host kernel for all else: tiles over the destination's innermost dimension and the one that is innermost in the
+/// source, through a buffer in the first-level cache, so that both sides are touched in whole cache lines. A work item
+/// is a band of tiles, wide in the source so that a visit to each of its rows is worth the page.
 template <class T, bool Accumulate>
 struct CopyTiles {
   static constexpr std::int64_t width = 16;
@@ -135,10 +132,8 @@ struct CopyTiles {
         std::int64_t const rows = std::min(last_row - row, width);
         T* const to = destination + offsets[0] + row * along_strides[0] + column * across_strides[0];
         T const* const from = source + offsets[1] + row * along_strides[1] + column * across_strides[1];
-        if (contiguous && rows == width && columns == width)
-          whole_tile(to, from);
-        else
-          partial_tile(to, from, rows, columns);
+        if (contiguous && rows == width && columns == width) whole_tile(to, from);
+        else partial_tile(to, from, rows, columns);
       }
     }
   }
@@ -159,16 +154,14 @@ struct CopyTiles {
   }
 
   static void put(T& to, T const& from) {
-    if constexpr (Accumulate)
-      to = static_cast<T>(to + from);
-    else
-      to = from;
+    if constexpr (Accumulate) to = static_cast<T>(to + from);
+    else to = from;
   }
 };
 
 template <class MemorySpace, bool Accumulate, class T>
-void transfer_strided(T* destination, Extents const& destination_strides, T const* source, Extents const& source_strides,
-                      Extents const& extents) {
+void transfer_strided(T* destination, Extents const& destination_strides, T const* source,
+                      Extents const& source_strides, Extents const& extents) {
   LoopNest<2> given;
   for (int i = 0; i < extents.size(); ++i) {
     if (extents[i] == 0) return;
@@ -190,14 +183,19 @@ void transfer_strided(T* destination, Extents const& destination_strides, T cons
     bool follows_rows = across_from != 0;
     for (int i = 0; i < loops.rank; ++i)
       if (loops.strides[i][1] != 0 && std::abs(loops.strides[i][1]) < std::abs(across_from)) follows_rows = false;
-    auto copy_rows = [&](auto const& kernel) { launch<MemorySpace>("gshard::copy_rows", kernel.items(), tiny, kernel); };
+    auto copy_rows = [&](auto const& kernel) {
+      launch<MemorySpace>("gshard::copy_rows", kernel.items(), tiny, kernel);
+    };
     if (across_to == 1 && across_from == 1)
-      return copy_rows(CopyRows<T, Accumulate, true>::make(destination, source, loops, across, across_to, across_from, threads));
+      return copy_rows(
+          CopyRows<T, Accumulate, true>::make(destination, source, loops, across, across_to, across_from, threads));
     if (follows_rows)
-      return copy_rows(CopyRows<T, Accumulate, false>::make(destination, source, loops, across, across_to, across_from, threads));
+      return copy_rows(
+          CopyRows<T, Accumulate, false>::make(destination, source, loops, across, across_to, across_from, threads));
     int along = -1;
     for (int i = 0; i < loops.rank; ++i)
-      if (loops.strides[i][1] != 0 && (along < 0 || std::abs(loops.strides[i][1]) < std::abs(loops.strides[along][1]))) along = i;
+      if (loops.strides[i][1] != 0 && (along < 0 || std::abs(loops.strides[i][1]) < std::abs(loops.strides[along][1])))
+        along = i;
     std::int64_t along_extent = 1;
     std::int64_t along_to = 0;
     std::int64_t along_from = 0;
@@ -207,15 +205,15 @@ void transfer_strided(T* destination, Extents const& destination_strides, T cons
       along_from = loops.strides[along][1];
       loops.erase(along);
     }
-    CopyTiles<T, Accumulate> const kernel{destination,           source, loops, across, {across_to, across_from}, along_extent,
-                                          {along_to, along_from}};
+    CopyTiles<T, Accumulate> const kernel{
+        destination, source, loops, across, {across_to, across_from}, along_extent, {along_to, along_from}};
     launch<MemorySpace>("gshard::copy_tiles", kernel.items(), tiny, kernel);
   }
 }
 
-/// destination[i . destination_strides] = source[i . source_strides] for every index i below `extents` (rank 0: one element). Strides are
-/// in elements; a source stride of 0 repeats, destination elements are distinct. The two sides do not overlap. On a device the copy is in
-/// the stream of the default instance of the execution space, not waited for.
+/// destination[i . destination_strides] = source[i . source_strides] for every index i below `extents` (rank 0: one
+/// element). Strides are in elements; a source stride of 0 repeats, destination elements are distinct. The two sides do
+/// not overlap. On a device the copy is in the stream of the default instance of the execution space, not waited for.
 template <class T, class MemorySpace>
 void copy_strided(T* destination, Extents const& destination_strides, T const* source, Extents const& source_strides,
                   Extents const& extents) {
@@ -229,8 +227,8 @@ void add_strided(T* destination, Extents const& destination_strides, T const* so
   transfer_strided<MemorySpace, true>(destination, destination_strides, source, source_strides, extents);
 }
 
-/// Copies a box of `box` elements between two packed row-major blocks, from `source_offsets` in the one to `destination_offsets` in the
-/// other.
+/// Copies a box of `box` elements between two packed row-major blocks, from `source_offsets` in the one to
+/// `destination_offsets` in the other.
 template <class T, class MemorySpace>
 void copy_block(T* destination, Extents const& destination_extents, Extents const& destination_offsets, T const* source,
                 Extents const& source_extents, Extents const& source_offsets, Extents const& box) {

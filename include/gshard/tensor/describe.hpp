@@ -20,15 +20,17 @@ std::string type_name() {
   if constexpr (std::is_same_v<T, float>) return "float";
   else if constexpr (std::is_same_v<T, double>) return "double";
   else if constexpr (std::is_same_v<T, BFloat16>) return "bfloat16";
-  else if constexpr (std::is_integral_v<T>) return (std::is_signed_v<T> ? "int" : "uint") + std::to_string(8 * sizeof(T));
+  else if constexpr (std::is_integral_v<T>)
+    return (std::is_signed_v<T> ? "int" : "uint") + std::to_string(8 * sizeof(T));
   else return std::to_string(sizeof(T)) + "-byte elements";
 }
 
 /// The name, element type, extents, layout and mesh of a tensor, in one line.
 template <AnyTensor Tensor>
 std::string title_of(Tensor const& tensor) {
-  return text(tensor.name().empty() ? "tensor" : tensor.name(), ": ", type_name<typename Tensor::value_type>(), " ", text_of(tensor.extents()), " ",
-              text_of<typename Tensor::mesh_type>(Tensor::layout), " on mesh (", tensor.mesh().text(), ")");
+  return text(tensor.name().empty() ? "tensor" : tensor.name(), ": ", type_name<typename Tensor::value_type>(), " ",
+              text_of(tensor.extents()), " ", text_of<typename Tensor::mesh_type>(Tensor::layout), " on mesh (",
+              tensor.mesh().text(), ")");
 }
 
 template <AnyTensor Tensor>
@@ -65,7 +67,8 @@ inline std::string describe(HeldTensor const& tensor) {
     lines.push_back({text("... ", filled.size() - 2 * shown, " blocks ..."), "", "", ""});
     for (std::size_t i = filled.size() - shown; i < filled.size(); ++i) add_block(filled[i]);
   }
-  if (std::vector<int> const idle = tensor.idle_ranks(); !idle.empty()) lines.push_back({"nothing", "", "", text_of_holders(text_of_ranks(idle, ", "))});
+  if (std::vector<int> const idle = tensor.idle_ranks(); !idle.empty())
+    lines.push_back({"nothing", "", "", text_of_holders(text_of_ranks(idle, ", "))});
 
   auto width = [&](std::string Line::* column) {
     std::size_t widest = 0;
@@ -89,8 +92,9 @@ inline std::string describe(HeldTensor const& tensor) {
 
 }  // namespace detail
 
-/// The global shape, the spec, and who holds what: a line for each block, with its elements and the ranks that hold it. Replicas stand behind commas,
-/// the parts of an unreduced sum with a plus between them. The same on every rank; no communication.
+/// The global shape, the spec, and who holds what: a line for each block, with its elements and the ranks that hold it.
+/// Replicas stand behind commas, the parts of an unreduced sum with a plus between them. The same on every rank; no
+/// communication.
 template <AnyTensor Tensor>
 std::string describe(Tensor const& tensor) {
   return detail::describe(detail::held(tensor));

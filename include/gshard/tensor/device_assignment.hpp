@@ -8,8 +8,9 @@
 
 namespace gshard {
 
-/// Who holds what of a tensor, as the paper writes it (3.2, A.3; GSPMD's partial tiling): dimension d has `parts[d]` blocks, and each block `replicas` holders
-/// (of an unreduced sum: ranks that hold a part of it). `ranks` lists the holders of the blocks in row-major order, those of one block together.
+/// Who holds what of a tensor, as the paper writes it (3.2, A.3; GSPMD's partial tiling): dimension d has `parts[d]`
+/// blocks, and each block `replicas` holders (of an unreduced sum: ranks that hold a part of it). `ranks` lists the
+/// holders of the blocks in row-major order, those of one block together.
 struct DeviceAssignment {
   Extents parts;
   int replicas = 1;
@@ -20,7 +21,8 @@ struct DeviceAssignment {
 
 namespace detail {
 
-/// The axes of a mesh in the order in which a layout's blocks are counted: those of each dimension as listed, then those that split none.
+/// The axes of a mesh in the order in which a layout's blocks are counted: those of each dimension as listed, then
+/// those that split none.
 inline AxisList assignment_order(Layout const& layout, int axis_count) {
   AxisList order;
   for (AxisList const& axes : layout.dimensions)

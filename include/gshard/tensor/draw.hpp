@@ -26,8 +26,10 @@ class Canvas {
   }
 
   /// A box with a text in its middle; boxes share their borders.
-  void put_box(std::int64_t line, std::int64_t column, std::int64_t height, std::int64_t width, std::string const& label) {
-    for (std::int64_t border : {line, line + height}) put(border, column, "+" + std::string(static_cast<std::size_t>(width - 1), '-') + "+");
+  void put_box(std::int64_t line, std::int64_t column, std::int64_t height, std::int64_t width,
+               std::string const& label) {
+    for (std::int64_t border : {line, line + height})
+      put(border, column, "+" + std::string(static_cast<std::size_t>(width - 1), '-') + "+");
     for (std::int64_t i = 1; i < height; ++i)
       for (std::int64_t border : {column, column + width}) put(line + i, border, "|");
     put(line + height / 2, column + (width - static_cast<std::int64_t>(label.size()) + 1) / 2, label);
@@ -49,7 +51,8 @@ inline std::string draw_slice(Picture const& picture, Extents const& slice) {
   std::int64_t const margin = 2;
   std::int64_t ticks = 0;
   if (picture.has_rows())
-    for (Ruler::Part const& row : rows.parts) ticks = std::max(ticks, static_cast<std::int64_t>(std::to_string(row.range.end).size()) + 1);
+    for (Ruler::Part const& row : rows.parts)
+      ticks = std::max(ticks, static_cast<std::int64_t>(std::to_string(row.range.end).size()) + 1);
   rows.lay_out(1, 12, [](Ruler::Part const&) { return 1; });
   columns.lay_out(4, 60, [&](Ruler::Part const& column) {
     std::size_t longest = std::to_string(column.range.begin).size() - 1;
@@ -95,8 +98,9 @@ inline std::string draw(Picture const& picture) {
 
 }  // namespace detail
 
-/// A small picture of a tensor's blocks, with the ranks that hold them: replicas behind commas, the parts of an unreduced sum with a plus between them. The
-/// first dimension runs down, the second to the right; of more dimensions those that axes split are drawn, slice by slice. No communication.
+/// A small picture of a tensor's blocks, with the ranks that hold them: replicas behind commas, the parts of an
+/// unreduced sum with a plus between them. The first dimension runs down, the second to the right; of more dimensions
+/// those that axes split are drawn, slice by slice. No communication.
 template <AnyTensor Tensor>
 std::string draw(Tensor const& tensor) {
   return detail::draw(detail::Picture(detail::held(tensor)));

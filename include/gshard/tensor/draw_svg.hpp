@@ -46,7 +46,8 @@ class Svg {
 
   /// A block; its colour goes by the first rank that holds it.
   void put_box(std::int64_t x, std::int64_t top, std::int64_t width, std::int64_t height, std::string_view label) {
-    static constexpr std::array<std::string_view, 8> shades = {"#d9e8f5", "#fbe3cd", "#dcefd9", "#f1dfee", "#fdf2c3", "#d5eeec", "#ecdcd3", "#e2e2f3"};
+    static constexpr std::array<std::string_view, 8> shades = {"#d9e8f5", "#fbe3cd", "#dcefd9", "#f1dfee",
+                                                               "#fdf2c3", "#d5eeec", "#ecdcd3", "#e2e2f3"};
     std::size_t rank = 0;
     std::from_chars(label.data(), label.data() + label.size(), rank);
     body_ += text("  <rect x=\"", x, "\" y=\"", top, "\" width=\"", width, "\" height=\"", height, "\" fill=\"",
@@ -56,7 +57,8 @@ class Svg {
   }
 
   std::string str() const {
-    return text("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"", width_, "\" height=\"", y + 12, "\" viewBox=\"0 0 ", width_, " ", y + 12,
+    return text("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"", width_, "\" height=\"", y + 12,
+                "\" viewBox=\"0 0 ", width_, " ", y + 12,
                 "\">\n"
                 "  <style>\n"
                 "    text { font: 13px sans-serif; fill: #222222; }\n"
@@ -86,13 +88,15 @@ inline void draw_slice(Svg& svg, Picture const& picture, Extents const& slice) {
   rows.lay_out(24, 320, [](Ruler::Part const&) { return 24; });
   columns.lay_out(24, 480, [&](Ruler::Part const& column) {
     std::int64_t widest = Svg::width_of(std::to_string(column.range.begin));
-    for (Ruler::Part const& row : rows.parts) widest = std::max(widest, Svg::width_of(picture.label(slice, row, column)));
+    for (Ruler::Part const& row : rows.parts)
+      widest = std::max(widest, Svg::width_of(picture.label(slice, row, column)));
     return widest + 14;
   });
   svg.y += 8;
   if (picture.has_columns()) {
     svg.y += 14;
-    for (Ruler::Part const& column : columns.parts) svg.put_text(left + column.begin, svg.y - 4, "column", std::to_string(column.range.begin));
+    for (Ruler::Part const& column : columns.parts)
+      svg.put_text(left + column.begin, svg.y - 4, "column", std::to_string(column.range.begin));
     svg.put_text(left + columns.length, svg.y - 4, "column", std::to_string(columns.parts.back().range.end));
   }
   for (Ruler::Part const& row : rows.parts) {
@@ -100,7 +104,8 @@ inline void draw_slice(Svg& svg, Picture const& picture, Extents const& slice) {
       svg.put_box(left + column.begin, svg.y + row.begin, column.size, row.size, picture.label(slice, row, column));
     if (picture.has_rows()) svg.put_text(left - 6, svg.y + row.begin + 4, "row", std::to_string(row.range.begin));
   }
-  if (picture.has_rows()) svg.put_text(left - 6, svg.y + rows.length + 4, "row", std::to_string(rows.parts.back().range.end));
+  if (picture.has_rows())
+    svg.put_text(left - 6, svg.y + rows.length + 4, "row", std::to_string(rows.parts.back().range.end));
   svg.y += rows.length + 8;
 }
 
@@ -120,7 +125,8 @@ inline std::string draw_svg(Picture const& picture) {
 
 }  // namespace detail
 
-/// Writes the picture that `draw` gives as an SVG document: on every rank the same, so let one of them call it. No communication.
+/// Writes the picture that `draw` gives as an SVG document: on every rank the same, so let one of them call it. No
+/// communication.
 template <AnyTensor Tensor>
 void draw_svg(std::ostream& stream, Tensor const& tensor) {
   stream << detail::draw_svg(detail::Picture(detail::held(tensor)));

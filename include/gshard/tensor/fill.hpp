@@ -35,13 +35,15 @@ struct FillKernel {
 
 }  // namespace detail
 
-/// Sets each element to `function(index)` of its global index, so the values do not depend on the mesh. `function` is called in a kernel: any callable
-/// on the host, a function object with a device `operator()` elsewhere. No communication.
+/// Sets each element to `function(index)` of its global index, so the values do not depend on the mesh. `function` is
+/// called in a kernel: any callable on the host, a function object with a device `operator()` elsewhere. No
+/// communication.
 template <AnyTensor Tensor, class Function>
 void fill(Tensor const& tensor, Function const& function) {
   using Kernel = detail::FillKernel<typename Tensor::value_type, Tensor::rank, Function>;
-  detail::launch<typename Tensor::memory_space>("gshard::fill", tensor.local_size(),
-                                                Kernel{tensor.data(), tensor.block().offsets, tensor.block().extents, function});
+  detail::launch<typename Tensor::memory_space>(
+      "gshard::fill", tensor.local_size(),
+      Kernel{tensor.data(), tensor.block().offsets, tensor.block().extents, function});
 }
 
 }  // namespace gshard

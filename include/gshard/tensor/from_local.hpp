@@ -12,12 +12,14 @@
 
 namespace gshard {
 
-/// A tensor of these global extents from what each rank has of it: `view` is this rank's block, of any layout, in the tensor's memory or on the host; its elements
-/// are copied. Of an unreduced sum each rank gives its part. No communication. Throws ExtentError where the view is not of the size of this rank's block.
+/// A tensor of these global extents from what each rank has of it: `view` is this rank's block, of any layout, in the
+/// tensor's memory or on the host; its elements are copied. Of an unreduced sum each rank gives its part. No
+/// communication. Throws ExtentError where the view is not of the size of this rank's block.
 template <AnyTensor Tensor, class View>
 Tensor from_local(typename Tensor::mesh_type const& mesh, Extents const& extents, View const& view) {
-  static_assert(static_cast<int>(View::rank()) == Tensor::rank,
-                "gshard: from_local is given a view with another number of dimensions than the tensor; give it this rank's block");
+  static_assert(
+      static_cast<int>(View::rank()) == Tensor::rank,
+      "gshard: from_local is given a view with another number of dimensions than the tensor; give it this rank's block");
   static_assert(std::is_same_v<typename View::non_const_value_type, typename Tensor::value_type>,
                 "gshard: from_local is given a view of other elements than the tensor's; convert them first");
   using T = typename Tensor::value_type;
@@ -30,8 +32,9 @@ Tensor from_local(typename Tensor::mesh_type const& mesh, Extents const& extents
     strides.push_back(static_cast<std::int64_t>(view.stride(static_cast<std::size_t>(d))));
   }
   if (!(given == tensor.local_extents()))
-    throw ExtentError(detail::text("from_local of ", detail::title_of(tensor), ": rank ", mesh.rank(), " holds ", detail::text_of(tensor.block()),
-                                   ", extents ", detail::text_of(tensor.local_extents()), ", but its view has extents ", detail::text_of(given)));
+    throw ExtentError(detail::text(
+        "from_local of ", detail::title_of(tensor), ": rank ", mesh.rank(), " holds ", detail::text_of(tensor.block()),
+        ", extents ", detail::text_of(tensor.local_extents()), ", but its view has extents ", detail::text_of(given)));
   Extents const packed = packed_strides(given);
   if constexpr (std::is_same_v<typename View::memory_space, Space>) {
     detail::copy_strided<T, Space>(tensor.data(), packed, view.data(), strides, given);

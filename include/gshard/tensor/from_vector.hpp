@@ -11,21 +11,24 @@
 
 namespace gshard {
 
-/// A tensor from all its elements in row-major order, which every rank has: each takes its block. No communication. Throws ExtentError where the number
-/// of elements is not the product of the extents.
+/// A tensor from all its elements in row-major order, which every rank has: each takes its block. No communication.
+/// Throws ExtentError where the number of elements is not the product of the extents.
 template <AnyTensor Tensor>
-Tensor from_vector(typename Tensor::mesh_type const& mesh, Extents const& extents, std::span<typename Tensor::value_type const> elements) {
-  static_assert(Tensor::layout.partial.empty(), "gshard: from_vector makes a tensor that is not an unreduced sum; reshard it afterwards");
+Tensor from_vector(typename Tensor::mesh_type const& mesh, Extents const& extents,
+                   std::span<typename Tensor::value_type const> elements) {
+  static_assert(Tensor::layout.partial.empty(),
+                "gshard: from_vector makes a tensor that is not an unreduced sum; reshard it afterwards");
   using T = typename Tensor::value_type;
   Tensor tensor(uninitialized, mesh, extents);
   if (static_cast<std::int64_t>(elements.size()) != product(extents))
-    throw ExtentError(detail::text("from_vector: ", elements.size(), " elements given for extents ", detail::text_of(extents)));
+    throw ExtentError(
+        detail::text("from_vector: ", elements.size(), " elements given for extents ", detail::text_of(extents)));
   if (detail::is_abstract<typename Tensor::memory_space> || tensor.local_size() == 0) return tensor;
   auto const block = std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(tensor.local_size()));
   Extents start = extents;
   for (std::int64_t& offset : start) offset = 0;
-  detail::copy_block<T, Kokkos::HostSpace>(block.get(), tensor.local_extents(), start, elements.data(), extents, tensor.block().offsets,
-                                           tensor.local_extents());
+  detail::copy_block<T, Kokkos::HostSpace>(block.get(), tensor.local_extents(), start, elements.data(), extents,
+                                           tensor.block().offsets, tensor.local_extents());
   detail::copy_from_host<typename Tensor::memory_space>(tensor.data(), block.get(), tensor.local_size());
   return tensor;
 }

@@ -21,7 +21,8 @@ inline std::string text_of_ranks(std::vector<int> const& ranks, std::string cons
     std::size_t end = i + 1;
     while (end < ranks.size() && ranks[end] == ranks[end - 1] + 1) ++end;
     if (end - i < 3) end = i + 1;
-    runs.push_back(end - i == 1 ? std::to_string(ranks[i]) : std::to_string(ranks[i]) + "-" + std::to_string(ranks[end - 1]));
+    runs.push_back(end - i == 1 ? std::to_string(ranks[i])
+                                : std::to_string(ranks[i]) + "-" + std::to_string(ranks[end - 1]));
     i = end;
   }
   if (runs.size() > 6) {
@@ -41,7 +42,11 @@ inline std::string text_of_holders(std::string const& ranks) {
 class HeldTensor {
  public:
   HeldTensor(std::string title, Layout const& layout, Extents const& extents, MeshState const& mesh)
-      : title_(std::move(title)), layout_(layout), extents_(extents), mesh_(mesh), assignment_(assignment_of(layout, mesh)) {}
+      : title_(std::move(title)),
+        layout_(layout),
+        extents_(extents),
+        mesh_(mesh),
+        assignment_(assignment_of(layout, mesh)) {}
 
   std::string const& title() const { return title_; }
   int rank() const { return layout_.rank(); }
@@ -115,14 +120,16 @@ class HeldTensor {
     std::vector<std::vector<int>> addends(static_cast<std::size_t>(mesh_.size(layout_.partial)));
     for (int replica = 0; replica < assignment_.replicas; ++replica) {
       int const rank = assignment_.ranks[static_cast<std::size_t>(number * assignment_.replicas + replica)];
-      addends[static_cast<std::size_t>(mesh_.member_index(layout_.partial, mesh_.coordinates_of(rank)))].push_back(rank);
+      addends[static_cast<std::size_t>(mesh_.member_index(layout_.partial, mesh_.coordinates_of(rank)))].push_back(
+          rank);
     }
     if (addends.size() > 4) {
       addends.erase(addends.begin() + 2, addends.end() - 1);
       addends.insert(addends.begin() + 2, std::vector<int>{});
     }
     std::string result;
-    for (std::vector<int> const& ranks : addends) result += (result.empty() ? "" : plus) + (ranks.empty() ? "..." : text_of_ranks(ranks, comma));
+    for (std::vector<int> const& ranks : addends)
+      result += (result.empty() ? "" : plus) + (ranks.empty() ? "..." : text_of_ranks(ranks, comma));
     return result;
   }
 

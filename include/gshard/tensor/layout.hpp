@@ -13,7 +13,8 @@
 
 namespace gshard {
 
-/// A spec on a mesh in numbers: the axes that split each dimension, and those over which the tensor is an unreduced sum. What plans compute with.
+/// A spec on a mesh in numbers: the axes that split each dimension, and those over which the tensor is an unreduced
+/// sum. What plans compute with.
 struct Layout {
   StaticVector<AxisList, max_rank> dimensions;
   AxisSet partial;
@@ -50,14 +51,16 @@ inline constexpr bool always_false = false;
 
 template <class AxisName, class Mesh>
 struct SpecNamesUnknownAxis {
-  static_assert(always_false<AxisName>,
-                "gshard: the spec names an axis that the mesh does not have; use one of the axes in the mesh's type, or add it there");
+  static_assert(
+      always_false<AxisName>,
+      "gshard: the spec names an axis that the mesh does not have; use one of the axes in the mesh's type, or add it there");
 };
 
 template <class AxisName, class Mesh>
 struct SpecUsesAxisTwice {
-  static_assert(always_false<AxisName>,
-                "gshard: a mesh axis can split one dimension, or be partial, but not both or twice; remove one of its uses from the spec");
+  static_assert(
+      always_false<AxisName>,
+      "gshard: a mesh axis can split one dimension, or be partial, but not both or twice; remove one of its uses from the spec");
 };
 
 }  // namespace error
@@ -81,7 +84,8 @@ constexpr std::pair<Layout, SpecFault> examine_spec() {
       int const axis = Mesh::find(names[i]);
       if (fault.kind == SpecFault::none && axis < 0) fault = {SpecFault::unknown_axis, AxisNames{names[i], false}};
       if (axis < 0) continue;
-      if (fault.kind == SpecFault::none && used.contains(axis)) fault = {SpecFault::axis_twice, AxisNames{names[i], false}};
+      if (fault.kind == SpecFault::none && used.contains(axis))
+        fault = {SpecFault::axis_twice, AxisNames{names[i], false}};
       used |= AxisSet::of(axis);
       list.push_back(axis);
     }
@@ -111,7 +115,8 @@ consteval Layout checked_layout() {
   static_assert(Spec::rank <= max_rank, "gshard: a tensor has at most 8 dimensions, as Kokkos::View");
   constexpr auto examined = examine_spec<Mesh, Spec>();
   constexpr SpecFault fault = examined.second;
-  if constexpr (fault.kind == SpecFault::unknown_axis) (void)sizeof(error::SpecNamesUnknownAxis<NameOf<fault.name>, Mesh>);
+  if constexpr (fault.kind == SpecFault::unknown_axis)
+    (void)sizeof(error::SpecNamesUnknownAxis<NameOf<fault.name>, Mesh>);
   if constexpr (fault.kind == SpecFault::axis_twice) (void)sizeof(error::SpecUsesAxisTwice<NameOf<fault.name>, Mesh>);
   return examined.first;
 }
@@ -142,10 +147,12 @@ struct SpecEntries<Mesh, Value, std::index_sequence<Dimensions...>, true> {
   using type = Spec<names_of<Mesh>(Value.dimensions[static_cast<int>(Dimensions)])..., names_of<Mesh>(Value.partial)>;
 };
 
-/// A class, and not an alias all the way: nvcc writes aliases out, and GCC cannot expand a pack around a written-out std::make_index_sequence.
+/// A class, and not an alias all the way: nvcc writes aliases out, and GCC cannot expand a pack around a written-out
+/// std::make_index_sequence.
 template <class Mesh, Layout Value>
 struct SpecOfLayout {
-  using type = typename SpecEntries<Mesh, Value, std::make_index_sequence<static_cast<std::size_t>(Value.rank())>, !Value.partial.empty()>::type;
+  using type = typename SpecEntries<Mesh, Value, std::make_index_sequence<static_cast<std::size_t>(Value.rank())>,
+                                    !Value.partial.empty()>::type;
 };
 
 constexpr bool are_all(Extents const& extents, std::int64_t value) {
@@ -175,7 +182,8 @@ struct SpecWithExtents<To, From> {
   using type = To;
 };
 
-/// The first dimension of which two lists of extents say different things, where both say something; -1 where they agree.
+/// The first dimension of which two lists of extents say different things, where both say something; -1 where they
+/// agree.
 constexpr int contradiction(Extents const& left, Extents const& right) {
   for (int d = 0; d < left.size(); ++d)
     if (left[d] != dynamic_extent && right[d] != dynamic_extent && left[d] != right[d]) return d;
@@ -211,9 +219,11 @@ struct Block {
   friend constexpr bool operator==(Block const&, Block const&) = default;
 };
 
-/// The indices of a dimension that the rank at `coordinates` holds: axes nest in the order listed, each cutting what the one before it left.
+/// The indices of a dimension that the rank at `coordinates` holds: axes nest in the order listed, each cutting what
+/// the one before it left.
 template <class Coordinates>
-constexpr Range dimension_range(std::int64_t extent, AxisList const& axes, MeshState const& mesh, Coordinates const& coordinates) {
+constexpr Range dimension_range(std::int64_t extent, AxisList const& axes, MeshState const& mesh,
+                                Coordinates const& coordinates) {
   Range range{0, extent};
   for (int axis : axes) {
     Range const part = shard_range(range.size(), mesh.size(axis), coordinates[static_cast<std::size_t>(axis)]);
@@ -224,7 +234,8 @@ constexpr Range dimension_range(std::int64_t extent, AxisList const& axes, MeshS
 
 /// The block of a tensor of these global extents that the rank at `coordinates` holds.
 template <class Coordinates>
-constexpr Block block_of(Layout const& layout, Extents const& extents, MeshState const& mesh, Coordinates const& coordinates) {
+constexpr Block block_of(Layout const& layout, Extents const& extents, MeshState const& mesh,
+                         Coordinates const& coordinates) {
   Block block;
   for (int dimension = 0; dimension < layout.rank(); ++dimension) {
     Range const range = dimension_range(extents[dimension], layout.dimensions[dimension], mesh, coordinates);
@@ -234,11 +245,13 @@ constexpr Block block_of(Layout const& layout, Extents const& extents, MeshState
   return block;
 }
 
-/// The extents of the largest block of a layout, that of the first rank along each axis; `size_of(axis)` is the size of an axis.
+/// The extents of the largest block of a layout, that of the first rank along each axis; `size_of(axis)` is the size of
+/// an axis.
 template <class SizeOf>
 constexpr Extents largest_block(Layout const& layout, Extents extents, SizeOf const& size_of) {
   for (int dimension = 0; dimension < layout.rank(); ++dimension)
-    for (int axis : layout.dimensions[dimension]) extents[dimension] = shard_range(extents[dimension], size_of(axis), 0).size();
+    for (int axis : layout.dimensions[dimension])
+      extents[dimension] = shard_range(extents[dimension], size_of(axis), 0).size();
   return extents;
 }
 
@@ -262,7 +275,8 @@ std::string text_of(Layout const& layout) {
     AxisNames const names = names_of<Mesh>(layout.dimensions[dimension]);
     result += (dimension == 0 ? "" : " | ") + (names.empty() ? std::string("_") : std::string(names.view()));
   }
-  if (!layout.partial.empty()) result += (layout.rank() == 0 ? "partial " : " | partial ") + std::string(names_of<Mesh>(layout.partial).view());
+  if (!layout.partial.empty())
+    result += (layout.rank() == 0 ? "partial " : " | partial ") + std::string(names_of<Mesh>(layout.partial).view());
   return result + "]";
 }
 

@@ -8,8 +8,8 @@
 
 namespace gshard::detail {
 
-/// Nested loops, outermost first, that step `Operands` offsets together: the shape of every strided kernel. A stride of 0 means that
-/// the operand does not depend on the loop.
+/// Nested loops, outermost first, that step `Operands` offsets together: the shape of every strided kernel. A stride of
+/// 0 means that the operand does not depend on the loop.
 template <int Operands>
 struct LoopNest {
   int rank = 0;
@@ -84,8 +84,8 @@ struct LoopCursor {
   }
 };
 
-/// The same iterations in as few loops as possible: loops of extent 1 are dropped, the others sorted so that operand 0 is walked in
-/// address order, and neighbours that every operand walks as one are merged. No extent may be 0.
+/// The same iterations in as few loops as possible: loops of extent 1 are dropped, the others sorted so that operand 0
+/// is walked in address order, and neighbours that every operand walks as one are merged. No extent may be 0.
 template <int Operands>
 constexpr LoopNest<Operands> coalesce(LoopNest<Operands> const& nest) {
   LoopNest<Operands> sorted;
@@ -106,7 +106,8 @@ constexpr LoopNest<Operands> coalesce(LoopNest<Operands> const& nest) {
   LoopNest<Operands> merged;
   for (int i = 0; i < sorted.rank; ++i) {
     bool as_one = merged.rank > 0;
-    for (int t = 0; as_one && t < Operands; ++t) as_one = merged.strides[merged.rank - 1][t] == sorted.strides[i][t] * sorted.extents[i];
+    for (int t = 0; as_one && t < Operands; ++t)
+      as_one = merged.strides[merged.rank - 1][t] == sorted.strides[i][t] * sorted.extents[i];
     if (as_one) {
       merged.extents[merged.rank - 1] *= sorted.extents[i];
       for (int t = 0; t < Operands; ++t) merged.strides[merged.rank - 1][t] = sorted.strides[i][t];

@@ -15,8 +15,8 @@
 
 namespace gshard::detail {
 
-/// One dimension along an edge of a picture: the parts that are shown, and the places that they take. Of more than eight the first and the last ones are
-/// shown, and what is between them as one part without a number.
+/// One dimension along an edge of a picture: the parts that are shown, and the places that they take. Of more than
+/// eight the first and the last ones are shown, and what is between them as one part without a number.
 struct Ruler {
   static constexpr std::int64_t left_out = -1;
 
@@ -43,7 +43,8 @@ struct Ruler {
     }
   }
 
-  /// Gives each part room: `scale` places an element, less where all together would take more than `most`, and at least `least(part)`.
+  /// Gives each part room: `scale` places an element, less where all together would take more than `most`, and at least
+  /// `least(part)`.
   template <class Least>
   void lay_out(std::int64_t scale, std::int64_t most, Least const& least) {
     std::int64_t elements = 0;
@@ -57,8 +58,8 @@ struct Ruler {
   }
 };
 
-/// A tensor as pictures show it: two dimensions, or one, or none, of each slice. Drawn are the last two dimensions that axes split, or others where fewer are
-/// split; there is one slice for each block of the rest.
+/// A tensor as pictures show it: two dimensions, or one, or none, of each slice. Drawn are the last two dimensions that
+/// axes split, or others where fewer are split; there is one slice for each block of the rest.
 class Picture {
  public:
   explicit Picture(HeldTensor tensor) : tensor_(std::move(tensor)) {

@@ -11,8 +11,9 @@ namespace error {
 
 template <int Dimension, class Tensor>
 struct ReshapeCrossesRanks {
-  static_assert(always_false<Tensor>,
-                "gshard: only dimensions that no axis splits are merged or split in place; reshard the tensor first, so that the named dimension is `_`");
+  static_assert(
+      always_false<Tensor>,
+      "gshard: only dimensions that no axis splits are merged or split in place; reshard the tensor first, so that the named dimension is `_`");
 };
 
 }  // namespace error
@@ -46,15 +47,15 @@ consteval bool is_whole() {
 
 }  // namespace detail
 
-/// The tensor with dimension `Dimension` as two, the first of `outer` indices: (.., n, ..) becomes (.., outer, n / outer, ..). Shares the elements; local.
-/// Throws ExtentError where `outer` does not divide the extent.
+/// The tensor with dimension `Dimension` as two, the first of `outer` indices: (.., n, ..) becomes (.., outer, n /
+/// outer, ..). Shares the elements; local. Throws ExtentError where `outer` does not divide the extent.
 template <int Dimension, AnyTensor Tensor>
 auto split_dimension(Tensor const& tensor, std::int64_t outer) {
   static_assert(detail::is_whole<Dimension, Tensor>());
   std::int64_t const extent = tensor.extent(Dimension);
   if (outer < 1 || extent % outer != 0)
-    throw ExtentError(detail::text("split_dimension: dimension ", Dimension, " of '", tensor.name(), "' ", detail::text_of(tensor.extents()),
-                                   " cannot be cut into ", outer, " equal parts"));
+    throw ExtentError(detail::text("split_dimension: dimension ", Dimension, " of '", tensor.name(), "' ",
+                                   detail::text_of(tensor.extents()), " cannot be cut into ", outer, " equal parts"));
   Extents extents;
   for (int d = 0; d < Tensor::rank; ++d) {
     extents.push_back(d == Dimension ? outer : tensor.extent(d));
@@ -64,7 +65,8 @@ auto split_dimension(Tensor const& tensor, std::int64_t outer) {
   return tensor.template reinterpreted<typename Result::spec_type>(extents);
 }
 
-/// The tensor with dimensions `Dimension` and `Dimension + 1` as one: (.., a, b, ..) becomes (.., a b, ..). Shares the elements; local.
+/// The tensor with dimensions `Dimension` and `Dimension + 1` as one: (.., a, b, ..) becomes (.., a b, ..). Shares the
+/// elements; local.
 template <int Dimension, AnyTensor Tensor>
 auto merge_dimensions(Tensor const& tensor) {
   static_assert(detail::is_whole<Dimension, Tensor>() && detail::is_whole<Dimension + 1, Tensor>());

@@ -23,8 +23,8 @@ constexpr Range intersection(Range left, Range right) {
   return {begin, std::max(begin, std::min(left.end, right.end))};
 }
 
-/// Part `index` of `extent` indices cut into `parts`: blocks of ceil(extent / parts), the last ones shorter or empty (paper 3.3.3).
-/// The only source of block boundaries in gshard.
+/// Part `index` of `extent` indices cut into `parts`: blocks of ceil(extent / parts), the last ones shorter or empty
+/// (paper 3.3.3). The only source of block boundaries in gshard.
 GSHARD_FUNCTION constexpr Range shard_range(std::int64_t extent, std::int64_t parts, std::int64_t index) {
   std::int64_t const block = (extent + parts - 1) / parts;
   std::int64_t const begin = index * block;

@@ -22,15 +22,17 @@ namespace error {
 
 template <int Given, int Wanted>
 struct TensorExtentsCount {
-  static_assert(always_false<std::integral_constant<int, Given>>,
-                "gshard: the number of extents is not the number of dimensions of the spec; give one extent for each entry of Spec<...>");
+  static_assert(
+      always_false<std::integral_constant<int, Given>>,
+      "gshard: the number of extents is not the number of dimensions of the spec; give one extent for each entry of Spec<...>");
 };
 
 template <int Dimension, std::int64_t Given, std::int64_t Wanted>
 struct TensorExtentsContradict {
-  static_assert(always_false<std::integral_constant<int, Dimension>>,
-                "gshard: the types of two tensors fix different extents for one dimension (0 is the first); give both specs the same extent(...), or leave "
-                "one to run time by `_`");
+  static_assert(
+      always_false<std::integral_constant<int, Dimension>>,
+      "gshard: the types of two tensors fix different extents for one dimension (0 is the first); give both specs the same extent(...), or leave "
+      "one to run time by `_`");
 };
 
 }  // namespace error
@@ -42,7 +44,8 @@ template <class Spec, class Other>
 consteval bool check_extents() {
   constexpr int dimension = contradiction(Spec::static_extents(), Other::static_extents());
   if constexpr (dimension >= 0)
-    (void)sizeof(error::TensorExtentsContradict<dimension, Spec::static_extents()[dimension], Other::static_extents()[dimension]>);
+    (void)sizeof(error::TensorExtentsContradict<dimension, Spec::static_extents()[dimension],
+                                                Other::static_extents()[dimension]>);
   return true;
 }
 
@@ -72,9 +75,9 @@ LocalView<T, Rank, MemorySpace> local_view(T* data, Extents const& extents) {
 struct Uninitialized {};
 inline constexpr Uninitialized uninitialized{};
 
-/// A tensor spread over the ranks of a mesh as `Spec` says. A handle: copies share the elements; `copy` (expr/) makes new ones.
-/// `local()` is this rank's block, packed, LayoutRight, without padding; blocks can be empty. Constructing allocates from the runtime's
-/// pool and communicates nothing.
+/// A tensor spread over the ranks of a mesh as `Spec` says. A handle: copies share the elements; `copy` (expr/) makes
+/// new ones. `local()` is this rank's block, packed, LayoutRight, without padding; blocks can be empty. Constructing
+/// allocates from the runtime's pool and communicates nothing.
 template <class Mesh, class Spec, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 class ShardedTensor {
  public:
@@ -94,8 +97,8 @@ class ShardedTensor {
   /// No tensor: only to be assigned to.
   ShardedTensor() = default;
 
-  /// A tensor of zeros with these global extents, as in `ShardedTensor<Grid, Spec<"data", _>> x(grid, {rows, columns})`. Throws ExtentError
-  /// where an extent is negative.
+  /// A tensor of zeros with these global extents, as in `ShardedTensor<Grid, Spec<"data", _>> x(grid, {rows,
+  /// columns})`. Throws ExtentError where an extent is negative.
   template <std::size_t Count>
   ShardedTensor(Mesh const& mesh, std::int64_t const (&extents)[Count], std::string_view name = {})
       : ShardedTensor(uninitialized, mesh, counted(extents), name) {
@@ -130,7 +133,8 @@ class ShardedTensor {
     storage_ = mesh.memory().template allocate<MemorySpace>(static_cast<std::size_t>(local_size()) * sizeof(T));
   }
 
-  /// A tensor of the same mesh and other layout or extents that shares this one's storage; the local blocks have equal sizes.
+  /// A tensor of the same mesh and other layout or extents that shares this one's storage; the local blocks have equal
+  /// sizes.
   template <class OtherSpec>
   ShardedTensor<Mesh, OtherSpec, T, MemorySpace> reinterpreted(Extents const& extents) const {
     return {storage_, mesh_, extents, name_};
@@ -138,7 +142,8 @@ class ShardedTensor {
 
   /// As above, on another mesh over the same ranks.
   template <class OtherSpec, class OtherMesh>
-  ShardedTensor<OtherMesh, OtherSpec, T, MemorySpace> reinterpreted(OtherMesh const& mesh, Extents const& extents) const {
+  ShardedTensor<OtherMesh, OtherSpec, T, MemorySpace> reinterpreted(OtherMesh const& mesh,
+                                                                    Extents const& extents) const {
     return {storage_, mesh, extents, name_};
   }
 
@@ -166,7 +171,9 @@ class ShardedTensor {
   view_type local() const { return detail::local_view<T, rank, MemorySpace>(data(), block_.extents); }
 
   /// The block's elements in a row.
-  detail::LocalView<T, 1, MemorySpace> flat() const { return detail::local_view<T, 1, MemorySpace>(data(), {local_size()}); }
+  detail::LocalView<T, 1, MemorySpace> flat() const {
+    return detail::local_view<T, 1, MemorySpace>(data(), {local_size()});
+  }
   T* data() const { return static_cast<T*>(storage_.get()); }
 
   /// Whether no other handle shares the elements.
@@ -177,15 +184,15 @@ class ShardedTensor {
   /// The extents. Throws ExtentError where a tensor of this type cannot have them.
   static Extents const& checked(Extents const& extents, std::string_view name) {
     if (extents.size() != rank)
-      throw ExtentError(detail::text("tensor '", name, "' with spec ", detail::text_of<Mesh>(layout), " has ", rank, " dimensions, but got extents ",
-                                     detail::text_of(extents)));
+      throw ExtentError(detail::text("tensor '", name, "' with spec ", detail::text_of<Mesh>(layout), " has ", rank,
+                                     " dimensions, but got extents ", detail::text_of(extents)));
     for (int dimension = 0; dimension < rank; ++dimension) {
       if (static_extents[dimension] != dynamic_extent && extents[dimension] != static_extents[dimension])
-        throw ExtentError(detail::text("tensor '", name, "' of extents ", detail::text_of(extents), ": the type fixes dimension ", dimension, " at ",
-                                       static_extents[dimension]));
+        throw ExtentError(detail::text("tensor '", name, "' of extents ", detail::text_of(extents),
+                                       ": the type fixes dimension ", dimension, " at ", static_extents[dimension]));
       if (extents[dimension] < 0)
-        throw ExtentError(detail::text("tensor '", name, "' of extents ", detail::text_of(extents), ": dimension ", dimension,
-                                       " is negative; give 0 or more"));
+        throw ExtentError(detail::text("tensor '", name, "' of extents ", detail::text_of(extents), ": dimension ",
+                                       dimension, " is negative; give 0 or more"));
     }
     return extents;
   }
@@ -201,15 +208,14 @@ class ShardedTensor {
 
   template <std::size_t Count>
   static Extents counted(std::int64_t const (&extents)[Count]) {
-    if constexpr (static_cast<int>(Count) != rank) (void)sizeof(error::TensorExtentsCount<static_cast<int>(Count), rank>);
+    if constexpr (static_cast<int>(Count) != rank)
+      (void)sizeof(error::TensorExtentsCount<static_cast<int>(Count), rank>);
     Extents result;
     for (std::int64_t extent : extents) result.push_back(extent);
     return result;
   }
 
-  void set_to_zero() {
-    detail::fill_elements<MemorySpace>(data(), local_size(), T{});
-  }
+  void set_to_zero() { detail::fill_elements<MemorySpace>(data(), local_size(), T{}); }
 
   Mesh mesh_;
   std::string name_;
@@ -233,7 +239,8 @@ concept AnyTensor = detail::is_sharded_tensor<std::remove_cvref_t<Type>>;
 
 /// The tensor type that differs from `Tensor` in its spec only.
 template <AnyTensor Tensor, class Spec>
-using with_spec = ShardedTensor<typename Tensor::mesh_type, Spec, typename Tensor::value_type, typename Tensor::memory_space>;
+using with_spec =
+    ShardedTensor<typename Tensor::mesh_type, Spec, typename Tensor::value_type, typename Tensor::memory_space>;
 
 /// The tensor type that differs from `Tensor` in its layout only.
 template <AnyTensor Tensor, Layout Value>

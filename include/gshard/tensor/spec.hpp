@@ -13,8 +13,8 @@ namespace gshard {
 /// The extent of a dimension that is only known at run time.
 inline constexpr std::int64_t dynamic_extent = -1;
 
-/// The names of the mesh axes that split one dimension, major first: "data", or "data,expert", or none (`_`); and its extent where the type fixes it.
-/// Made from a string literal inside `Spec<...>`; blanks are dropped.
+/// The names of the mesh axes that split one dimension, major first: "data", or "data,expert", or none (`_`); and its
+/// extent where the type fixes it. Made from a string literal inside `Spec<...>`; blanks are dropped.
 struct AxisNames {
   static constexpr int capacity = 48;
   char text[capacity]{};
@@ -30,12 +30,15 @@ struct AxisNames {
       if (literal[i] != ' ') text[length++] = literal[i];
   }
 
-  constexpr AxisNames(std::string_view names, bool partial, std::int64_t extent = dynamic_extent) : is_partial(partial), extent_code(extent + 1) {
+  constexpr AxisNames(std::string_view names, bool partial, std::int64_t extent = dynamic_extent)
+      : is_partial(partial), extent_code(extent + 1) {
     for (std::size_t i = 0; i < names.size(); ++i) text[i] = names[i];
   }
 
-  /// All members in order: nvcc writes a value into the code that it hands to the host compiler as `AxisNames{{'d', ...}, false, 0}`.
-  constexpr AxisNames(char const (&characters)[capacity], bool partial, std::int64_t code = 0) : is_partial(partial), extent_code(code) {
+  /// All members in order: nvcc writes a value into the code that it hands to the host compiler as `AxisNames{{'d',
+  /// ...}, false, 0}`.
+  constexpr AxisNames(char const (&characters)[capacity], bool partial, std::int64_t code = 0)
+      : is_partial(partial), extent_code(code) {
     for (int i = 0; i < capacity; ++i) text[i] = characters[i];
   }
 
@@ -100,7 +103,8 @@ constexpr AxisNames partial_names(AxisNames const& names) {
 /// A dimension that no axis splits.
 inline constexpr AxisNames _{""};
 
-/// A dimension whose extent the type fixes, that no axis splits or the named axes do, as in `Spec<extent("data", 64), _, extent(512)>`.
+/// A dimension whose extent the type fixes, that no axis splits or the named axes do, as in `Spec<extent("data", 64),
+/// _, extent(512)>`.
 consteval AxisNames extent(std::int64_t extent) { return {std::string_view(), false, extent}; }
 consteval AxisNames extent(AxisNames const& names, std::int64_t extent) { return {names.view(), false, extent}; }
 
@@ -108,12 +112,14 @@ consteval AxisNames extent(AxisNames const& names, std::int64_t extent) { return
 /// `Spec<"data", _, partial("expert")>`.
 consteval AxisNames partial(AxisNames const& names) { return detail::partial_names(names); }
 
-/// Which mesh axes split each dimension, in the order of the dimensions; `partial("axis")` last, where the tensor is an unreduced sum. Extents that the
-/// type fixes are optional: they are checked against each other where tensors meet, by the compiler.
+/// Which mesh axes split each dimension, in the order of the dimensions; `partial("axis")` last, where the tensor is an
+/// unreduced sum. Extents that the type fixes are optional: they are checked against each other where tensors meet, by
+/// the compiler.
 template <AxisNames... Entries>
 struct Spec {
   static constexpr int partial_entries = (0 + ... + (Entries.is_partial ? 1 : 0));
-  static_assert(partial_entries <= 1, "gshard: a spec has one partial(...) entry; list its axes in one string, partial(\"data,expert\")");
+  static_assert(partial_entries <= 1,
+                "gshard: a spec has one partial(...) entry; list its axes in one string, partial(\"data,expert\")");
 
   static_assert(((Entries.extent() >= dynamic_extent) && ...), "gshard: an extent that the type fixes is 0 or more");
 

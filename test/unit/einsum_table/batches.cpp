@@ -12,7 +12,8 @@ EinsumTable<TwoAxes, "nab,nbc->nac", Specs<Spec<_, _, _>, Spec<"x", _, _>, Spec<
             Specs<Spec<_, _, _>, Spec<"x", _, _>, Spec<"x", "y", _>, Spec<"y", _, "x">>> const batches;
 EinsumTable<TwoAxes, "ac,b->abc", Specs<Spec<"x", _>, Spec<"y", "x">, Spec<_, _>>, Specs<Spec<_>, Spec<"x">, Spec<"y">>,
             Specs<Spec<_, _, _>, Spec<"x", "y", _>, Spec<_, _, "x">, Spec<_, "y,x", _>>> const outer;
-EinsumTable<TwoAxes, "ab,ab->ba", Specs<Spec<_, _>, Spec<"x", _>, Spec<"x", "y">, Spec<_, "x">>, Specs<Spec<_, _>, Spec<"x", _>, Spec<_, "y">, Spec<"y", "x">>,
+EinsumTable<TwoAxes, "ab,ab->ba", Specs<Spec<_, _>, Spec<"x", _>, Spec<"x", "y">, Spec<_, "x">>,
+            Specs<Spec<_, _>, Spec<"x", _>, Spec<_, "y">, Spec<"y", "x">>,
             Specs<Spec<_, _>, Spec<"x", _>, Spec<"y", "x">>> const elementwise;
 
 }  // namespace

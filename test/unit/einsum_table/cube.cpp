@@ -10,8 +10,10 @@ using namespace gshard::test;
 using Cube = Mesh<Axis<"x">, Axis<"y">, Axis<"z">>;
 
 EinsumTable<Cube, "ab,bc->ac", Specs<Spec<"x", "y,z">, Spec<"x,y,z", _>, Spec<_, "z,x">, Spec<"z", "y">>,
-            Specs<Spec<"y,z", _>, Spec<_, "x">, Spec<"z,x", "y">, Spec<_, _>>, Specs<Spec<"x", "y">, Spec<_, "z,y,x">, Spec<"y,z", "x">>> const products;
-EinsumTable<Cube, "nab,nbc->nac", Specs<Spec<"x", "y", "z">, Spec<"x,y", _, "z">>, Specs<Spec<"x", "z", "y">, Spec<_, "z", "y,x">>,
+            Specs<Spec<"y,z", _>, Spec<_, "x">, Spec<"z,x", "y">, Spec<_, _>>,
+            Specs<Spec<"x", "y">, Spec<_, "z,y,x">, Spec<"y,z", "x">>> const products;
+EinsumTable<Cube, "nab,nbc->nac", Specs<Spec<"x", "y", "z">, Spec<"x,y", _, "z">>,
+            Specs<Spec<"x", "z", "y">, Spec<_, "z", "y,x">>,
             Specs<Spec<"x", "y", _>, Spec<"z", "y", "x">, Spec<_, _, _>>> const batches;
 
 }  // namespace

@@ -11,7 +11,8 @@ using Line = Mesh<Axis<"x">>;
 using Matrix = Specs<Spec<_, _>, Spec<"x", _>, Spec<_, "x">, Spec<_, _, partial("x")>>;
 
 EinsumTable<Line, "ab,bc->ac", Matrix, Matrix, Matrix> const products;
-EinsumTable<Line, "ba,bc->ca", Specs<Spec<"x", _>, Spec<_, "x">>, Matrix, Specs<Spec<_, _>, Spec<"x", _>, Spec<_, "x">>> const transposed;
+EinsumTable<Line, "ba,bc->ca", Specs<Spec<"x", _>, Spec<_, "x">>, Matrix,
+            Specs<Spec<_, _>, Spec<"x", _>, Spec<_, "x">>> const transposed;
 
 }  // namespace
 

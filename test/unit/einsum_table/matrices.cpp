@@ -7,7 +7,8 @@ namespace {
 using namespace gshard;
 using namespace gshard::test;
 
-EinsumTable<TwoAxes, "ab,bc->ac", Specs<Spec<_, _>, Spec<"x", _>, Spec<_, "x">, Spec<"x", "y">, Spec<"y", _>, Spec<"x,y", _>>,
+EinsumTable<TwoAxes, "ab,bc->ac",
+            Specs<Spec<_, _>, Spec<"x", _>, Spec<_, "x">, Spec<"x", "y">, Spec<"y", _>, Spec<"x,y", _>>,
             Specs<Spec<_, _>, Spec<"x", _>, Spec<_, "y">, Spec<"y", "x">, Spec<"x,y", _>, Spec<_, "y,x">>,
             Specs<Spec<_, _>, Spec<"x", _>, Spec<"y", "x">, Spec<_, "x,y">>> const products;
 

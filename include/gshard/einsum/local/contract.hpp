@@ -50,8 +50,8 @@ T const* arranged(Lowering const& lowering, int operand, T const* data, Scratch&
   return copy;
 }
 
-/// The matrix products of a lowering, once for each step of the summing loops; where the rows of c are not contiguous but its columns are,
-/// as C^T = B^T A^T.
+/// The matrix products of a lowering, once for each step of the summing loops; where the rows of c are not contiguous
+/// but its columns are, as C^T = B^T A^T.
 template <class MemorySpace, class T>
 void multiply(Lowering const& lowering, T const* a, T const* b, T* c, bool accumulate) {
   if constexpr (is_abstract<MemorySpace>) return;
@@ -74,8 +74,8 @@ void multiply(Lowering const& lowering, T const* a, T const* b, T* c, bool accum
     if (!lowering.is_loop(i)) continue;
     Unit const& unit = lowering.units[i];
     LoopNest<3>& nest = unit.in(operand_c) ? loops : sums;
-    nest.push_inner(unit.extent,
-                    {unit.strides[operand_c], unit.strides[swap ? operand_b : operand_a], unit.strides[swap ? operand_a : operand_b]});
+    nest.push_inner(unit.extent, {unit.strides[operand_c], unit.strides[swap ? operand_b : operand_a],
+                                  unit.strides[swap ? operand_a : operand_b]});
   }
   loops = coalesce(loops);
   for (int i = 0; i < loops.rank; ++i)
@@ -101,13 +101,12 @@ void execute(Lowering const& lowering, T const* a, T const* b, T* c, bool accumu
   Permutation const permutation(lowering, operand_c);
   T* const result = scratch.template get<T>(permutation.packed_size());
   multiply<MemorySpace>(lowering, from_a, from_b, result, false);
-  if (accumulate)
-    add_strided<T, MemorySpace>(c, permutation.given, result, permutation.packed, permutation.extents);
-  else
-    copy_strided<T, MemorySpace>(c, permutation.given, result, permutation.packed, permutation.extents);
+  if (accumulate) add_strided<T, MemorySpace>(c, permutation.given, result, permutation.packed, permutation.extents);
+  else copy_strided<T, MemorySpace>(c, permutation.given, result, permutation.packed, permutation.extents);
 }
 
-/// Handles a contraction without a single multiplication: an empty result is left alone, an empty sum is zero. Returns whether it was one.
+/// Handles a contraction without a single multiplication: an empty result is left alone, an empty sum is zero. Returns
+/// whether it was one.
 template <class MemorySpace, class T, class Scratch>
 bool contract_nothing(bool empty_operands, LocalTensor<T> const& c, bool accumulate, Scratch& scratch) {
   std::int64_t const size = product(c.extents);
@@ -142,16 +141,14 @@ bool permute(Units const& units, T const* a, T* c, bool accumulate) {
     from.push_back(unit.strides[operand_a]);
     to.push_back(unit.strides[operand_c]);
   }
-  if (accumulate)
-    add_strided<T, MemorySpace>(c, to, a, from, extents);
-  else
-    copy_strided<T, MemorySpace>(c, to, a, from, extents);
+  if (accumulate) add_strided<T, MemorySpace>(c, to, a, from, extents);
+  else copy_strided<T, MemorySpace>(c, to, a, from, extents);
   return true;
 }
 
-/// c = or += a, summed over the letters that c lacks: a transpose, a sum, a diagonal, a repetition of c's own letters, or all of them.
-/// No letter may occur twice in c. Temporaries come from `scratch.get<T>(count)`, memory that stays valid until the call (on a device: the
-/// work it leaves in the stream) ends.
+/// c = or += a, summed over the letters that c lacks: a transpose, a sum, a diagonal, a repetition of c's own letters,
+/// or all of them. No letter may occur twice in c. Temporaries come from `scratch.get<T>(count)`, memory that stays
+/// valid until the call (on a device: the work it leaves in the stream) ends.
 template <class MemorySpace, class T, class Scratch>
 void contract(LocalTensor<T const> a, LocalTensor<T> c, bool accumulate, Scratch& scratch) {
   if (contract_nothing<MemorySpace>(product(a.extents) == 0, c, accumulate, scratch)) return;
@@ -179,11 +176,12 @@ LocalTensor<T const> summed(LocalTensor<T const> tensor, Labels const& other, La
   return {result.data, result.labels, result.extents};
 }
 
-/// c = or += a * b for tensors of any strides, of which those of c do not overlap: letters of both operands and c are batches, those of both operands alone
-/// are contracted. An operand has no letter that both others lack. With accumulate == false c is packed and not read.
+/// c = or += a * b for tensors of any strides, of which those of c do not overlap: letters of both operands and c are
+/// batches, those of both operands alone are contracted. An operand has no letter that both others lack. With
+/// accumulate == false c is packed and not read.
 template <class MemorySpace, class T, class Scratch>
-void contract_strided(T const* a, LabelledStrides const& a_strides, T const* b, LabelledStrides const& b_strides, T* c, LabelledStrides const& c_strides,
-                      bool accumulate, Scratch& scratch) {
+void contract_strided(T const* a, LabelledStrides const& a_strides, T const* b, LabelledStrides const& b_strides, T* c,
+                      LabelledStrides const& c_strides, bool accumulate, Scratch& scratch) {
   if (product(c_strides.extents) == 0) return;
   if (product(a_strides.extents) == 0 || product(b_strides.extents) == 0) {
     if (!accumulate) fill_elements<MemorySpace>(c, product(c_strides.extents), T(0));
@@ -192,20 +190,21 @@ void contract_strided(T const* a, LabelledStrides const& a_strides, T const* b, 
   Units const units = units_of(a_strides, b_strides, c_strides);
   if constexpr (LocalGemm<MemorySpace, T>::available)
     execute<MemorySpace>(lower(units, true), a, b, c, accumulate, scratch);
-  else
-    contract_directly<MemorySpace, true>(fuse(units), a, b, c, accumulate, scratch);
+  else contract_directly<MemorySpace, true>(fuse(units), a, b, c, accumulate, scratch);
 }
 
-/// c = or += a * b, summed over the letters that c lacks, for packed row-major blocks: letters of both operands and c are batches, those of
-/// both operands alone are contracted, those of one operand alone are summed, a letter twice in one operand is its diagonal, and one that
-/// only c holds is repeated. No letter may occur twice in c. Equal letters have equal extents: the caller checks. With accumulate == false
-/// c is not read. Temporaries as in the one-operand form.
+/// c = or += a * b, summed over the letters that c lacks, for packed row-major blocks: letters of both operands and c
+/// are batches, those of both operands alone are contracted, those of one operand alone are summed, a letter twice in
+/// one operand is its diagonal, and one that only c holds is repeated. No letter may occur twice in c. Equal letters
+/// have equal extents: the caller checks. With accumulate == false c is not read. Temporaries as in the one-operand
+/// form.
 template <class MemorySpace, class T, class Scratch>
 void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<T> c, bool accumulate, Scratch& scratch) {
   if (contract_nothing<MemorySpace>(product(a.extents) == 0 || product(b.extents) == 0, c, accumulate, scratch)) return;
   a = summed<MemorySpace>(a, b.labels, c.labels, scratch);
   b = summed<MemorySpace>(b, a.labels, c.labels, scratch);
-  contract_strided<MemorySpace>(a.data, labelled_strides(a), b.data, labelled_strides(b), c.data, labelled_strides(c), accumulate, scratch);
+  contract_strided<MemorySpace>(a.data, labelled_strides(a), b.data, labelled_strides(b), c.data, labelled_strides(c),
+                                accumulate, scratch);
 }
 
 }  // namespace gshard::detail

@@ -9,7 +9,8 @@
 #include <gshard/core/launch.hpp>
 #include <gshard/einsum/local/contract.hpp>
 
-// Contractions of elements that are computed with in more bits than they are stored in: the operands are widened, and the result is rounded once.
+// Contractions of elements that are computed with in more bits than they are stored in: the operands are widened, and
+// the result is rounded once.
 
 namespace gshard::detail {
 
@@ -25,7 +26,9 @@ struct RoundRow {
   T* to;
   Computed<T> const* from;
   bool accumulate;
-  KOKKOS_FUNCTION void operator()(std::int64_t i) const { to[i] = static_cast<T>(accumulate ? to[i] + from[i] : from[i]); }
+  KOKKOS_FUNCTION void operator()(std::int64_t i) const {
+    to[i] = static_cast<T>(accumulate ? to[i] + from[i] : from[i]);
+  }
 };
 
 template <class MemorySpace, class T, class Scratch>
@@ -51,7 +54,9 @@ void contract_and_round(LocalTensor<T> c, bool accumulate, Scratch& scratch, Wid
     return;
   }
   T* const packed = scratch.template get<T>(count);
-  if (accumulate) copy_strided<T, MemorySpace>(packed, packed_strides(c.extents), static_cast<T const*>(c.data), c.strides, c.extents);
+  if (accumulate)
+    copy_strided<T, MemorySpace>(packed, packed_strides(c.extents), static_cast<T const*>(c.data), c.strides,
+                                 c.extents);
   launch<MemorySpace>("gshard::round", count, count <= small_row, RoundRow<T>{packed, sums.data, accumulate});
   copy_strided<T, MemorySpace>(c.data, c.strides, static_cast<T const*>(packed), packed_strides(c.extents), c.extents);
 }
@@ -68,7 +73,8 @@ template <class MemorySpace, class T, class Scratch>
   requires is_rounded<T>
 void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<T> c, bool accumulate, Scratch& scratch) {
   if (contract_nothing<MemorySpace>(product(a.extents) == 0 || product(b.extents) == 0, c, accumulate, scratch)) return;
-  contract_and_round<MemorySpace>(c, accumulate, scratch, widened<MemorySpace>(a, scratch), widened<MemorySpace>(b, scratch));
+  contract_and_round<MemorySpace>(c, accumulate, scratch, widened<MemorySpace>(a, scratch),
+                                  widened<MemorySpace>(b, scratch));
 }
 
 /// The same with sums that are not rounded yet.
@@ -80,7 +86,8 @@ void contract(LocalTensor<T const> a, LocalTensor<Computed<T>> c, bool accumulat
 
 template <class MemorySpace, class T, class Scratch>
   requires is_rounded<T>
-void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<Computed<T>> c, bool accumulate, Scratch& scratch) {
+void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<Computed<T>> c, bool accumulate,
+              Scratch& scratch) {
   contract<MemorySpace>(widened<MemorySpace>(a, scratch), widened<MemorySpace>(b, scratch), c, accumulate, scratch);
 }
 

@@ -7,8 +7,8 @@
 
 namespace gshard::detail {
 
-/// Costs in units of one multiplication of a large matrix product (about 1/50 ns in float), measured on one x86-64 core with OpenBLAS. They
-/// are to rank the ways of one contraction, not to foretell its time.
+/// Costs in units of one multiplication of a large matrix product (about 1/50 ns in float), measured on one x86-64 core
+/// with OpenBLAS. They are to rank the ways of one contraction, not to foretell its time.
 struct Cost {
   static constexpr double call = 4000;         ///< a library call, or the start of a plain kernel
   static constexpr double touch = 6;           ///< an element packed, read or written by a matrix product
@@ -50,7 +50,8 @@ constexpr double direct_cost(Units const& units) {
     double const extent = static_cast<double>(unit.extent);
     double const loops = total * Cost::vector + total / extent * Cost::vector_start;
     if (is_contiguous_sum(unit, true) && loops < best) best = loops;
-    if (is_contiguous_output(unit) && loops + outputs / extent * Cost::row_start < best) best = loops + outputs / extent * Cost::row_start;
+    if (is_contiguous_output(unit) && loops + outputs / extent * Cost::row_start < best)
+      best = loops + outputs / extent * Cost::row_start;
   }
   return Cost::call + best;
 }

@@ -14,7 +14,8 @@ namespace gshard::detail {
 
 /// Distributes the units over the loops of the direct kernels. Sets `dot` where the vector loop is the sum.
 template <class T, bool Binary>
-DirectLoops<T, Binary> direct_loops(Units const& units, T const* a, T const* b, T* c, bool accumulate, bool on_host, bool& dot) {
+DirectLoops<T, Binary> direct_loops(Units const& units, T const* a, T const* b, T* c, bool accumulate, bool on_host,
+                                    bool& dot) {
   int inner_output = -1;
   int inner_sum = -1;
   auto output_rank = [&](int i) {
@@ -77,8 +78,8 @@ void run_direct(Units const& units, T const* a, T const* b, T* c, bool accumulat
   }
 }
 
-/// How many independent parts a sum is cut into, so that a long sum into few outputs keeps all threads busy. It depends on the extents
-/// alone, not on the number of threads, so the rounding does not either.
+/// How many independent parts a sum is cut into, so that a long sum into few outputs keeps all threads busy. It depends
+/// on the extents alone, not on the number of threads, so the rounding does not either.
 template <class MemorySpace>
 constexpr std::int64_t parts_of_sum(std::int64_t outputs, std::int64_t sums, std::int64_t longest) {
   if constexpr (runs_on_host<MemorySpace>) {
@@ -90,8 +91,8 @@ constexpr std::int64_t parts_of_sum(std::int64_t outputs, std::int64_t sums, std
   }
 }
 
-/// c = or += the sum over all units that c lacks of a * b, or of a alone where b is null, as plain kernels: for what is no matrix product,
-/// too small for one, or of a type that no matrix library knows.
+/// c = or += the sum over all units that c lacks of a * b, or of a alone where b is null, as plain kernels: for what is
+/// no matrix product, too small for one, or of a type that no matrix library knows.
 template <class MemorySpace, bool Binary, class T, class Scratch>
 void contract_directly(Units const& units, T const* a, T const* b, T* c, bool accumulate, Scratch& scratch) {
   std::int64_t outputs = 1;
@@ -104,7 +105,8 @@ void contract_directly(Units const& units, T const* a, T const* b, T* c, bool ac
   std::int64_t const parts = longest < 0 ? 1 : parts_of_sum<MemorySpace>(outputs, sums, units[longest].extent);
   if (parts <= 1) return run_direct<MemorySpace, Binary>(units, a, b, c, accumulate);
 
-  // Stage 1 sums each part into a row of its own; stage 2 adds the rows up; then comes what does not divide by the parts.
+  // Stage 1 sums each part into a row of its own; stage 2 adds the rows up; then comes what does not divide by the
+  // parts.
   Units partial;
   Units total;
   std::int64_t const piece = units[longest].extent / parts;

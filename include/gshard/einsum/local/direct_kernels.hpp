@@ -10,8 +10,8 @@
 
 namespace gshard::detail {
 
-/// A contraction as plain loops: for each output element, loops that sum. Operands are c, a, b in `outputs`, and a, b in `sums`.
-/// Without a second operand (`Binary` false) the strides of b are 0.
+/// A contraction as plain loops: for each output element, loops that sum. Operands are c, a, b in `outputs`, and a, b
+/// in `sums`. Without a second operand (`Binary` false) the strides of b are 0.
 template <class T, bool Binary>
 struct DirectLoops {
   T* c;
@@ -45,18 +45,16 @@ struct DirectElements {
       T const* from_a = a + cursor.offsets[0];
       T const* from_b = Binary ? b + cursor.offsets[1] : nullptr;
       for (std::int64_t i = 0; i < loops.depth; ++i) {
-        if constexpr (Binary)
-          sum += from_a[i * loops.depth_strides[0]] * from_b[i * loops.depth_strides[1]];
-        else
-          sum += from_a[i * loops.depth_strides[0]];
+        if constexpr (Binary) sum += from_a[i * loops.depth_strides[0]] * from_b[i * loops.depth_strides[1]];
+        else sum += from_a[i * loops.depth_strides[0]];
       }
     }
     *c = sum;
   }
 };
 
-/// Host kernel: a tile of outputs along the inner output loop for each index. Either the inner loop runs along the tile, or, with `dot`,
-/// along the sum.
+/// Host kernel: a tile of outputs along the inner output loop for each index. Either the inner loop runs along the
+/// tile, or, with `dot`, along the sum.
 template <class T, bool Binary>
 struct DirectTiles {
   static constexpr int tile = 256;
@@ -83,10 +81,8 @@ struct DirectTiles {
     for (std::int64_t step = 0; step < steps; ++step, cursor.advance(loops.sums)) {
       T const* const from_a = a + cursor.offsets[0];
       T const* const from_b = Binary ? b + cursor.offsets[1] : nullptr;
-      if (dot)
-        add_dots(sums, count, from_a, from_b);
-      else
-        add_rows(sums, count, from_a, from_b);
+      if (dot) add_dots(sums, count, from_a, from_b);
+      else add_rows(sums, count, from_a, from_b);
     }
     for (int i = 0; i < count; ++i) {
       T& to = c[i * loops.width_strides[0]];
@@ -96,10 +92,8 @@ struct DirectTiles {
 
  private:
   static T product(T const* a, T const* b, std::int64_t at_a, std::int64_t at_b) {
-    if constexpr (Binary)
-      return static_cast<T>(a[at_a] * b[at_b]);
-    else
-      return a[at_a];
+    if constexpr (Binary) return static_cast<T>(a[at_a] * b[at_b]);
+    else return a[at_a];
   }
 
   /// Independent partial sums let the compiler use vector registers without reordering anything itself.

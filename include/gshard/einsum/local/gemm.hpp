@@ -9,12 +9,12 @@
 
 namespace gshard {
 
-/// The one place where gshard calls a matrix library: specialise it for a memory space and an element type to use another one. A
-/// specialisation has
+/// The one place where gshard calls a matrix library: specialise it for a memory space and an element type to use
+/// another one. A specialisation has
 ///   static constexpr bool available = true;
 ///   static void run(GemmBatch<T> const& batch);
-/// where run leaves its work on the default instance of the memory's execution space, or finished. Where `available` is false, as for
-/// integers, contractions run as plain kernels.
+/// where run leaves its work on the default instance of the memory's execution space, or finished. Where `available` is
+/// false, as for integers, contractions run as plain kernels.
 template <class MemorySpace, class T>
 struct LocalGemm {
 #if defined(GSHARD_HAVE_CBLAS)
@@ -31,10 +31,12 @@ struct LocalGemm {
 
   static void run([[maybe_unused]] GemmBatch<T> const& batch) {
 #if defined(GSHARD_HAVE_CBLAS)
-    if constexpr (uses_cblas && !detail::is_abstract<MemorySpace>) detail::CblasGemm<T>::template run<MemorySpace>(batch);
+    if constexpr (uses_cblas && !detail::is_abstract<MemorySpace>)
+      detail::CblasGemm<T>::template run<MemorySpace>(batch);
 #endif
 #if defined(GSHARD_HAVE_KOKKOS_KERNELS)
-    if constexpr (uses_kokkos_kernels && !detail::is_abstract<MemorySpace>) detail::KokkosKernelsGemm<MemorySpace, T>::run(batch);
+    if constexpr (uses_kokkos_kernels && !detail::is_abstract<MemorySpace>)
+      detail::KokkosKernelsGemm<MemorySpace, T>::run(batch);
 #endif
   }
 };

@@ -7,9 +7,10 @@
 
 namespace gshard {
 
-/// Many matrix products of one shape, C = A B or C += A B: A is (m, k), B is (k, n), C is (m, n). All extents are at least 1. In A and in B
-/// the rows or the columns are contiguous (or the matrix is a single column or row, of any stride); in C the columns are, or n is 1.
-/// C's of different batch indices do not overlap. With accumulate == false C is not read: it may hold anything, NaN included.
+/// Many matrix products of one shape, C = A B or C += A B: A is (m, k), B is (k, n), C is (m, n). All extents are at
+/// least 1. In A and in B the rows or the columns are contiguous (or the matrix is a single column or row, of any
+/// stride); in C the columns are, or n is 1. C's of different batch indices do not overlap. With accumulate == false C
+/// is not read: it may hold anything, NaN included.
 template <class T>
 struct GemmBatch {
   std::int64_t m = 1;
@@ -37,8 +38,8 @@ struct GemmBatch {
   }
 
   /// A product of blocks of the same matrices.
-  GemmBatch block(T const* a_block, T const* b_block, T* c_block, std::int64_t rows, std::int64_t columns, std::int64_t depth,
-                  bool add) const {
+  GemmBatch block(T const* a_block, T const* b_block, T* c_block, std::int64_t rows, std::int64_t columns,
+                  std::int64_t depth, bool add) const {
     GemmBatch result;
     result.m = rows;
     result.n = columns;
@@ -58,13 +59,15 @@ struct GemmBatch {
 
 namespace detail {
 
-/// A matrix as BLAS sees it: row-major storage, read as it is or transposed. The leading dimension of a single stored row is made up.
+/// A matrix as BLAS sees it: row-major storage, read as it is or transposed. The leading dimension of a single stored
+/// row is made up.
 struct StoredMatrix {
   bool transposed;
   std::int64_t leading;
 };
 
-constexpr StoredMatrix stored_matrix(std::int64_t rows, std::int64_t columns, std::int64_t row_stride, std::int64_t column_stride) {
+constexpr StoredMatrix stored_matrix(std::int64_t rows, std::int64_t columns, std::int64_t row_stride,
+                                     std::int64_t column_stride) {
   if (columns == 1) return {false, rows == 1 ? 1 : row_stride};
   if (rows == 1) return {true, column_stride};
   return column_stride == 1 ? StoredMatrix{false, row_stride} : StoredMatrix{true, column_stride};

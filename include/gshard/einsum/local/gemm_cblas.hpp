@@ -18,20 +18,20 @@
 
 namespace gshard::detail {
 
-inline void cblas_gemm(CBLAS_TRANSPOSE a_form, CBLAS_TRANSPOSE b_form, int m, int n, int k, float const* a, int a_leading, float const* b,
-                       int b_leading, float beta, float* c, int c_leading) {
+inline void cblas_gemm(CBLAS_TRANSPOSE a_form, CBLAS_TRANSPOSE b_form, int m, int n, int k, float const* a,
+                       int a_leading, float const* b, int b_leading, float beta, float* c, int c_leading) {
   cblas_sgemm(CblasRowMajor, a_form, b_form, m, n, k, 1.0f, a, a_leading, b, b_leading, beta, c, c_leading);
 }
-inline void cblas_gemm(CBLAS_TRANSPOSE a_form, CBLAS_TRANSPOSE b_form, int m, int n, int k, double const* a, int a_leading, double const* b,
-                       int b_leading, double beta, double* c, int c_leading) {
+inline void cblas_gemm(CBLAS_TRANSPOSE a_form, CBLAS_TRANSPOSE b_form, int m, int n, int k, double const* a,
+                       int a_leading, double const* b, int b_leading, double beta, double* c, int c_leading) {
   cblas_dgemm(CblasRowMajor, a_form, b_form, m, n, k, 1.0, a, a_leading, b, b_leading, beta, c, c_leading);
 }
-inline void cblas_gemv(CBLAS_TRANSPOSE form, int rows, int columns, float const* a, int leading, float const* x, int x_step, float* y,
-                       int y_step) {
+inline void cblas_gemv(CBLAS_TRANSPOSE form, int rows, int columns, float const* a, int leading, float const* x,
+                       int x_step, float* y, int y_step) {
   cblas_sgemv(CblasRowMajor, form, rows, columns, 1.0f, a, leading, x, x_step, 1.0f, y, y_step);
 }
-inline void cblas_gemv(CBLAS_TRANSPOSE form, int rows, int columns, double const* a, int leading, double const* x, int x_step, double* y,
-                       int y_step) {
+inline void cblas_gemv(CBLAS_TRANSPOSE form, int rows, int columns, double const* a, int leading, double const* x,
+                       int x_step, double* y, int y_step) {
   cblas_dgemv(CblasRowMajor, form, rows, columns, 1.0, a, leading, x, x_step, 1.0, y, y_step);
 }
 
@@ -52,7 +52,8 @@ struct CblasGemm {
                                    std::min(limit, one.k - l), one.accumulate || l > 0));
   }
 
-  /// All products of the batch: many small ones at once, each on one thread, or one after the other, each on all threads.
+  /// All products of the batch: many small ones at once, each on one thread, or one after the other, each on all
+  /// threads.
   template <class MemorySpace>
   static void run(GemmBatch<T> const& batch) {
     std::int64_t const count = batch.count();
@@ -61,7 +62,8 @@ struct CblasGemm {
       std::int64_t const threads = Kokkos::OpenMP().concurrency();
       bool const small = batch.m * batch.n * batch.k <= small_product;
       if (threads > 1 && count >= 2 * threads && small) {
-        using Policy = Kokkos::RangePolicy<Kokkos::OpenMP, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>;
+        using Policy =
+            Kokkos::RangePolicy<Kokkos::OpenMP, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>;
         Kokkos::parallel_for("gshard::gemm_batch", Policy(0, count), Product{batch});
         return;
       }
@@ -86,19 +88,22 @@ struct CblasGemm {
     if (one.n == 1 && one.m > 1 && one.k > 1)
       return multiply_vector(a, one.m, one.k, one.a, one.b, one.b_row, one.c, one.c_row, one.accumulate);
     if (one.m == 1 && one.n > 1 && one.k > 1)
-      return multiply_vector({!b.transposed, b.leading}, one.n, one.k, one.b, one.a, one.a_column, one.c, 1, one.accumulate);
+      return multiply_vector({!b.transposed, b.leading}, one.n, one.k, one.b, one.a, one.a_column, one.c, 1,
+                             one.accumulate);
     std::int64_t const c_leading = one.m == 1 ? one.n : one.c_row;
-    cblas_gemm(a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans, narrow(one.m), narrow(one.n),
-               narrow(one.k), one.a, narrow(a.leading), one.b, narrow(b.leading), one.accumulate ? T(1) : T(0), one.c, narrow(c_leading));
+    cblas_gemm(a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans, narrow(one.m),
+               narrow(one.n), narrow(one.k), one.a, narrow(a.leading), one.b, narrow(b.leading),
+               one.accumulate ? T(1) : T(0), one.c, narrow(c_leading));
   }
 
   /// y (rows) = matrix (rows, columns) x. Zeroing y first does not rest on the library's reading of beta = 0.
-  static void multiply_vector(StoredMatrix matrix, std::int64_t rows, std::int64_t columns, T const* data, T const* x, std::int64_t x_step,
-                              T* y, std::int64_t y_step, bool accumulate) {
+  static void multiply_vector(StoredMatrix matrix, std::int64_t rows, std::int64_t columns, T const* data, T const* x,
+                              std::int64_t x_step, T* y, std::int64_t y_step, bool accumulate) {
     if (!accumulate)
       for (std::int64_t i = 0; i < rows; ++i) y[i * y_step] = T(0);
     cblas_gemv(matrix.transposed ? CblasTrans : CblasNoTrans, narrow(matrix.transposed ? columns : rows),
-               narrow(matrix.transposed ? rows : columns), data, narrow(matrix.leading), x, narrow(x_step), y, narrow(y_step));
+               narrow(matrix.transposed ? rows : columns), data, narrow(matrix.leading), x, narrow(x_step), y,
+               narrow(y_step));
   }
 
   /// Strides that do not fit the library's integers.
@@ -107,7 +112,8 @@ struct CblasGemm {
       T* const row = one.c + i * one.c_row;
       for (std::int64_t j = 0; j < one.n; ++j) {
         T sum = one.accumulate ? row[j] : T(0);
-        for (std::int64_t l = 0; l < one.k; ++l) sum += one.a[i * one.a_row + l * one.a_column] * one.b[l * one.b_row + j * one.b_column];
+        for (std::int64_t l = 0; l < one.k; ++l)
+          sum += one.a[i * one.a_row + l * one.a_column] * one.b[l * one.b_row + j * one.b_column];
         row[j] = sum;
       }
     }

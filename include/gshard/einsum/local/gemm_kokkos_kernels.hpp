@@ -14,8 +14,8 @@
 
 namespace gshard::detail {
 
-/// Matrix products by Kokkos Kernels, on any of its execution spaces. A row-major matrix is the transpose of a LayoutLeft view, the layout
-/// that every build of the library carries, so this computes C^T = B^T A^T.
+/// Matrix products by Kokkos Kernels, on any of its execution spaces. A row-major matrix is the transpose of a
+/// LayoutLeft view, the layout that every build of the library carries, so this computes C^T = B^T A^T.
 template <class MemorySpace, class T>
 struct KokkosKernelsGemm {
   static constexpr bool available = std::is_same_v<T, float> || std::is_same_v<T, double>;
@@ -38,7 +38,8 @@ struct KokkosKernelsGemm {
 
   /// A row-major (rows, columns) matrix as BLAS stores it, seen as LayoutLeft.
   static auto operand(T const* data, StoredMatrix stored, std::int64_t rows, std::int64_t columns) {
-    return stored.transposed ? matrix(data, rows, columns, stored.leading) : matrix(data, columns, rows, stored.leading);
+    return stored.transposed ? matrix(data, rows, columns, stored.leading)
+                             : matrix(data, columns, rows, stored.leading);
   }
 
   static void multiply(ExecutionSpace const& space, GemmBatch<T> const& one) {

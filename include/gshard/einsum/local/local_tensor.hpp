@@ -8,7 +8,8 @@
 
 namespace gshard::detail {
 
-/// A packed row-major block, or a box inside one, with a letter for each dimension: one operand, or the result, of a local contraction.
+/// A packed row-major block, or a box inside one, with a letter for each dimension: one operand, or the result, of a
+/// local contraction.
 template <class T>
 struct LocalTensor {
   T* data;
@@ -30,7 +31,8 @@ struct LocalTensor {
   }
 };
 
-/// The layout of a tensor with each letter once: a letter that is repeated ("iij") walks the diagonal, so its strides add up.
+/// The layout of a tensor with each letter once: a letter that is repeated ("iij") walks the diagonal, so its strides
+/// add up.
 struct LabelledStrides {
   Labels labels;
   Extents extents;
@@ -64,7 +66,8 @@ constexpr LabelledStrides labelled_strides(Labels const& labels, Extents const& 
 
 template <class T>
 constexpr LabelledStrides labelled_strides(LocalTensor<T> const& tensor) {
-  return labelled_strides(tensor.labels, tensor.extents, tensor.is_packed() ? packed_strides(tensor.extents) : tensor.strides);
+  return labelled_strides(tensor.labels, tensor.extents,
+                          tensor.is_packed() ? packed_strides(tensor.extents) : tensor.strides);
 }
 
 }  // namespace gshard::detail

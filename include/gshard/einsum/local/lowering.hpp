@@ -10,7 +10,8 @@
 
 namespace gshard::detail {
 
-/// How one contraction c = a * b is carried out. Everything that is not a matrix dimension is a loop around the matrix products.
+/// How one contraction c = a * b is carried out. Everything that is not a matrix dimension is a loop around the matrix
+/// products.
 struct Lowering {
   Units given;          ///< the tensors as they are
   Units packed;         ///< the same units, with the packed strides of the temporaries where a tensor is permuted
@@ -29,17 +30,19 @@ struct Lowering {
   constexpr Labels letters(int unit) const { return unit < 0 ? Labels{} : units[unit].letters; }
 };
 
-/// Whether BLAS takes a matrix with these two units (-1: one row or column) of one tensor as it is: either is contiguous, and the other
-/// steps over it.
+/// Whether BLAS takes a matrix with these two units (-1: one row or column) of one tensor as it is: either is
+/// contiguous, and the other steps over it.
 constexpr bool is_matrix(Lowering const& lowering, int first, int second, int operand) {
   if (first < 0 || second < 0) return true;
   std::int64_t const first_stride = lowering.stride(first, operand);
   std::int64_t const second_stride = lowering.stride(second, operand);
-  return (second_stride == 1 && first_stride >= lowering.extent(second)) || (first_stride == 1 && second_stride >= lowering.extent(first));
+  return (second_stride == 1 && first_stride >= lowering.extent(second)) ||
+         (first_stride == 1 && second_stride >= lowering.extent(first));
 }
 
 constexpr bool is_matrix_product(Lowering const& lowering) {
-  return is_matrix(lowering, lowering.m, lowering.k, operand_a) && is_matrix(lowering, lowering.k, lowering.n, operand_b) &&
+  return is_matrix(lowering, lowering.m, lowering.k, operand_a) &&
+         is_matrix(lowering, lowering.k, lowering.n, operand_b) &&
          is_matrix(lowering, lowering.m, lowering.n, operand_c);
 }
 
@@ -65,22 +68,26 @@ constexpr void append_sorted(StaticVector<int, max_units>& list, Units const& un
   }
 }
 
-/// The units with every permuted tensor laid out anew: batch outermost, then the two matrix dimensions, each in the order of a tensor
-/// that stays as it is.
+/// The units with every permuted tensor laid out anew: batch outermost, then the two matrix dimensions, each in the
+/// order of a tensor that stays as it is.
 constexpr Units repack(Units units, bool const (&permuted)[3]) {
   Units const given = units;
   int const row_order = !permuted[operand_c] ? operand_c : operand_a;
   int const column_order = !permuted[operand_c] ? operand_c : operand_b;
   int const contracted_order = !permuted[operand_b] ? operand_b : operand_a;
   int const batch_order = !permuted[operand_c] ? operand_c : !permuted[operand_a] ? operand_a : operand_b;
-  UnitKind const inner[3][2] = {
-      {UnitKind::row, UnitKind::contracted}, {UnitKind::contracted, UnitKind::column}, {UnitKind::row, UnitKind::column}};
+  UnitKind const inner[3][2] = {{UnitKind::row, UnitKind::contracted},
+                                {UnitKind::contracted, UnitKind::column},
+                                {UnitKind::row, UnitKind::column}};
   for (int t = 0; t < 3; ++t) {
     if (!permuted[t]) continue;
     StaticVector<int, max_units> order;
     append_sorted(order, given, UnitKind::batch, batch_order);
     for (UnitKind kind : inner[t])
-      append_sorted(order, given, kind, kind == UnitKind::row ? row_order : kind == UnitKind::column ? column_order : contracted_order);
+      append_sorted(order, given, kind,
+                    kind == UnitKind::row      ? row_order
+                    : kind == UnitKind::column ? column_order
+                                               : contracted_order);
     std::int64_t stride = 1;
     for (Unit& unit : units) unit.strides[t] = 0;
     for (int i = order.size() - 1; i >= 0; --i) {
@@ -102,7 +109,8 @@ constexpr double moved_elements(Units const& given, int operand) {
   return result;
 }
 
-/// The cheapest choice of rows, columns and sum among the units of `trial`, with its cost. One always exists: single elements.
+/// The cheapest choice of rows, columns and sum among the units of `trial`, with its cost. One always exists: single
+/// elements.
 constexpr void choose_units(Lowering& trial) {
   Units const& units = trial.units;
   int best[3] = {-1, -1, -1};
@@ -131,9 +139,9 @@ constexpr void choose_units(Lowering& trial) {
   trial.cost = cost;
 }
 
-/// The cheapest way to carry out the contraction of these (unfused) units with matrix products: every set of tensors is tried as permuted,
-/// and every unit of the right kind as rows, columns and sum. `allow_direct` also weighs the plain kernel. Letters of one operand alone
-/// are in c.
+/// The cheapest way to carry out the contraction of these (unfused) units with matrix products: every set of tensors is
+/// tried as permuted, and every unit of the right kind as rows, columns and sum. `allow_direct` also weighs the plain
+/// kernel. Letters of one operand alone are in c.
 constexpr Lowering lower(Units const& unfused, bool allow_direct) {
   Lowering best;
   best.given = best.packed = best.units = fuse(unfused);
@@ -172,8 +180,8 @@ constexpr Lowering lower(Units const& unfused, bool allow_direct) {
   return best;
 }
 
-/// Whether the contraction is (batched) matrix products of the tensors as they lie in memory: with rows where any letter is one, columns
-/// likewise, and a sum.
+/// Whether the contraction is (batched) matrix products of the tensors as they lie in memory: with rows where any
+/// letter is one, columns likewise, and a sum.
 constexpr bool needs_no_copy(Units const& unfused) {
   Lowering trial;
   trial.units = fuse(unfused);
@@ -196,8 +204,8 @@ constexpr bool needs_no_copy(Units const& unfused) {
   return false;
 }
 
-/// The units of an einsum known by its letters alone: a different prime stands for each extent, so that only what holds for all extents is
-/// found to fuse.
+/// The units of an einsum known by its letters alone: a different prime stands for each extent, so that only what holds
+/// for all extents is found to fuse.
 constexpr Units symbolic_units(Labels const& a, Labels const& b, Labels const& c) {
   constexpr std::int64_t primes[3 * max_rank] = {101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157,
                                                  163, 167, 173, 179, 181, 191, 193, 197, 199, 211, 223, 227};
@@ -215,8 +223,8 @@ constexpr Units symbolic_units(Labels const& a, Labels const& b, Labels const& c
   return units_of(layouts[0], layouts[1], layouts[2]);
 }
 
-/// Whether `a`, `b` and `c` lie in memory such that their contraction needs no copy, whatever the extents. Letters of one operand alone
-/// that c lacks are summed beforehand and do not count.
+/// Whether `a`, `b` and `c` lie in memory such that their contraction needs no copy, whatever the extents. Letters of
+/// one operand alone that c lacks are summed beforehand and do not count.
 constexpr bool needs_no_copy(Labels const& a, Labels const& b, Labels const& c) {
   Labels kept[2];
   for (char letter : a)

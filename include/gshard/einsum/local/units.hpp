@@ -19,7 +19,8 @@ enum class UnitKind {
   contracted,  ///< in the operands alone: "k"
 };
 
-/// One loop of a contraction: a letter, or several that every tensor walks as one. Its stride is 0 in a tensor that lacks it.
+/// One loop of a contraction: a letter, or several that every tensor walks as one. Its stride is 0 in a tensor that
+/// lacks it.
 struct Unit {
   Labels letters;
   std::int64_t extent = 1;
@@ -60,13 +61,15 @@ constexpr Units units_of(LabelledStrides const& a, LabelledStrides const& b, Lab
       if (seen[0].contains(letter) || seen[1].contains(letter)) continue;
       seen[t].push_back(letter);
       if (tensors[t]->extents[i] == 1) continue;
-      units.push_back({{letter}, tensors[t]->extents[i], {a.stride_of(letter), b.stride_of(letter), c.stride_of(letter)}});
+      units.push_back(
+          {{letter}, tensors[t]->extents[i], {a.stride_of(letter), b.stride_of(letter), c.stride_of(letter)}});
     }
   }
   return units;
 }
 
-/// Merges every two units of which the second is inside the first in each tensor that holds them, and drops those that no tensor holds.
+/// Merges every two units of which the second is inside the first in each tensor that holds them, and drops those that
+/// no tensor holds.
 constexpr Units fuse(Units const& given) {
   Units units;
   for (Unit const& unit : given)
@@ -78,7 +81,8 @@ constexpr Units fuse(Units const& given) {
       for (int inner = 0; inner < units.size() && !merged; ++inner) {
         if (outer == inner) continue;
         bool as_one = true;
-        for (int t = 0; t < 3; ++t) as_one = as_one && units[outer].strides[t] == units[inner].strides[t] * units[inner].extent;
+        for (int t = 0; t < 3; ++t)
+          as_one = as_one && units[outer].strides[t] == units[inner].strides[t] * units[inner].extent;
         if (!as_one) continue;
         for (char letter : units[inner].letters) units[outer].letters.push_back(letter);
         units[outer].extent *= units[inner].extent;

@@ -17,8 +17,8 @@ KOKKOS_FORCEINLINE_FUNCTION bool goes_first(T left, T right, bool descending) {
   return descending ? left > right : left < right;
 }
 
-/// The positions of each row's elements in order, equal ones as they stand and NaN behind all others: a merge sort of positions, from the bottom up.
-/// `order` and `spare` have the shape of x.
+/// The positions of each row's elements in order, equal ones as they stand and NaN behind all others: a merge sort of
+/// positions, from the bottom up. `order` and `spare` have the shape of x.
 template <class T>
 struct SortRows {
   T const* x;
@@ -40,7 +40,9 @@ struct SortRows {
         std::int64_t left = begin;
         std::int64_t right = middle;
         for (std::int64_t i = begin; i < end; ++i) {
-          bool const take_right = left == middle || (right < end && goes_first(values[from[right * inner] * inner], values[from[left * inner] * inner], descending));
+          bool const take_right =
+              left == middle || (right < end && goes_first(values[from[right * inner] * inner],
+                                                           values[from[left * inner] * inner], descending));
           to[i * inner] = take_right ? from[right++ * inner] : from[left++ * inner];
         }
       }
@@ -53,7 +55,8 @@ struct SortRows {
   }
 };
 
-/// The positions of the `count` largest elements of each row as the merge sort orders them: one pass, in which the largest so far stand in order.
+/// The positions of the `count` largest elements of each row as the merge sort orders them: one pass, in which the
+/// largest so far stand in order.
 template <class T>
 struct LargestOfRows {
   T const* x;

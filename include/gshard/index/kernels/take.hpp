@@ -5,12 +5,13 @@
 
 #include <gshard/core/launch.hpp>
 
-// Gathers and scatters of slices by index, on one rank's blocks: (outer, n, inner) and (outer, k, inner), packed. Indices are global; those outside the range
-// [begin, begin + n) that this rank holds are left out.
+// Gathers and scatters of slices by index, on one rank's blocks: (outer, n, inner) and (outer, k, inner), packed.
+// Indices are global; those outside the range [begin, begin + n) that this rank holds are left out.
 
 namespace gshard::detail {
 
-/// How many elements of a slice one work item moves: a run of them on the host; on a device one, so that neighbours are moved by neighbours.
+/// How many elements of a slice one work item moves: a run of them on the host; on a device one, so that neighbours are
+/// moved by neighbours.
 template <class MemorySpace>
 inline constexpr std::int64_t slice_piece = runs_on_host<MemorySpace> ? 256 : 1;
 
@@ -38,8 +39,8 @@ struct TakeSlices {
   }
 };
 
-/// Adds slice k of the updates to slice indices[k] of the result, in the order of k: one work item for each part of all slices, so that the sums are the same in
-/// each run.
+/// Adds slice k of the updates to slice indices[k] of the result, in the order of k: one work item for each part of all
+/// slices, so that the sums are the same in each run.
 template <class T, class Index, std::int64_t Piece>
 struct ScatterSlices {
   T const* updates;

@@ -7,7 +7,8 @@
 
 namespace gshard::nn::detail {
 
-/// Rows in two orders that consist of the same segments: as they arrive from the ranks, and sorted by expert. Segments are listed in the sorted order.
+/// Rows in two orders that consist of the same segments: as they arrive from the ranks, and sorted by expert. Segments
+/// are listed in the sorted order.
 struct RowSegments {
   std::int64_t const* sorted = nullptr;   ///< first row of each segment
   std::int64_t const* arrived = nullptr;  ///< the same row as it arrives

@@ -8,15 +8,18 @@
 
 namespace gshard::nn::detail {
 
-/// Where the keys and values lie that the newest place of each sentence sees: caches (G, R, K, H, D) of R sentences, K places each.
+/// Where the keys and values lie that the newest place of each sentence sees: caches (G, R, K, H, D) of R sentences, K
+/// places each.
 template <class MemorySpace>
 struct CachedPlaces {
-  std::int64_t sentences;                   ///< R
-  std::int64_t capacity;                    ///< K
-  std::int64_t places;                      ///< how many leading places are set
-  std::int64_t share = 1;                   ///< how many sentences n in a row look at the same cached one
-  Rank2<int const, MemorySpace> lengths{};  ///< (G, R): the words of each cached sentence; empty: all places that are set
-  Rank3<int const, MemorySpace> holders{};  ///< (G, N, K): the cached sentence that has place k of sentence n; empty: n / share
+  std::int64_t sentences;  ///< R
+  std::int64_t capacity;   ///< K
+  std::int64_t places;     ///< how many leading places are set
+  std::int64_t share = 1;  ///< how many sentences n in a row look at the same cached one
+  /// (G, R): the words of each cached sentence; empty: all places that are set
+  Rank2<int const, MemorySpace> lengths{};
+  /// (G, N, K): the cached sentence that has place k of sentence n; empty: n / share
+  Rank3<int const, MemorySpace> holders{};
 
   KOKKOS_FORCEINLINE_FUNCTION std::int64_t visible(std::int64_t group, std::int64_t sentence) const {
     if (lengths.data() == nullptr) return places;
@@ -61,7 +64,8 @@ struct CachedAttentionKernel {
       std::int64_t const first = (cached.row(group, sentence, place) * heads + head) * size;
       T const* const key = keys + first;
       T const* const value = values + first;
-      Number const score = scale * lanes.template sum<Number>(size, [=](std::int64_t j) { return Number(query[j]) * Number(key[j]); });
+      Number const score =
+          scale * lanes.template sum<Number>(size, [=](std::int64_t j) { return Number(query[j]) * Number(key[j]); });
       if (score > largest) {
         Number const shrink = loop_exp(largest - score);
         largest = score;
@@ -77,14 +81,16 @@ struct CachedAttentionKernel {
   }
 };
 
-/// Attention of one query for each sentence to cached places: queries, result (G, N, H, D); keys, values (G, R, K, H, D). The result is softmax(scale * q k)
-/// v over the places that the sentence sees, 0 where there are none or `real` (G, N) is 0. `sums` has the size of the result, and may be it. Linear in those
-/// places.
+/// Attention of one query for each sentence to cached places: queries, result (G, N, H, D); keys, values (G, R, K, H,
+/// D). The result is softmax(scale * q k) v over the places that the sentence sees, 0 where there are none or `real`
+/// (G, N) is 0. `sums` has the size of the result, and may be it. Linear in those places.
 template <class T, class MemorySpace>
-void cached_attention(Rank4<T const, MemorySpace> queries, T const* keys, T const* values, Rank2<int const, MemorySpace> real,
-                      CachedPlaces<MemorySpace> const& cached, gshard::detail::Computed<T>* sums, T* result, gshard::detail::Computed<T> scale) {
-  for_each_row<MemorySpace>("gshard::cached_attention", extent(queries, 0) * extent(queries, 1) * extent(queries, 2),
-                            CachedAttentionKernel<T, MemorySpace>{queries, keys, values, real, cached, sums, result, scale});
+void cached_attention(Rank4<T const, MemorySpace> queries, T const* keys, T const* values,
+                      Rank2<int const, MemorySpace> real, CachedPlaces<MemorySpace> const& cached,
+                      gshard::detail::Computed<T>* sums, T* result, gshard::detail::Computed<T> scale) {
+  for_each_row<MemorySpace>(
+      "gshard::cached_attention", extent(queries, 0) * extent(queries, 1) * extent(queries, 2),
+      CachedAttentionKernel<T, MemorySpace>{queries, keys, values, real, cached, sums, result, scale});
 }
 
 template <class T, class MemorySpace>
@@ -112,12 +118,15 @@ struct RememberPlaceKernel {
   }
 };
 
-/// Writes keys and values (G * N, H * D) to `place` of caches (G, N, K, H, D), K the capacity, where `real` (G * N) is not 0.
+/// Writes keys and values (G * N, H * D) to `place` of caches (G, N, K, H, D), K the capacity, where `real` (G * N) is
+/// not 0.
 template <class T, class MemorySpace>
-void remember_place(Rank2<T const, MemorySpace> keys, Rank2<T const, MemorySpace> values, Rank1<int const, MemorySpace> real, T* cached_keys,
-                    T* cached_values, std::int64_t capacity, std::int64_t place) {
-  for_each_row<MemorySpace>("gshard::remember_place", extent(keys, 0),
-                            RememberPlaceKernel<T, MemorySpace>{keys, values, real, cached_keys, cached_values, capacity, place});
+void remember_place(Rank2<T const, MemorySpace> keys, Rank2<T const, MemorySpace> values,
+                    Rank1<int const, MemorySpace> real, T* cached_keys, T* cached_values, std::int64_t capacity,
+                    std::int64_t place) {
+  for_each_row<MemorySpace>(
+      "gshard::remember_place", extent(keys, 0),
+      RememberPlaceKernel<T, MemorySpace>{keys, values, real, cached_keys, cached_values, capacity, place});
 }
 
 /// The positions of new words, all at one place, and which of them are words.
@@ -135,7 +144,8 @@ struct PlaceWordsKernel {
   }
 };
 
-/// Row (g, n) of the table that says which sentence holds each place: that of its parent, and the place that it gets now is its own.
+/// Row (g, n) of the table that says which sentence holds each place: that of its parent, and the place that it gets
+/// now is its own.
 template <class MemorySpace>
 struct FollowParentsKernel {
   Rank2<int const, MemorySpace> parents;  ///< (G, N); empty: each is its own

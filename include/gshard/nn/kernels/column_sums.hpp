@@ -19,10 +19,8 @@ struct ColumnBlockSums {
   KOKKOS_FUNCTION void operator()(std::int64_t item) const {
     std::int64_t const batch = item / blocks;
     std::int64_t const first = item % blocks * width;
-    if (columns - first >= width)
-      run(batch, first, width);
-    else
-      run(batch, first, static_cast<int>(columns - first));
+    if (columns - first >= width) run(batch, first, width);
+    else run(batch, first, static_cast<int>(columns - first));
   }
 
  private:
@@ -64,10 +62,12 @@ struct ColumnTeamSums {
   }
 };
 
-/// Sums over rows, for each column and batch entry, in an order that depends on the extents alone (no atomics). The kernel names its
-/// number of `sums`, and has terms(batch, row, column, double (&)[sums]) and store(batch, column, double const (&)[sums]).
+/// Sums over rows, for each column and batch entry, in an order that depends on the extents alone (no atomics). The
+/// kernel names its number of `sums`, and has terms(batch, row, column, double (&)[sums]) and store(batch, column,
+/// double const (&)[sums]).
 template <class MemorySpace, class Kernel>
-void column_sums(char const* label, std::int64_t batches, std::int64_t rows, std::int64_t columns, Kernel const& kernel) {
+void column_sums(char const* label, std::int64_t batches, std::int64_t rows, std::int64_t columns,
+                 Kernel const& kernel) {
   if (batches <= 0 || columns <= 0) return;
   if constexpr (runs_on_host<MemorySpace>) {
     std::int64_t const blocks = (columns + ColumnBlockSums<Kernel>::width - 1) / ColumnBlockSums<Kernel>::width;

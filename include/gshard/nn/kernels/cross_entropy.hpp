@@ -18,8 +18,8 @@ struct LogitSummary {
 
 /// `total` is summed on demand alone: a logit of minus infinity may stand in a row whose loss is not smoothed.
 template <class T, class Lanes>
-KOKKOS_FORCEINLINE_FUNCTION LogitSummary<T> summarize_logits(T const* logits, std::int64_t columns, std::int64_t target, bool with_total,
-                                                             Lanes const& lanes) {
+KOKKOS_FORCEINLINE_FUNCTION LogitSummary<T> summarize_logits(T const* logits, std::int64_t columns, std::int64_t target,
+                                                             bool with_total, Lanes const& lanes) {
   LogitSummary<T> summary{};
   T const largest = lanes.template max<T>(columns, [=](std::int64_t j) { return logits[j]; });
   summary.largest = largest;
@@ -29,8 +29,9 @@ KOKKOS_FORCEINLINE_FUNCTION LogitSummary<T> summarize_logits(T const* logits, st
   return summary;
 }
 
-/// The loss of a row of `vocabulary` logits: -sum_v q_v log p_v with q = (1 - smoothing) * one_hot + smoothing / vocabulary. Differences to
-/// the largest logit come first, so the loss is as exact for logits about 1e4 as for those about 0.
+/// The loss of a row of `vocabulary` logits: -sum_v q_v log p_v with q = (1 - smoothing) * one_hot + smoothing /
+/// vocabulary. Differences to the largest logit come first, so the loss is as exact for logits about 1e4 as for those
+/// about 0.
 template <class T>
 KOKKOS_FORCEINLINE_FUNCTION T smoothed_loss(LogitSummary<T> const& summary, T smoothing, std::int64_t vocabulary) {
   T const log_powers = Kokkos::log(summary.power_sum);
@@ -68,7 +69,8 @@ struct CrossEntropyKernel {
     T loss = T(0);
     T log_sum = T(0);
     if (target >= 0) {
-      auto const summary = summarize_logits(logits.data() + row * columns, columns, target, numbers.smoothing != T(0), lanes);
+      auto const summary =
+          summarize_logits(logits.data() + row * columns, columns, target, numbers.smoothing != T(0), lanes);
       log_sum = summary.largest + Kokkos::log(summary.power_sum);
       loss = numbers.loss(summary, log_sum, columns);
     }
@@ -168,7 +170,8 @@ struct CrossEntropyBackwardKernel {
     T const on = T(1) - numbers.smoothing + off;
     T const share = T(1) + T(2) * numbers.z_loss * log_sum;
     std::int64_t const first = numbers.first;
-    // The target's place is written by one lane from its own logit, which `gradient` may overwrite: read first, then write.
+    // The target's place is written by one lane from its own logit, which `gradient` may overwrite: read first, then
+    // write.
     bool const here = target >= first && target - first < columns;
     T const target_logit = here ? in[target - first] : T(0);
     lanes.barrier();
@@ -179,23 +182,24 @@ struct CrossEntropyBackwardKernel {
 };
 
 /// Cross entropy with label smoothing on each row: -sum_v q_v log softmax(logits)_v + z_loss * log_sum^2, where q is
-/// 1 - smoothing + smoothing / V for the target and smoothing / V for every other entry. logits (rows, V); targets (rows), where a negative one marks padding, whose loss is 0
-/// and whose logits are not read; a target of V or more is a precondition violated. losses, log_sums (rows): the loss, and log(sum
-/// exp(logits)) for the backward pass (and for a z-loss). The mean over the real tokens is the caller's: it is over the ranks' tokens
-/// together.
+/// 1 - smoothing + smoothing / V for the target and smoothing / V for every other entry. logits (rows, V); targets
+/// (rows), where a negative one marks padding, whose loss is 0 and whose logits are not read; a target of V or more is
+/// a precondition violated. losses, log_sums (rows): the loss, and log(sum exp(logits)) for the backward pass (and for
+/// a z-loss). The mean over the real tokens is the caller's: it is over the ranks' tokens together.
 template <class T, class MemorySpace>
-void cross_entropy(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets, Rank1<T, MemorySpace> losses,
-                   Rank1<T, MemorySpace> log_sums, T smoothing = T(0), T z_loss = T(0)) {
+void cross_entropy(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets,
+                   Rank1<T, MemorySpace> losses, Rank1<T, MemorySpace> log_sums, T smoothing = T(0), T z_loss = T(0)) {
   for_each_row<MemorySpace>("gshard::cross_entropy", extent(logits, 0),
                             CrossEntropyKernel<T, MemorySpace>{logits, targets, losses, log_sums, {smoothing, z_loss}});
 }
 
-/// What this rank's block of the vocabulary gives to the loss, where V is split over ranks: summaries (rows, 4) get the maximum, the sum of
-/// exp(logit - maximum), the sum of the logits, and the target's logit (0 unless the target is in [first, first + columns)). With the
-/// maximum over the ranks as new base, the other three add up to the summary of the row, of which smoothed_loss is the loss.
+/// What this rank's block of the vocabulary gives to the loss, where V is split over ranks: summaries (rows, 4) get the
+/// maximum, the sum of exp(logit - maximum), the sum of the logits, and the target's logit (0 unless the target is in
+/// [first, first + columns)). With the maximum over the ranks as new base, the other three add up to the summary of the
+/// row, of which smoothed_loss is the loss.
 template <class T, class MemorySpace>
-void cross_entropy_summary(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets, Rank2<T, MemorySpace> summaries,
-                           std::int64_t first) {
+void cross_entropy_summary(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets,
+                           Rank2<T, MemorySpace> summaries, std::int64_t first) {
   for_each_row<MemorySpace>("gshard::cross_entropy_summary", extent(logits, 0),
                             CrossEntropySummaryKernel<T, MemorySpace>{logits, targets, summaries, first});
 }
@@ -203,32 +207,40 @@ void cross_entropy_summary(Rank2<T const, MemorySpace> logits, Rank1<int const, 
 /// The largest logits (rows) of summaries.
 template <class T, class MemorySpace>
 void largest_logits(Rank2<T const, MemorySpace> summaries, Rank1<T, MemorySpace> largest) {
-  launch<MemorySpace>("gshard::largest_logits", extent(summaries, 0), LargestLogitKernel<T, MemorySpace>{summaries, largest});
+  launch<MemorySpace>("gshard::largest_logits", extent(summaries, 0),
+                      LargestLogitKernel<T, MemorySpace>{summaries, largest});
 }
 
-/// What this rank adds to the sums (rows, 3) of powers, of logits and of the target's logit, on the base of the maxima of all ranks.
+/// What this rank adds to the sums (rows, 3) of powers, of logits and of the target's logit, on the base of the maxima
+/// of all ranks.
 template <class T, class MemorySpace>
-void rebase_summaries(Rank2<T const, MemorySpace> summaries, Rank1<T const, MemorySpace> largest, Rank2<T, MemorySpace> sums) {
-  launch<MemorySpace>("gshard::rebase_summaries", extent(summaries, 0), RebaseSummaryKernel<T, MemorySpace>{summaries, largest, sums});
+void rebase_summaries(Rank2<T const, MemorySpace> summaries, Rank1<T const, MemorySpace> largest,
+                      Rank2<T, MemorySpace> sums) {
+  launch<MemorySpace>("gshard::rebase_summaries", extent(summaries, 0),
+                      RebaseSummaryKernel<T, MemorySpace>{summaries, largest, sums});
 }
 
 /// cross_entropy from the maxima and sums of whole rows.
 template <class T, class MemorySpace>
-void loss_of_summaries(Rank1<T const, MemorySpace> largest, Rank2<T const, MemorySpace> sums, Rank1<int const, MemorySpace> targets,
-                       Rank1<T, MemorySpace> losses, Rank1<T, MemorySpace> log_sums, LossNumbers<T> const& numbers) {
-  launch<MemorySpace>("gshard::loss_of_summaries", extent(sums, 0), LossOfSummaryKernel<T, MemorySpace>{largest, sums, targets, losses, log_sums, numbers});
+void loss_of_summaries(Rank1<T const, MemorySpace> largest, Rank2<T const, MemorySpace> sums,
+                       Rank1<int const, MemorySpace> targets, Rank1<T, MemorySpace> losses,
+                       Rank1<T, MemorySpace> log_sums, LossNumbers<T> const& numbers) {
+  launch<MemorySpace>("gshard::loss_of_summaries", extent(sums, 0),
+                      LossOfSummaryKernel<T, MemorySpace>{largest, sums, targets, losses, log_sums, numbers});
 }
 
-/// The gradient of scale * upstream * sum of the losses: d logits = scale * upstream * (softmax(logits) * (1 + 2 z_loss log_sum) - q), zeros
-/// for padding. `scale` is
-/// typically 1 / tokens; `upstream` a scalar in the memory space, 1 where it is an empty view. `gradient` may be `logits`. Where the
-/// vocabulary is split, `logits` are the columns [first, first + columns) of `vocabulary`; 0 stands for all columns.
+/// The gradient of scale * upstream * sum of the losses: d logits = scale * upstream * (softmax(logits) * (1 + 2 z_loss
+/// log_sum) - q), zeros for padding. `scale` is typically 1 / tokens; `upstream` a scalar in the memory space, 1 where
+/// it is an empty view. `gradient` may be `logits`. Where the vocabulary is split, `logits` are the columns [first,
+/// first + columns) of `vocabulary`; 0 stands for all columns.
 template <class T, class MemorySpace>
-void cross_entropy_backward(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets, Rank1<T const, MemorySpace> log_sums,
-                            Rank2<T, MemorySpace> gradient, T scale = T(1), T smoothing = T(0), Rank0<T const, MemorySpace> upstream = {},
-                            std::int64_t first = 0, std::int64_t vocabulary = 0, T z_loss = T(0)) {
+void cross_entropy_backward(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets,
+                            Rank1<T const, MemorySpace> log_sums, Rank2<T, MemorySpace> gradient, T scale = T(1),
+                            T smoothing = T(0), Rank0<T const, MemorySpace> upstream = {}, std::int64_t first = 0,
+                            std::int64_t vocabulary = 0, T z_loss = T(0)) {
   if (vocabulary == 0) vocabulary = extent(logits, 1);
-  CrossEntropyBackwardKernel<T, MemorySpace> const kernel{logits, targets, log_sums, gradient, upstream, scale, {smoothing, z_loss, first, vocabulary}};
+  CrossEntropyBackwardKernel<T, MemorySpace> const kernel{
+      logits, targets, log_sums, gradient, upstream, scale, {smoothing, z_loss, first, vocabulary}};
   for_each_row<MemorySpace>("gshard::cross_entropy_backward", extent(logits, 0), kernel);
 }
 

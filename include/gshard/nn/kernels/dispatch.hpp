@@ -6,9 +6,10 @@
 #include <gshard/core/bfloat16.hpp>
 #include <gshard/nn/kernels/views.hpp>
 
-// The movement between tokens (G, S, M) and rows at their experts, by the routes of a gate rather than by the paper's one-hot einsums (one_hot.hpp): the work
-// is that of copying the rows. A route is a token's choice, numbered (g, s, k); what `Routes` knows is the row of a route and the route of a row, -1 where
-// there is none. Places without a route are chosen around, never multiplied by zero, so an empty slot may hold anything.
+// The movement between tokens (G, S, M) and rows at their experts, by the routes of a gate rather than by the paper's
+// one-hot einsums (one_hot.hpp): the work is that of copying the rows. A route is a token's choice, numbered (g, s, k);
+// what `Routes` knows is the row of a route and the route of a row, -1 where there is none. Places without a route are
+// chosen around, never multiplied by zero, so an empty slot may hold anything.
 
 namespace gshard::nn::detail {
 
@@ -111,9 +112,15 @@ struct RowsToTokens {
   }
 
   template <class Lanes>
-  KOKKOS_FORCEINLINE_FUNCTION void add_two(Lanes const& lanes, T* out, bool is_set, T const* first, Factor first_factor, T const* second, Factor second_factor) const {
-    if (is_set) lanes.each(columns, [=](std::int64_t j) { out[j] = static_cast<T>(out[j] + (first_factor * first[j] + second_factor * second[j])); });
-    else lanes.each(columns, [=](std::int64_t j) { out[j] = static_cast<T>(first_factor * first[j] + second_factor * second[j]); });
+  KOKKOS_FORCEINLINE_FUNCTION void add_two(Lanes const& lanes, T* out, bool is_set, T const* first, Factor first_factor,
+                                           T const* second, Factor second_factor) const {
+    if (is_set)
+      lanes.each(columns, [=](std::int64_t j) {
+        out[j] = static_cast<T>(out[j] + (first_factor * first[j] + second_factor * second[j]));
+      });
+    else
+      lanes.each(columns,
+                 [=](std::int64_t j) { out[j] = static_cast<T>(first_factor * first[j] + second_factor * second[j]); });
   }
 };
 
@@ -133,7 +140,9 @@ struct RouteProducts {
     for (std::int64_t route = token * routes.choices; route < (token + 1) * routes.choices; ++route) {
       std::int64_t const row = routes.row_of(route);
       T const* const other = row < 0 ? nullptr : rows + row * columns;
-      Sum const product = other == nullptr ? Sum(0) : lanes.template sum<Sum>(columns, [=](std::int64_t j) { return Sum(in[j]) * Sum(other[j]); });
+      Sum const product = other == nullptr ? Sum(0) : lanes.template sum<Sum>(columns, [=](std::int64_t j) {
+        return Sum(in[j]) * Sum(other[j]);
+      });
       lanes.once([&] { result[route] = static_cast<W>(product); });
     }
   }
@@ -141,7 +150,8 @@ struct RouteProducts {
 
 /// The routes from rows in slots (E, G, C, M) back to tokens.
 template <class T, class MemorySpace>
-SlotRoutes<MemorySpace> routes_back(Rank4<T const, MemorySpace> slots, Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot) {
+SlotRoutes<MemorySpace> routes_back(Rank4<T const, MemorySpace> slots, Rank3<int const, MemorySpace> expert,
+                                    Rank3<int const, MemorySpace> slot) {
   return {expert, slot, {}, extent(slots, 1), extent(expert, 1), extent(slots, 2), extent(expert, 2)};
 }
 
@@ -163,45 +173,57 @@ void route_products(std::int64_t count, RouteProducts<T, Routes, W> const& kerne
 /// Sends tokens to slots: slots(e, g, c, :) = tokens(g, token_of_slot(e, g, c), :), zeros where that is -1.
 /// tokens (G, S, M), token_of_slot (E, G, C), slots (E, G, C, M). The paper's GSEC,GSM->EGCM.
 template <class T, class MemorySpace>
-void dispatch(Rank3<T const, MemorySpace> tokens, Rank3<int const, MemorySpace> token_of_slot, Rank4<T, MemorySpace> slots) {
+void dispatch(Rank3<T const, MemorySpace> tokens, Rank3<int const, MemorySpace> token_of_slot,
+              Rank4<T, MemorySpace> slots) {
   SlotRoutes<MemorySpace> const routes{{}, {}, token_of_slot, extent(slots, 1), extent(tokens, 1), extent(slots, 2), 1};
-  tokens_to_rows<MemorySpace>(extent(slots, 0) * extent(slots, 1) * extent(slots, 2),
-                              TokensToRows<T, SlotRoutes<MemorySpace>>{routes, tokens.data(), nullptr, slots.data(), extent(slots, 3)});
+  tokens_to_rows<MemorySpace>(
+      extent(slots, 0) * extent(slots, 1) * extent(slots, 2),
+      TokensToRows<T, SlotRoutes<MemorySpace>>{routes, tokens.data(), nullptr, slots.data(), extent(slots, 3)});
 }
 
-/// Brings the experts' results back: tokens(g, s, :) = sum over the kept choices k of weight(g, s, k) * slots(e_k, g, c_k, :); zeros where
-/// all were dropped. slots (E, G, C, M); expert, slot, weight (G, S, K); tokens (G, S, M). The paper's GSEC,GECM->GSM.
+/// Brings the experts' results back: tokens(g, s, :) = sum over the kept choices k of weight(g, s, k) * slots(e_k, g,
+/// c_k, :); zeros where all were dropped. slots (E, G, C, M); expert, slot, weight (G, S, K); tokens (G, S, M). The
+/// paper's GSEC,GECM->GSM.
 template <class T, class MemorySpace, class W = T>
-void combine(Rank4<T const, MemorySpace> slots, Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot,
-             Rank3<W const, MemorySpace> weight, Rank3<T, MemorySpace> tokens) {
-  rows_to_tokens<MemorySpace>(extent(tokens, 0) * extent(tokens, 1),
-                              RowsToTokens<T, SlotRoutes<MemorySpace>, W>{routes_back<T, MemorySpace>(slots, expert, slot), slots.data(), weight.data(), tokens.data(), extent(tokens, 2)});
+void combine(Rank4<T const, MemorySpace> slots, Rank3<int const, MemorySpace> expert,
+             Rank3<int const, MemorySpace> slot, Rank3<W const, MemorySpace> weight, Rank3<T, MemorySpace> tokens) {
+  rows_to_tokens<MemorySpace>(
+      extent(tokens, 0) * extent(tokens, 1),
+      RowsToTokens<T, SlotRoutes<MemorySpace>, W>{routes_back<T, MemorySpace>(slots, expert, slot), slots.data(),
+                                                  weight.data(), tokens.data(), extent(tokens, 2)});
 }
 
-/// The gradient of dispatch: gradient(g, s, :) = sum over the token's kept choices of upstream(e, g, c, :). expert, slot (G, S, K).
+/// The gradient of dispatch: gradient(g, s, :) = sum over the token's kept choices of upstream(e, g, c, :). expert,
+/// slot (G, S, K).
 template <class T, class MemorySpace>
-void dispatch_backward(Rank4<T const, MemorySpace> upstream, Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot,
-                       Rank3<T, MemorySpace> gradient) {
+void dispatch_backward(Rank4<T const, MemorySpace> upstream, Rank3<int const, MemorySpace> expert,
+                       Rank3<int const, MemorySpace> slot, Rank3<T, MemorySpace> gradient) {
   combine<T, MemorySpace>(upstream, expert, slot, {}, gradient);
 }
 
-/// The gradient of combine with respect to the slots (E, G, C, M): the weight of the slot's route times upstream (G, S, M) at its token,
-/// zeros for an empty slot.
+/// The gradient of combine with respect to the slots (E, G, C, M): the weight of the slot's route times upstream (G, S,
+/// M) at its token, zeros for an empty slot.
 template <class T, class MemorySpace, class W = T>
 void combine_slots_backward(Rank3<T const, MemorySpace> upstream, Rank3<int const, MemorySpace> token_of_slot,
-                            Rank3<int const, MemorySpace> expert, Rank3<W const, MemorySpace> weight, Rank4<T, MemorySpace> gradient) {
-  SlotRoutes<MemorySpace> const routes{expert, {}, token_of_slot, extent(gradient, 1), extent(upstream, 1), extent(gradient, 2), extent(expert, 2)};
+                            Rank3<int const, MemorySpace> expert, Rank3<W const, MemorySpace> weight,
+                            Rank4<T, MemorySpace> gradient) {
+  SlotRoutes<MemorySpace> const routes{
+      expert, {}, token_of_slot, extent(gradient, 1), extent(upstream, 1), extent(gradient, 2), extent(expert, 2)};
   tokens_to_rows<MemorySpace>(extent(gradient, 0) * extent(gradient, 1) * extent(gradient, 2),
-                              TokensToRows<T, SlotRoutes<MemorySpace>, W>{routes, upstream.data(), weight.data(), gradient.data(), extent(gradient, 3)});
+                              TokensToRows<T, SlotRoutes<MemorySpace>, W>{routes, upstream.data(), weight.data(),
+                                                                          gradient.data(), extent(gradient, 3)});
 }
 
-/// The gradient of combine with respect to the weights (G, S, K): the product of upstream (G, S, M) at the token with the slot's row; 0 for
-/// a dropped choice.
+/// The gradient of combine with respect to the weights (G, S, K): the product of upstream (G, S, M) at the token with
+/// the slot's row; 0 for a dropped choice.
 template <class T, class MemorySpace, class W = T>
 void combine_weights_backward(Rank3<T const, MemorySpace> upstream, Rank4<T const, MemorySpace> slots,
-                              Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot, Rank3<W, MemorySpace> gradient) {
-  route_products<MemorySpace>(extent(gradient, 0) * extent(gradient, 1),
-                              RouteProducts<T, SlotRoutes<MemorySpace>, W>{routes_back<T, MemorySpace>(slots, expert, slot), slots.data(), upstream.data(), gradient.data(), extent(upstream, 2)});
+                              Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot,
+                              Rank3<W, MemorySpace> gradient) {
+  route_products<MemorySpace>(
+      extent(gradient, 0) * extent(gradient, 1),
+      RouteProducts<T, SlotRoutes<MemorySpace>, W>{routes_back<T, MemorySpace>(slots, expert, slot), slots.data(),
+                                                   upstream.data(), gradient.data(), extent(upstream, 2)});
 }
 
 }  // namespace gshard::nn::detail

@@ -13,20 +13,21 @@
 
 namespace gshard::nn::detail {
 
-/// Four elements that lie in a row in the whole tensor take the four words of one draw. A run is what of a block lies in a row there.
+/// Four elements that lie in a row in the whole tensor take the four words of one draw. A run is what of a block lies
+/// in a row there.
 template <class T>
 struct DropoutKernel {
   T const* input;
   T* output;
-  Extents offsets;  ///< of the block, in the dimensions before those of a run
-  Extents extents;  ///< of the block, there
-  Extents strides;  ///< in the whole tensor, there
-  std::int64_t start;         ///< of the first run, were the other offsets 0
-  std::int64_t length;        ///< of a run
-  std::int64_t draws;         ///< that cover any run
+  Extents offsets;      ///< of the block, in the dimensions before those of a run
+  Extents extents;      ///< of the block, there
+  Extents strides;      ///< in the whole tensor, there
+  std::int64_t start;   ///< of the first run, were the other offsets 0
+  std::int64_t length;  ///< of a run
+  std::int64_t draws;   ///< that cover any run
   std::uint64_t seed;
   std::uint64_t stream;
-  std::uint64_t threshold;    ///< words below it are dropped
+  std::uint64_t threshold;  ///< words below it are dropped
   gshard::detail::Computed<T> scale;
 
   KOKKOS_FUNCTION void operator()(std::int64_t item) const {
@@ -49,15 +50,26 @@ struct DropoutKernel {
   }
 };
 
-/// A block of a tensor of these global extents with elements dropped: word g % 4 of draw g / 4 decides on the element at the global row-major position g.
-/// input and output are packed and may be one.
+/// A block of a tensor of these global extents with elements dropped: word g % 4 of draw g / 4 decides on the element
+/// at the global row-major position g. input and output are packed and may be one.
 template <class T, class MemorySpace>
-void dropout(T const* input, T* output, gshard::detail::Block const& block, Extents const& global, double rate, std::uint64_t seed, std::uint64_t stream) {
+void dropout(T const* input, T* output, gshard::detail::Block const& block, Extents const& global, double rate,
+             std::uint64_t seed, std::uint64_t stream) {
   if (product(block.extents) == 0) return;
   Extents const strides = packed_strides(global);
   int split = std::max(global.size() - 1, 0);
   while (split > 0 && block.extents[split] == global[split]) --split;
-  DropoutKernel<T> kernel{input, output, {}, {}, {}, 0, 1, 0, seed, stream, static_cast<std::uint64_t>(rate * 0x1p32),
+  DropoutKernel<T> kernel{input,
+                          output,
+                          {},
+                          {},
+                          {},
+                          0,
+                          1,
+                          0,
+                          seed,
+                          stream,
+                          static_cast<std::uint64_t>(rate * 0x1p32),
                           static_cast<gshard::detail::Computed<T>>(1 / (1 - rate))};
   std::int64_t runs = 1;
   for (int d = 0; d < global.size(); ++d) {

@@ -56,7 +56,8 @@ struct EmbeddingBackwardByColumns {
   }
 };
 
-/// On accelerators: one row of the table's gradient; its lanes look through the tokens in order, each for its own columns.
+/// On accelerators: one row of the table's gradient; its lanes look through the tokens in order, each for its own
+/// columns.
 template <class T, class MemorySpace>
 struct EmbeddingBackwardByRow {
   Rank1<int const, MemorySpace> ids;
@@ -79,20 +80,24 @@ struct EmbeddingBackwardByRow {
   }
 };
 
-/// Rows of a table by number: output(r, :) = scale * table(ids(r) - first, :). table (V, M) holds the entries [first, first + V) of a
-/// vocabulary; ids (rows); output (rows, M). An id outside of that range, such as a negative one for padding, reads nothing and gives
-/// zeros: over the blocks of a table that is split by rows, the outputs add up to the whole one's.
+/// Rows of a table by number: output(r, :) = scale * table(ids(r) - first, :). table (V, M) holds the entries [first,
+/// first + V) of a vocabulary; ids (rows); output (rows, M). An id outside of that range, such as a negative one for
+/// padding, reads nothing and gives zeros: over the blocks of a table that is split by rows, the outputs add up to the
+/// whole one's.
 template <class T, class MemorySpace>
 void embedding(Rank2<T const, MemorySpace> table, Rank1<int const, MemorySpace> ids, Rank2<T, MemorySpace> output,
                gshard::detail::Computed<T> scale = 1, std::int64_t first = 0) {
-  for_each_row<MemorySpace>("gshard::embedding", extent(ids, 0), EmbeddingKernel<T, MemorySpace>{table, ids, output, first, scale});
+  for_each_row<MemorySpace>("gshard::embedding", extent(ids, 0),
+                            EmbeddingKernel<T, MemorySpace>{table, ids, output, first, scale});
 }
 
-/// Adds the gradient of embedding to `gradient` (V, M), which the caller has filled (with zeros, or with a gradient to add to). Each
-/// entry's terms are added in the order of the tokens, without atomics: the same bits on any number of threads.
+/// Adds the gradient of embedding to `gradient` (V, M), which the caller has filled (with zeros, or with a gradient to
+/// add to). Each entry's terms are added in the order of the tokens, without atomics: the same bits on any number of
+/// threads.
 template <class T, class MemorySpace>
 void embedding_backward(Rank1<int const, MemorySpace> ids, Rank2<T const, MemorySpace> upstream,
-                        Rank2<gshard::detail::Computed<T>, MemorySpace> gradient, gshard::detail::Computed<T> scale = 1, std::int64_t first = 0) {
+                        Rank2<gshard::detail::Computed<T>, MemorySpace> gradient, gshard::detail::Computed<T> scale = 1,
+                        std::int64_t first = 0) {
   std::int64_t const columns = extent(gradient, 1);
   if (columns == 0 || extent(ids, 0) == 0) return;
   if constexpr (runs_on_host<MemorySpace>) {

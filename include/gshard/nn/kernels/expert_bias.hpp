@@ -7,7 +7,8 @@
 
 namespace gshard::nn::detail {
 
-/// Which expert a row belongs to: experts have `each` rows one after the other, or, where `ends` is given, those before their end there.
+/// Which expert a row belongs to: experts have `each` rows one after the other, or, where `ends` is given, those before
+/// their end there.
 struct ExpertOfRow {
   std::int64_t each = 1;
   std::int64_t const* ends = nullptr;

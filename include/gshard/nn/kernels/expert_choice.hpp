@@ -23,8 +23,8 @@ struct ExpertChoiceViews {
   }
 };
 
-/// A few neighbouring experts of one group take their tokens, in one walk over these. `choices` is how many each took, and `mean_gates`, for the time being, the
-/// least gate that each took.
+/// A few neighbouring experts of one group take their tokens, in one walk over these. `choices` is how many each took,
+/// and `mean_gates`, for the time being, the least gate that each took.
 template <int Width, class T, class MemorySpace>
 struct ExpertsTake : ExpertChoiceViews<T, MemorySpace> {
   KOKKOS_FUNCTION void operator()(std::int64_t item) const {
@@ -37,7 +37,8 @@ struct ExpertsTake : ExpertChoiceViews<T, MemorySpace> {
     std::int64_t const most = extent(this->routes.token_of_slot, 2);
     int taken[Width] = {};
     T least[Width];  // below which a token is not taken: once all slots are full
-    for (int e = 0; e < width; ++e) least[e] = most > 0 ? -Kokkos::Experimental::infinity_v<T> : Kokkos::Experimental::infinity_v<T>;
+    for (int e = 0; e < width; ++e)
+      least[e] = most > 0 ? -Kokkos::Experimental::infinity_v<T> : Kokkos::Experimental::infinity_v<T>;
     for (int s = 0; s < static_cast<int>(tokens); ++s) {
       if (this->real.data() != nullptr && this->real.data()[group * tokens + s] == 0) continue;
       T const* const g = this->gates.data() + (group * tokens + s) * experts + first;
@@ -51,7 +52,8 @@ struct ExpertsTake : ExpertChoiceViews<T, MemorySpace> {
     for (int e = 0; e < width; ++e) {
       this->counts.mean_gates(group, first + e) = taken[e] == most ? least[e] : -Kokkos::Experimental::infinity_v<T>;
       this->most_probable(group, first + e).sort(taken[e]);
-      for (std::int64_t c = taken[e]; c < extent(this->routes.token_of_slot, 2); ++c) this->routes.token_of_slot(first + e, group, c) = -1;
+      for (std::int64_t c = taken[e]; c < extent(this->routes.token_of_slot, 2); ++c)
+        this->routes.token_of_slot(first + e, group, c) = -1;
       this->counts.choices(group, first + e) = taken[e];
     }
   }
@@ -111,13 +113,16 @@ struct ExpertGivesUp : ExpertChoiceViews<T, MemorySpace> {
 
 /// Each expert takes as many tokens of each group as it has slots, those with its largest gates.
 template <class Gate, class T, class MemorySpace>
-void let_experts_choose(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> real, Routes<T, MemorySpace> const& routes,
-                        GateCounts<T, MemorySpace> const& counts) {
+void let_experts_choose(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> real,
+                        Routes<T, MemorySpace> const& routes, GateCounts<T, MemorySpace> const& counts) {
   constexpr int width = runs_on_host<MemorySpace> ? 64 : 1;
   std::int64_t const groups = extent(gates, 0), experts = extent(gates, 2);
-  launch<MemorySpace>("gshard::experts_take", groups * ((experts + width - 1) / width), ExpertsTake<width, T, MemorySpace>{{gates, real, routes, counts}});
-  launch<MemorySpace>("gshard::token_stays", groups * extent(gates, 1), TokenStays<Gate, T, MemorySpace>{{gates, real, routes, counts}});
-  launch<MemorySpace>("gshard::expert_gives_up", groups * experts, ExpertGivesUp<Gate, T, MemorySpace>{{gates, real, routes, counts}});
+  launch<MemorySpace>("gshard::experts_take", groups * ((experts + width - 1) / width),
+                      ExpertsTake<width, T, MemorySpace>{{gates, real, routes, counts}});
+  launch<MemorySpace>("gshard::token_stays", groups * extent(gates, 1),
+                      TokenStays<Gate, T, MemorySpace>{{gates, real, routes, counts}});
+  launch<MemorySpace>("gshard::expert_gives_up", groups * experts,
+                      ExpertGivesUp<Gate, T, MemorySpace>{{gates, real, routes, counts}});
 }
 
 }  // namespace gshard::nn::detail

@@ -15,7 +15,7 @@ namespace gshard::nn::detail {
 /// The random part of a gate. The numbers of a token depend on the seed, the stream and the token's global index alone.
 template <class T, class MemorySpace>
 struct GateChance {
-  bool drawn = false;                     ///< whether chance plays a part
+  bool drawn = false;  ///< whether chance plays a part
   std::uint64_t seed = 0;
   std::uint64_t stream = 0;               ///< one for each layer and step
   std::uint64_t first_token = 0;          ///< global index of this block's first token: its first group times S
@@ -76,7 +76,8 @@ struct GateChoices {
   }
 
   /// The largest gate, and then experts drawn by their gates from the rest.
-  KOKKOS_FORCEINLINE_FUNCTION void sample(std::int64_t token, T const* g, int experts, int count, int (&chosen)[most]) const {
+  KOKKOS_FORCEINLINE_FUNCTION void sample(std::int64_t token, T const* g, int experts, int count,
+                                          int (&chosen)[most]) const {
     chosen[0] = 0;
     for (int e = 1; e < experts; ++e)
       if (g[e] > g[chosen[0]]) chosen[0] = e;
@@ -87,9 +88,10 @@ struct GateChoices {
     }
   }
 
-  /// The first expert, of those not chosen, at which their gates add up to more than `left`. Rounding may leave something over: then the last one with any gate;
-  /// and where none has any, the first one.
-  KOKKOS_FORCEINLINE_FUNCTION static int draw(T const* g, int experts, int const (&chosen)[most], int count, double left) {
+  /// The first expert, of those not chosen, at which their gates add up to more than `left`. Rounding may leave
+  /// something over: then the last one with any gate; and where none has any, the first one.
+  KOKKOS_FORCEINLINE_FUNCTION static int draw(T const* g, int experts, int const (&chosen)[most], int count,
+                                              double left) {
     int drawn = -1;
     for (int e = 0; e < experts; ++e) {
       if (among(e, chosen, count)) continue;
@@ -109,7 +111,8 @@ struct GateChoices {
 
   KOKKOS_FORCEINLINE_FUNCTION bool goes(std::int64_t token, int choice, T weight) const {
     T number = T(0);
-    if (Gate::second_choice == SecondChoice::random && chance.drawn) number = chance.template number<most>(token, choice);
+    if (Gate::second_choice == SecondChoice::random && chance.drawn)
+      number = chance.template number<most>(token, choice);
     return static_cast<T>(choice + 1) * weight > number;
   }
 };
@@ -130,11 +133,13 @@ struct GateWeights {
   }
 };
 
-/// A gate, on gates (G, S, E) that are a softmax already; C is the extent of routes.token_of_slot. `real` (G, S) is 0 for padding, which is neither routed nor
-/// counted; empty: all tokens are real. A choice after the first whose weight is 0 is dropped as if by chance.
+/// A gate, on gates (G, S, E) that are a softmax already; C is the extent of routes.token_of_slot. `real` (G, S) is 0
+/// for padding, which is neither routed nor counted; empty: all tokens are real. A choice after the first whose weight
+/// is 0 is dropped as if by chance.
 template <class Gate, class T, class MemorySpace>
-void run_gate(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> real, GateChance<T, MemorySpace> const& chance,
-              Routes<T, MemorySpace> const& routes, GateCounts<T, MemorySpace> const& counts) {
+void run_gate(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> real,
+              GateChance<T, MemorySpace> const& chance, Routes<T, MemorySpace> const& routes,
+              GateCounts<T, MemorySpace> const& counts) {
   std::int64_t const tokens = extent(gates, 0) * extent(gates, 1);
   if constexpr (Gate::experts_choose) {
     let_experts_choose<Gate>(gates, real, routes, counts);

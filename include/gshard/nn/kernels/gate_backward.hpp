@@ -10,7 +10,8 @@ namespace gshard::nn::detail {
 
 /// The gradient that one token's weights pass to its gates, added.
 template <class Gate, class T>
-KOKKOS_FORCEINLINE_FUNCTION void add_weight_gradient(T const* gates, int const* expert, int const* slot, T const* upstream, T* gradient) {
+KOKKOS_FORCEINLINE_FUNCTION void add_weight_gradient(T const* gates, int const* expert, int const* slot,
+                                                     T const* upstream, T* gradient) {
   T const sum = divisor_of_gates<Gate>(gates, expert, slot);
   if (sum == T(0)) return;
   T product = T(0);
@@ -56,14 +57,17 @@ struct GateBackwardKernel {
   }
 };
 
-/// The gradient of a gate with respect to the gates (G, S, E), overwritten: of the weights, whose gradient is weight_upstream (G, S, K), read where a choice was
-/// kept alone; and of the balance loss, whose gradient is loss_upstream (G). Either may be empty. Choices, drops and counts are constants, so the loss pulls on
-/// the mean gates alone: c_e / (E S^2) for each real token.
+/// The gradient of a gate with respect to the gates (G, S, E), overwritten: of the weights, whose gradient is
+/// weight_upstream (G, S, K), read where a choice was kept alone; and of the balance loss, whose gradient is
+/// loss_upstream (G). Either may be empty. Choices, drops and counts are constants, so the loss pulls on the mean gates
+/// alone: c_e / (E S^2) for each real token.
 template <class Gate, class T, class MemorySpace>
-void gate_backward(Rank3<T const, MemorySpace> gates, Routes<T, MemorySpace> const& routes, GateCounts<T, MemorySpace> const& counts,
-                   Rank3<T const, MemorySpace> weight_upstream, Rank1<T const, MemorySpace> loss_upstream, Rank3<T, MemorySpace> gradient) {
-  for_each_row<MemorySpace>("gshard::gate_backward", extent(gates, 0) * extent(gates, 1),
-                            GateBackwardKernel<Gate, T, MemorySpace>{gates, routes, counts, weight_upstream, loss_upstream, gradient});
+void gate_backward(Rank3<T const, MemorySpace> gates, Routes<T, MemorySpace> const& routes,
+                   GateCounts<T, MemorySpace> const& counts, Rank3<T const, MemorySpace> weight_upstream,
+                   Rank1<T const, MemorySpace> loss_upstream, Rank3<T, MemorySpace> gradient) {
+  for_each_row<MemorySpace>(
+      "gshard::gate_backward", extent(gates, 0) * extent(gates, 1),
+      GateBackwardKernel<Gate, T, MemorySpace>{gates, routes, counts, weight_upstream, loss_upstream, gradient});
 }
 
 }  // namespace gshard::nn::detail

@@ -25,7 +25,8 @@ struct GateSums {
   Rank2<int const, MemorySpace> real;
   Rank2<T, MemorySpace> result;
 
-  KOKKOS_FORCEINLINE_FUNCTION void terms(std::int64_t group, std::int64_t row, std::int64_t column, double (&out)[sums]) const {
+  KOKKOS_FORCEINLINE_FUNCTION void terms(std::int64_t group, std::int64_t row, std::int64_t column,
+                                         double (&out)[sums]) const {
     std::int64_t const token = group * extent(gates, 1) + row;
     if (real.data() == nullptr || real.data()[token] != 0) out[0] = gates.data()[token * extent(gates, 2) + column];
   }
@@ -72,7 +73,8 @@ void gate_sums(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> 
     std::int64_t const blocks = (experts + width - 1) / width;
     launch<MemorySpace>("gshard::gate_sums", groups * blocks, Sums{gates, real, result, width, blocks});
   } else {
-    column_sums<MemorySpace>("gshard::gate_sums", groups, extent(gates, 1), experts, GateSums<T, MemorySpace>{gates, real, result});
+    column_sums<MemorySpace>("gshard::gate_sums", groups, extent(gates, 1), experts,
+                             GateSums<T, MemorySpace>{gates, real, result});
   }
 }
 
@@ -88,7 +90,9 @@ struct GateBalance {
     std::int64_t const experts = extent(counts.mean_gates, 1);
     T* const mean = counts.mean_gates.data() + group * experts;
     int const* const mask = real.data() == nullptr ? nullptr : real.data() + group * tokens;
-    std::int64_t const found = mask == nullptr ? tokens : lanes.template sum<std::int64_t>(tokens, [=](std::int64_t s) { return mask[s] != 0 ? 1 : 0; });
+    std::int64_t const found = mask == nullptr ? tokens : lanes.template sum<std::int64_t>(tokens, [=](std::int64_t s) {
+      return mask[s] != 0 ? 1 : 0;
+    });
     double const inverse = found > 0 ? 1.0 / static_cast<double>(found) : 0.0;
     lanes.each(experts, [=](std::int64_t e) { mean[e] = static_cast<T>(mean[e] * inverse); });
     double loss = 0;
@@ -106,9 +110,11 @@ struct GateBalance {
 
 /// The mean gates and the balance loss of each group; of padding alone, 0.
 template <class Gate, class T, class MemorySpace>
-void balance(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> real, GateCounts<T, MemorySpace> const& counts) {
+void balance(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> real,
+             GateCounts<T, MemorySpace> const& counts) {
   gate_sums<T, MemorySpace>(gates, real, counts.mean_gates);
-  for_each_row<MemorySpace>("gshard::gate_balance", extent(gates, 0), GateBalance<Gate, T, MemorySpace>{real, extent(gates, 1), counts});
+  for_each_row<MemorySpace>("gshard::gate_balance", extent(gates, 0),
+                            GateBalance<Gate, T, MemorySpace>{real, extent(gates, 1), counts});
 }
 
 }  // namespace gshard::nn::detail

@@ -101,13 +101,17 @@ struct SlotsByExpert : SlotGiver<Gate, T, MemorySpace> {
   }
 };
 
-/// Gives the choices of each group their slots, all first ones before any second one; what was to be sent has slot 0 before, and the rest -1.
+/// Gives the choices of each group their slots, all first ones before any second one; what was to be sent has slot 0
+/// before, and the rest -1.
 template <class Gate, class T, class MemorySpace>
-void give_slots(Rank3<T const, MemorySpace> gates, Routes<T, MemorySpace> const& routes, GateCounts<T, MemorySpace> const& counts) {
+void give_slots(Rank3<T const, MemorySpace> gates, Routes<T, MemorySpace> const& routes,
+                GateCounts<T, MemorySpace> const& counts) {
   if constexpr (runs_on_host<MemorySpace>)
-    launch<MemorySpace>("gshard::gate_slots", extent(gates, 0), SlotsByGroup<Gate, T, MemorySpace>{{gates, routes, counts}});
+    launch<MemorySpace>("gshard::gate_slots", extent(gates, 0),
+                        SlotsByGroup<Gate, T, MemorySpace>{{gates, routes, counts}});
   else
-    launch<MemorySpace>("gshard::gate_slots", extent(gates, 0) * extent(gates, 2), SlotsByExpert<Gate, T, MemorySpace>{{gates, routes, counts}});
+    launch<MemorySpace>("gshard::gate_slots", extent(gates, 0) * extent(gates, 2),
+                        SlotsByExpert<Gate, T, MemorySpace>{{gates, routes, counts}});
 }
 
 }  // namespace gshard::nn::detail

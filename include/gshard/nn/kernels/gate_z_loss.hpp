@@ -41,8 +41,10 @@ struct GateZLoss {
     std::int64_t const count = extent(real, 1);
     int const* const mask = real.data() + group * count;
     T const* const log_sum = log_sums.data() + group * count;
-    std::int64_t const found = lanes.template sum<std::int64_t>(count, [=](std::int64_t s) { return mask[s] != 0 ? 1 : 0; });
-    double const sum = lanes.template sum<double>(count, [=](std::int64_t s) { return static_cast<double>(log_sum[s]) * static_cast<double>(log_sum[s]); });
+    std::int64_t const found =
+        lanes.template sum<std::int64_t>(count, [=](std::int64_t s) { return mask[s] != 0 ? 1 : 0; });
+    double const sum = lanes.template sum<double>(
+        count, [=](std::int64_t s) { return static_cast<double>(log_sum[s]) * static_cast<double>(log_sum[s]); });
     lanes.once([&] {
       tokens(group) = static_cast<int>(found);
       losses(group) = static_cast<T>(found > 0 ? sum / static_cast<double>(found) : 0.0);

@@ -25,8 +25,10 @@ struct LayerNormKernel {
     T const* const g = gain.data();
     T const* const b = bias.data();
     T* const y = output.data() + row * columns;
-    Number const mean = lanes.template sum<Number>(columns, [=](std::int64_t j) { return x[j]; }) / static_cast<Number>(columns);
-    Number const squares = lanes.template sum<Number>(columns, [=](std::int64_t j) { return (x[j] - mean) * (x[j] - mean); });
+    Number const mean =
+        lanes.template sum<Number>(columns, [=](std::int64_t j) { return x[j]; }) / static_cast<Number>(columns);
+    Number const squares =
+        lanes.template sum<Number>(columns, [=](std::int64_t j) { return (x[j] - mean) * (x[j] - mean); });
     Number const inverse = Number(1) / Kokkos::sqrt(squares / static_cast<Number>(columns) + epsilon);
     lanes.each(columns, [=](std::int64_t j) { y[j] = static_cast<T>((x[j] - mean) * inverse * g[j] + b[j]); });
     lanes.once([&] {
@@ -54,10 +56,14 @@ struct LayerNormBackwardKernel {
     T* const dx = gradient.data() + row * columns;
     Number const mean = statistics(row, 0);
     Number const inverse = statistics(row, 1);
-    Number const shift = lanes.template sum<Number>(columns, [=](std::int64_t j) { return dy[j] * g[j]; }) / static_cast<Number>(columns);
-    Number const tilt = lanes.template sum<Number>(columns, [=](std::int64_t j) { return dy[j] * g[j] * ((x[j] - mean) * inverse); }) /
-                        static_cast<Number>(columns);
-    lanes.each(columns, [=](std::int64_t j) { dx[j] = static_cast<T>(inverse * (dy[j] * g[j] - shift - (x[j] - mean) * inverse * tilt)); });
+    Number const shift = lanes.template sum<Number>(columns, [=](std::int64_t j) { return dy[j] * g[j]; }) /
+                         static_cast<Number>(columns);
+    Number const tilt = lanes.template sum<Number>(columns, [=](std::int64_t j) {
+      return dy[j] * g[j] * ((x[j] - mean) * inverse);
+    }) / static_cast<Number>(columns);
+    lanes.each(columns, [=](std::int64_t j) {
+      dx[j] = static_cast<T>(inverse * (dy[j] * g[j] - shift - (x[j] - mean) * inverse * tilt));
+    });
   }
 };
 
@@ -70,7 +76,8 @@ struct LayerNormParameterSums {
   Rank1<T, MemorySpace> gain_gradient;
   Rank1<T, MemorySpace> bias_gradient;
 
-  KOKKOS_FORCEINLINE_FUNCTION void terms(std::int64_t, std::int64_t row, std::int64_t column, double (&out)[sums]) const {
+  KOKKOS_FORCEINLINE_FUNCTION void terms(std::int64_t, std::int64_t row, std::int64_t column,
+                                         double (&out)[sums]) const {
     std::int64_t const place = row * extent(input, 1) + column;
     gshard::detail::Computed<T> const dy = upstream.data()[place];
     out[0] = dy * ((input.data()[place] - statistics.data()[2 * row]) * statistics.data()[2 * row + 1]);
@@ -82,9 +89,9 @@ struct LayerNormParameterSums {
   }
 };
 
-/// Layer normalisation (Ba et al. 2016) of each row: y = (x - mean) / sqrt(variance + epsilon) * gain + bias, with the variance over the
-/// columns (not columns - 1). input, output (rows, M), which may be one; gain, bias (M); statistics (rows, 2): mean and 1 / sqrt(...),
-/// for the backward pass, which also needs `input` as it was.
+/// Layer normalisation (Ba et al. 2016) of each row: y = (x - mean) / sqrt(variance + epsilon) * gain + bias, with the
+/// variance over the columns (not columns - 1). input, output (rows, M), which may be one; gain, bias (M); statistics
+/// (rows, 2): mean and 1 / sqrt(...), for the backward pass, which also needs `input` as it was.
 template <class T, class MemorySpace>
 void layer_norm(Rank2<T const, MemorySpace> input, Rank1<T const, MemorySpace> gain, Rank1<T const, MemorySpace> bias,
                 Rank2<T, MemorySpace> output, Rank2<gshard::detail::Computed<T>, MemorySpace> statistics,
@@ -93,7 +100,8 @@ void layer_norm(Rank2<T const, MemorySpace> input, Rank1<T const, MemorySpace> g
                             LayerNormKernel<T, MemorySpace>{input, gain, bias, output, statistics, epsilon});
 }
 
-/// The gradient of layer_norm with respect to its input, which may take the place of `upstream` once the parameters' are taken.
+/// The gradient of layer_norm with respect to its input, which may take the place of `upstream` once the parameters'
+/// are taken.
 template <class T, class MemorySpace>
 void layer_norm_backward(Rank2<T const, MemorySpace> input, Rank1<T const, MemorySpace> gain,
                          Rank2<gshard::detail::Computed<T> const, MemorySpace> statistics,
@@ -102,9 +110,11 @@ void layer_norm_backward(Rank2<T const, MemorySpace> input, Rank1<T const, Memor
                             LayerNormBackwardKernel<T, MemorySpace>{input, gain, statistics, upstream, gradient});
 }
 
-/// The gradients of layer_norm with respect to gain and bias (M), summed over these rows in double; both are overwritten.
+/// The gradients of layer_norm with respect to gain and bias (M), summed over these rows in double; both are
+/// overwritten.
 template <class T, class MemorySpace>
-void layer_norm_parameters_backward(Rank2<T const, MemorySpace> input, Rank2<gshard::detail::Computed<T> const, MemorySpace> statistics,
+void layer_norm_parameters_backward(Rank2<T const, MemorySpace> input,
+                                    Rank2<gshard::detail::Computed<T> const, MemorySpace> statistics,
                                     Rank2<T const, MemorySpace> upstream, Rank1<T, MemorySpace> gain_gradient,
                                     Rank1<T, MemorySpace> bias_gradient) {
   column_sums<MemorySpace>(

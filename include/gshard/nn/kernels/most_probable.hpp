@@ -7,7 +7,8 @@
 
 namespace gshard::nn::detail {
 
-/// The C tokens of a group with the largest gates of one expert, kept in the expert's slots as a heap whose root is the first to go.
+/// The C tokens of a group with the largest gates of one expert, kept in the expert's slots as a heap whose root is the
+/// first to go.
 template <class T>
 struct MostProbable {
   int* tokens;          ///< C places
@@ -26,7 +27,8 @@ struct MostProbable {
   KOKKOS_FORCEINLINE_FUNCTION void offer(int token, int& count) const {
     if (count < most) {
       int place = count++;
-      for (; place > 0 && precedes(tokens[(place - 1) / 2], token); place = (place - 1) / 2) tokens[place] = tokens[(place - 1) / 2];
+      for (; place > 0 && precedes(tokens[(place - 1) / 2], token); place = (place - 1) / 2)
+        tokens[place] = tokens[(place - 1) / 2];
       tokens[place] = token;
     } else if (most > 0 && precedes(token, tokens[0])) {
       sink(token, count);

@@ -50,23 +50,26 @@ struct OneHotBackwardKernel {
     std::int64_t const capacity = extent(upstream, 3);
     std::int64_t const c = slot.data()[route];
     gradient.data()[route] =
-        c < 0 ? T(0) : upstream.data()[(route / extent(expert, 2) * extent(upstream, 2) + expert.data()[route]) * capacity + c];
+        c < 0
+            ? T(0)
+            : upstream.data()[(route / extent(expert, 2) * extent(upstream, 2) + expert.data()[route]) * capacity + c];
   }
 };
 
-/// The combine tensor, weights(g, s, e, c), and the dispatch mask, 1 at the same places: (G, S, E, C) both, zeros elsewhere.
+/// The combine tensor, weights(g, s, e, c), and the dispatch mask, 1 at the same places: (G, S, E, C) both, zeros
+/// elsewhere.
 template <class T, class MemorySpace>
-void one_hot_routes(Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot, Rank3<T const, MemorySpace> weight,
-                    Rank4<T, MemorySpace> weights, Rank4<T, MemorySpace> mask) {
+void one_hot_routes(Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot,
+                    Rank3<T const, MemorySpace> weight, Rank4<T, MemorySpace> weights, Rank4<T, MemorySpace> mask) {
   for_each_row<MemorySpace>("gshard::one_hot_routes", extent(expert, 0) * extent(expert, 1),
                             OneHotKernel<T, MemorySpace>{expert, slot, weight, weights, mask});
 }
 
-/// The gradient of one_hot_routes with respect to the weights (G, S, K), from that of the combine tensor (G, S, E, C); the mask is a
-/// constant.
+/// The gradient of one_hot_routes with respect to the weights (G, S, K), from that of the combine tensor (G, S, E, C);
+/// the mask is a constant.
 template <class T, class MemorySpace>
-void one_hot_routes_backward(Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot, Rank4<T const, MemorySpace> upstream,
-                             Rank3<T, MemorySpace> gradient) {
+void one_hot_routes_backward(Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot,
+                             Rank4<T const, MemorySpace> upstream, Rank3<T, MemorySpace> gradient) {
   launch<MemorySpace>("gshard::one_hot_routes_backward", extent(expert, 0) * extent(expert, 1) * extent(expert, 2),
                       OneHotBackwardKernel<T, MemorySpace>{expert, slot, upstream, gradient});
 }

@@ -61,7 +61,8 @@ struct RmsNormParameterSums {
   Rank2<T const, MemorySpace> upstream;
   Rank1<T, MemorySpace> gain_gradient;
 
-  KOKKOS_FORCEINLINE_FUNCTION void terms(std::int64_t, std::int64_t row, std::int64_t column, double (&out)[sums]) const {
+  KOKKOS_FORCEINLINE_FUNCTION void terms(std::int64_t, std::int64_t row, std::int64_t column,
+                                         double (&out)[sums]) const {
     std::int64_t const place = row * extent(input, 1) + column;
     out[0] = upstream.data()[place] * (input.data()[place] * statistics.data()[row]);
   }
@@ -70,8 +71,9 @@ struct RmsNormParameterSums {
   }
 };
 
-/// Root-mean-square normalisation (Zhang and Sennrich 2019) of each row: y = x / sqrt(mean(x^2) + epsilon) * gain. input, output (rows, M),
-/// which may be one; gain (M); statistics (rows): 1 / sqrt(...), for the backward pass, which also needs `input` as it was.
+/// Root-mean-square normalisation (Zhang and Sennrich 2019) of each row: y = x / sqrt(mean(x^2) + epsilon) * gain.
+/// input, output (rows, M), which may be one; gain (M); statistics (rows): 1 / sqrt(...), for the backward pass, which
+/// also needs `input` as it was.
 template <class T, class MemorySpace>
 void rms_norm(Rank2<T const, MemorySpace> input, Rank1<T const, MemorySpace> gain, Rank2<T, MemorySpace> output,
               Rank1<gshard::detail::Computed<T>, MemorySpace> statistics, gshard::detail::Computed<T> epsilon = 1e-6f) {
@@ -90,7 +92,8 @@ void rms_norm_backward(Rank2<T const, MemorySpace> input, Rank1<T const, MemoryS
 
 /// The gradient of rms_norm with respect to gain (M), summed over these rows in double; it is overwritten.
 template <class T, class MemorySpace>
-void rms_norm_parameters_backward(Rank2<T const, MemorySpace> input, Rank1<gshard::detail::Computed<T> const, MemorySpace> statistics,
+void rms_norm_parameters_backward(Rank2<T const, MemorySpace> input,
+                                  Rank1<gshard::detail::Computed<T> const, MemorySpace> statistics,
                                   Rank2<T const, MemorySpace> upstream, Rank1<T, MemorySpace> gain_gradient) {
   column_sums<MemorySpace>("gshard::rms_norm_parameters", 1, extent(input, 0), extent(input, 1),
                            RmsNormParameterSums<T, MemorySpace>{input, statistics, upstream, gain_gradient});

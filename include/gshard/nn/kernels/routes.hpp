@@ -8,11 +8,14 @@
 
 namespace gshard::nn::detail {
 
-/// Where tokens go. Letters: G groups, S tokens of each, K choices of each, E experts, C slots of each expert for each group.
+/// Where tokens go. Letters: G groups, S tokens of each, K choices of each, E experts, C slots of each expert for each
+/// group.
 template <class T, class MemorySpace>
 struct Routes {
-  Rank3<int, MemorySpace> expert;         ///< (G, S, K): the choices; -1 for padding, and for those beyond the last expert
-  Rank3<int, MemorySpace> slot;           ///< (G, S, K): the place among the expert's slots for the group; -1 when the choice is dropped
+  /// (G, S, K): the choices; -1 for padding, and for those beyond the last expert
+  Rank3<int, MemorySpace> expert;
+  /// (G, S, K): the place among the expert's slots for the group; -1 when the choice is dropped
+  Rank3<int, MemorySpace> slot;
   Rank3<T, MemorySpace> weight;           ///< (G, S, K): 0 when the choice is dropped
   Rank3<int, MemorySpace> token_of_slot;  ///< (E, G, C): the inverse; -1 for an empty slot
 };
@@ -21,14 +24,16 @@ struct Routes {
 template <class T, class MemorySpace>
 struct GateCounts {
   Rank2<int, MemorySpace> first_choices;  ///< (G, E): tokens that chose the expert first, overflow included
-  Rank2<int, MemorySpace> choices;        ///< (G, E): all choices of the expert, dropped ones included: c_e when Algorithm 1 ends
-  Rank2<int, MemorySpace> kept;           ///< (G, E): choices that have a slot
-  Rank1<int, MemorySpace> tokens;         ///< (G): real tokens
-  Rank2<T, MemorySpace> mean_gates;       ///< (G, E): the mean gate over the real tokens: m_e
-  Rank1<T, MemorySpace> balance_loss;     ///< (G): (1/E) sum_e (c_e/S) m_e
+  /// (G, E): all choices of the expert, dropped ones included: c_e when Algorithm 1 ends
+  Rank2<int, MemorySpace> choices;
+  Rank2<int, MemorySpace> kept;        ///< (G, E): choices that have a slot
+  Rank1<int, MemorySpace> tokens;      ///< (G): real tokens
+  Rank2<T, MemorySpace> mean_gates;    ///< (G, E): the mean gate over the real tokens: m_e
+  Rank1<T, MemorySpace> balance_loss;  ///< (G): (1/E) sum_e (c_e/S) m_e
 };
 
-/// The first place of [first, count) that is wanted, or `count`. Few are: compilers see in vector code that a block holds none.
+/// The first place of [first, count) that is wanted, or `count`. Few are: compilers see in vector code that a block
+/// holds none.
 template <class Wanted>
 KOKKOS_FORCEINLINE_FUNCTION int first_wanted(int first, int count, Wanted const& wanted) {
   constexpr int width = 16;
@@ -44,7 +49,8 @@ KOKKOS_FORCEINLINE_FUNCTION int first_wanted(int first, int count, Wanted const&
 /// Whether the weight of a choice is divided by a sum that the choice's gate is part of.
 template <class Gate>
 KOKKOS_FORCEINLINE_FUNCTION constexpr bool in_divisor(int expert, int slot) {
-  return expert >= 0 && Gate::normalise != Normalise::never && (Gate::normalise == Normalise::before_drops || slot >= 0);
+  return expert >= 0 && Gate::normalise != Normalise::never &&
+         (Gate::normalise == Normalise::before_drops || slot >= 0);
 }
 
 /// What the gates of one token's choices are divided by.

@@ -8,7 +8,8 @@
 #include <gshard/core/memory_pool.hpp>
 #include <gshard/nn/kernels/views.hpp>
 
-// The routes of a gate in the order of their experts: a stable counting sort, in chunks that count and place theirs by themselves.
+// The routes of a gate in the order of their experts: a stable counting sort, in chunks that count and place theirs by
+// themselves.
 
 namespace gshard::nn::detail {
 
@@ -31,7 +32,9 @@ struct RouteChunks {
   std::int64_t* counts;  ///< (chunks, E)
 
   std::int64_t chunks() const { return (routes + length - 1) / length; }
-  KOKKOS_FORCEINLINE_FUNCTION std::int64_t end(std::int64_t chunk) const { return (chunk + 1) * length < routes ? (chunk + 1) * length : routes; }
+  KOKKOS_FORCEINLINE_FUNCTION std::int64_t end(std::int64_t chunk) const {
+    return (chunk + 1) * length < routes ? (chunk + 1) * length : routes;
+  }
 };
 
 struct CountRoutes {
@@ -84,11 +87,11 @@ struct PlaceRoutes {
   }
 };
 
-/// Sorts routes by expert, within an expert by number: sets the row of each route and the route of each row, tables of as many entries as routes. Returns the
-/// rows of each expert. Waits for them.
+/// Sorts routes by expert, within an expert by number: sets the row of each route and the route of each row, tables of
+/// as many entries as routes. Returns the rows of each expert. Waits for them.
 template <class MemorySpace>
-std::vector<std::int64_t> sort_routes(MemoryPool& pool, int const* expert, int const* slot, std::int64_t routes, std::int64_t experts, std::int64_t* rows,
-                                      std::int64_t* routes_of_rows) {
+std::vector<std::int64_t> sort_routes(MemoryPool& pool, int const* expert, int const* slot, std::int64_t routes,
+                                      std::int64_t experts, std::int64_t* rows, std::int64_t* routes_of_rows) {
   Scratch<MemorySpace> scratch(pool);
   RouteChunks sort{expert, slot, routes, experts, std::max<std::int64_t>(256, experts), nullptr};
   std::int64_t const chunks = sort.chunks();
@@ -96,7 +99,8 @@ std::vector<std::int64_t> sort_routes(MemoryPool& pool, int const* expert, int c
   std::int64_t* const totals = scratch.template get<std::int64_t>(experts);
   std::vector<std::int64_t> counts(static_cast<std::size_t>(experts));
   launch<MemorySpace>("gshard::count_routes", chunks, CountRoutes{sort});
-  launch<MemorySpace>("gshard::counts_before", experts, chunks * experts <= gshard::detail::small_row, CountsBefore{sort, chunks, totals});
+  launch<MemorySpace>("gshard::counts_before", experts, chunks * experts <= gshard::detail::small_row,
+                      CountsBefore{sort, chunks, totals});
   gshard::detail::copy_to_host<MemorySpace>(counts.data(), static_cast<std::int64_t const*>(totals), experts);
   std::vector<std::int64_t> first;
   std::int64_t sum = 0;

@@ -6,8 +6,8 @@
 
 namespace gshard::nn {
 
-/// The rows of the tokens in their slots: x (G, S, M) gives (E, G, C, M), empty slots zero; the paper's GSEC,GSM->EGCM by index, its cost linear in the
-/// tokens. Local: E is whole, G stays on its axes.
+/// The rows of the tokens in their slots: x (G, S, M) gives (E, G, C, M), empty slots zero; the paper's GSEC,GSM->EGCM
+/// by index, its cost linear in the tokens. Local: E is whole, G stays on its axes.
 template <class X, AnyTensor Gates, AnyGate Gate>
 auto dispatch(X const& x, Routing<Gates, Gate> const& routing) {
   using Tensor = detail::ValueTensor<X>;
@@ -20,19 +20,21 @@ auto dispatch(X const& x, Routing<Gates, Gate> const& routing) {
   }();
   Tensor const& tokens = detail::value_of(x);
   with_layout<Tensor, layout> const slots(
-      uninitialized, tokens.mesh(), {routing.token_of_slot.extent(0), routing.token_of_slot.extent(1), routing.capacity, tokens.extent(2)});
+      uninitialized, tokens.mesh(),
+      {routing.token_of_slot.extent(0), routing.token_of_slot.extent(1), routing.capacity, tokens.extent(2)});
   detail::record_kernel("dispatch", slots, tokens, routing.token_of_slot);
   detail::dispatch<T, Space>(tokens.local(), routing.token_of_slot.local(), slots.local());
   return detail::recorded_beside(x, slots, [slot = detail::slot_of(x), tokens, routing](auto const& gradient) {
     Tensor const of_tokens = detail::unset_like(tokens);
     detail::record_kernel("dispatch gradient", of_tokens, gradient);
-    detail::dispatch_backward<T, Space>(gradient.local(), routing.expert.local(), routing.slot.local(), of_tokens.local());
+    detail::dispatch_backward<T, Space>(gradient.local(), routing.expert.local(), routing.slot.local(),
+                                        of_tokens.local());
     slot.add(of_tokens);
   });
 }
 
-/// The experts' rows back at their tokens, weighted: slots (E, G, C, M) and weights (G, S, K) give (G, S, M); the paper's GSEC,GECM->GSM by index. Dropped
-/// choices add nothing. Local: E is whole.
+/// The experts' rows back at their tokens, weighted: slots (E, G, C, M) and weights (G, S, K) give (G, S, M); the
+/// paper's GSEC,GECM->GSM by index. Dropped choices add nothing. Local: E is whole.
 template <class X, class W, AnyTensor Gates, AnyGate Gate>
 auto combine(X const& slots, W const& weights, Routing<Gates, Gate> const& routing) {
   using Tensor = detail::ValueTensor<X>;
@@ -44,24 +46,29 @@ auto combine(X const& slots, W const& weights, Routing<Gates, Gate> const& routi
     result.dimensions = {Tensor::layout.dimensions[1], {}, {}};
     return result;
   }();
-  static_assert(Tensor::layout.dimensions[0].empty(), "gshard: combine needs the slots of all experts; reshard them so that E is `_`");
+  static_assert(Tensor::layout.dimensions[0].empty(),
+                "gshard: combine needs the slots of all experts; reshard them so that E is `_`");
   Tensor const& rows = detail::value_of(slots);
   auto const& weight = detail::value_of(weights);
-  with_layout<Tensor, layout> const tokens(uninitialized, rows.mesh(), {routing.weight.extent(0), routing.weight.extent(1), rows.extent(3)});
+  with_layout<Tensor, layout> const tokens(uninitialized, rows.mesh(),
+                                           {routing.weight.extent(0), routing.weight.extent(1), rows.extent(3)});
   detail::record_kernel("combine", tokens, rows);
-  detail::combine<T, Space, Weight>(rows.local(), routing.expert.local(), routing.slot.local(), weight.local(), tokens.local());
+  detail::combine<T, Space, Weight>(rows.local(), routing.expert.local(), routing.slot.local(), weight.local(),
+                                    tokens.local());
   return detail::recorded_beside(
-      slots, tokens, [rows, weight, routing, of_slots = detail::slot_of(slots), of_weights = detail::slot_of(weights)](auto const& gradient) {
+      slots, tokens,
+      [rows, weight, routing, of_slots = detail::slot_of(slots),
+       of_weights = detail::slot_of(weights)](auto const& gradient) {
         Tensor const rows_gradient = detail::unset_like(rows);
         detail::record_kernel("combine gradient", rows_gradient, gradient);
-        detail::combine_slots_backward<T, Space, Weight>(gradient.local(), routing.token_of_slot.local(), routing.expert.local(), weight.local(),
-                                                 rows_gradient.local());
+        detail::combine_slots_backward<T, Space, Weight>(gradient.local(), routing.token_of_slot.local(),
+                                                         routing.expert.local(), weight.local(), rows_gradient.local());
         of_slots.add(rows_gradient);
         if constexpr (detail::wants_gradient<decltype(of_weights)>) {
           auto const weights_gradient = detail::unset_like(weight);
           detail::record_kernel("combine weights gradient", gradient, rows);
-          detail::combine_weights_backward<T, Space, Weight>(gradient.local(), rows.local(), routing.expert.local(), routing.slot.local(),
-                                                     weights_gradient.local());
+          detail::combine_weights_backward<T, Space, Weight>(gradient.local(), rows.local(), routing.expert.local(),
+                                                             routing.slot.local(), weights_gradient.local());
           of_weights.add(weights_gradient);
         }
       });

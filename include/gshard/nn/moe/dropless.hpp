@@ -13,8 +13,8 @@
 #include <gshard/nn/moe/ragged.hpp>
 #include <gshard/nn/operation.hpp>
 
-// Dispatch without slots: each expert gets as many rows as chose it, sorted by expert, and multiplies them by grouped products. No expert has a capacity, and
-// no rank computes on an empty row.
+// Dispatch without slots: each expert gets as many rows as chose it, sorted by expert, and multiplies them by grouped
+// products. No expert has a capacity, and no rank computes on an empty row.
 
 namespace gshard::nn {
 
@@ -29,13 +29,17 @@ class RaggedRoutes {
   /// From a routing whose groups are split over all axes of the rows. Communicates counts, as RaggedExchange does.
   template <class Routing>
   RaggedRoutes(Mesh const& mesh, Routing const& routing)
-      : rows_(mesh.memory(), routing.expert.local_size()), routes_(mesh.memory(), routing.expert.local_size()), choices_(routing.expert.extent(2)) {
+      : rows_(mesh.memory(), routing.expert.local_size()),
+        routes_(mesh.memory(), routing.expert.local_size()),
+        choices_(routing.expert.extent(2)) {
     std::int64_t const routes = routing.expert.local_size();
     std::int64_t const experts = routing.token_of_slot.extent(0);
     detail::record_kernel("sort_routes", routing.expert, routing.slot);
-    auto counts = detail::sort_routes<MemorySpace>(mesh.memory(), routing.expert.data(), routing.slot.data(), routes, experts, rows_.data(), routes_.data());
+    auto counts = detail::sort_routes<MemorySpace>(mesh.memory(), routing.expert.data(), routing.slot.data(), routes,
+                                                   experts, rows_.data(), routes_.data());
     if constexpr (gshard::detail::is_abstract<MemorySpace>)
-      for (std::size_t e = 0; e < counts.size(); ++e) counts[e] = shard_range(routes, static_cast<int>(experts), static_cast<int>(e)).size();
+      for (std::size_t e = 0; e < counts.size(); ++e)
+        counts[e] = shard_range(routes, static_cast<int>(experts), static_cast<int>(e)).size();
     std::int64_t const rows = comm::detail::total(counts);
     exchange_ = std::make_shared<Exchange const>(mesh, counts, rows);
   }
@@ -50,7 +54,8 @@ class RaggedRoutes {
   std::shared_ptr<Exchange const> exchange_;
 };
 
-/// The rows of tokens at their experts: x (G, S, M) gives (R, M), R sorted by expert. One all-to-all of the rows over the expert axes.
+/// The rows of tokens at their experts: x (G, S, M) gives (R, M), R sorted by expert. One all-to-all of the rows over
+/// the expert axes.
 template <class X, class Routes>
 auto dispatch_ragged(X const& x, Routes const& routes) {
   using Tensor = detail::ValueTensor<X>;
@@ -61,18 +66,22 @@ auto dispatch_ragged(X const& x, Routes const& routes) {
   auto const& exchange = routes.exchange();
   auto const packed = exchange.template unset_rows<T>(tokens.extent(2));
   detail::record_kernel("dispatch", packed, tokens);
-  detail::tokens_to_rows<Space>(exchange.sent_rows(), Kernel{routes.tables(), tokens.data(), nullptr, packed.data(), tokens.extent(2)});
-  return detail::recorded_beside(x, exchange.to_experts(packed), [slot = detail::slot_of(x), tokens, routes](auto const& gradient) {
-    auto const back = routes.exchange().to_tokens(gradient);
-    Tensor const of_tokens = detail::unset_like(tokens);
-    detail::record_kernel("dispatch gradient", of_tokens, back);
-    detail::rows_to_tokens<Space>(tokens.local_extent(0) * tokens.extent(1), detail::RowsToTokens<T, detail::TabledRoutes>{
-        routes.tables(), back.data(), nullptr, of_tokens.data(), tokens.extent(2)});
-    slot.add(of_tokens);
-  });
+  detail::tokens_to_rows<Space>(exchange.sent_rows(),
+                                Kernel{routes.tables(), tokens.data(), nullptr, packed.data(), tokens.extent(2)});
+  return detail::recorded_beside(
+      x, exchange.to_experts(packed), [slot = detail::slot_of(x), tokens, routes](auto const& gradient) {
+        auto const back = routes.exchange().to_tokens(gradient);
+        Tensor const of_tokens = detail::unset_like(tokens);
+        detail::record_kernel("dispatch gradient", of_tokens, back);
+        detail::rows_to_tokens<Space>(tokens.local_extent(0) * tokens.extent(1),
+                                      detail::RowsToTokens<T, detail::TabledRoutes>{
+                                          routes.tables(), back.data(), nullptr, of_tokens.data(), tokens.extent(2)});
+        slot.add(of_tokens);
+      });
 }
 
-/// The experts' rows (R, M) back at their tokens, times the weights (G, S, K) of their routes: (G, S, M). One all-to-all of the rows over the expert axes.
+/// The experts' rows (R, M) back at their tokens, times the weights (G, S, K) of their routes: (G, S, M). One
+/// all-to-all of the rows over the expert axes.
 template <class X, class W, class Routes>
 auto combine_ragged(X const& x, W const& weights, Routes const& routes) {
   using Rows = detail::ValueTensor<X>;
@@ -83,22 +92,29 @@ auto combine_ragged(X const& x, W const& weights, Routes const& routes) {
   std::int64_t const columns = detail::value_of(x).extent(1);
   auto const back = routes.exchange().to_tokens(detail::value_of(x));
   using Weight = typename Weights::value_type;
-  ShardedTensor<typename Weights::mesh_type, typename Weights::spec_type, T, Space> const tokens(uninitialized, weight.mesh(), {weight.extent(0), weight.extent(1), columns});
+  ShardedTensor<typename Weights::mesh_type, typename Weights::spec_type, T, Space> const tokens(
+      uninitialized, weight.mesh(), {weight.extent(0), weight.extent(1), columns});
   std::int64_t const count = weight.local_extent(0) * weight.extent(1);
   detail::record_kernel("combine", tokens, back, weight);
-  detail::rows_to_tokens<Space>(count, detail::RowsToTokens<T, detail::TabledRoutes, Weight>{routes.tables(), back.data(), weight.data(), tokens.data(), columns});
+  detail::rows_to_tokens<Space>(count, detail::RowsToTokens<T, detail::TabledRoutes, Weight>{
+                                           routes.tables(), back.data(), weight.data(), tokens.data(), columns});
   return detail::recorded_beside(
-      x, tokens, [back, weight, routes, columns, of_rows = detail::slot_of(x), of_weights = detail::slot_of(weights)](auto const& gradient) {
+      x, tokens,
+      [back, weight, routes, columns, of_rows = detail::slot_of(x),
+       of_weights = detail::slot_of(weights)](auto const& gradient) {
         auto const packed = detail::unset_like(back);
         detail::record_kernel("combine gradient", packed, gradient);
-        detail::tokens_to_rows<Space>(routes.exchange().sent_rows(), detail::TokensToRows<T, detail::TabledRoutes, Weight>{
-            routes.tables(), gradient.data(), weight.data(), packed.data(), columns});
+        detail::tokens_to_rows<Space>(routes.exchange().sent_rows(),
+                                      detail::TokensToRows<T, detail::TabledRoutes, Weight>{
+                                          routes.tables(), gradient.data(), weight.data(), packed.data(), columns});
         of_rows.add(routes.exchange().to_experts(packed));
         if constexpr (detail::wants_gradient<decltype(of_weights)>) {
           Weights const weights_gradient = detail::unset_like(weight);
           detail::record_kernel("combine weights gradient", gradient, back);
           std::int64_t const routed = weight.local_extent(0) * weight.extent(1);
-          detail::route_products<Space>(routed, detail::RouteProducts<T, detail::TabledRoutes, Weight>{routes.tables(), back.data(), gradient.data(), weights_gradient.data(), columns});
+          detail::route_products<Space>(
+              routed, detail::RouteProducts<T, detail::TabledRoutes, Weight>{
+                          routes.tables(), back.data(), gradient.data(), weights_gradient.data(), columns});
           of_weights.add(weights_gradient);
         }
       });
@@ -137,7 +153,8 @@ class ByRaggedRows {
 
   explicit ByRaggedRows(Routes const& routes) : routes_(routes) {}
 
-  /// rows (R, K) times weight (E, K, N): (R, N). What is kept in pieces of `weight` is gathered; sums over a split K are reduced.
+  /// rows (R, K) times weight (E, K, N): (R, N). What is kept in pieces of `weight` is gathered; sums over a split K
+  /// are reduced.
   template <class X, class W>
   auto times(X const& x, W const& w) const {
     using Rows = detail::ValueTensor<X>;
@@ -159,13 +176,15 @@ class ByRaggedRows {
       detail::grouped_product<MemorySpace, T>(shape, rows.data(), matrices.data(), result.data(), scratch);
       gshard::detail::fence<MemorySpace>("gshard::grouped_product: temporaries end here");
     }
-    return detail::recorded_beside(x, reshard<typename Reduced::spec_type>(std::move(result)),
-                                   [rows, weight, routes, of_rows = detail::slot_of(x), of_weight = detail::slot_of(w)](auto const& gradient) {
-      pull_product(routes, rows, weight, gradient, of_rows, of_weight);
-    });
+    return detail::recorded_beside(
+        x, reshard<typename Reduced::spec_type>(std::move(result)),
+        [rows, weight, routes, of_rows = detail::slot_of(x), of_weight = detail::slot_of(w)](auto const& gradient) {
+          pull_product(routes, rows, weight, gradient, of_rows, of_weight);
+        });
   }
 
-  /// rows (R, N) plus the bias (E, N) of each row's expert. Local; its gradient is summed over the axes that split the rows.
+  /// rows (R, N) plus the bias (E, N) of each row's expert. Local; its gradient is summed over the axes that split the
+  /// rows.
   template <class X, class B>
   auto plus(X const& x, B const& b) const {
     using Rows = detail::ValueTensor<X>;
@@ -176,12 +195,15 @@ class ByRaggedRows {
     Rows const result = detail::unset_like(rows);
     Routes const& routes = routes_;
     detail::record_kernel("expert bias", result, rows, bias);
-    detail::add_expert_bias<MemorySpace>(routes.exchange().received_rows(), detail::AddExpertBias<T>{
-        rows.data(), bias.data(), result.data(), rows.local_extent(1), routes.exchange().expert_of_row()});
-    return detail::recorded_beside(x, result, [routes, bias, of_rows = detail::slot_of(x), of_bias = detail::slot_of(b)](auto const& gradient) {
-      of_rows.add(gradient);
-      pull_bias(routes, bias, gradient, of_bias);
-    });
+    detail::add_expert_bias<MemorySpace>(
+        routes.exchange().received_rows(),
+        detail::AddExpertBias<T>{rows.data(), bias.data(), result.data(), rows.local_extent(1),
+                                 routes.exchange().expert_of_row()});
+    return detail::recorded_beside(
+        x, result, [routes, bias, of_rows = detail::slot_of(x), of_bias = detail::slot_of(b)](auto const& gradient) {
+          of_rows.add(gradient);
+          pull_bias(routes, bias, gradient, of_bias);
+        });
   }
 
  private:
@@ -191,7 +213,8 @@ class ByRaggedRows {
   }
 
   template <AnyTensor Rows, AnyTensor Weight, AnyTensor Gradient, class RowsSlot, class WeightSlot>
-  static void pull_product(Routes const& routes, Rows const& rows, Weight const& weight, Gradient const& gradient, RowsSlot const& of_rows, WeightSlot const& of_weight) {
+  static void pull_product(Routes const& routes, Rows const& rows, Weight const& weight, Gradient const& gradient,
+                           RowsSlot const& of_rows, WeightSlot const& of_weight) {
     using T = typename Rows::value_type;
     static constexpr Layout held = held_weight(Rows::layout, Weight::layout);
     using Held = with_layout<Weight, held>;
@@ -203,9 +226,11 @@ class ByRaggedRows {
     RowsPart rows_part(uninitialized, rows.mesh(), rows.extents());
     WeightPart weight_part(uninitialized, rows.mesh(), weight.extents());
     record_product(rows.mesh(), shape, sizeof(T));
-    detail::grouped_product_rows_backward<MemorySpace, T>(shape, gradient.data(), matrices.data(), rows_part.data(), scratch);
+    detail::grouped_product_rows_backward<MemorySpace, T>(shape, gradient.data(), matrices.data(), rows_part.data(),
+                                                          scratch);
     record_product(rows.mesh(), shape, sizeof(T));
-    detail::grouped_product_matrices_backward<MemorySpace, T>(shape, rows.data(), gradient.data(), weight_part.data(), scratch);
+    detail::grouped_product_matrices_backward<MemorySpace, T>(shape, rows.data(), gradient.data(), weight_part.data(),
+                                                              scratch);
     gshard::detail::fence<MemorySpace>("gshard::grouped_product: temporaries end here");
     of_rows.add_part(std::move(rows_part));
     of_weight.add_part(std::move(weight_part));
@@ -217,15 +242,18 @@ class ByRaggedRows {
     Part part(uninitialized, bias.mesh(), bias.extents());
     Scratch<MemorySpace> scratch(bias.mesh().memory());
     detail::record_kernel("expert bias gradient", part, gradient);
-    detail::grouped_sums<MemorySpace, typename Bias::value_type>({routes.exchange().ends(), 0, bias.local_extent(1)}, gradient.data(), part.data(), scratch);
+    detail::grouped_sums<MemorySpace, typename Bias::value_type>({routes.exchange().ends(), 0, bias.local_extent(1)},
+                                                                 gradient.data(), part.data(), scratch);
     gshard::detail::fence<MemorySpace>("gshard::grouped_sums: temporaries end here");
     of_bias.add_part(std::move(part));
   }
 
   static void record_product(Mesh const& mesh, detail::Grouped const& shape, std::size_t element) {
     std::int64_t const experts = static_cast<std::int64_t>(shape.ends.size());
-    std::int64_t const elements = shape.rows() * (shape.inputs + shape.outputs) + experts * shape.inputs * shape.outputs;
-    mesh.memory().ledger().add_work("grouped product", 2 * shape.rows() * shape.inputs * shape.outputs, elements * static_cast<std::int64_t>(element));
+    std::int64_t const elements =
+        shape.rows() * (shape.inputs + shape.outputs) + experts * shape.inputs * shape.outputs;
+    mesh.memory().ledger().add_work("grouped product", 2 * shape.rows() * shape.inputs * shape.outputs,
+                                    elements * static_cast<std::int64_t>(element));
   }
 
   Routes routes_;

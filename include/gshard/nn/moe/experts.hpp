@@ -15,8 +15,9 @@
 #include <gshard/nn/operation.hpp>
 #include <gshard/nn/parallelism.hpp>
 
-// Experts are layers: class templates <Mesh, Parallelism, T, MemorySpace>, made from (mesh, initializer, MixtureOptions) and called with rows and with what does
-// to each row the work of its own expert, `by_expert.times(rows, weight)` and `by_expert.plus(rows, bias)`. So one layer serves rows in slots and ragged rows.
+// Experts are layers: class templates <Mesh, Parallelism, T, MemorySpace>, made from (mesh, initializer,
+// MixtureOptions) and called with rows and with what does to each row the work of its own expert,
+// `by_expert.times(rows, weight)` and `by_expert.plus(rows, bias)`. So one layer serves rows in slots and ragged rows.
 
 namespace gshard::nn {
 
@@ -25,7 +26,9 @@ namespace detail {
 /// swish(gate) * linear, swish(x) = x / (1 + exp(-x)).
 struct SwiGlu : gshard::functions::NotLinear {
   template <class T>
-  KOKKOS_FUNCTION T operator()(T gate, T linear) const { return gate / (T(1) + Kokkos::exp(-gate)) * linear; }
+  KOKKOS_FUNCTION T operator()(T gate, T linear) const {
+    return gate / (T(1) + Kokkos::exp(-gate)) * linear;
+  }
   template <int Operand, class T>
   KOKKOS_FUNCTION static T derivative(T gate, T linear, T) {
     T const share = T(1) / (T(1) + Kokkos::exp(-gate));
@@ -37,7 +40,8 @@ struct SwiGlu : gshard::functions::NotLinear {
 
 /// The work of experts on rows in slots (E, G, C, K): each expert has as many.
 struct BySlots {
-  /// rows (E, G, C, K) times weight (E, K, N). What is kept in pieces of `weight` is gathered; sums over a split K are reduced.
+  /// rows (E, G, C, K) times weight (E, K, N). What is kept in pieces of `weight` is gathered; sums over a split K are
+  /// reduced.
   template <class X, class W>
   auto times(X const& rows, W const& weight) const {
     return einsum<"egck,ekn->egcn">(rows, movable(weight));
@@ -54,13 +58,16 @@ struct BySlots {
     detail::record_kernel("expert bias", result, in, added);
     std::int64_t const each = in.local_extent(1) * in.local_extent(2);
     detail::add_expert_bias<typename Tensor::memory_space>(
-        in.local_extent(0) * each, detail::AddExpertBias<typename Tensor::value_type>{in.data(), added.data(), result.data(), in.local_extent(3), {each, nullptr, 0}});
-    return detail::recorded_beside(rows, result, [of_rows = detail::slot_of(rows), of_bias = detail::slot_of(bias),
-                                                  shape = added.extents()](auto const& gradient) {
-      using Sums = gshard::detail::PlanOf<"egcn->en", Cotangent<Bias>, std::remove_cvref_t<decltype(gradient)>>;
-      of_rows.add(gradient);
-      of_bias.add_part(gshard::detail::produced_by<Sums>(shape, gradient));
-    });
+        in.local_extent(0) * each, detail::AddExpertBias<typename Tensor::value_type>{
+                                       in.data(), added.data(), result.data(), in.local_extent(3), {each, nullptr, 0}});
+    return detail::recorded_beside(
+        rows, result,
+        [of_rows = detail::slot_of(rows), of_bias = detail::slot_of(bias),
+         shape = added.extents()](auto const& gradient) {
+          using Sums = gshard::detail::PlanOf<"egcn->en", Cotangent<Bias>, std::remove_cvref_t<decltype(gradient)>>;
+          of_rows.add(gradient);
+          of_bias.add_part(gshard::detail::produced_by<Sums>(shape, gradient));
+        });
   }
 };
 
@@ -68,19 +75,24 @@ namespace detail {
 
 /// The axes that keep a weight in pieces, besides those that split it already.
 template <class Parallelism>
-inline constexpr AxisNames pieces_of_experts = names_without(Parallelism::parameters, names_of_both(Parallelism::experts, Parallelism::model));
+inline constexpr AxisNames pieces_of_experts =
+    names_without(Parallelism::parameters, names_of_both(Parallelism::experts, Parallelism::model));
 
-/// rows (.., K) times a weight (E, K, N) of each row's expert, plus a bias (E, N) where it has one. The axes of the experts split E.
+/// rows (.., K) times a weight (E, K, N) of each row's expert, plus a bias (E, N) where it has one. The axes of the
+/// experts split E.
 template <class Mesh, class Parallelism, AxisNames Inputs, AxisNames Outputs, bool HasBias, class T, class MemorySpace>
 struct ExpertLinear {
   using Weight = ShardedTensor<Mesh, Spec<Parallelism::experts, Inputs, Outputs>, T, MemorySpace>;
   /// As the outputs are used, not in pieces.
-  using Bias = ShardedTensor<Mesh, Spec<Parallelism::experts, names_without(Outputs, pieces_of_experts<Parallelism>)>, T, MemorySpace>;
+  using Bias = ShardedTensor<Mesh, Spec<Parallelism::experts, names_without(Outputs, pieces_of_experts<Parallelism>)>,
+                             T, MemorySpace>;
   Parameter<Weight> weight;
   Parameter<Bias> bias;
 
-  ExpertLinear(Mesh const& mesh, Initializer& initializer, std::int64_t count, std::int64_t inputs, std::int64_t outputs, std::string const& name)
-      : weight(initializer.normal<Weight>(mesh, {count, inputs, outputs}, 1 / std::sqrt(static_cast<double>(inputs)), name)) {
+  ExpertLinear(Mesh const& mesh, Initializer& initializer, std::int64_t count, std::int64_t inputs,
+               std::int64_t outputs, std::string const& name)
+      : weight(initializer.normal<Weight>(mesh, {count, inputs, outputs}, 1 / std::sqrt(static_cast<double>(inputs)),
+                                          name)) {
     if constexpr (HasBias) bias = initializer.constant<Bias>(mesh, {count, outputs}, 0, name + " bias");
   }
 
@@ -98,11 +110,14 @@ struct ExpertLinear {
 };
 
 template <class Mesh, class Parallelism, bool HasBias, class T, class MemorySpace>
-using InputLinear = ExpertLinear<Mesh, Parallelism, pieces_of_experts<Parallelism>, Parallelism::model, HasBias, T, MemorySpace>;
+using InputLinear =
+    ExpertLinear<Mesh, Parallelism, pieces_of_experts<Parallelism>, Parallelism::model, HasBias, T, MemorySpace>;
 template <class Mesh, class Parallelism, bool HasBias, class T, class MemorySpace>
-using OutputLinear = ExpertLinear<Mesh, Parallelism, Parallelism::model, pieces_of_experts<Parallelism>, HasBias, T, MemorySpace>;
+using OutputLinear =
+    ExpertLinear<Mesh, Parallelism, Parallelism::model, pieces_of_experts<Parallelism>, HasBias, T, MemorySpace>;
 
-/// Experts of two linear layers; hidden units are split over the axes of the model, weights kept in pieces over those of the parameters.
+/// Experts of two linear layers; hidden units are split over the axes of the model, weights kept in pieces over those
+/// of the parameters.
 template <class Mesh, class Parallelism, bool HasBias, class T, class MemorySpace>
 struct ReluLayers {
   InputLinear<Mesh, Parallelism, HasBias, T, MemorySpace> wi;   ///< (E, M, H)
@@ -154,25 +169,29 @@ struct GatedLayers {
 }  // namespace detail
 
 /// Feed-forward experts relu(x wi) wo (paper 2.1).
-template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+template <class Mesh, class Parallelism, class T = float,
+          class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 struct ReluExperts : detail::ReluLayers<Mesh, Parallelism, false, T, MemorySpace> {
   using detail::ReluLayers<Mesh, Parallelism, false, T, MemorySpace>::ReluLayers;
 };
 
 /// relu(x wi + bi) wo + bo.
-template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+template <class Mesh, class Parallelism, class T = float,
+          class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 struct BiasedReluExperts : detail::ReluLayers<Mesh, Parallelism, true, T, MemorySpace> {
   using detail::ReluLayers<Mesh, Parallelism, true, T, MemorySpace>::ReluLayers;
 };
 
 /// Gated experts (swish(x wg) * (x wi)) wo, known as SwiGLU (Shazeer, arXiv 2002.05202).
-template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+template <class Mesh, class Parallelism, class T = float,
+          class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 struct GatedExperts : detail::GatedLayers<Mesh, Parallelism, false, T, MemorySpace> {
   using detail::GatedLayers<Mesh, Parallelism, false, T, MemorySpace>::GatedLayers;
 };
 
 /// (swish(x wg + bg) * (x wi + bi)) wo + bo.
-template <class Mesh, class Parallelism, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+template <class Mesh, class Parallelism, class T = float,
+          class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 struct BiasedGatedExperts : detail::GatedLayers<Mesh, Parallelism, true, T, MemorySpace> {
   using detail::GatedLayers<Mesh, Parallelism, true, T, MemorySpace>::GatedLayers;
 };

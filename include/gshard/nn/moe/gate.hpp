@@ -18,7 +18,8 @@ namespace gshard::nn {
 
 namespace detail {
 
-/// The layout of what belongs to the groups of `Gates`: `before` whole dimensions, the groups, `after` whole dimensions.
+/// The layout of what belongs to the groups of `Gates`: `before` whole dimensions, the groups, `after` whole
+/// dimensions.
 template <AnyTensor Gates>
 constexpr Layout layout_by_group(int before, int after) {
   Layout layout;
@@ -29,13 +30,14 @@ constexpr Layout layout_by_group(int before, int after) {
 }
 
 template <AnyTensor Gates, class T, int Before, int After>
-using ByGroup = ShardedTensor<typename Gates::mesh_type, spec_of<typename Gates::mesh_type, layout_by_group<Gates>(Before, After)>, T,
-                              typename Gates::memory_space>;
+using ByGroup =
+    ShardedTensor<typename Gates::mesh_type, spec_of<typename Gates::mesh_type, layout_by_group<Gates>(Before, After)>,
+                  T, typename Gates::memory_space>;
 
 }  // namespace detail
 
-/// Where a gate sends the tokens of gates (G, S, E), G split over the axes of the tokens, K = Gate::choices. For Top2Gate, what Algorithm 1 of the paper leaves.
-/// Choices are constants for gradients.
+/// Where a gate sends the tokens of gates (G, S, E), G split over the axes of the tokens, K = Gate::choices. For
+/// Top2Gate, what Algorithm 1 of the paper leaves. Choices are constants for gradients.
 template <AnyTensor Gates, AnyGate Gate = Top2Gate>
 class Routing {
   using T = typename Gates::value_type;
@@ -58,10 +60,12 @@ class Routing {
   Tensor<int, 0, 1> kept;           ///< (G, E): those that have a slot: without capacity, slots 0 .. kept - 1
   Tensor<int, 0, 0> tokens;         ///< (G): real tokens
   Tensor<T, 0, 1> mean_gates;       ///< (G, E): the mean gate over the real tokens
-  Tensor<T, 0, 0> balance_loss;     ///< (G): (1/E) sum_e (c_e/S) m_e, S the real tokens of the group (Algorithm 1, line 13)
+  /// (G): (1/E) sum_e (c_e/S) m_e, S the real tokens of the group (Algorithm 1, line 13)
+  Tensor<T, 0, 0> balance_loss;
 
-  /// Runs the gate. `real` (G, S) is 0 for padding. Without random numbers it infers: chance drops nothing, within the capacity of inference. Local: groups are
-  /// independent. Throws ExtentError where the mask has other groups or tokens than the gates.
+  /// Runs the gate. `real` (G, S) is 0 for padding. Without random numbers it infers: chance drops nothing, within the
+  /// capacity of inference. Local: groups are independent. Throws ExtentError where the mask has other groups or tokens
+  /// than the gates.
   template <AnyTensor Real>
   Routing(Gates const& gates, Real const& real, GateOptions const& options, std::optional<RandomStream> random)
       : capacity(options.capacity<Gate>(gates.extent(1), gates.extent(2), random.has_value())),
@@ -76,25 +80,33 @@ class Routing {
         mean_gates(uninitialized, gates.mesh(), {gates.extent(0), gates.extent(2)}),
         balance_loss(uninitialized, gates.mesh(), {gates.extent(0)}) {
     static_assert(Gates::rank == 3 && Real::rank == 2, "gshard: a gate takes gates (G, S, E) and a mask (G, S)");
-    static_assert(std::floating_point<T>, "gshard: a gate computes in float or double; convert its logits, as in convert<float>(x)");
-    static_assert(std::is_same_v<typename Real::value_type, int>, "gshard: the mask of real tokens holds int, 1 for words and 0 for padding");
+    static_assert(std::floating_point<T>,
+                  "gshard: a gate computes in float or double; convert its logits, as in convert<float>(x)");
+    static_assert(std::is_same_v<typename Real::value_type, int>,
+                  "gshard: the mask of real tokens holds int, 1 for words and 0 for padding");
     static_assert(Gates::layout.dimensions[1].empty() && Gates::layout.dimensions[2].empty(),
                   "gshard: a gate works on whole groups and all experts; reshard the gates so that S and E are `_`");
-    static_assert(Gates::layout.dimensions[0] == Real::layout.dimensions[0] && Real::layout.dimensions[1].empty(),
-                  "gshard: a gate looks up which tokens of its own groups are real; reshard the mask so that G is split as that of the gates, and S is `_`");
+    static_assert(
+        Gates::layout.dimensions[0] == Real::layout.dimensions[0] && Real::layout.dimensions[1].empty(),
+        "gshard: a gate looks up which tokens of its own groups are real; reshard the mask so that G is split as that of the gates, and S is `_`");
     if (real.extent(0) != gates.extent(0) || real.extent(1) != gates.extent(1))
-      throw ExtentError(gshard::detail::text("gate: the mask '", real.name(), "' has extents ", gshard::detail::text_of(real.extents()), " beside gates ",
-                                             gshard::detail::text_of(gates.extents()), "; give one number for each token (G, S)"));
+      throw ExtentError(gshard::detail::text(
+          "gate: the mask '", real.name(), "' has extents ", gshard::detail::text_of(real.extents()), " beside gates ",
+          gshard::detail::text_of(gates.extents()), "; give one number for each token (G, S)"));
     auto const [seed, stream] = random.value_or(RandomStream{});
-    detail::GateChance<T, Space> const chance{random.has_value(), seed, stream, static_cast<std::uint64_t>(gates.range(0).begin * gates.extent(1)), {}};
+    detail::GateChance<T, Space> const chance{
+        random.has_value(), seed, stream, static_cast<std::uint64_t>(gates.range(0).begin * gates.extent(1)), {}};
     detail::record_kernel("gate", gates, expert, slot, weight, token_of_slot);
     detail::run_gate<Gate, T, Space>(gates.local(), real.local(), chance, routes(), counts());
   }
 
   /// The same as local views, for kernels.
-  detail::Routes<T, Space> routes() const { return {expert.local(), slot.local(), weight.local(), token_of_slot.local()}; }
+  detail::Routes<T, Space> routes() const {
+    return {expert.local(), slot.local(), weight.local(), token_of_slot.local()};
+  }
   detail::GateCounts<T, Space> counts() const {
-    return {first_choices.local(), choices.local(), kept.local(), tokens.local(), mean_gates.local(), balance_loss.local()};
+    return {first_choices.local(), choices.local(),    kept.local(),
+            tokens.local(),        mean_gates.local(), balance_loss.local()};
   }
 };
 
@@ -103,25 +115,32 @@ template <class X, AnyTensor Gates, AnyGate Gate>
 auto route_weights(X const& gates, Routing<Gates, Gate> const& routing) {
   using T = typename Gates::value_type;
   using Space = typename Gates::memory_space;
-  return detail::recorded_beside(gates, routing.weight, [slot = detail::slot_of(gates), values = detail::value_of(gates), routing](auto const& gradient) {
-    Gates const of_gates = detail::unset_like(values);
-    detail::record_kernel("gate gradient", of_gates, values);
-    detail::gate_backward<Gate, T, Space>(values.local(), routing.routes(), routing.counts(), gradient.local(), {}, of_gates.local());
-    slot.add(of_gates);
-  });
+  return detail::recorded_beside(
+      gates, routing.weight,
+      [slot = detail::slot_of(gates), values = detail::value_of(gates), routing](auto const& gradient) {
+        Gates const of_gates = detail::unset_like(values);
+        detail::record_kernel("gate gradient", of_gates, values);
+        detail::gate_backward<Gate, T, Space>(values.local(), routing.routes(), routing.counts(), gradient.local(), {},
+                                              of_gates.local());
+        slot.add(of_gates);
+      });
 }
 
-/// The balance loss (G) of a routing, (1/E) sum_e (c_e/S) m_e, recorded beside the gates: the gradient flows through the mean gates alone (paper 2.2).
+/// The balance loss (G) of a routing, (1/E) sum_e (c_e/S) m_e, recorded beside the gates: the gradient flows through
+/// the mean gates alone (paper 2.2).
 template <class X, AnyTensor Gates, AnyGate Gate>
 auto balance_losses(X const& gates, Routing<Gates, Gate> const& routing) {
   using T = typename Gates::value_type;
   using Space = typename Gates::memory_space;
-  return detail::recorded_beside(gates, routing.balance_loss, [slot = detail::slot_of(gates), values = detail::value_of(gates), routing](auto const& gradient) {
-    Gates const of_gates = detail::unset_like(values);
-    detail::record_kernel("gate gradient", of_gates, values);
-    detail::gate_backward<Gate, T, Space>(values.local(), routing.routes(), routing.counts(), {}, gradient.local(), of_gates.local());
-    slot.add(of_gates);
-  });
+  return detail::recorded_beside(
+      gates, routing.balance_loss,
+      [slot = detail::slot_of(gates), values = detail::value_of(gates), routing](auto const& gradient) {
+        Gates const of_gates = detail::unset_like(values);
+        detail::record_kernel("gate gradient", of_gates, values);
+        detail::gate_backward<Gate, T, Space>(values.local(), routing.routes(), routing.counts(), {}, gradient.local(),
+                                              of_gates.local());
+        slot.add(of_gates);
+      });
 }
 
 namespace functions {
@@ -135,15 +154,19 @@ struct HasTokens : gshard::functions::NotLinear {
 
 struct AtLeastOne : gshard::functions::NotLinear {
   template <class T>
-  KOKKOS_FUNCTION T operator()(T x) const { return x > T(1) ? x : T(1); }
+  KOKKOS_FUNCTION T operator()(T x) const {
+    return x > T(1) ? x : T(1);
+  }
   template <int, class T>
-  KOKKOS_FUNCTION static T derivative(T x, T) { return x > T(1) ? T(1) : T(0); }
+  KOKKOS_FUNCTION static T derivative(T x, T) {
+    return x > T(1) ? T(1) : T(0);
+  }
 };
 
 }  // namespace functions
 
-/// The mean of losses (G) over the groups that have tokens: groups of padding alone count for nothing, and where there are no others it is 0. A scalar; two
-/// all-reduces of one number over the axes that split the groups.
+/// The mean of losses (G) over the groups that have tokens: groups of padding alone count for nothing, and where there
+/// are no others it is 0. A scalar; two all-reduces of one number over the axes that split the groups.
 template <class Losses, AnyTensor Gates, AnyGate Gate>
 auto mean_over_groups(Losses const& losses, Routing<Gates, Gate> const& routing) {
   using T = typename Gates::value_type;
@@ -163,8 +186,8 @@ double balance_scale(Routing<Gates, Gate> const& routing) {
 
 }  // namespace detail
 
-/// The balance loss of a routing: the mean over its groups, in the gate's scale (with Top2Gate, 1 when even and E when one expert gets all), recorded beside the
-/// gates. A scalar; communicates as mean_over_groups.
+/// The balance loss of a routing: the mean over its groups, in the gate's scale (with Top2Gate, 1 when even and E when
+/// one expert gets all), recorded beside the gates. A scalar; communicates as mean_over_groups.
 template <class X, AnyTensor Gates, AnyGate Gate>
 auto balance_loss(X const& gates, Routing<Gates, Gate> const& routing) {
   return eval(mean_over_groups(balance_losses(gates, routing), routing) * detail::balance_scale(routing));

@@ -25,8 +25,8 @@ struct GateStatistics {
   }
 };
 
-/// The statistics of a routing, the same on every rank. Communicates over the axes that split the groups: an all-reduce of 8E bytes for the load, and one of a
-/// number for each of the rest.
+/// The statistics of a routing, the same on every rank. Communicates over the axes that split the groups: an all-reduce
+/// of 8E bytes for the load, and one of a number for each of the rest.
 template <AnyTensor Gates, AnyGate Gate>
 GateStatistics statistics(Routing<Gates, Gate> const& routing) {
   using Load = ShardedTensor<typename Gates::mesh_type, Spec<_>, std::int64_t, typename Gates::memory_space>;
@@ -35,7 +35,8 @@ GateStatistics statistics(Routing<Gates, Gate> const& routing) {
   result.load = to_vector(load);
   result.tokens = sum(convert<std::int64_t>(routing.tokens));
   result.choices = sum(convert<std::int64_t>(routing.choices));
-  result.balance_loss = static_cast<double>(to_vector(mean_over_groups(routing.balance_loss, routing))[0]) * detail::balance_scale(routing);
+  result.balance_loss = static_cast<double>(to_vector(mean_over_groups(routing.balance_loss, routing))[0]) *
+                        detail::balance_scale(routing);
   return result;
 }
 

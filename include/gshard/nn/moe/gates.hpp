@@ -7,16 +7,20 @@
 
 #include <gshard/nn/kernels/capacity.hpp>
 
-// The gates of a mixture of experts. A gate is a type, and what it does is said by its members; for a variant, derive from one and say what differs:
+// The gates of a mixture of experts. A gate is a type, and what it does is said by its members; for a variant, derive
+// from one and say what differs:
 //
 //   struct Sampled : nn::Top2Gate { static constexpr auto second_choice = nn::SecondChoice::sampled; };
 
 namespace gshard::nn {
 
-/// Which choices after a token's first are sent to their expert, capacity permitting. Chance plays its part in training alone.
+/// Which choices after a token's first are sent to their expert, capacity permitting. Chance plays its part in training
+/// alone.
 enum class SecondChoice {
   always,  ///< the largest gates, where they have any weight
-  random,  ///< the largest gates: the k-th with probability k times its weight, 2 * g2 for the second (paper 2.2, "random routing")
+  /// the largest gates: the k-th with probability k times its weight, 2 * g2 for the second (paper 2.2, "random
+  /// routing")
+  random,
   sampled  ///< experts drawn by their gates from those not chosen yet
 };
 
@@ -35,9 +39,10 @@ enum class Normalise {
 
 /// Whom an expert refuses when it is chosen more often than it has slots.
 enum class Drop {
-  by_position,     ///< the last come: all first choices are before any second one, and each in the order of the tokens
-  by_probability,  ///< the least gates, whichever choice they are; of equals the last token. What chance drops uses no slot
-  never            ///< nobody: there are as many slots as choices
+  by_position,  ///< the last come: all first choices are before any second one, and each in the order of the tokens
+  /// the least gates, whichever choice they are; of equals the last token. What chance drops uses no slot
+  by_probability,
+  never  ///< nobody: there are as many slots as choices
 };
 
 /// Which choices c_e of expert e the balance loss counts, dropped ones included.
@@ -85,7 +90,8 @@ struct TopKGate {
   static constexpr bool experts_choose = false;
 };
 
-/// Algorithm 1 of the paper. Only the scale of what it adds to a loss is the usual one, in which an even spread is 1; BalanceScale::paper is the literal line 13.
+/// Algorithm 1 of the paper. Only the scale of what it adds to a loss is the usual one, in which an even spread is 1;
+/// BalanceScale::paper is the literal line 13.
 struct Top2Gate : TopKGate<2> {
   static constexpr SecondChoice second_choice = SecondChoice::random;
 };
@@ -95,15 +101,18 @@ struct SwitchGate : TopKGate<1> {
   static constexpr Normalise normalise = Normalise::never;
 };
 
-/// The same choices without any capacity: slots number the tokens of an expert, as many as there are, and no (E, G, C) exists.
+/// The same choices without any capacity: slots number the tokens of an expert, as many as there are, and no (E, G, C)
+/// exists.
 template <class Gate = Top2Gate>
 struct Dropless : Gate {
-  static_assert(!Gate::experts_choose, "gshard: experts that choose have a capacity; take Dropless of a gate in which tokens choose");
+  static_assert(!Gate::experts_choose,
+                "gshard: experts that choose have a capacity; take Dropless of a gate in which tokens choose");
   static constexpr Drop drop = Drop::never;
 };
 
-/// Each expert takes the C tokens of a group that have its largest gates, of equals the first (arXiv 2202.09368): even by itself. A token stays with at most
-/// `AtMost` of the experts that took it, those of its largest gates; its slots with the others stay empty.
+/// Each expert takes the C tokens of a group that have its largest gates, of equals the first (arXiv 2202.09368): even
+/// by itself. A token stays with at most `AtMost` of the experts that took it, those of its largest gates; its slots
+/// with the others stay empty.
 template <int AtMost>
 struct ExpertChoiceGate : TopKGate<AtMost> {
   static constexpr bool experts_choose = true;
@@ -114,12 +123,14 @@ struct ExpertChoiceGate : TopKGate<AtMost> {
 
 /// The numbers of a gate.
 struct GateOptions {
-  /// Slots of each expert for each group, in shares of S / E; nothing: the gate's own factor, for Top2Gate the paper's 2.
+  /// Slots of each expert for each group, in shares of S / E; nothing: the gate's own factor, for Top2Gate the
+  /// paper's 2.
   std::optional<double> capacity_factor{};
   std::int64_t minimum_capacity = 1;
   /// Slots come in multiples of this.
   std::int64_t capacity_multiple = 1;
-  /// The capacity factor of inference, where groups may be small and chance plays no part; nothing: twice the gate's own.
+  /// The capacity factor of inference, where groups may be small and chance plays no part; nothing: twice the gate's
+  /// own.
   std::optional<double> inference_capacity_factor{};
   /// What the router z-loss (see z_loss) counts beside the balance loss; 0: there is none.
   double z_loss_weight = 0;
@@ -128,7 +139,8 @@ struct GateOptions {
   template <AnyGate Gate>
   std::int64_t capacity(std::int64_t tokens_per_group, std::int64_t experts, bool training) const {
     if constexpr (Gate::drop == Drop::never) return 0;
-    double const factor = training ? capacity_factor.value_or(Gate::capacity_factor) : inference_capacity_factor.value_or(2 * Gate::capacity_factor);
+    double const factor = training ? capacity_factor.value_or(Gate::capacity_factor)
+                                   : inference_capacity_factor.value_or(2 * Gate::capacity_factor);
     return expert_capacity(tokens_per_group, experts, factor, minimum_capacity, Gate::rounding, capacity_multiple);
   }
 };

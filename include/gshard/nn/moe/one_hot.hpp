@@ -6,14 +6,16 @@
 
 namespace gshard::nn {
 
-/// The combine tensor (G, S, E, C) of Algorithm 2, recorded beside the weights (G, S, K), and its mask: 1 where a token is in a slot.
+/// The combine tensor (G, S, E, C) of Algorithm 2, recorded beside the weights (G, S, K), and its mask: 1 where a token
+/// is in a slot.
 template <class W, class Mask>
 struct OneHotRoutes {
   W combine;
   Mask mask;
 };
 
-/// The routing as one-hot tensors, for the paper's Algorithm 2 by einsums: readable, and S/H as costly as the experts themselves. Local.
+/// The routing as one-hot tensors, for the paper's Algorithm 2 by einsums: readable, and S/H as costly as the experts
+/// themselves. Local.
 template <class W, AnyTensor Gates, AnyGate Gate>
 auto one_hot_routes(W const& weights, Routing<Gates, Gate> const& routing) {
   using Weight = detail::ValueTensor<W>;
@@ -30,12 +32,15 @@ auto one_hot_routes(W const& weights, Routing<Gates, Gate> const& routing) {
   Tensor const combine(uninitialized, weight.mesh(), extents);
   Tensor const mask(uninitialized, weight.mesh(), extents);
   detail::record_kernel("one_hot_routes", combine, mask, weight);
-  detail::one_hot_routes<T, Space>(routing.expert.local(), routing.slot.local(), weight.local(), combine.local(), mask.local());
-  auto recorded = detail::recorded_beside(weights, combine, [slot = detail::slot_of(weights), weight, routing](auto const& gradient) {
-    Weight const of_weights = detail::unset_like(weight);
-    detail::one_hot_routes_backward<T, Space>(routing.expert.local(), routing.slot.local(), gradient.local(), of_weights.local());
-    slot.add(of_weights);
-  });
+  detail::one_hot_routes<T, Space>(routing.expert.local(), routing.slot.local(), weight.local(), combine.local(),
+                                   mask.local());
+  auto recorded = detail::recorded_beside(
+      weights, combine, [slot = detail::slot_of(weights), weight, routing](auto const& gradient) {
+        Weight const of_weights = detail::unset_like(weight);
+        detail::one_hot_routes_backward<T, Space>(routing.expert.local(), routing.slot.local(), gradient.local(),
+                                                  of_weights.local());
+        slot.add(of_weights);
+      });
   return OneHotRoutes<decltype(recorded), Tensor>{recorded, mask};
 }
 

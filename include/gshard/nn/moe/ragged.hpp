@@ -21,8 +21,10 @@ namespace gshard::nn {
 template <class T, class MemorySpace>
 class DeviceTable {
  public:
-  DeviceTable(MemoryPool& pool, std::int64_t count) : storage_(pool.template allocate<MemorySpace>(static_cast<std::size_t>(count) * sizeof(T))) {}
-  DeviceTable(MemoryPool& pool, std::vector<T> const& values) : DeviceTable(pool, static_cast<std::int64_t>(values.size())) {
+  DeviceTable(MemoryPool& pool, std::int64_t count)
+      : storage_(pool.template allocate<MemorySpace>(static_cast<std::size_t>(count) * sizeof(T))) {}
+  DeviceTable(MemoryPool& pool, std::vector<T> const& values)
+      : DeviceTable(pool, static_cast<std::int64_t>(values.size())) {
     gshard::detail::copy_from_host<MemorySpace>(data(), values.data(), static_cast<std::int64_t>(values.size()));
   }
   T* data() const { return static_cast<T*>(storage_.get()); }
@@ -31,9 +33,10 @@ class DeviceTable {
   std::shared_ptr<void> storage_;
 };
 
-/// The exchange of ragged rows between tokens and experts: how many rows each rank has for each expert is known when it is made, by one all-to-all of the counts
-/// over the expert axes, and one all-reduce of one number over all ranks that have rows: the largest block, for which every rank makes room. Rows lie sorted by
-/// expert, first those of the first rank. `Parallelism` names the axes of tokens and experts; rows are split over both.
+/// The exchange of ragged rows between tokens and experts: how many rows each rank has for each expert is known when it
+/// is made, by one all-to-all of the counts over the expert axes, and one all-reduce of one number over all ranks that
+/// have rows: the largest block, for which every rank makes room. Rows lie sorted by expert, first those of the first
+/// rank. `Parallelism` names the axes of tokens and experts; rows are split over both.
 template <class Mesh, class Parallelism, class MemorySpace>
 class RaggedExchange {
  public:
@@ -45,9 +48,15 @@ class RaggedExchange {
   template <class T>
   using Rows = ShardedTensor<Mesh, Spec<row_axes, _>, T, MemorySpace>;
 
-  /// `counts` are this rank's rows for each of all experts. Throws CommunicationError where they do not add up to `rows`, before anything is sent.
+  /// `counts` are this rank's rows for each of all experts. Throws CommunicationError where they do not add up to
+  /// `rows`, before anything is sent.
   RaggedExchange(Mesh const& mesh, std::vector<std::int64_t> const& counts, std::int64_t rows)
-      : mesh_(mesh), group_(mesh.state().group(experts_over)), sent_(parts_for_ranks(counts)), sent_rows_(rows), received_(exchanged(counts, rows)), capacity_(largest_block()) {}
+      : mesh_(mesh),
+        group_(mesh.state().group(experts_over)),
+        sent_(parts_for_ranks(counts)),
+        sent_rows_(rows),
+        received_(exchanged(counts, rows)),
+        capacity_(largest_block()) {}
 
   Mesh const& mesh() const { return mesh_; }
   /// The ends of the rows of each of this rank's experts.
@@ -56,7 +65,9 @@ class RaggedExchange {
   std::int64_t received_rows() const { return ends_.empty() ? 0 : ends_.back(); }
   /// The rows of every rank's block.
   std::int64_t capacity() const { return capacity_; }
-  detail::ExpertOfRow expert_of_row() const { return {1, device_ends_->data(), static_cast<std::int64_t>(ends_.size())}; }
+  detail::ExpertOfRow expert_of_row() const {
+    return {1, device_ends_->data(), static_cast<std::int64_t>(ends_.size())};
+  }
 
   template <class T>
   Rows<T> unset_rows(std::int64_t columns) const {
@@ -113,8 +124,9 @@ class RaggedExchange {
   comm::Parts exchanged(std::vector<std::int64_t> const& counts, std::int64_t rows) {
     std::int64_t const sum = comm::detail::total(counts);
     if (sum != rows)
-      throw CommunicationError(gshard::detail::text("ragged exchange: the counts for ", counts.size(), " experts add up to ", sum, " rows, but there are ", rows, "; rank ",
-                                                    mesh_.rank(), " of mesh (", mesh_.text(), ")"));
+      throw CommunicationError(gshard::detail::text("ragged exchange: the counts for ", counts.size(),
+                                                    " experts add up to ", sum, " rows, but there are ", rows,
+                                                    "; rank ", mesh_.rank(), " of mesh (", mesh_.text(), ")"));
     auto const experts = static_cast<std::int64_t>(counts.size());
     std::int64_t const own = experts_of(group_.rank, experts).size();
     comm::Parts outgoing;
@@ -131,7 +143,8 @@ class RaggedExchange {
     std::vector<std::int64_t> by_rank;
     for (std::size_t member = 0; member < static_cast<std::size_t>(group_.size); ++member) {
       by_rank.push_back(0);
-      for (std::size_t e = 0; e < static_cast<std::size_t>(own); ++e) by_rank.back() += arriving[member * static_cast<std::size_t>(own) + e];
+      for (std::size_t e = 0; e < static_cast<std::size_t>(own); ++e)
+        by_rank.back() += arriving[member * static_cast<std::size_t>(own) + e];
     }
     return comm::Parts(std::move(by_rank));
   }
@@ -170,7 +183,8 @@ class RaggedExchange {
   }
 
   template <class T>
-  void exchange(T const* from, comm::Parts const& sent, T* to, comm::Parts const& received, std::int64_t columns) const {
+  void exchange(T const* from, comm::Parts const& sent, T* to, comm::Parts const& received,
+                std::int64_t columns) const {
     gshard::detail::fence<MemorySpace>("gshard: local work before communication");
     comm::all_to_all(group_, from, times(sent, columns), to, times(received, columns), capacity_ * columns);
   }
@@ -183,8 +197,9 @@ class RaggedExchange {
 
   template <class T>
   void arrange(T const* from, T* to, std::int64_t columns, bool back) const {
-    detail::for_each_row<MemorySpace>("gshard::arrange_rows", columns == 0 ? 0 : received_rows(),
-                                      detail::ArrangeRows<T>{{sorted_->data(), arrived_->data(), segments_}, from, to, columns, back});
+    detail::for_each_row<MemorySpace>(
+        "gshard::arrange_rows", columns == 0 ? 0 : received_rows(),
+        detail::ArrangeRows<T>{{sorted_->data(), arrived_->data(), segments_}, from, to, columns, back});
   }
 
   using Table = DeviceTable<std::int64_t, MemorySpace>;

@@ -7,8 +7,8 @@
 
 namespace gshard::nn {
 
-/// Experts that see every token, beside those that a gate chooses: as many experts of H hidden units as one of as many times H, whose slots are the tokens.
-/// Replicated over the axes of the experts, split over those of the model.
+/// Experts that see every token, beside those that a gate chooses: as many experts of H hidden units as one of as many
+/// times H, whose slots are the tokens. Replicated over the axes of the experts, split over those of the model.
 template <class Mesh, class Parallelism, template <class, class, class, class> class Experts, class T = float,
           class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 class SharedExperts {
@@ -32,7 +32,9 @@ class SharedExperts {
     if (!layer) return routed;
     using Tensor = detail::ValueTensor<X>;
     Extents const extents = detail::value_of(x).extents();
-    auto const slots = (*layer)(reinterpreted<with_layout<Tensor, slots_of(Tensor::layout)>>(x, {1, extents[0], extents[1], extents[2]}), BySlots{});
+    auto const slots = (*layer)(
+        reinterpreted<with_layout<Tensor, slots_of(Tensor::layout)>>(x, {1, extents[0], extents[1], extents[2]}),
+        BySlots{});
     return eval(routed + reinterpreted<Tensor>(slots, extents));
   }
 
@@ -56,8 +58,8 @@ class SharedExperts {
     using From = typename detail::ValueTensor<X>::spec_type;
     return detail::recorded_beside(x, value.template reinterpreted<typename To::spec_type>(extents),
                                    [slot = detail::slot_of(x), before = value.extents()](auto const& gradient) {
-      slot.add(gradient.template reinterpreted<From>(before));
-    });
+                                     slot.add(gradient.template reinterpreted<From>(before));
+                                   });
   }
 };
 

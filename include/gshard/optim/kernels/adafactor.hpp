@@ -28,7 +28,9 @@ struct ScaledSquare : gshard::functions::NotLinear {
 
 struct InverseRoot : gshard::functions::NotLinear {
   template <class T>
-  KOKKOS_FUNCTION T operator()(T x) const { return T(1) / Kokkos::sqrt(x); }
+  KOKKOS_FUNCTION T operator()(T x) const {
+    return T(1) / Kokkos::sqrt(x);
+  }
 };
 
 /// The update of an element with a second moment of its own.
@@ -53,10 +55,13 @@ struct ApplyWhole {
   WholeUpdate<T> update;
   T rate;
 
-  KOKKOS_FUNCTION void operator()(std::int64_t i) const { weights.set(i, weights.get(i) - rate * update(static_cast<T>(gradient[i]), squares[i])); }
+  KOKKOS_FUNCTION void operator()(std::int64_t i) const {
+    weights.set(i, weights.get(i) - rate * update(static_cast<T>(gradient[i]), squares[i]));
+  }
 };
 
-/// The updates of matrices (.., rows, columns) from means along rows and columns. A product of two roots and no root of a product: squares of tiny means are 0.
+/// The updates of matrices (.., rows, columns) from means along rows and columns. A product of two roots and no root of
+/// a product: squares of tiny means are 0.
 template <class T, class Gradient>
 struct FactoredUpdate {
   Gradient const* gradient;
@@ -67,8 +72,12 @@ struct FactoredUpdate {
   std::int64_t columns;
   T scale;
 
-  KOKKOS_FORCEINLINE_FUNCTION T row_factor(std::int64_t row) const { return scale / Kokkos::sqrt(row_means[row] / means[row / rows]); }
-  KOKKOS_FORCEINLINE_FUNCTION T const* factors_of(std::int64_t row) const { return column_factors + row / rows * columns; }
+  KOKKOS_FORCEINLINE_FUNCTION T row_factor(std::int64_t row) const {
+    return scale / Kokkos::sqrt(row_means[row] / means[row / rows]);
+  }
+  KOKKOS_FORCEINLINE_FUNCTION T const* factors_of(std::int64_t row) const {
+    return column_factors + row / rows * columns;
+  }
 };
 
 template <class T, class Gradient>

@@ -11,8 +11,9 @@
 #include <gshard/core/rows.hpp>
 #include <gshard/reduce/kernels/loops.hpp>
 
-// Reductions of a block in one pass over it. A term is called as term(position, row, index): the position in the block, the row of the result, and the index
-// along the reduced dimension, where that is one. A store is called as store(row, accumulator).
+// Reductions of a block in one pass over it. A term is called as term(position, row, index): the position in the block,
+// the row of the result, and the index along the reduced dimension, where that is one. A store is called as store(row,
+// accumulator).
 
 namespace gshard::detail {
 
@@ -55,14 +56,15 @@ struct FoldAlong {
 
  private:
   template <class Lanes>
-  KOKKOS_FUNCTION typename Rule::accumulator segment(std::int64_t position, std::int64_t row, std::int64_t first, std::int64_t depth,
-                                                     Lanes const& lanes) const {
+  KOKKOS_FUNCTION typename Rule::accumulator segment(std::int64_t position, std::int64_t row, std::int64_t first,
+                                                     std::int64_t depth, Lanes const& lanes) const {
     Term const of = term;
     return lanes.template fold<Rule>(depth, [=](std::int64_t j) { return of(position + j, row, first + j); });
   }
 };
 
-/// Host, where the innermost loop is kept: a tile of rows next to each other, wide enough to walk over memory page by page, some reduced steps at once.
+/// Host, where the innermost loop is kept: a tile of rows next to each other, wide enough to walk over memory page by
+/// page, some reduced steps at once.
 template <class Rule, class Term, class Store>
 struct FoldAcross {
   static constexpr int tile = fold_tile;
@@ -95,7 +97,8 @@ struct FoldAcross {
       std::int64_t const position = offset[0] + begin + piece.position;
       LoopCursor<1> cursor(piece.loops, 0);
       std::int64_t step = 0;
-      for (; step + at_once <= steps; step += at_once) add<at_once>(totals, count, position, row, piece.first + step, cursor, piece.loops);
+      for (; step + at_once <= steps; step += at_once)
+        add<at_once>(totals, count, position, row, piece.first + step, cursor, piece.loops);
       for (; step < steps; ++step) add<1>(totals, count, position, row, piece.first + step, cursor, piece.loops);
     }
     std::int64_t const place = part * rows * width + row;
@@ -104,8 +107,8 @@ struct FoldAcross {
 
  private:
   template <int Steps>
-  void add(typename Rule::accumulator (&totals)[tile], int count, std::int64_t begin, std::int64_t row, std::int64_t index, LoopCursor<1>& cursor,
-           LoopNest<1> const& loops) const {
+  void add(typename Rule::accumulator (&totals)[tile], int count, std::int64_t begin, std::int64_t row,
+           std::int64_t index, LoopCursor<1>& cursor, LoopNest<1> const& loops) const {
     std::int64_t positions[Steps];
     for (std::int64_t& position : positions) {
       position = begin + cursor.offsets[0];
@@ -146,7 +149,8 @@ struct FoldElements {
   }
 };
 
-/// Reduces each of `parts` pieces of the reduced loops by itself, where the innermost loop is kept: the result of part p of row r goes to p * rows + r.
+/// Reduces each of `parts` pieces of the reduced loops by itself, where the innermost loop is kept: the result of part
+/// p of row r goes to p * rows + r.
 template <class MemorySpace, class Rule, class Term, class Store>
 void fold_across(char const* label, FoldLoops const& loops, std::int64_t parts, Term const& term, Store const& store) {
   std::int64_t const rows = loops.kept.count();
@@ -156,7 +160,8 @@ void fold_across(char const* label, FoldLoops const& loops, std::int64_t parts, 
     kernel.width = kernel.outer.extents[--kernel.outer.rank];
     launch<MemorySpace>(label, kernel.items(), rows * loops.reduced.count() <= small_row, kernel);
   } else {
-    launch<MemorySpace>(label, rows * parts, FoldElements<Rule, Term, Store>{term, store, loops.kept, loops.reduced, cut, rows});
+    launch<MemorySpace>(label, rows * parts,
+                        FoldElements<Rule, Term, Store>{term, store, loops.kept, loops.reduced, cut, rows});
   }
 }
 
@@ -166,14 +171,14 @@ void fold_parts(char const* label, FoldLoops const& loops, std::int64_t parts, T
   std::int64_t const rows = loops.kept.count();
   std::int64_t const steps = loops.reduced.count();
   if (loops.along && (runs_on_host<MemorySpace> || steps >= 32))
-    for_each_row<MemorySpace>(label, rows * parts, rows * steps <= small_row,
-                              FoldAlong<Rule, Term, Store>{term, store, loops.kept, loops.reduced, FoldCut(loops.reduced, parts), rows});
-  else
-    fold_across<MemorySpace, Rule>(label, loops, parts, term, store);
+    for_each_row<MemorySpace>(
+        label, rows * parts, rows * steps <= small_row,
+        FoldAlong<Rule, Term, Store>{term, store, loops.kept, loops.reduced, FoldCut(loops.reduced, parts), rows});
+  else fold_across<MemorySpace, Rule>(label, loops, parts, term, store);
 }
 
-/// How many parts keep all threads busy where there are few rows. It depends on the extents alone, not on the number of threads, so the rounding does not
-/// either.
+/// How many parts keep all threads busy where there are few rows. It depends on the extents alone, not on the number of
+/// threads, so the rounding does not either.
 template <class MemorySpace>
 std::int64_t parts_of_fold(FoldLoops const& loops) {
   std::int64_t const rows = loops.kept.count();
@@ -198,7 +203,9 @@ struct StoreInRow {
 template <class T>
 struct LoadFromRow {
   T const* data;
-  KOKKOS_FORCEINLINE_FUNCTION T operator()(std::int64_t position, std::int64_t, std::int64_t) const { return data[position]; }
+  KOKKOS_FORCEINLINE_FUNCTION T operator()(std::int64_t position, std::int64_t, std::int64_t) const {
+    return data[position];
+  }
 };
 
 /// Reduces a block, none of whose loops is empty, in one pass over it.

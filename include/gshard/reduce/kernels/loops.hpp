@@ -30,8 +30,8 @@ struct AlongShape {
 /// For each dimension, whether it is reduced.
 using ReducedDimensions = StaticVector<bool, max_rank>;
 
-/// The loops over a block, none of them empty, as few as possible: each steps the position in the block, and that of the row that the element belongs to where
-/// its dimensions are kept. Positions step by 1 in the innermost loop.
+/// The loops over a block, none of them empty, as few as possible: each steps the position in the block, and that of
+/// the row that the element belongs to where its dimensions are kept. Positions step by 1 in the innermost loop.
 constexpr LoopNest<2> row_loops(Extents const& extents, Extents const& strides, ReducedDimensions const& reduced) {
   LoopNest<2> given;
   std::int64_t rows = 1;
@@ -56,7 +56,8 @@ struct FoldLoops {
 constexpr FoldLoops fold_loops(Extents const& extents, Extents const& strides, ReducedDimensions const& reduced) {
   LoopNest<2> const loops = row_loops(extents, strides, reduced);
   FoldLoops result;
-  for (int i = 0; i < loops.rank; ++i) (loops.strides[i][1] == 0 ? result.reduced : result.kept).push_inner(loops.extents[i], {loops.strides[i][0]});
+  for (int i = 0; i < loops.rank; ++i)
+    (loops.strides[i][1] == 0 ? result.reduced : result.kept).push_inner(loops.extents[i], {loops.strides[i][0]});
   result.along = loops.strides[loops.rank - 1][1] == 0;
   return result;
 }
@@ -73,7 +74,8 @@ constexpr FoldLoops over_parts(std::int64_t parts, std::int64_t rows) {
   return result;
 }
 
-/// Some of the reduced iterations, where they begin in the block, and the number of the first one where there is one loop only.
+/// Some of the reduced iterations, where they begin in the block, and the number of the first one where there is one
+/// loop only.
 struct FoldPiece {
   LoopNest<1> loops;
   std::int64_t position = 0;
@@ -91,7 +93,9 @@ struct FoldCut {
   }
 
   /// The iterations of the longest loop in a part.
-  GSHARD_FUNCTION constexpr Range range(LoopNest<1> const& reduced, std::int64_t part) const { return shard_range(reduced.extents[loop], parts, part); }
+  GSHARD_FUNCTION constexpr Range range(LoopNest<1> const& reduced, std::int64_t part) const {
+    return shard_range(reduced.extents[loop], parts, part);
+  }
 
   GSHARD_FUNCTION constexpr FoldPiece piece(LoopNest<1> const& reduced, std::int64_t part) const {
     FoldPiece result{reduced, 0, 0};

@@ -20,7 +20,8 @@ namespace detail {
 /// Rows that a host thread keeps sums of at once.
 inline constexpr int scan_tile = 1024;
 
-/// Cumulative sums along a block (outer, length, inner), whose length is cut into chunks; `starts`, (chunks, outer, inner), is what stands before each.
+/// Cumulative sums along a block (outer, length, inner), whose length is cut into chunks; `starts`, (chunks, outer,
+/// inner), is what stands before each.
 template <class T, class Accumulator, class Kernel>
 struct ScanKernel {
   static constexpr int tile = scan_tile;
@@ -43,7 +44,8 @@ struct ScanKernel {
     if (shape.inner == 1) return one_row(chunk_row, 0);
     int const count = static_cast<int>(std::min<std::int64_t>(tile, shape.inner - begin));
     Accumulator sums[tile];
-    for (int i = 0; i < count; ++i) sums[i] = starts == nullptr ? Accumulator(0) : starts[chunk_row * shape.inner + begin + i];
+    for (int i = 0; i < count; ++i)
+      sums[i] = starts == nullptr ? Accumulator(0) : starts[chunk_row * shape.inner + begin + i];
     Range const range = shard_range(shape.length, chunks, chunk_row / shape.outer);
     std::int64_t const first = chunk_row % shape.outer * shape.length;
     Kernel const from = kernel;
@@ -82,7 +84,9 @@ struct ScanKernel {
 template <class Kernel>
 struct ScanRows {
   Kernel kernel;
-  KOKKOS_FUNCTION void operator()(std::int64_t item) const { kernel.one_row(item / kernel.shape.inner, item % kernel.shape.inner); }
+  KOKKOS_FUNCTION void operator()(std::int64_t item) const {
+    kernel.one_row(item / kernel.shape.inner, item % kernel.shape.inner);
+  }
 };
 
 template <class MemorySpace, class T, class Accumulator, class Kernel>
@@ -90,8 +94,7 @@ void run_scan(ScanKernel<T, Accumulator, Kernel> const& kernel) {
   std::int64_t const rows = kernel.shape.rows();
   if constexpr (runs_on_host<MemorySpace>)
     launch<MemorySpace>("gshard::scan", kernel.items(), rows * kernel.shape.length <= small_row, kernel);
-  else
-    launch<MemorySpace>("gshard::scan", kernel.chunks * rows, ScanRows<ScanKernel<T, Accumulator, Kernel>>{kernel});
+  else launch<MemorySpace>("gshard::scan", kernel.chunks * rows, ScanRows<ScanKernel<T, Accumulator, Kernel>>{kernel});
 }
 
 /// How many chunks keep all threads busy where there are few rows; by the extents alone.
@@ -99,9 +102,11 @@ template <class MemorySpace>
 std::int64_t chunks_of_scan(AlongShape const& shape) {
   if constexpr (runs_on_host<MemorySpace>) {
     std::int64_t const items = shape.outer * ((shape.inner + scan_tile - 1) / scan_tile);
-    return std::clamp<std::int64_t>(std::min(32 / items, shape.rows() * shape.length >> 15), 1, std::max<std::int64_t>(1, shape.length));
+    return std::clamp<std::int64_t>(std::min(32 / items, shape.rows() * shape.length >> 15), 1,
+                                    std::max<std::int64_t>(1, shape.length));
   } else {
-    return std::clamp<std::int64_t>(std::min((std::int64_t{1} << 14) / shape.rows(), shape.length >> 6), 1, std::max<std::int64_t>(1, shape.length));
+    return std::clamp<std::int64_t>(std::min((std::int64_t{1} << 14) / shape.rows(), shape.length >> 6), 1,
+                                    std::max<std::int64_t>(1, shape.length));
   }
 }
 

@@ -12,8 +12,8 @@
 #include <gshard/core/vector_exp.hpp>
 #include <gshard/reduce/kernels/loops.hpp>
 
-// Softmax of whole rows: each is read from memory once. The largest finite score at least is subtracted first, so that a row of minus infinity alone has
-// powers of 0, not NaN.
+// Softmax of whole rows: each is read from memory once. The largest finite score at least is subtracted first, so that
+// a row of minus infinity alone has powers of 0, not NaN.
 
 namespace gshard::detail {
 
@@ -37,7 +37,8 @@ KOKKOS_FORCEINLINE_FUNCTION T softmax_value(T score, T largest, T factor) {
   else return (score - largest) - factor;
 }
 
-/// Rows of the last dimension: lanes share a row. `visible` says how many leading columns a row sees: the others are not read, and get 0.
+/// Rows of the last dimension: lanes share a row. `visible` says how many leading columns a row sees: the others are
+/// not read, and get 0.
 template <SoftmaxForm Form, class Result, class Source, class Visible>
 struct SoftmaxRows {
   Source scores;
@@ -66,13 +67,16 @@ struct SoftmaxRows {
     } else {
       T const sum = lanes.template sum<T>(count, [=](std::int64_t j) { return loop_exp(in(first + j) - largest); });
       T const factor = softmax_factor<Form>(sum);
-      lanes.each(count, [=](std::int64_t j) { out[j] = static_cast<Result>(softmax_value<Form>(in(first + j), largest, factor)); });
+      lanes.each(count, [=](std::int64_t j) {
+        out[j] = static_cast<Result>(softmax_value<Form>(in(first + j), largest, factor));
+      });
     }
     lanes.each(columns - count, [=](std::int64_t j) { out[count + j] = Result(0); });
   }
 };
 
-/// Rows along another dimension than the last, each by itself: a tile of them for a host thread, or one for a device thread.
+/// Rows along another dimension than the last, each by itself: a tile of them for a host thread, or one for a device
+/// thread.
 template <SoftmaxForm Form, class Result, class Source>
 struct SoftmaxColumns {
   static constexpr int tile = 256;
@@ -108,7 +112,8 @@ struct SoftmaxColumns {
       for (int i = 0; i < count; ++i) sums[i] += loop_exp(in(position + i) - largest[i]);
     for (int i = 0; i < count; ++i) sums[i] = softmax_factor<Form>(sums[i]);
     for (std::int64_t position = first; position < last; position += step)
-      for (int i = 0; i < count; ++i) out[position + i] = static_cast<Result>(softmax_value<Form>(in(position + i), largest[i], sums[i]));
+      for (int i = 0; i < count; ++i)
+        out[position + i] = static_cast<Result>(softmax_value<Form>(in(position + i), largest[i], sums[i]));
   }
 
   KOKKOS_FUNCTION void one_row(std::int64_t row) const {
@@ -121,7 +126,8 @@ struct SoftmaxColumns {
       largest = score > largest ? score : largest;
     }
     T sum = 0;
-    for (std::int64_t position = first; position < last; position += shape.inner) sum += loop_exp(scores(position) - largest);
+    for (std::int64_t position = first; position < last; position += shape.inner)
+      sum += loop_exp(scores(position) - largest);
     T const factor = softmax_factor<Form>(sum);
     for (std::int64_t position = first; position < last; position += shape.inner)
       results[position] = static_cast<Result>(softmax_value<Form>(scores(position), largest, factor));
@@ -139,16 +145,19 @@ template <class MemorySpace, SoftmaxForm Form, class Result, class Source>
 void softmax_of_block(Source const& scores, Result* results, AlongShape const& shape) {
   bool const tiny = shape.rows() * shape.length <= small_row / 8;
   if (shape.inner == 1) {
-    for_each_row<MemorySpace>("gshard::softmax", shape.outer, tiny, SoftmaxRows<Form, Result, Source, AllColumns>{scores, results, shape.length, {}});
+    for_each_row<MemorySpace>("gshard::softmax", shape.outer, tiny,
+                              SoftmaxRows<Form, Result, Source, AllColumns>{scores, results, shape.length, {}});
   } else {
     SoftmaxColumns<Form, Result, Source> const kernel{scores, results, shape};
-    if constexpr (runs_on_host<MemorySpace>) launch<MemorySpace>("gshard::softmax", shape.outer * kernel.tiles(), tiny, kernel);
-    else launch<MemorySpace>("gshard::softmax", shape.rows(), SoftmaxOneRow<SoftmaxColumns<Form, Result, Source>>{kernel});
+    if constexpr (runs_on_host<MemorySpace>)
+      launch<MemorySpace>("gshard::softmax", shape.outer * kernel.tiles(), tiny, kernel);
+    else
+      launch<MemorySpace>("gshard::softmax", shape.rows(), SoftmaxOneRow<SoftmaxColumns<Form, Result, Source>>{kernel});
   }
 }
 
-/// The gradient of softmax of rows of the last dimension, d scores = scale * p * (dp - sum(p * dp)), from its result p and the gradient dp of that. Where
-/// `visible` hides columns, p and dp are not read, and the gradient is 0.
+/// The gradient of softmax of rows of the last dimension, d scores = scale * p * (dp - sum(p * dp)), from its result p
+/// and the gradient dp of that. Where `visible` hides columns, p and dp are not read, and the gradient is 0.
 template <class T, class Visible>
 struct SoftmaxRowsBackward {
   T const* probabilities;

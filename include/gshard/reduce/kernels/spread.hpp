@@ -29,7 +29,13 @@ struct SpreadRuns {
     bool const kept = loops.strides[inner][1] != 0;
     loops.erase(inner);
     constexpr std::int64_t granule = 1 << 12;
-    return {body, loops, width, kept, loops.count(), (width + granule - 1) / granule, std::max<std::int64_t>(1, granule / width)};
+    return {body,
+            loops,
+            width,
+            kept,
+            loops.count(),
+            (width + granule - 1) / granule,
+            std::max<std::int64_t>(1, granule / width)};
   }
 
   std::int64_t items() const { return (runs + runs_per_item - 1) / runs_per_item * pieces; }
@@ -43,10 +49,8 @@ struct SpreadRuns {
     for (std::int64_t run = first; run < last; ++run, cursor.advance(outer)) {
       std::int64_t const position = cursor.offsets[0] + range.begin;
       std::int64_t const row = cursor.offsets[1];
-      if (kept)
-        ThreadLanes::each(range.size(), [=](std::int64_t j) { each(position + j, row + range.begin + j); });
-      else
-        ThreadLanes::each(range.size(), [=](std::int64_t j) { each(position + j, row); });
+      if (kept) ThreadLanes::each(range.size(), [=](std::int64_t j) { each(position + j, row + range.begin + j); });
+      else ThreadLanes::each(range.size(), [=](std::int64_t j) { each(position + j, row); });
     }
   }
 };
@@ -64,7 +68,8 @@ struct SpreadElements {
   }
 };
 
-/// Calls body(position, row) for each element of a packed block, with its position in the block and that of its row in the result of a reduction.
+/// Calls body(position, row) for each element of a packed block, with its position in the block and that of its row in
+/// the result of a reduction.
 template <class MemorySpace, class Body>
 void spread(char const* label, Extents const& extents, ReducedDimensions const& reduced, Body const& body) {
   if (product(extents) == 0) return;

@@ -11,8 +11,9 @@
 #include <gshard/spatial/window.hpp>
 #include <gshard/tensor/layout.hpp>
 
-// Convolutions of blocks as contractions of strided views: what output (x, y) sees under window position (a, b) is the element
-// (x stride + a dilation, y stride + b dilation), so the windows are one more pair of letters of the same memory, with strides of their own.
+// Convolutions of blocks as contractions of strided views: what output (x, y) sees under window position (a, b) is the
+// element (x stride + a dilation, y stride + b dilation), so the windows are one more pair of letters of the same
+// memory, with strides of their own.
 
 namespace gshard::detail {
 
@@ -50,12 +51,14 @@ struct LocalConvolution {
   void forward(T const* x, T const* w, T* y, Scratch& scratch) const {
     if (is_undilated())
       return for_each_batch([&](LocalConvolution const& part, std::int64_t x_before, std::int64_t y_before) {
-        contract_strided<MemorySpace>(x + x_before + part.seen(part.origin_taps()), part.input_windows(), w, labelled_strides(Letters::weights(), weights), y + y_before,
+        contract_strided<MemorySpace>(x + x_before + part.seen(part.origin_taps()), part.input_windows(), w,
+                                      labelled_strides(Letters::weights(), weights), y + y_before,
                                       part.output_strides(), false, scratch);
       });
     fill_elements<MemorySpace>(y, product(outputs.extents), T(0));
     for_each_position([&](TapsOf const& taps, std::int64_t position) {
-      contract_strided<MemorySpace>(x + seen(taps), input_taps(taps), w + position * matrix_size(), matrix(), y + reached(taps), output_taps(taps), true, scratch);
+      contract_strided<MemorySpace>(x + seen(taps), input_taps(taps), w + position * matrix_size(), matrix(),
+                                    y + reached(taps), output_taps(taps), true, scratch);
     });
   }
 
@@ -64,8 +67,8 @@ struct LocalConvolution {
   void input_gradient(T const* y_gradient, T const* w, T* x_gradient, Scratch& scratch) const {
     fill_elements<MemorySpace>(x_gradient, product(input.extents), T(0));
     for_each_position([&](TapsOf const& taps, std::int64_t position) {
-      contract_strided<MemorySpace>(y_gradient + reached(taps), output_taps(taps), w + position * matrix_size(), matrix(), x_gradient + seen(taps), input_taps(taps),
-                                    true, scratch);
+      contract_strided<MemorySpace>(y_gradient + reached(taps), output_taps(taps), w + position * matrix_size(),
+                                    matrix(), x_gradient + seen(taps), input_taps(taps), true, scratch);
     });
   }
 
@@ -75,12 +78,13 @@ struct LocalConvolution {
     fill_elements<MemorySpace>(w_gradient, product(weights), T(0));
     if (is_undilated())
       return for_each_batch([&](LocalConvolution const& part, std::int64_t x_before, std::int64_t y_before) {
-        contract_strided<MemorySpace>(x + x_before + part.seen(part.origin_taps()), part.input_windows(), y_gradient + y_before, part.output_strides(), w_gradient,
+        contract_strided<MemorySpace>(x + x_before + part.seen(part.origin_taps()), part.input_windows(),
+                                      y_gradient + y_before, part.output_strides(), w_gradient,
                                       labelled_strides(Letters::weights(), weights), true, scratch);
       });
     for_each_position([&](TapsOf const& taps, std::int64_t position) {
-      contract_strided<MemorySpace>(x + seen(taps), input_taps(taps), y_gradient + reached(taps), output_taps(taps), w_gradient + position * matrix_size(), matrix(),
-                                    true, scratch);
+      contract_strided<MemorySpace>(x + seen(taps), input_taps(taps), y_gradient + reached(taps), output_taps(taps),
+                                    w_gradient + position * matrix_size(), matrix(), true, scratch);
     });
   }
 
@@ -91,8 +95,8 @@ struct LocalConvolution {
     return std::ranges::all_of(windows, [](Window const& window) { return window.base_dilation == 1; });
   }
 
-  /// Calls `visit(part, elements of x before it, elements of y before it)` for parts of the batch whose windows, written out one after the other as a matrix
-  /// product may want them, stay within some ten million elements.
+  /// Calls `visit(part, elements of x before it, elements of y before it)` for parts of the batch whose windows,
+  /// written out one after the other as a matrix product may want them, stay within some ten million elements.
   template <class Visit>
   void for_each_batch(Visit const& visit) const {
     constexpr std::int64_t most = std::int64_t{1} << 23;
@@ -114,7 +118,8 @@ struct LocalConvolution {
 
   TapsOf origin_taps() const {
     TapsOf taps;
-    for (int d = 0; d < Rank; ++d) taps[static_cast<std::size_t>(d)] = taps_of(windows[static_cast<std::size_t>(d)], output_range(d), 0);
+    for (int d = 0; d < Rank; ++d)
+      taps[static_cast<std::size_t>(d)] = taps_of(windows[static_cast<std::size_t>(d)], output_range(d), 0);
     return taps;
   }
 
@@ -141,13 +146,15 @@ struct LocalConvolution {
   std::int64_t seen(TapsOf const& taps) const {
     Extents const strides = packed_strides(input.extents);
     std::int64_t position = 0;
-    for (int d = 0; d < Rank; ++d) position += (taps[static_cast<std::size_t>(d)].element - input.offsets[d + 1]) * strides[d + 1];
+    for (int d = 0; d < Rank; ++d)
+      position += (taps[static_cast<std::size_t>(d)].element - input.offsets[d + 1]) * strides[d + 1];
     return position;
   }
   std::int64_t reached(TapsOf const& taps) const {
     Extents const strides = packed_strides(outputs.extents);
     std::int64_t position = 0;
-    for (int d = 0; d < Rank; ++d) position += (taps[static_cast<std::size_t>(d)].output - outputs.offsets[d + 1]) * strides[d + 1];
+    for (int d = 0; d < Rank; ++d)
+      position += (taps[static_cast<std::size_t>(d)].output - outputs.offsets[d + 1]) * strides[d + 1];
     return position;
   }
 

@@ -12,7 +12,8 @@
 
 namespace gshard::detail {
 
-/// One rank's part of a pooling: what outputs see of which elements, by global indices. Blocks are (N, space..., C), packed.
+/// One rank's part of a pooling: what outputs see of which elements, by global indices. Blocks are (N, space..., C),
+/// packed.
 template <int Rank>
 struct PoolGeometry {
   Window windows[Rank];
@@ -22,8 +23,12 @@ struct PoolGeometry {
   Extents output_offsets;
   Extents output_extents;
 
-  PoolGeometry(std::array<Window, static_cast<std::size_t>(Rank)> const& moving, Extents const& whole, Block const& input, Block const& output)
-      : input_offsets(input.offsets), input_extents(input.extents), output_offsets(output.offsets), output_extents(output.extents) {
+  PoolGeometry(std::array<Window, static_cast<std::size_t>(Rank)> const& moving, Extents const& whole,
+               Block const& input, Block const& output)
+      : input_offsets(input.offsets),
+        input_extents(input.extents),
+        output_offsets(output.offsets),
+        output_extents(output.extents) {
     for (int d = 0; d < Rank; ++d) {
       windows[d] = moving[static_cast<std::size_t>(d)];
       extents[d] = whole[d + 1];
@@ -43,12 +48,15 @@ struct PoolGeometry {
     }
   }
 
-  /// Where the element that an output sees under `window_position` lies in the input block; -1 where it is outside the tensor.
-  KOKKOS_FUNCTION std::int64_t input_position(std::int64_t const (&output)[Rank + 2], std::int64_t window_position) const {
+  /// Where the element that an output sees under `window_position` lies in the input block; -1 where it is outside the
+  /// tensor.
+  KOKKOS_FUNCTION std::int64_t input_position(std::int64_t const (&output)[Rank + 2],
+                                              std::int64_t window_position) const {
     std::int64_t index[Rank];
     for (int d = Rank - 1; d >= 0; --d) {
       Window const& window = windows[d];
-      index[d] = (output[d + 1] + output_offsets[d + 1]) * window.stride - window.low + window_position % window.size * window.dilation;
+      index[d] = (output[d + 1] + output_offsets[d + 1]) * window.stride - window.low +
+                 window_position % window.size * window.dilation;
       if (index[d] < 0 || index[d] >= extents[d]) return -1;
       window_position /= window.size;
     }
@@ -58,11 +66,13 @@ struct PoolGeometry {
   }
 
   /// Where the output of this rank lies that sees an element under `window_position`; -1 where there is none.
-  KOKKOS_FUNCTION std::int64_t output_position(std::int64_t const (&input)[Rank + 2], std::int64_t window_position) const {
+  KOKKOS_FUNCTION std::int64_t output_position(std::int64_t const (&input)[Rank + 2],
+                                               std::int64_t window_position) const {
     std::int64_t index[Rank];
     for (int d = Rank - 1; d >= 0; --d) {
       Window const& window = windows[d];
-      std::int64_t const place = input[d + 1] + input_offsets[d + 1] + window.low - window_position % window.size * window.dilation;
+      std::int64_t const place =
+          input[d + 1] + input_offsets[d + 1] + window.low - window_position % window.size * window.dilation;
       if (place < 0 || place % window.stride != 0) return -1;
       index[d] = place / window.stride - output_offsets[d + 1];
       if (index[d] < 0 || index[d] >= output_extents[d + 1]) return -1;
@@ -83,7 +93,8 @@ struct PoolGeometry {
   }
 };
 
-/// The largest element that each output sees, minus infinity of none, and under which window position the first of these stands.
+/// The largest element that each output sees, minus infinity of none, and under which window position the first of
+/// these stands.
 template <class T, int Rank>
 struct MaxPool {
   PoolGeometry<Rank> geometry;
@@ -126,7 +137,8 @@ struct MaxPoolGradient {
   }
 };
 
-/// The sum of what each output sees over the number of elements that it sees, or with `count_padding` over the size of the window.
+/// The sum of what each output sees over the number of elements that it sees, or with `count_padding` over the size of
+/// the window.
 template <class T, int Rank>
 struct AveragePool {
   PoolGeometry<Rank> geometry;
@@ -163,7 +175,8 @@ struct AveragePoolGradient {
     T sum = 0;
     for (std::int64_t k = 0; k < geometry.window_size(); ++k) {
       std::int64_t const from = geometry.output_position(input, k);
-      if (from >= 0) sum += y_gradient[from] / static_cast<T>(count_padding ? geometry.window_size() : geometry.seen(from));
+      if (from >= 0)
+        sum += y_gradient[from] / static_cast<T>(count_padding ? geometry.window_size() : geometry.seen(from));
     }
     x_gradient[position] = sum;
   }
