@@ -46,7 +46,6 @@ constexpr Words chosen(std::initializer_list<double> extents) {
 }
 
 // ---- A chain of matrices: extents decide
-// ------------------------------------------------------------------------------
 static_assert(orders<"ab,bc,cd->ad"> == 2, "the outer product of the first and the last is never the cheapest");
 static_assert(order<"ab,bc,cd->ad">(0) == Words{"ab,bc->ac", "cd,ac->ad"});
 static_assert(order<"ab,bc,cd->ad">(1) == Words{"bc,cd->bd", "ab,bd->ad"});
@@ -60,7 +59,6 @@ static_assert(orders<"ab,bc,cd,de->ae"> == 5);
 static_assert(chosen<"ab,bc,cd,de->ae">({30, 35, 15, 5, 10}) == Words{"bc,cd->bd", "ab,bd->ad", "de,ad->ae"});
 
 // ---- Letters decide alone
-// ---------------------------------------------------------------------------------------------
 static_assert(orders<"ab,bc,c->a"> == 1 && order<"ab,bc,c->a">(0) == Words{"bc,c->b", "ab,b->a"}, "vectors first");
 static_assert(orders<"a,ab,b->"> == 2,
               "from the left or from the right: as many multiplications, but the products differ");
@@ -71,7 +69,6 @@ static_assert(order<"nab,nbc,ncd->nad">(0) == Words{"nab,nbc->nac", "ncd,nac->na
               "a product keeps its batch in front");
 
 // ---- More than four: the smallest products go first
-// ------------------------------------------------------------------
 static_assert(order<"ab,bc,cd,de,e->a">(0) == Words{"de,e->d", "cd,d->c", "bc,c->b", "ab,b->a"});
 static_assert(orders<"ab,bc,cd,de,e->a"> == 1);
 static_assert(orders<"ab,bc,cd,de,ef->af"> == 5, "five from the first contraction on");
@@ -79,7 +76,6 @@ static_assert(orders<"abcde,fghij,aeklfjmn->bcdghikl"> == 2, "not the outer prod
 static_assert(orders<"abpqruvw,cdxyzuvw,efpqrxyz->abcdef"> == 0, "none without a product of more than 8 dimensions");
 
 // ---- Plans
-// ------------------------------------------------------------------------------------------------------------
 using Grid = Mesh<Axis<"x">, Axis<"y">>;
 template <AxisNames... Entries>
 using T = ShardedTensor<Grid, Spec<Entries...>>;

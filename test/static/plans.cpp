@@ -97,7 +97,6 @@ static_assert(counts<"ab->b", T<"x", _>, T<_>> == one_all_reduce);
 }  // namespace lowering_table
 
 // ---- Two letters on one axis: the fewest bytes, where the types fix all extents
-// --------------------------------------
 namespace fewest_bytes {
 template <AxisNames... Entries>
 using T = ShardedTensor<Mesh<Axis<"x", 4>>, Spec<Entries...>>;
@@ -126,7 +125,6 @@ static_assert(contracted<512, 4096, 64>.all_reduce == 1 && contracted<512, 4096,
 }  // namespace fewest_bytes
 
 // ---- Strategies by marks: gather the left, gather the right, ring
-// -----------------------------------------------------
 namespace strategies {
 
 template <AxisNames... Entries>
@@ -181,7 +179,6 @@ static_assert(refusal<"ab,bc->ac", T<"x", _>, T<_, _>, Circulating<T<"x", _>>>.o
 }  // namespace strategies
 
 // ---- T48: two axes
-// ---------------------------------------------------------------------------------------------------
 using Grid = Mesh<Axis<"x">, Axis<"y">>;
 template <AxisNames... Entries>
 using T = ShardedTensor<Grid, Spec<Entries...>>;
@@ -223,7 +220,6 @@ static_assert(plan_of<"ab,bc->ac", T<_, _>, T<_, _>, T<"x", _>>.result_move.step
 static_assert(plan_of<"ab,bc->ac", T<_, _>, T<_, _>, T<_, _>>.steps().empty());
 
 // ---- Each axis is planned by itself
-// ----------------------------------------------------------------------------------
 static_assert(counts<"bd,df->bf", T<"x", "y">, T<"y", _>, T<"x", _>> == one_all_reduce,
               "tensor parallel, second layer");
 static_assert(plan_of<"bd,df->bf", T<"x", "y">, T<"y", _>, T<"x", _>>.result_move.steps[0].axes == AxisSet::of(1),
@@ -239,7 +235,6 @@ static_assert(counts<"bd,bf->df", T<"x,y", _>, T<"x,y", _>, T<"x", "y">> == one_
 static_assert(counts<"ab,bc->ac", T<_, "x">, T<_, "y">, T<_, "y">> == one_all_reduce, "x sums, y splits");
 
 // ---- What moves along one axis
-// ---------------------------------------------------------------------------------------
 constexpr EinsumPlan fully_sharded = plan_of<"bd,df->bf", T<"x", _>, Movable<T<"x", "y">>, T<"x", "y">>;
 static_assert(fully_sharded.over("x").all_gather == 1 && fully_sharded.over("x").total() == 1 &&
               fully_sharded.over("y").total() == 0);
@@ -261,7 +256,6 @@ static_assert(counts<"bd,bf->df", T<"x,y", _>, T<"x,y", _>, Circulating<T<"x", _
               "y is reduced of the block alone");
 
 // ---- Several axes on one letter: their order is part of the layout
-// ---------------------------------------------------
 static_assert(counts<"ab,bc->ac", T<_, "x,y">, T<"x,y", _>, T<_, _>> == one_all_reduce);
 static_assert(counts<"ab,bc->ac", T<_, "x,y">, T<"x", _>, T<_, _>> == one_all_reduce,
               "the second operand is sliced once more");
@@ -278,7 +272,6 @@ static_assert(
     AxisSet::of(1));
 
 // ---- Unreduced sums
-// --------------------------------------------------------------------------------------------------
 static_assert(counts<"ab,bc->ac", T<_, _, partial("x")>, T<_, _>, T<_, _>> == one_all_reduce,
               "the product is linear: reduce the result");
 static_assert(counts<"ab,bc->ac", T<_, _, partial("x")>, T<_, _>, T<"x", _>> == one_reduce_scatter);
@@ -291,7 +284,6 @@ static_assert(counts<"ab,bc->ac", Movable<T<_, _, partial("x")>>, T<"x", _>, T<_
 static_assert(counts<"ab->ba", T<_, _, partial("x")>, T<_, _, partial("x")>> == nothing);
 
 // ---- One operand
-// -----------------------------------------------------------------------------------------------------
 static_assert(counts<"ab->ba", T<"x", _>, T<_, "x">> == nothing, "a transpose is local");
 static_assert(counts<"ab->ba", T<"x", _>, T<"x", _>> == one_all_to_all);
 static_assert(counts<"ab->", T<"x", "y">, T<>> == one_all_reduce);
@@ -300,7 +292,6 @@ static_assert(counts<"ab->a", T<"x", "y">, T<"x,y">> == one_reduce_scatter);
 static_assert(counts<"ii->i", T<_, _>, T<"x">> == nothing, "the diagonal is taken of the whole, then sliced");
 
 // ---- Propagated specs
-// ------------------------------------------------------------------------------------------------
 static_assert(std::is_same_v<propagated<"ab,bc->ac", Grid, T<"x", _>, T<_, "y">>, Spec<"x", "y">>);
 static_assert(std::is_same_v<propagated<"ab,bc->ac", Grid, T<_, "x">, T<"x", _>>, Spec<_, _>>, "sums are reduced");
 static_assert(counts<"ab,bc->ac", T<_, "x">, T<"x", _>> == one_all_reduce);

@@ -38,7 +38,6 @@ constexpr Movement only_step =
     plan<Mesh, From, To>.steps.size() == 1 ? plan<Mesh, From, To>.steps[0].movement : throw "not one step";
 
 // ---- One axis
-// --------------------------------------------------------------------------------------------------------
 static_assert(plan<Line, Spec<_, _>, Spec<_, _>>.steps.empty());
 static_assert(plan<Line, Spec<"x", _>, Spec<"x", _>>.steps.empty());
 static_assert(plan<Line, Spec<"x", _, partial("")>, Spec<"x", _>>.steps.empty());
@@ -58,7 +57,6 @@ static_assert(only_step<Line, Spec<_, "x">, Spec<_, _, partial("x")>> == Movemen
 static_assert(counts<Line, Spec<partial("x")>, Spec<>> == one_all_reduce);
 
 // ---- Two axes
-// --------------------------------------------------------------------------------------------------------
 static_assert(counts<Grid, Spec<"x", _>, Spec<"x", "y">> == nothing);
 static_assert(counts<Grid, Spec<"x", _>, Spec<"x,y", _>> == nothing, "y cuts what x left");
 static_assert(counts<Grid, Spec<"x", _>, Spec<"y,x", _>> == one_exchange, "y before x moves blocks");
@@ -91,7 +89,6 @@ static_assert(counts<Fixed, Spec<"y", _, "x">, Spec<_, "x,y", _>> == one_exchang
 static_assert(plan<Fixed, Spec<"y", _, "x">, Spec<_, "x,y", _>>.steps.size() == 1);
 
 // ---- T41: an all-to-all of 8 MiB per rank: what one rank sends to another
-// --------------------------------------------
 template <int Ranks>
 constexpr std::int64_t bytes_per_peer() {
   using Wide = Mesh<Axis<"x", Ranks>>;
@@ -103,7 +100,6 @@ static_assert(bytes_per_peer<16>() == 524288 && bytes_per_peer<128>() == 65536 &
               bytes_per_peer<2048>() == 4096);
 
 // ---- Three axes
-// ------------------------------------------------------------------------------------------------------
 using Cube = Mesh<Axis<"x">, Axis<"y">, Axis<"z">>;
 static_assert(counts<Cube, Spec<"x,y,z", _>, Spec<_, _>> == one_all_gather);
 static_assert(counts<Cube, Spec<"x,y,z", _>, Spec<"x", _>> == one_all_gather);
@@ -119,7 +115,6 @@ static_assert(counts<Cube, Spec<"x", _, partial("y,z")>, Spec<"x", "z">> ==
 static_assert(counts<Cube, Spec<"x", _, partial("y")>, Spec<_, "x,y">> == Counts{.reduce_scatter = 1, .exchange = 1});
 
 // ---- Reductions come before movements, slices before reductions
-// ------------------------------------------------------
 static_assert(counts<Grid, Spec<_, _, partial("x,y")>, Spec<_, _>> == one_all_reduce, "one over both axes");
 static_assert(counts<Grid, Spec<_, _, partial("x,y")>, Spec<"x,y", _>> == one_reduce_scatter);
 static_assert(counts<Grid, Spec<_, _, partial("x,y")>, Spec<"x", _>> == Counts{.all_reduce = 1, .reduce_scatter = 1});
@@ -136,7 +131,6 @@ static_assert(counts<Grid, Spec<_, _, partial("x")>, Spec<_, _, partial("x,y")>>
 static_assert(counts<Grid, Spec<_, _, partial("x,y")>, Spec<_, _, partial("y")>> == one_all_reduce);
 
 // ---- The largest block or buffer on the way
-// --------------------------------------------------------------------------
 template <class Mesh, AxisNames... Entries>
 using On = ShardedTensor<Mesh, Spec<Entries...>>;
 

@@ -23,7 +23,6 @@ consteval bool cuts(std::int64_t extent, std::array<Range, Parts> const& expecte
 }
 
 // ---- T35: (extent, parts)
-// --------------------------------------------------------------------------------------------
 static_assert(cuts<2>(15, {{{0, 8}, {8, 15}}}));
 static_assert(cuts<4>(5, {{{0, 2}, {2, 4}, {4, 5}, {5, 5}}}));
 static_assert(cuts<3>(4, {{{0, 2}, {2, 4}, {4, 4}}}));
@@ -34,13 +33,11 @@ static_assert(cuts<8>(3, {{{0, 1}, {1, 2}, {2, 3}, {3, 3}, {3, 3}, {3, 3}, {3, 3
 static_assert(cuts<4>(16, {{{0, 4}, {4, 8}, {8, 12}, {12, 16}}}));
 
 // ---- A4-A6: fewer indices than parts, and a last block that is not the only short one
-// --------------------------------
 static_assert(cuts<4>(2, {{{0, 1}, {1, 2}, {2, 2}, {2, 2}}}));
 static_assert(cuts<8>(17, {{{0, 3}, {3, 6}, {6, 9}, {9, 12}, {12, 15}, {15, 17}, {17, 17}, {17, 17}}}));
 static_assert(cuts<8>(7, {{{0, 1}, {1, 2}, {2, 3}, {3, 4}, {4, 5}, {5, 6}, {6, 7}, {7, 7}}}));
 
 // ---- Nothing, everything, and more than 2^31
-// -------------------------------------------------------------------------
 static_assert(cuts<3>(0, {{{0, 0}, {0, 0}, {0, 0}}}));
 static_assert(cuts<1>(5, {{{0, 5}}}));
 static_assert(shard_range(std::int64_t{1} << 40, 3, 2) ==
@@ -67,7 +64,6 @@ consteval bool holds_everywhere() {
 static_assert(holds_everywhere());
 
 // ---- Several axes on one dimension nest: each cuts what the one before it left
-// ---------------------------------------
 consteval Range nested(std::int64_t extent, int outer_parts, int outer, int inner_parts, int inner) {
   Range const first = shard_range(extent, outer_parts, outer);
   Range const second = shard_range(first.size(), inner_parts, inner);
@@ -79,7 +75,6 @@ static_assert(nested(5, 2, 0, 2, 0) == Range{0, 2} && nested(5, 2, 0, 2, 1) == R
 static_assert(nested(7, 3, 2, 2, 1) == Range{7, 7}, "7 over 3 is 3 + 3 + 1; the 1 over 2 is 1 + 0");
 
 // ---- Intersections
-// ---------------------------------------------------------------------------------------------------
 static_assert(intersection(Range{0, 4}, Range{2, 7}) == Range{2, 4});
 static_assert(intersection(Range{0, 2}, Range{4, 7}).size() == 0);
 static_assert(intersection(Range{3, 3}, Range{0, 9}).size() == 0);

@@ -15,7 +15,6 @@ constexpr AxisSet expert = AxisSet::of(1);
 constexpr AxisSet tensor = AxisSet::of(2);
 
 // ---- Names
-// -----------------------------------------------------------------------------------------------------------
 static_assert(AxisNames("data").count() == 1);
 static_assert(AxisNames("").count() == 0 && _.empty());
 static_assert(AxisNames("data,expert").count() == 2);
@@ -25,14 +24,12 @@ static_assert(std::is_same_v<Spec<"data, expert", _>, Spec<"data,expert", "">>, 
 static_assert(!std::is_same_v<Spec<"data,expert">, Spec<"expert,data">>, "the order is major to minor");
 
 // ---- Partial is a set
-// ------------------------------------------------------------------------------------------------
 static_assert(std::is_same_v<Spec<_, partial("expert,data")>, Spec<_, partial("data, expert")>>);
 static_assert(partial("data") != AxisNames("data"), "a partial entry is no dimension");
 static_assert(partial("tensor,data,expert").view() == "data,expert,tensor");
 static_assert(partial("data,data").view() == "data");
 
 // ---- Rank
-// ------------------------------------------------------------------------------------------------------------
 static_assert(Spec<>::rank == 0);
 static_assert(Spec<partial("data")>::rank == 0, "a scalar that is still to be summed");
 static_assert(Spec<_, "data", _>::rank == 3);
@@ -42,7 +39,6 @@ static_assert(Spec<_, "data", partial("expert")>::partial_axes().view() == "expe
 static_assert(Spec<_, "data">::partial_axes().empty());
 
 // ---- Layouts
-// ---------------------------------------------------------------------------------------------------------
 static_assert(layout_of<Grid, Spec<>>.rank() == 0 && layout_of<Grid, Spec<>>.replicated());
 static_assert(layout_of<Grid, Spec<_, _>>.replicated());
 static_assert(!layout_of<Grid, Spec<_, _, partial("data")>>.replicated());
@@ -57,7 +53,6 @@ static_assert(layout_of<Grid, Spec<_, "data">> == layout_of<Grid, Spec<"", "data
 static_assert(layout_of<Grid, Spec<_, "data">> != layout_of<Grid, Spec<"data", _>>);
 
 // ---- From a layout back to its spec
-// ----------------------------------------------------------------------------------
 static_assert(
     std::is_same_v<spec_of<Grid, layout_of<Grid, Spec<"data,expert", _, "tensor">>>, Spec<"data,expert", _, "tensor">>);
 static_assert(std::is_same_v<spec_of<Grid, layout_of<Grid, Spec<"expert, data", partial("tensor")>>>,
@@ -67,7 +62,6 @@ static_assert(
 static_assert(std::is_same_v<spec_of<Grid, layout_of<Grid, Spec<>>>, Spec<>>);
 
 // ---- Extents that the type fixes
-// -------------------------------------------------------------------------------------
 using Fixed = Spec<extent("data,expert", 64), _, extent(512), partial("tensor")>;
 static_assert(Fixed::rank == 3 && Fixed::static_extents() == Extents{64, dynamic_extent, 512});
 static_assert(Spec<"data", _>::static_extents() == Extents{dynamic_extent, dynamic_extent});
@@ -92,14 +86,12 @@ static_assert(std::is_convertible_v<On<Spec<extent(3), "data">>, On<Spec<_, "dat
 static_assert(!std::is_convertible_v<On<Spec<extent(3), "data">>, On<Spec<"data", _>>>, "no conversion moves anything");
 
 // ---- The mesh's type
-// -------------------------------------------------------------------------------------------------
 static_assert(Grid::axis_count == 3);
 static_assert(Grid::find("expert") == 1 && Grid::find("model") == -1);
 static_assert(Grid::name(2) == "tensor");
 static_assert(Grid::static_size(0) == dynamic_size && Grid::static_size(2) == 2);
 
 // ---- Axis sets
-// -------------------------------------------------------------------------------------------------------
 static_assert((data | tensor).size() == 2 && (data | tensor).contains(tensor) && !(data | tensor).contains(expert));
 static_assert(((data | tensor) - data) == tensor && ((data | tensor) & expert).empty());
 

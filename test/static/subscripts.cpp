@@ -23,7 +23,6 @@ static_assert(subscripts_of<" ab , bc -> ac "> == subscripts_of<"ab,bc->ac">, "b
 static_assert(subscripts_of<"abcdefgh->hgfedcba">.result.size() == 8);
 
 // ---- `...` stands for the dimensions without a letter
-// -----------------------------------------------------------------
 static_assert(subscripts_of<"...ab,bc->...ac", 4, 2> == subscripts_of<"ABab,bc->ABac">);
 static_assert(subscripts_of<"...ab,...bc->...ac", 3, 3> == subscripts_of<"Aab,Abc->Aac">,
               "both have it: the dimensions are the same");

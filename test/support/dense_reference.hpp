@@ -22,7 +22,6 @@
 namespace gshard::test {
 
 // ---- Meshes
-// ----------------------------------------------------------------------------------------------------------
 
 using TwoAxes = Mesh<Axis<"x">, Axis<"y">>;
 
@@ -60,7 +59,6 @@ void on_ranks(int count, Body const& body) {
 }
 
 // ---- Values
-// ----------------------------------------------------------------------------------------------------------
 
 /// Element `position` of the tensor number `seed`: a small integer, so that sums of products are exact in every element
 /// type.
@@ -125,7 +123,6 @@ std::vector<double> dense_values_of(Tensor const& filled, std::int64_t seed, Val
 }
 
 // ---- Positions
-// -------------------------------------------------------------------------------------------------------
 
 /// The global row-major positions of this rank's elements, in their local order.
 template <class Tensor>
@@ -175,7 +172,6 @@ std::vector<double> collected(Tensor const& tensor) {
 }
 
 // ---- Comparisons
-// -----------------------------------------------------------------------------------------------------
 
 /// Says where two lists of numbers differ first, or "".
 inline std::string difference(std::vector<double> const& found, std::vector<double> const& expected,
@@ -202,7 +198,6 @@ std::string difference(Tensor const& tensor, std::vector<double> const& expected
 }
 
 // ---- Einsums
-// ---------------------------------------------------------------------------------------------------------
 
 /// A tensor as its extents and elements.
 struct Dense {

@@ -24,7 +24,6 @@ template <class Space, AxisNames... Entries>
 using On = ShardedTensor<TwoAxes, Spec<Entries...>, float, Space>;
 
 // ---- The same program, really and abstractly
-// -------------------------------------------------------------------------
 
 /// Every kind of movement.
 template <class Space>
@@ -101,7 +100,6 @@ TEST_CASE(
 }
 
 // ---- Large machines
-// --------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -240,7 +238,6 @@ TEST_CASE("abstract tensors and abstract meshes belong together, and each says s
 }
 
 // ---- The cost model
-// --------------------------------------------------------------------------------------------------
 
 namespace {
 

@@ -22,7 +22,6 @@ double count_from_one(std::int64_t, std::int64_t position) { return static_cast<
 }  // namespace
 
 // ---- Einsums
-// ---------------------------------------------------------------------------------------------------------
 
 TEST_CASE("einsums of two operands") {
   check_gradients_of(
@@ -90,7 +89,6 @@ TEST_CASE("two layers with a function between") {
 }
 
 // ---- Reshards
-// --------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -124,7 +122,6 @@ TEST_CASE("the paper's names") {
 }
 
 // ---- Maps and reductions
-// ---------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -200,7 +197,6 @@ TEST_CASE("sum and mean, of uneven shards too") {
 }
 
 // ---- The tape
-// --------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a tensor that is used twice gets both gradients") {
   on_every_mesh([](TwoAxes const& mesh) {

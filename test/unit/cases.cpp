@@ -61,7 +61,6 @@ void check_blocks(Tensor const& tensor, std::vector<Values> const& expected) {
 }  // namespace
 
 // ---- A. Shard boundaries
-// ---------------------------------------------------------------------------------------------
 
 TEST_CASE("A1: the mean is the sum over the global count, however uneven or empty the shards") {
   on_ranks(2, [](Runtime& two) {
@@ -145,7 +144,6 @@ TEST_CASE("T34: blocks of [3,16,64] on [1,2,4]") {
 }
 
 // ---- B. Unreduced sums
-// -----------------------------------------------------------------------------------------------
 
 TEST_CASE("B1: a number is added to a sum once") {
   on_ranks(2, [](Runtime& two) {
@@ -228,7 +226,6 @@ TEST_CASE("B10: from split columns to an unreduced sum by filling with zeros") {
 }
 
 // ---- C. Layout and movement
-// ------------------------------------------------------------------------------------------
 
 TEST_CASE("C1: two operands with different axis orders on the contracted letter") {
   on_ranks(4, [](Runtime& four) {
@@ -324,7 +321,6 @@ TEST_CASE("C12: no rank holds more than its share on the way") {
 }
 
 // ---- D. Gradients
-// ----------------------------------------------------------------------------------------------------
 
 TEST_CASE("D1: the gradient of a loss that is summed over ranks, the same on each") {
   on_ranks(2, [](Runtime& two) {
@@ -365,7 +361,6 @@ TEST_CASE("D5: the norm is the same on every rank") {
 }
 
 // ---- F. Einsums
-// ------------------------------------------------------------------------------------------------------
 
 TEST_CASE("F4: a letter in both operands and the result beside a contraction") {
   on_ranks(2, [](Runtime& two) {
@@ -469,7 +464,6 @@ TEST_CASE("F18: operands of one dimension and of none") {
 }
 
 // ---- The paper's own values
-// ------------------------------------------------------------------------------------------
 
 TEST_CASE("T40: from groups to experts, row-major by expert and group") {
   on_ranks(2, [](Runtime& two) {

@@ -344,7 +344,6 @@ TEST_CASE("G5: a sum of ones scattered, one element for each rank") {
 }
 
 // ---- What is refused before anything is sent, on every rank
-// ----------------------------------------------------------
 
 TEST_CASE("counts that do not fit the group") {
   Line const mesh(runtime(), {ranks()});
@@ -402,7 +401,6 @@ TEST_CASE("a partner that is not in the group") {
 }
 
 // ---- Ranks that disagree, found before a message is sent, where the runtime was told to look
-// --------------------------
 
 TEST_CASE("G16: what one rank sends is what the other expects, or all ranks throw, naming the pair") {
   Runtime checked(runtime().communicator());

@@ -159,7 +159,6 @@ TEST_CASE("an unreduced result is reduced when it is told to be, to the same ele
 }
 
 // ---- What is refused at run time
-// -------------------------------------------------------------------------------------
 
 namespace {
 
@@ -208,7 +207,6 @@ TEST_CASE("operands on two meshes of one type: every rank throws, naming both") 
 }
 
 // ---- The plan in words
-// -----------------------------------------------------------------------------------------------
 
 TEST_CASE("explain: blocks, flops, and every movement with its bytes") {
   on_ranks(1, [](Runtime& one) {

@@ -32,7 +32,6 @@ std::vector<double> expected_of(std::string_view subscripts, Tensors const&... t
 }  // namespace
 
 // ---- Ellipsis
-// ---------------------------------------------------------------------------------------------------------
 
 TEST_CASE("one linear layer for inputs of any number of leading dimensions") {
   on_every_mesh([](TwoAxes const& mesh) {
@@ -87,7 +86,6 @@ TEST_CASE("gradients pass through leading dimensions") {
 }
 
 // ---- Into tensors that exist
-// ------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -96,8 +94,10 @@ double not_a_number(std::int64_t, std::int64_t) { return std::numeric_limits<dou
 /// Rows of additions: y += a b for each pair of specs, whatever has to move, with even, uneven, tiny and empty extents.
 template <class Y, class A, class B>
 void check_update(TwoAxes const& mesh) {
-  for (auto const& [rows, inner, columns] :
+  for (std::array<std::int64_t, 3> const& extents :
        {std::array<std::int64_t, 3>{4, 8, 4}, {5, 7, 3}, {1, 2, 1}, {3, 0, 4}, {0, 3, 4}}) {
+    // Clang 17 captures no structured bindings.
+    std::int64_t const rows = extents[0], inner = extents[1], columns = extents[2];
     INFO(gshard::detail::text_of<TwoAxes>(Y::layout), " of (", rows, ", ", inner, ", ", columns, ") on mesh (",
          mesh.text(), ")");
     auto const a = filled<A>(mesh, {rows, inner}, 1);
@@ -218,7 +218,6 @@ TEST_CASE("a result that does not fit is refused before anything is sent") {
 }
 
 // ---- Extents that types fix
-// -------------------------------------------------------------------------------------------
 
 TEST_CASE("extents that the types of operands or result fix stay fixed in the result") {
   on_every_mesh([](TwoAxes const& mesh) {
@@ -244,7 +243,6 @@ TEST_CASE("extents that the types of operands or result fix stay fixed in the re
 }
 
 // ---- Integers
-// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 

@@ -113,7 +113,6 @@ TEST_CASE("linear expressions of unreduced sums") {
 }
 
 // ---- Reductions
-// ------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -171,7 +170,6 @@ TEST_CASE("sums of float are kept in double") {
 }
 
 // ---- Memory
-// ----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("eval never writes into a tensor that somebody holds") {
   TwoAxes const mesh(runtime(), two_axis_shapes().front());
@@ -226,7 +224,6 @@ TEST_CASE("copy makes a tensor of its own") {
 }
 
 // ---- What is refused at run time
-// -------------------------------------------------------------------------------------
 
 TEST_CASE("extents or meshes that differ: every rank throws, naming both tensors") {
   TwoAxes const mesh(runtime(), two_axis_shapes().front());

@@ -24,7 +24,7 @@ std::vector<std::vector<double>> const t15 = [] {
 
 // ---- Algorithm 1 ----
 
-TEST_CASE("T04: routes, counts, mean gates and loss of the group G1") {
+TEST_CASE("T04, T06: routes, counts, mean gates and loss of the group G1") {
   auto const gate = Gate<double>(one_group(g1), 2).run();
   check_routes(gate.kept(), {{0, 0, 0, .625},
                              {0, 1, 0, .375},

@@ -155,7 +155,6 @@ TEST_CASE("concatenation and updates of slices") {
 }
 
 // ---- Cases that others met
-// -------------------------------------------------------------------------------------------
 
 TEST_CASE("C7: replicas of concatenated vectors are not summands") {
   on_every_mesh([](TwoAxes const& mesh) {
@@ -287,7 +286,6 @@ TEST_CASE("refusals name the tensor, its extents, the mesh and the rank; the lar
 }
 
 // ---- Gradients
-// -------------------------------------------------------------------------------------------------------
 
 TEST_CASE("gradients of rearrangements") {
   on_every_mesh([](TwoAxes const& mesh) {

@@ -32,7 +32,6 @@ std::string about(Tensor const& x) {
 }
 
 // ---- Reshapes
-// --------------------------------------------------------------------------------------------------------
 
 /// A reshape there, which keeps the elements in row-major order, and back.
 template <class To, class From>
@@ -102,7 +101,6 @@ TEST_CASE("a reshape that every rank can do alone shares the elements; one of an
 }
 
 // ---- Gathers and scatters
-// --------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -187,7 +185,6 @@ TEST_CASE("indices and updates on another mesh are refused") {
 }
 
 // ---- Sorting
-// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -277,7 +274,6 @@ TEST_CASE("NaN stands behind all others in either order, and the first of the la
 }
 
 // ---- Gradients
-// -------------------------------------------------------------------------------------------------------
 
 TEST_CASE("gradients of reshapes, gathers, scatters and sorting") {
   on_every_mesh([](TwoAxes const& mesh) {

@@ -495,7 +495,6 @@ TEST_CASE("a stride beyond the library's integers is not handed to it") {
 #endif
 
 // ---- strided copies
-// ----------------------------------------------------------------------------------------------------
 
 namespace {
 

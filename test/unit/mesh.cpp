@@ -124,7 +124,6 @@ TEST_CASE("sizes that are no sizes") {
 }
 
 // ---- Which rank stands where
-// -----------------------------------------------------------------------------------------
 
 TEST_CASE("a rank order says which rank stands at which coordinates; groups stay in row-major order of coordinates") {
   std::vector<int> backwards;

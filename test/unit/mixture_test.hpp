@@ -146,7 +146,7 @@ void check_mixture(Grid const& grid, MixtureShape const& shape) {
   INFO(shape.name, Form == nn::DispatchForm::by_index ? ", by index"
                    : Form == nn::DispatchForm::ragged ? ", ragged"
                                                       : ", by one-hot einsums");
-  using X = On<Held::tokens, _, _>;
+  using X = Tensor<Spec<Held::tokens, _, _>>;
   nn::Initializer initializer(3);
   nn::MixtureOfExperts<Grid, Held, nn::TopKGate<2>, nn::ReluExperts, double> layer(grid, initializer,
                                                                                    options_of(shape));

@@ -32,7 +32,6 @@ std::string svg_of(Tensor const& tensor) {
 }  // namespace
 
 // ---- Tables
-// ----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("describe: a line for each block, with the ranks that hold it") {
   check_text(describe(OnGrid<"x", _>(grid(), {8, 3}, "tokens")), R"(
@@ -88,7 +87,6 @@ ring: float (16) [x] on mesh (x=8)
 }
 
 // ---- Pictures
-// --------------------------------------------------------------------------------------------------------
 
 TEST_CASE("draw: one dimension") {
   check_text(draw(ShardedTensor<Line, Spec<"x">>(Line(runtime(), {8}), {10}, "tokens")), R"(

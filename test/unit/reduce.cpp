@@ -60,7 +60,6 @@ TEST_CASE("over several dimensions") {
 }
 
 // ---- Operands
-// --------------------------------------------------------------------------------------------------------
 
 TEST_CASE("reductions of expressions, of einsums, and among maps") {
   on_every_mesh([](TwoAxes const& mesh) {
@@ -134,7 +133,6 @@ TEST_CASE("sums of float are kept in double on each rank") {
 }
 
 // ---- Cases
-// -----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("A1: the mean over dimensions is the sum over the global count, however uneven or empty the shards") {
   on_every_mesh([](TwoAxes const& mesh) {

@@ -102,7 +102,6 @@ TEST_CASE("argmax of an empty dimension: every rank throws, naming it; no result
 }
 
 // ---- Cumulative sums
-// -------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -172,7 +171,6 @@ TEST_CASE("cumulative sums of float are added up in double over all ranks") {
 }
 
 // ---- Softmax
-// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 

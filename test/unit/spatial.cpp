@@ -25,7 +25,6 @@ template <AxisNames... Entries>
 using On = ShardedTensor<TwoAxes, Spec<Entries...>, double>;
 
 // ---- The plain convolution
-// -------------------------------------------------------------------------------------------
 
 /// y by loops over outputs and window positions; an element exists where the position is a multiple of the base
 /// dilation, and inside.
@@ -155,7 +154,6 @@ TEST_CASE("convolutions in three dimensions") {
 }
 
 // ---- Values that are known
-// -------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -245,7 +243,6 @@ TEST_CASE("what is wrong with a convolution is said before anything is sent") {
 }
 
 // ---- Halos
-// -----------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -331,7 +328,6 @@ TEST_CASE("G10: a block that is smaller than what its interior leaves out has no
 }
 
 // ---- Pooling
-// ---------------------------------------------------------------------------------------------------------
 
 namespace {
 

@@ -66,7 +66,6 @@ TEST_CASE("sums of the result go round in a ring, in double") { check_table<doub
 TEST_CASE("sums of the result go round in a ring, in float") { check_table<float>(ResultRings{}); }
 
 // ---- The order of the windows
-// ----------------------------------------------------------------------------------------
 
 TEST_CASE("T45: windows of a ring of four, rank by rank, and who hands them to whom") {
   int const windows[4][4] = {{0, 1, 2, 3}, {1, 2, 3, 0}, {2, 3, 0, 1}, {3, 0, 1, 2}};

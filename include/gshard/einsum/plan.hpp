@@ -147,25 +147,26 @@ struct AxisRole {
 
 /// The table of the planner, for one axis, and the reason of each row.
 ///
-/// | the axis splits                | the contraction works on           | because | | ------------------------------ |
-/// ---------------------------------- | ---------------------------------------------------------------------- | | the
-/// same letter in both        | that letter                        | the blocks meet: no operand moves | | one letter,
-/// in one operand     | that letter                        | the other operand is sliced, for free, where it has the
-/// letter         | | no letter                      | the declared result's letter, if   | slices are free, and each
-/// rank does its share of the work              | |                                | any | | | none, one operand is
-/// partial   | no letter                          | the product is linear: the sum is passed on and reduced once | |
-/// two letters, and of these rows the first that applies:              | | | - one operand alone is marked  | the
-/// letter of the other            | the call says which operand moves                                      | | gathered
-/// or circulating      |                                    | | | - one operand alone may move   | the letter of the
-/// other            | no operand moves unseen                                                | | - the declared result
-/// has one  | that letter                        | nothing moves after the contraction | |   of the letters on this
-/// axis  |                                    | | | - the types fix all extents    | the one for which fewer bytes move
-/// | no custom is better than the numbers                                   | | - the right operand has the    | the
-/// left operand's letter          | the right operand moves by an all-to-all, which sends and leaves 1/p   | |   left
-/// one's letter            |                                    | of what an all-gather does | | - the left operand has
-/// the     | the right operand's letter         | the same of the left operand | |   right one's letter           | | |
-/// | - all else                     | the left operand's letter          | activations stand left and weights right by
-/// custom, and weights move   |
+/// | the axis splits                | the contraction works on       | because                                          |
+/// | ------------------------------ | ------------------------------ | ------------------------------------------------ |
+/// | the same letter in both        | that letter                    | the blocks meet: no operand moves                |
+/// | one letter, in one operand     | that letter                    | the other operand is sliced, for free            |
+/// | no letter                      | the declared result's letter,  | slices are free, and each rank does its share    |
+/// |                                | if any                         |                                                  |
+/// | none, one operand is partial   | no letter                      | the product is linear: the sum is passed on      |
+/// | two letters, and of these rows the first that applies:                                                            |
+/// | - one operand alone is marked  | the letter of the other        | the call says which operand moves                |
+/// |   gathered or circulating      |                                |                                                  |
+/// | - one operand alone may move   | the letter of the other        | no operand moves unseen                          |
+/// | - the declared result has one  | that letter                    | nothing moves after the contraction              |
+/// |   of the letters on this axis  |                                |                                                  |
+/// | - the types fix all extents    | the one for the fewest bytes   | no custom is better than the numbers             |
+/// | - the right operand has the    | the left operand's letter      | the right operand moves by an all-to-all, which  |
+/// |   left one's letter            |                                | sends and leaves 1/p of what an all-gather does  |
+/// | - the left operand has the     | the right operand's letter     | the same of the left operand                     |
+/// |   right one's letter           |                                |                                                  |
+/// | - all else                     | the left operand's letter      | activations stand left and weights right by      |
+/// |                                |                                | custom, and weights move                         |
 constexpr AxisRole role_of_axis(EinsumFacts const& facts, int axis) {
   Subscripts const& subscripts = facts.subscripts;
   bool const binary = facts.operands.size() == 2;

@@ -98,7 +98,6 @@ Rearranged<Tensor> rearranged(Tensor const& x, Rearrangement const& way, typenam
 }
 
 // ---- What each operation does with extents
-// ---------------------------------------------------------------------------
 
 template <AnyTensor Tensor>
 Rearrangement slice_of(Tensor const& x, int dimension, std::int64_t begin, std::int64_t end, std::int64_t stride) {

@@ -22,7 +22,7 @@ namespace detail {
 /// The layout of scores (G, N, H, L, K), K whole, from that of queries (G, N, L, H, D).
 constexpr Layout scores_layout(Layout const& queries) {
   Layout layout;
-  for (int const d : {0, 1, 3, 2}) layout.dimensions.push_back(queries.dimensions[static_cast<std::size_t>(d)]);
+  for (int const d : {0, 1, 3, 2}) layout.dimensions.push_back(queries.dimensions[d]);
   layout.dimensions.push_back({});
   return layout;
 }

@@ -242,8 +242,18 @@ template <AnyTensor Tensor, class Spec>
 using with_spec =
     ShardedTensor<typename Tensor::mesh_type, Spec, typename Tensor::value_type, typename Tensor::memory_space>;
 
+namespace detail {
+
+/// A class template, since GCC 12 breaks down at an alias of an alias with a layout.
+template <class Tensor, Layout Value>
+struct WithLayout {
+  using type = with_spec<Tensor, spec_of<typename Tensor::mesh_type, Value>>;
+};
+
+}  // namespace detail
+
 /// The tensor type that differs from `Tensor` in its layout only.
 template <AnyTensor Tensor, Layout Value>
-using with_layout = with_spec<Tensor, spec_of<typename Tensor::mesh_type, Value>>;
+using with_layout = typename detail::WithLayout<Tensor, Value>::type;
 
 }  // namespace gshard
