@@ -16,8 +16,10 @@ using namespace gshard::test;
 
 namespace {
 
+template <class Spec>
+using Tensor = ShardedTensor<Grid, Spec, double>;
 template <AxisNames... Entries>
-using On = ShardedTensor<Grid, Spec<Entries...>, double>;
+using On = Tensor<Spec<Entries...>>;
 
 // The axis "expert" stands for any second axis.
 struct ByModel : nn::Parallelism {
@@ -56,7 +58,7 @@ TEST_CASE("attention with split heads, fewer than ranks and uneven; with weights
     nn::Attention<Grid, Layout, double> layer(grid, initializer, 6, 3);
     auto const numbers = some_lengths(3 * 2, 3);
     auto const lengths = integers<Spec<Layout::tokens, _>>(grid, {3, 2}, numbers);
-    using X = On<Layout::tokens, _, _>;
+    using X = Tensor<Spec<Layout::tokens, _, _>>;
     check_layer<X, X>(
         grid, layer, {smooth_values({3, 4, 6}, 1), smooth_values({3, 6, 6}, 2)},
         [&](auto& attention, auto const& queries, auto const& keys) {
@@ -85,7 +87,7 @@ TEST_CASE(
       nn::Attention<Grid, typename Case::layout, double> layer(grid, initializer, 4, 2);
       auto const numbers = some_lengths(3 * 2, 5);
       auto const lengths = integers<Spec<Case::groups, _>>(grid, {3, 2}, numbers);
-      using X = On<Case::groups, _, Case::places, _>;
+      using X = Tensor<Spec<Case::groups, _, Case::places, _>>;
       auto const merged = [](std::vector<Dense> in, std::size_t tokens) {
         for (std::size_t i = 0; i < tokens; ++i) in[i].extents = {3, in[i].extents[1] * in[i].extents[2], 4};
         return in;
@@ -163,7 +165,7 @@ TEST_CASE("feed-forward with split hidden units, and with weights in pieces") {
     for (std::int64_t hidden : {2, 5}) {
       nn::Initializer initializer(6);
       nn::FeedForward<Grid, Layout, double> layer(grid, initializer, 3, hidden);
-      check_layer<On<Layout::tokens, _, _>>(
+      check_layer<Tensor<Spec<Layout::tokens, _, _>>>(
           grid, layer, {smooth_values({3, 2, 3}, 1)}, [](auto& feed_forward, auto const& x) { return feed_forward(x); },
           [](std::vector<Dense> const& in) { return feed_forward_of(in); });
     }

@@ -21,7 +21,7 @@ std::vector<Values> results_of(Grid const& grid, nn::DispatchForm form, nn::Mixt
   layer.for_each_parameter([&](auto& parameter) { fill_by_position(parameter.value, ++seed, smooth); });
   auto const mask = integers<Spec<Held::tokens, _>>(grid, {3, 4}, {1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1});
   Tape tape;
-  auto const x = tape.watch(filled<On<Held::tokens, _, _>>(grid, {3, 4, 3}, 1, smooth));
+  auto const x = tape.watch(filled<Tensor<Spec<Held::tokens, _, _>>>(grid, {3, 4, 3}, 1, smooth));
   auto const run = [&]<nn::DispatchForm Form>(std::integral_constant<nn::DispatchForm, Form>) {
     return layer.template operator()<Form>(x, mask, nn::RandomStream{11, 5}).output;
   };
@@ -108,7 +108,7 @@ void check_shared(Grid const& grid) {
   nn::MixtureOfExperts<Grid, Held, nn::Top2Gate, nn::ReluExperts, double> layer(grid, initializer,
                                                                                 options_for(4, 2, 2));
   fill_by_position(layer.experts.wo.weight.value, 0, [](std::int64_t, std::int64_t) { return 0.; });
-  auto const x = filled<On<Held::tokens, _, _>>(grid, {3, 4, 3}, 1, smooth);
+  auto const x = filled<Tensor<Spec<Held::tokens, _, _>>>(grid, {3, 4, 3}, 1, smooth);
   auto const mask = integers<Spec<Held::tokens, _>>(grid, {3, 4}, {1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1});
   Values const wi = collected(layer.shared.layer->wi.weight.value), wo = collected(layer.shared.layer->wo.weight.value);
   Values right(36, 0);
