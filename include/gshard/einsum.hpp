@@ -10,5 +10,6 @@
 #include <gshard/einsum/fixed_extents.hpp>
 #include <gshard/einsum/order.hpp>
 #include <gshard/einsum/plan.hpp>
+#include <gshard/einsum/planner.hpp>
 #include <gshard/einsum/print.hpp>
 #include <gshard/einsum/subscripts.hpp>

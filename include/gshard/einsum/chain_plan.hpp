@@ -7,7 +7,7 @@
 
 #include <gshard/einsum/fixed_extents.hpp>
 #include <gshard/einsum/order.hpp>
-#include <gshard/einsum/plan.hpp>
+#include <gshard/einsum/planner.hpp>
 
 namespace gshard {
 

@@ -14,7 +14,7 @@
 #include <gshard/einsum/errors.hpp>
 #include <gshard/einsum/local/contract_rounded.hpp>
 #include <gshard/einsum/operand.hpp>
-#include <gshard/einsum/plan.hpp>
+#include <gshard/einsum/planner.hpp>
 #include <gshard/einsum/ring.hpp>
 #include <gshard/einsum/work.hpp>
 #include <gshard/expr/update.hpp>
