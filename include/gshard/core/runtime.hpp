@@ -147,9 +147,9 @@ class Runtime {
 
 /// Runs `program(Runtime&)` between the start and the end of MPI and Kokkos and returns the exit code for main: what
 /// the program returns, or 0, or 1 after an exception, whose text is printed. An exception on one rank ends the whole
-/// job.
+/// job. While the program runs, `argc` and `argv` hold its own options alone.
 template <class Program>
-int run(int argc, char** argv, Program&& program) {
+int run(int& argc, char**& argv, Program&& program) {
   Runtime runtime(argc, argv);
   try {
     if constexpr (std::is_void_v<std::invoke_result_t<Program&, Runtime&>>) {
