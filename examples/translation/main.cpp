@@ -3,6 +3,7 @@
 // language on sentences it never saw.
 //   mpirun -n 2 translation --mesh data=1,expert=2
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -28,10 +29,12 @@ struct Options {
   std::string loss_curve;
 };
 
-/// As CLI::PositiveNumber, whose own sentence is a range of doubles.
+/// As CLI::PositiveNumber, whose own sentence is a range of doubles, and which lets NaN pass.
 CLI::Validator const positive(
     [](std::string& given) {
-      return CLI::PositiveNumber(given).empty() ? std::string() : given + " is not a number above 0";
+      double number = 0;
+      bool const is_above = CLI::detail::lexical_cast(given, number) && number > 0 && std::isfinite(number);
+      return is_above ? std::string() : given + " is not a number above 0";
     },
     "POSITIVE");
 

@@ -26,13 +26,7 @@ std::vector<std::vector<double>> const t15 = [] {
 
 TEST_CASE("T04, T06: routes, counts, mean gates and loss of the group G1") {
   auto const gate = Gate<double>(one_group(g1), 2).run();
-  check_routes(gate.kept(), {{0, 0, 0, .625},
-                             {0, 1, 0, .375},
-                             {1, 0, 1, 4 / 7.},
-                             {1, 2, 0, 3 / 7.},
-                             {2, 1, 1, .25},
-                             {3, 3, 0, 4 / 7.},
-                             {3, 2, 1, 3 / 7.}});
+  check_routes(gate.kept(), routes_of_g1);
   check_near(gate.first_choices, {3, 0, 0, 1}, 0);
   check_near(gate.choices, {3, 2, 2, 1}, 0);
   check_near(gate.mean_gates, {.4, .2, .2125, .1875}, 1e-15);

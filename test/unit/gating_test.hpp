@@ -126,4 +126,9 @@ inline void check_routes(std::vector<Route> const& routes, std::vector<Route> co
 inline std::vector<std::vector<double>> const g1 = {
     {.5, .3, .1, .1}, {.4, .1, .3, .2}, {.6, .2, .15, .05}, {.1, .2, .3, .4}};
 
+/// Where Algorithm 1 sends it (T04).
+inline std::vector<Route> const routes_of_g1 = {{0, 0, 0, .625},   {0, 1, 0, .375}, {1, 0, 1, 4 / 7.},
+                                                {1, 2, 0, 3 / 7.}, {2, 1, 1, .25},  {3, 3, 0, 4 / 7.},
+                                                {3, 2, 1, 3 / 7.}};
+
 }  // namespace gshard::test
