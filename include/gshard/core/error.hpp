@@ -28,8 +28,33 @@ struct ExtentError : Error {
   using Error::Error;
 };
 
-/// A communication that cannot be carried out as asked, found before any message is sent.
+/// A communication that cannot be carried out as asked, or a failure that MPI reports.
 struct CommunicationError : Error {
+  using Error::Error;
+};
+
+/// An option with a value that is not allowed.
+struct OptionError : Error {
+  using Error::Error;
+};
+
+/// An index, or an id among the elements of a tensor, outside its range.
+struct IndexError : Error {
+  using Error::Error;
+};
+
+/// An object that cannot do what is asked in its present state: an unset tensor, a tape that has run.
+struct StateError : Error {
+  using Error::Error;
+};
+
+/// Memory that cannot be had.
+struct MemoryError : Error {
+  using Error::Error;
+};
+
+/// A NaN or an infinity where a computation needs a finite number.
+struct NonFiniteError : Error {
   using Error::Error;
 };
 

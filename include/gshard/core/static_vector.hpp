@@ -68,6 +68,16 @@ GSHARD_FUNCTION constexpr std::int64_t product(Extents const& extents) {
   return result;
 }
 
+/// Whether `product` and `packed_strides` of the extents, and of each part of them, stay within `limit`. Extents of 0
+/// count as 1, since strides pass over them.
+constexpr bool fits(Extents const& extents, std::int64_t limit) {
+  for (std::int64_t extent : extents) {
+    if (extent > limit) return false;
+    if (extent > 1) limit /= extent;
+  }
+  return true;
+}
+
 /// Row-major (LayoutRight) strides of a packed block, in elements.
 GSHARD_FUNCTION constexpr Extents packed_strides(Extents const& extents) {
   Extents strides = extents;

@@ -270,8 +270,11 @@ class Mesh {
     return state_->group((AxisSet::of(known<Names>()) | ... | AxisSet{}));
   }
 
+  /// Whether this is a handle of some mesh, which a default-constructed or moved-from one is not.
+  bool is_set() const { return state_ != nullptr; }
+
   /// The mesh as "data=2, expert=4".
-  std::string text() const { return state_->text(); }
+  std::string text() const { return is_set() ? state_->text() : "unset"; }
 
   MemoryPool& memory() const { return state_->memory(); }
   detail::MeshState const& state() const { return *state_; }

@@ -94,11 +94,14 @@ class ShardedTensor {
   static constexpr Extents static_extents = Spec::static_extents();
   static_assert(layout_of<Mesh, Spec>.rank() == rank, "gshard: the spec does not fit the mesh");
 
+  /// The largest size of a tensor over all ranks, in bytes: offsets and block boundaries are computed in 64 bits.
+  static constexpr std::int64_t max_bytes = std::int64_t{1} << 62;
+
   /// No tensor: only to be assigned to.
   ShardedTensor() = default;
 
   /// A tensor of zeros with these global extents, as in `ShardedTensor<Grid, Spec<"data", _>> x(grid, {rows,
-  /// columns})`. Throws ExtentError where an extent is negative.
+  /// columns})`. Throws ExtentError where an extent is negative or the tensor has more than `max_bytes` bytes.
   template <std::size_t Count>
   ShardedTensor(Mesh const& mesh, std::int64_t const (&extents)[Count], std::string_view name = {})
       : ShardedTensor(uninitialized, mesh, counted(extents), name) {
@@ -148,8 +151,8 @@ class ShardedTensor {
   }
 
   Mesh const& mesh() const { return mesh_; }
-  /// Whether this is a handle of some tensor, which a default-constructed one is not.
-  bool is_set() const { return block_.extents.size() == rank && (rank > 0 || storage_ != nullptr); }
+  /// Whether this is a handle of some tensor, which a default-constructed or moved-from one is not.
+  bool is_set() const { return mesh_.is_set(); }
 
   /// Global extents.
   Extents const& extents() const { return extents_; }
@@ -194,6 +197,9 @@ class ShardedTensor {
         throw ExtentError(detail::text("tensor '", name, "' of extents ", detail::text_of(extents), ": dimension ",
                                        dimension, " is negative; give 0 or more"));
     }
+    if (!fits(extents, max_bytes / static_cast<std::int64_t>(sizeof(T))))
+      throw ExtentError(detail::text("tensor '", name, "' of extents ", detail::text_of(extents), " and ", sizeof(T),
+                                     " bytes an element has more than 2^62 bytes; extents of 0 count as 1 here"));
     return extents;
   }
 

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include <gshard/core/error.hpp>
+#include <gshard/tensor/sharded_tensor.hpp>
+
+// Run-time checks of the tensors that an operation gets: set, on one mesh, of extents that belong together. Each throws
+// on all ranks alike, since all ranks see the same meshes and global extents.
+
+namespace gshard::detail {
+
+/// The part of a tensor that checks look at, whatever its type.
+struct Operand {
+  std::string_view role;  ///< the name of the parameter, as "logits"
+  std::string_view name;  ///< the name of the tensor, may be empty
+  Extents const* extents;
+  MeshState const* mesh;  ///< null where the tensor is unset
+
+  template <class Mesh, class Spec, class T, class MemorySpace>
+  Operand(std::string_view parameter, ShardedTensor<Mesh, Spec, T, MemorySpace> const& tensor)
+      : role(parameter),
+        name(tensor.name()),
+        extents(&tensor.extents()),
+        mesh(tensor.is_set() ? &tensor.mesh().state() : nullptr) {}
+};
+
+/// An operand as "logits 'scores' (2, 4)".
+inline std::string text_of(Operand const& operand) {
+  std::string result(operand.role);
+  if (!operand.name.empty()) result += text(" '", operand.name, "'");
+  return operand.mesh == nullptr ? result + " (unset)" : result + " " + text_of(*operand.extents);
+}
+
+inline std::string place_of(Operand const& operand) {
+  return text("; rank ", operand.mesh->rank(), " of mesh (", operand.mesh->text(), ")");
+}
+
+/// Throws StateError where an operand is a default-constructed or a moved-from tensor.
+inline void require_set(std::string_view operation, std::initializer_list<Operand> operands) {
+  for (Operand const& operand : operands)
+    if (operand.mesh == nullptr)
+      throw StateError(text(operation, ": ", text_of(operand),
+                            " is no tensor; assign one to it first, or use the tensor that it was moved to"));
+}
+
+/// Requires set operands on one mesh. Throws StateError and MeshError.
+inline void require_one_mesh(std::string_view operation, std::initializer_list<Operand> operands) {
+  require_set(operation, operands);
+  Operand const& first = *operands.begin();
+  for (Operand const& operand : operands)
+    if (operand.mesh != first.mesh)
+      throw MeshError(text(operation, ": ", text_of(first), " lives on mesh (", first.mesh->text(), "), ",
+                           text_of(operand), " on another one (", operand.mesh->text(),
+                           "); make both from copies of one mesh object, or reshard one to the mesh of the other"));
+}
+
+/// Throws ExtentError unless dimension `dimension` of the operand, which is set, has the extent `wanted`; `reason` says
+/// whose that is, as "the number of columns of the logits".
+inline void require_extent(std::string_view operation, Operand const& operand, int dimension, std::int64_t wanted,
+                           std::string_view reason) {
+  if ((*operand.extents)[dimension] != wanted)
+    throw ExtentError(text(operation, ": dimension ", dimension, " of ", text_of(operand), " has to be ", wanted, ", ",
+                           reason, place_of(operand)));
+}
+
+/// Throws MeshError and ExtentError unless the set operands live on one mesh and have equal extents.
+inline void require_same_shape(std::string_view operation, std::initializer_list<Operand> operands) {
+  require_one_mesh(operation, operands);
+  Operand const& first = *operands.begin();
+  for (Operand const& operand : operands)
+    if (!(*operand.extents == *first.extents))
+      throw ExtentError(text(operation, ": ", text_of(first), " and ", text_of(operand), " have to have equal extents",
+                             place_of(first)));
+}
+
+}  // namespace gshard::detail
