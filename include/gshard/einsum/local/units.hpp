@@ -9,7 +9,7 @@
 namespace gshard::detail {
 
 /// The three tensors of c += a * b, as indices.
-enum Operand : int { operand_a = 0, operand_b = 1, operand_c = 2 };
+enum : int { operand_a = 0, operand_b = 1, operand_c = 2 };
 
 /// What a letter does in c += a * b.
 enum class UnitKind {
