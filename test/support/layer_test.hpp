@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <gshard/autodiff.hpp>
@@ -130,6 +132,52 @@ void check_operation(Grid const& grid, std::vector<Dense> const& values, Run con
   NoParameters none;
   check_layer<Inputs...>(
       grid, none, values, [&](NoParameters&, auto const&... inputs) { return run(inputs...); }, reference);
+}
+
+/// The gradients of the recorded inputs among `inputs`, then those of the layer's parameters.
+template <class Layer, class Run, class... Inputs>
+std::vector<Values> recorded_gradients(Layer& layer, Run const& run, Inputs const&... inputs) {
+  Tape& tape = gshard::detail::tape_of(inputs...);
+  tape.backward(weighted_sum(run(layer, inputs...)));
+  std::vector<Values> gradients;
+  auto const add = [&](auto const& input) {
+    if constexpr (AnyVar<decltype(input)>) gradients.push_back(collected(tape.gradient(input)));
+  };
+  (add(inputs), ...);
+  layer.for_each_parameter([&](auto& parameter) {
+    gradients.push_back(parameter.has_gradient() ? collected(parameter.gradient) : Values{});
+    parameter.clear_gradient();
+  });
+  return gradients;
+}
+
+/// Whichever of the inputs are recorded: each one's gradient, and each parameter's, is the one that it gets where all
+/// are recorded. `run(layer, inputs...)`.
+template <class... Inputs, class Layer, class Run>
+void check_recorded_combinations(Layer& layer, Run const& run, Inputs const&... inputs) {
+  auto const with = [&]<std::size_t... Position>(auto combination, std::index_sequence<Position...>) {
+    Tape tape;
+    auto const operand = [&]<std::size_t P>(std::integral_constant<std::size_t, P>, auto const& input) {
+      if constexpr ((decltype(combination)::value >> P & 1) != 0) return tape.watch(input);
+      else return input;
+    };
+    return recorded_gradients(layer, run, operand(std::integral_constant<std::size_t, Position>{}, inputs)...);
+  };
+  constexpr auto positions = std::index_sequence_for<Inputs...>{};
+  constexpr std::size_t all = (std::size_t{1} << sizeof...(Inputs)) - 1;
+  std::vector<Values> const right = with(std::integral_constant<std::size_t, all>{}, positions);
+  auto const check = [&](auto combination) {
+    INFO("recorded inputs, bit by bit: ", combination.value);
+    std::vector<Values> expected;
+    for (std::size_t i = 0; i < right.size(); ++i)
+      if (i >= sizeof...(Inputs) || (combination.value >> i & 1) != 0) expected.push_back(right[i]);
+    std::vector<Values> const found = with(combination, positions);
+    REQUIRE(found.size() == expected.size());
+    for (std::size_t i = 0; i < found.size(); ++i) CHECK(difference(found[i], expected[i], 1e-14) == "");
+  };
+  [&]<std::size_t... Less>(std::index_sequence<Less...>) {
+    (check(std::integral_constant<std::size_t, Less + 1>{}), ...);
+  }(std::make_index_sequence<all - 1>{});
 }
 
 }  // namespace gshard::test

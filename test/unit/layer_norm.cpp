@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include <gshard/nn/layer_norm.hpp>
+#include <gshard/nn/rms_norm.hpp>
 
 #include "layer_test.hpp"
 
@@ -59,5 +60,18 @@ TEST_CASE("a layer norm starts with gains of 1 and biases of 0, and learns both"
     check_layer<On<"data,expert", _>>(
         grid, norm, {smooth_values({3, 4}, 1)}, [](auto& layer, auto const& x) { return layer(x); },
         [](std::vector<Dense> const& in) { return layer_norm_of(in, 1e-6); });
+  });
+}
+
+TEST_CASE("layer_norm, rms_norm: x, gain and bias get their gradients whichever of them are recorded") {
+  on_every_grid([](Grid const& grid) {
+    NoParameters none;
+    auto const x = tensor_of<On<"data,expert", _>>(grid, smooth_values({3, 4}, 1));
+    auto const gain = tensor_of<On<_>>(grid, smooth_values({4}, 2));
+    auto const bias = tensor_of<On<_>>(grid, smooth_values({4}, 3));
+    check_recorded_combinations(
+        none, [](NoParameters&, auto const&... operands) { return nn::layer_norm(operands...); }, x, gain, bias);
+    check_recorded_combinations(
+        none, [](NoParameters&, auto const&... operands) { return nn::rms_norm(operands...); }, x, gain);
   });
 }

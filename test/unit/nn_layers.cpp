@@ -174,6 +174,21 @@ TEST_CASE("attention: to itself, causal; to a memory of other length; uneven and
   });
 }
 
+TEST_CASE("attention: all its weights learn where queries or keys alone are recorded") {
+  on_every_grid([](Grid const& grid) {
+    nn::Initializer initializer(5);
+    nn::Attention<Grid, nn::Parallelism, double> layer(grid, initializer, 4, 2);
+    auto const lengths = integers<Spec<"data,expert", _>>(grid, {3, 2}, some_lengths(6, 3));
+    check_recorded_combinations(
+        layer,
+        [&](auto& attention, auto const& queries, auto const& keys) {
+          return attention(queries, keys, lengths, nn::Masking::none);
+        },
+        tensor_of<On<"data,expert", _, _>>(grid, smooth_values({3, 4, 4}, 1)),
+        tensor_of<On<"data,expert", _, _>>(grid, smooth_values({3, 6, 4}, 2)));
+  });
+}
+
 TEST_CASE("attention: a model that does not divide into heads is refused") {
   Grid const grid(runtime(), {1, ranks()});
   nn::Initializer initializer(5);

@@ -277,11 +277,11 @@ Tape& tape_of(First const& first, Rest const&... rest) {
 
 }  // namespace detail
 
-/// A parameter as the operand of a layer: recorded on the tape of `x` where `x` is recorded, else its plain value, so
-/// that one layer serves training and inference.
-template <AnyTensor Tensor, class Operand>
-decltype(auto) bind(Parameter<Tensor>& parameter, Operand const& x) {
-  if constexpr (AnyVar<Operand>) return x.tape().watch(parameter);
+/// A parameter as an operand of a layer: recorded where any of the layer's `operands` is recorded, on the tape of the
+/// first one that is; else its plain value, so that one layer serves training and inference.
+template <AnyTensor Tensor, class... Operands>
+decltype(auto) bind(Parameter<Tensor>& parameter, Operands const&... operands) {
+  if constexpr ((AnyVar<Operands> || ...)) return detail::tape_of(operands...).watch(parameter);
   else return static_cast<Tensor const&>(parameter.value);
 }
 

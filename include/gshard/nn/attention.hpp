@@ -60,23 +60,24 @@ struct Attention {
   auto operator()(Q const& queries, K const& keys, Lengths const& key_lengths, Masking masking, double dropout_rate = 0,
                   std::optional<RandomStream> random = {}) {
     std::int64_t const sentences = key_lengths.extent(1);
-    auto const q = heads(queries, wq, sentences);
-    auto const k = heads(keys, wk, sentences);
-    auto const v = heads(keys, wv, sentences);
+    auto const q = heads(queries, bind(wq, queries, keys), sentences);
+    auto const k = heads(keys, bind(wk, queries, keys), sentences);
+    auto const v = heads(keys, bind(wv, queries, keys), sentences);
     double const scale = 1 / std::sqrt(static_cast<double>(wq.value.extent(2)));
     auto const scores = shard<detail::ScoresSpec<decltype(q)>>(einsum<"gnlhd,gnkhd->gnhlk">(q, movable(k)));
     auto const weights = dropout(attention_weights(scores, key_lengths, scale, masking), dropout_rate, random);
     auto const mixed = shard<detail::SpecOf<decltype(q)>>(einsum<"gnhlk,gnkhd->gnlhd">(weights, movable(v)));
+    auto const& out = bind(wo, queries, keys);
     if constexpr (detail::ValueTensor<Q>::rank == 3)
-      return shard<detail::SpecOf<Q>>(einsum<"gshd,hdm->gsm">(merge_dimensions<1>(mixed), movable(bind(wo, queries))));
-    else return shard<detail::SpecOf<Q>>(einsum<"gnlhd,hdm->gnlm">(mixed, movable(bind(wo, queries))));
+      return shard<detail::SpecOf<Q>>(einsum<"gshd,hdm->gsm">(merge_dimensions<1>(mixed), movable(out)));
+    else return shard<detail::SpecOf<Q>>(einsum<"gnlhd,hdm->gnlm">(mixed, movable(out)));
   }
 
   /// Keys and values of all places of `x` (G, N * K, M), for queries to come.
   template <AnyTensor X>
   auto cache(X const& x, std::int64_t sentences) {
-    auto const keys = heads(x, wk, sentences);
-    return AttentionCache<std::remove_const_t<decltype(keys)>>{keys, heads(x, wv, sentences)};
+    auto const keys = heads(x, wk.value, sentences);
+    return AttentionCache<std::remove_const_t<decltype(keys)>>{keys, heads(x, wv.value, sentences)};
   }
 
   /// Adds the newest place of each sentence, `x` (G, N, M), to a cache.
@@ -104,11 +105,11 @@ struct Attention {
 
  private:
   /// x times a projection, (G, N, L, H, D).
-  template <class X>
-  static auto heads(X const& x, Parameter<In>& projection, std::int64_t sentences) {
+  template <class X, class Projection>
+  static auto heads(X const& x, Projection const& projection, std::int64_t sentences) {
     if constexpr (detail::ValueTensor<X>::rank == 3)
-      return split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(x, movable(bind(projection, x)))), sentences);
-    else return eval(einsum<"gnlm,mhd->gnlhd">(x, movable(bind(projection, x))));
+      return split_dimension<1>(eval(einsum<"gsm,mhd->gshd">(x, movable(projection))), sentences);
+    else return eval(einsum<"gnlm,mhd->gnlhd">(x, movable(projection)));
   }
 
   struct Shape {

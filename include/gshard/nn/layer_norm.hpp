@@ -34,14 +34,16 @@ auto layer_norm(X const& x, Gain const& gain, Bias const& bias, double epsilon =
   detail::layer_norm<T, Space>(detail::rows_of(input), gains.local(), biases.local(), detail::rows_of(output),
                                detail::rows_of(statistics), static_cast<Number>(epsilon));
   return detail::recorded_beside(
-      x, output,
+      std::tie(x, gain, bias), output,
       [input, gains, statistics, x_slot = detail::slot_of(x), gain_slot = detail::slot_of(gain),
        bias_slot = detail::slot_of(bias)](auto const& gradient) {
-        Tensor const of_input = detail::unset_like(input);
-        detail::record_kernel("layer_norm gradient", of_input, input, gains, statistics, gradient);
-        detail::layer_norm_backward<T, Space>(detail::rows_of(input), gains.local(), detail::rows_of(statistics),
-                                              detail::rows_of(gradient), detail::rows_of(of_input));
-        x_slot.add(of_input);
+        if constexpr (detail::wants_gradient<decltype(x_slot)>) {
+          Tensor const of_input = detail::unset_like(input);
+          detail::record_kernel("layer_norm gradient", of_input, input, gains, statistics, gradient);
+          detail::layer_norm_backward<T, Space>(detail::rows_of(input), gains.local(), detail::rows_of(statistics),
+                                                detail::rows_of(gradient), detail::rows_of(of_input));
+          x_slot.add(of_input);
+        }
         if constexpr (detail::wants_gradient<decltype(gain_slot)> || detail::wants_gradient<decltype(bias_slot)>) {
           detail::GradientPart<Value, Tensor> gain_part(uninitialized, gains.mesh(), gains.extents());
           detail::GradientPart<Value, Tensor> bias_part(uninitialized, gains.mesh(), gains.extents());

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <tuple>
 #include <type_traits>
 
 #include <gshard/autodiff/tape.hpp>
 #include <gshard/nn/kernels/views.hpp>
 #include <gshard/tensor/record_kernel.hpp>
 
-/// What the layers' operations share: each computes a tensor by a kernel and, where its input is recorded, leaves its
-/// gradient on the tape.
+/// What the layers' operations share: each computes a tensor by a kernel and, where any of its operands is recorded,
+/// leaves its gradient on the tape.
 namespace gshard::nn::detail {
 
 using gshard::detail::record_kernel;
@@ -17,12 +18,25 @@ using gshard::detail::value_of;
 using gshard::detail::ValueTensor;
 using gshard::detail::wants_gradient;
 
-/// `result`, recorded on the tape of `x` where `x` is recorded. `pull` is a generic function object: it is not compiled
-/// for plain tensors.
-template <class X, AnyTensor Result, class Pull>
-auto recorded_beside(X const& x, Result const& result, Pull const& pull) {
-  if constexpr (AnyVar<X>) return x.tape().record(result, pull);
-  else return result;
+/// Records `result` where any of `operands`, as std::tie(x, gain, bias), is recorded, on the tape of the first one that
+/// is; returns the plain `result` otherwise. `pullback(gradient)` adds to the slots of the recorded operands, and
+/// computes no gradient for a slot that does not want one (`wants_gradient`). It is a generic function object: not
+/// compiled for plain tensors.
+template <class... Operands, AnyTensor Result, class Pullback>
+auto recorded_beside(std::tuple<Operands const&...> const& operands, Result const& result, Pullback const& pullback) {
+  if constexpr ((AnyVar<Operands> || ...)) {
+    Tape& tape =
+        std::apply([](auto const&... operand) -> Tape& { return gshard::detail::tape_of(operand...); }, operands);
+    return tape.record(result, pullback);
+  } else {
+    return result;
+  }
+}
+
+/// The same of an operation of one operand that may be recorded.
+template <class Operand, AnyTensor Result, class Pullback>
+auto recorded_beside(Operand const& operand, Result const& result, Pullback const& pullback) {
+  return recorded_beside(std::tie(operand), result, pullback);
 }
 
 /// The spec of an operand, recorded or not.

@@ -36,13 +36,15 @@ auto rms_norm(X const& x, Gain const& gain, double epsilon = 1e-6) {
   detail::rms_norm<T, Space>(detail::rows_of(input), gains.local(), detail::rows_of(output), detail::row_of(statistics),
                              static_cast<Number>(epsilon));
   return detail::recorded_beside(
-      x, output,
+      std::tie(x, gain), output,
       [input, gains, statistics, x_slot = detail::slot_of(x), gain_slot = detail::slot_of(gain)](auto const& gradient) {
-        Tensor const of_input = detail::unset_like(input);
-        detail::record_kernel("rms_norm gradient", of_input, input, gains, statistics, gradient);
-        detail::rms_norm_backward<T, Space>(detail::rows_of(input), gains.local(), detail::row_of(statistics),
-                                            detail::rows_of(gradient), detail::rows_of(of_input));
-        x_slot.add(of_input);
+        if constexpr (detail::wants_gradient<decltype(x_slot)>) {
+          Tensor const of_input = detail::unset_like(input);
+          detail::record_kernel("rms_norm gradient", of_input, input, gains, statistics, gradient);
+          detail::rms_norm_backward<T, Space>(detail::rows_of(input), gains.local(), detail::row_of(statistics),
+                                              detail::rows_of(gradient), detail::rows_of(of_input));
+          x_slot.add(of_input);
+        }
         if constexpr (detail::wants_gradient<decltype(gain_slot)>) {
           detail::GradientPart<Value, Tensor> part(uninitialized, gains.mesh(), gains.extents());
           detail::record_kernel("rms_norm gain gradient", part, input, statistics, gradient);
