@@ -3,6 +3,7 @@
 
 // Elements by index: slices, padding, concatenation and other rearrangements, reshapes, gathers and scatters, sorting.
 
+#include <gshard/index/check_ids.hpp>
 #include <gshard/index/rearrange.hpp>
 #include <gshard/index/reshape.hpp>
 #include <gshard/index/sort.hpp>

@@ -7,6 +7,7 @@
 
 #include <gshard/expr/expression.hpp>
 #include <gshard/expr/functions.hpp>
+#include <gshard/index/check_ids.hpp>
 #include <gshard/index/kernels/take.hpp>
 #include <gshard/index/rearrange.hpp>
 #include <gshard/reshard/reshard.hpp>
@@ -52,9 +53,6 @@ struct SlicesOf {
   }
   std::int64_t pieces(std::int64_t piece) const { return std::max<std::int64_t>(1, (inner + piece - 1) / piece); }
 };
-
-template <class T>
-inline constexpr bool is_index = std::is_same_v<T, int> || std::is_same_v<T, std::int64_t>;
 
 template <int Dimension>
 constexpr Layout layout_of_taken(Layout layout, Layout const& indices) {

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include <gshard/comm/all_reduce.hpp>
+#include <gshard/core/memory_pool.hpp>
+#include <gshard/index/kernels/check_ids.hpp>
+#include <gshard/reduce/kernels/fold.hpp>
+#include <gshard/reduce/rules.hpp>
+#include <gshard/tensor/operands.hpp>
+#include <gshard/tensor/record_kernel.hpp>
+
+// Ids and indices among the elements of a tensor: those out of range are an IndexError everywhere in gshard.
+
+namespace gshard {
+
+namespace error {
+
+template <class Ids>
+struct IdsType {
+  static_assert(always_false<Ids>,
+                "gshard: ids and indices are a tensor of int or std::int64_t that is no unreduced sum; make them so");
+};
+
+}  // namespace error
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_index = std::is_same_v<T, int> || std::is_same_v<T, std::int64_t>;
+
+/// What negative ids mean.
+enum class NegativeIds {
+  refused,  ///< out of range
+  padding,  ///< no id at all: such elements are left out
+};
+
+/// The global row-major position of this rank's first id outside [lowest, limit), or `no_position`.
+template <AnyTensor Ids>
+std::int64_t first_wrong_id(Ids const& ids, std::int64_t lowest, std::int64_t limit) {
+  using Space = typename Ids::memory_space;
+  if (ids.local_size() == 0) return no_position;
+  record_kernel("check ids", ids);
+  MemoryPool& memory = ids.mesh().memory();
+  Scratch<Space> scratch(memory);
+  std::int64_t* const result = scratch.template get<std::int64_t>(1);
+  fold<Space, Combining<comm::Reduction::minimum, std::int64_t>>(
+      "gshard::check_ids", memory, fold_loops({ids.local_size()}, {true}),
+      PositionOfWrongId<typename Ids::value_type>{ids.data(), lowest, limit, ids.block().offsets, ids.local_extents(),
+                                                  packed_strides(ids.extents())},
+      StoreInRow<std::int64_t>{result});
+  std::int64_t first = no_position;
+  copy_to_host<Space>(&first, result, 1);
+  return is_abstract<Space> ? no_position : first;
+}
+
+/// The index of a row-major position.
+inline Extents index_of(std::int64_t position, Extents const& extents) {
+  Extents index = extents;
+  for (int d = extents.size() - 1; d >= 0; --d) {
+    index[d] = position % extents[d];
+    position /= extents[d];
+  }
+  return index;
+}
+
+/// The position of an index in a packed block, or -1 where it is not in the block.
+inline std::int64_t position_in(Block const& block, Extents const& index) {
+  std::int64_t position = 0;
+  for (int d = 0; d < index.size(); ++d) {
+    std::int64_t const local = index[d] - block.offsets[d];
+    if (local < 0 || local >= block.extents[d]) return -1;
+    position = position * block.extents[d] + local;
+  }
+  return position;
+}
+
+/// Throws IndexError that names the id at a global position, which one rank at least of the group holds.
+template <AnyTensor Ids>
+[[noreturn]] void refuse_id(std::string_view operation, Operand const& operand, Ids const& ids, Group const& group,
+                            std::int64_t position, std::int64_t limit, NegativeIds negative) {
+  Extents const index = index_of(position, ids.extents());
+  std::int64_t const here = position_in(ids.block(), index);
+  std::int64_t id = std::numeric_limits<std::int64_t>::min();
+  if (here >= 0) {
+    typename Ids::value_type held{};
+    copy_to_host<typename Ids::memory_space>(&held, ids.data() + here, 1);
+    id = held;
+  }
+  comm::all_reduce(group, &id, 1, comm::Reduction::maximum);
+  throw IndexError(text(operation, ": element ", text_of(index), " of ", text_of(operand), " is ", id,
+                        ", which is not in the range [0, ", limit, ")",
+                        negative == NegativeIds::padding ? "; negative ones are padding" : "", place_of(operand)));
+}
+
+/// Throws IndexError, on all ranks alike, unless the elements of `ids`, a set tensor of any rank and layout, lie in [0,
+/// limit), or are negative where that means padding. `operation` and `role` (the parameter's name) are for the message.
+/// It names the first element out of range, in row-major order, and its value. Waits for kernels on the memory of the
+/// ids. Communicates one number: an all-reduce over the axes that split the ids, and before it throws one more.
+template <AnyTensor Ids>
+void require_ids(std::string_view operation, std::string_view role, Ids const& ids, std::int64_t limit,
+                 NegativeIds negative = NegativeIds::refused) {
+  if constexpr (!is_index<typename Ids::value_type> || !Ids::layout.partial.empty()) {
+    (void)sizeof(error::IdsType<Ids>);
+  } else {
+    std::int64_t const lowest = negative == NegativeIds::padding ? std::numeric_limits<std::int64_t>::min() : 0;
+    Group const& group = ids.mesh().state().group(Ids::layout.split());
+    std::int64_t first = first_wrong_id(ids, lowest, limit);
+    comm::all_reduce(group, &first, 1, comm::Reduction::minimum);
+    if (first != no_position) refuse_id(operation, Operand(role, ids), ids, group, first, limit, negative);
+  }
+}
+
+}  // namespace detail
+}  // namespace gshard
