@@ -5,6 +5,7 @@
 #include "mpi_test.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -103,6 +104,40 @@ TEST_CASE("all_reduce: sum, maximum, minimum") {
         CHECK(smallest.elements() == minima);
         CHECK(sum.guards_untouched());
       }
+  });
+}
+
+TEST_CASE("all_reduce: a maximum or minimum is NaN where a rank has NaN, whichever rank that is") {
+  auto const check = []<class T>(Group const& group, T) {
+    T const nan = std::numeric_limits<T>::quiet_NaN();
+    T const infinity = std::numeric_limits<T>::infinity();
+    T const tiny = std::numeric_limits<T>::denorm_min();
+    for (int owner = 0; owner < group.size; ++owner) {
+      // What the owner has among the others' numbers, which are all `rest`; then the maximum and the minimum.
+      struct Case {
+        T own, rest, maximum, minimum;
+      };
+      Case const cases[] = {{nan, 1, nan, nan},           {-nan, infinity, nan, nan},
+                            {nan, -infinity, nan, nan},   {-infinity, -infinity, -infinity, -infinity},
+                            {-infinity, 2, 2, -infinity}, {infinity, -3, infinity, -3},
+                            {-1.5, -0.25, -0.25, -1.5},   {-tiny, 0, 0, -tiny},
+                            {tiny, -tiny, tiny, -tiny}};
+      std::vector<T> largest;
+      for (Case const& c : cases) largest.push_back(group.rank == owner ? c.own : c.rest);
+      std::vector<T> smallest = largest;
+      comm::all_reduce(group, largest.data(), std::ssize(largest), comm::Reduction::maximum);
+      comm::all_reduce(group, smallest.data(), std::ssize(smallest), comm::Reduction::minimum);
+      auto const same = [](T left, T right) { return left == right || (left != left && right != right); };
+      for (std::size_t i = 0; i < std::size(cases); ++i) {
+        INFO("case ", i, ", owner ", owner, ", group of ", group.size);
+        CHECK(same(largest[i], group.size == 1 ? cases[i].own : cases[i].maximum));
+        CHECK(same(smallest[i], group.size == 1 ? cases[i].own : cases[i].minimum));
+      }
+    }
+  };
+  on_groups([&](Group const& group) {
+    check(group, 1.0F);
+    check(group, 1.0);
   });
 }
 
@@ -434,7 +469,7 @@ TEST_CASE("other collectives that the ranks disagree about") {
   Values from(16, 1.0), to(64);
   Counts const agreed(static_cast<std::size_t>(ranks()), 2);
   comm::all_gather<double>(group, from.data(), to.data(), agreed);
-  comm::all_reduce<double>(group, to.data(), 3);
+  comm::all_reduce(group, to.data(), 3);
   CHECK(to[0] == ranks());
   if (ranks() == 1) return;
   std::string const all = "the ranks of a group of " + std::to_string(ranks()) + " disagree about number 0 of their ";
@@ -444,7 +479,7 @@ TEST_CASE("other collectives that the ranks disagree about") {
   CHECK(refusal([&] { comm::all_gather<double>(group, from.data(), to.data(), counts); }) == "all_gather: " + which);
   CHECK(refusal([&] { comm::reduce_scatter<double>(group, to.data(), from.data(), counts); }) ==
         "reduce_scatter: " + which);
-  CHECK(refusal([&] { comm::all_reduce<double>(group, to.data(), rank() == 0 ? 5 : 4); }) ==
+  CHECK(refusal([&] { comm::all_reduce(group, to.data(), rank() == 0 ? 5 : 4); }) ==
         "all_reduce: " + all + "1 counts: the smallest is 4, the largest 5");
   // All send 1 element to the next rank; rank 0 forgets to receive.
   int const next = (rank() + 1) % ranks();

@@ -2,14 +2,55 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
+#include <type_traits>
+
+#include <Kokkos_Core.hpp>
 
 #include <gshard/comm/message.hpp>
+#include <gshard/core/launch.hpp>
 
 namespace gshard::comm {
 
-/// Combines `count` elements over the ranks of `group`, in place: every rank ends with the same result.
-/// Moves 2 (p - 1) / p of the buffer per rank in a ring.
+namespace detail {
+
+/// Integers in the order of floating-point numbers: the bits of a number, those below the sign inverted where it is
+/// negative. NaN is the largest integer, or the smallest. MPI_MAX and MPI_MIN of NaN are unspecified, and depend on the
+/// order of the ranks; those of these integers do not.
 template <class T>
+struct OrderedBits {
+  using Bits = std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>;
+  static_assert(sizeof(Bits) == sizeof(T));
+
+  T* data;
+  Bits of_nan;       ///< the integer of NaN
+  bool are_ordered;  ///< the direction: to integers, or, from these, back to numbers
+
+  KOKKOS_FUNCTION void operator()(std::int64_t i) const {
+    Bits const bits = __builtin_bit_cast(Bits, data[i]);
+    Bits const turned = bits < 0 ? bits ^ Kokkos::Experimental::finite_max_v<Bits> : bits;
+    if (are_ordered) data[i] = bits == of_nan ? Kokkos::Experimental::quiet_NaN_v<T> : __builtin_bit_cast(T, turned);
+    else data[i] = __builtin_bit_cast(T, data[i] != data[i] ? of_nan : turned);
+  }
+};
+
+template <class MemorySpace, class T>
+void exchange_order(T* data, std::int64_t count, Reduction reduction, bool are_ordered) {
+  using Bits = typename OrderedBits<T>::Bits;
+  Bits const of_nan = reduction == Reduction::maximum ? Kokkos::Experimental::finite_max_v<Bits>
+                                                      : Kokkos::Experimental::finite_min_v<Bits>;
+  gshard::detail::launch<MemorySpace>("gshard::all_reduce", count, count <= gshard::detail::small_row,
+                                      OrderedBits<T>{data, of_nan, are_ordered});
+  gshard::detail::fence<MemorySpace>("gshard::all_reduce: what is sent is computed");
+}
+
+}  // namespace detail
+
+/// Combines `count` elements over the ranks of `group`, in place: every rank ends with the same result, bit for bit.
+/// Maxima and minima of floating-point numbers are NaN where one of them is. `data` lies in `MemorySpace`, complete
+/// (fenced); device memory needs an MPI that takes its pointers.
+/// Moves 2 (p - 1) / p of the buffer per rank in a ring.
+template <class MemorySpace = Kokkos::HostSpace, class T>
 void all_reduce(Group const& group, T* data, std::int64_t count, Reduction reduction = Reduction::sum,
                 std::int64_t limit = largest_count) {
   static_assert(detail::can_be_reduced<T>, "gshard: MPI cannot reduce this element type; reshard reduces it, in float");
@@ -20,10 +61,18 @@ void all_reduce(Group const& group, T* data, std::int64_t count, Reduction reduc
   if (detail::only_counted(group, Collective::all_reduce, 2 * (group.size - 1),
                            detail::ring_bytes<T>(group, 2 * count)))
     return;
+  MPI_Datatype type = detail::type_of<T>();
+  bool const is_ordered = std::is_floating_point_v<T> && reduction != Reduction::sum;
+  if constexpr (std::is_floating_point_v<T>)
+    if (is_ordered) {
+      type = detail::type_of<typename detail::OrderedBits<T>::Bits>();
+      detail::exchange_order<MemorySpace>(data, count, reduction, false);
+    }
   detail::in_pieces(count, limit, [&](std::int64_t offset, int piece) {
-    MPI_Allreduce(MPI_IN_PLACE, data + offset, piece, detail::type_of<T>(), detail::operation_of(reduction),
-                  group.communicator);
+    MPI_Allreduce(MPI_IN_PLACE, data + offset, piece, type, detail::operation_of(reduction), group.communicator);
   });
+  if constexpr (std::is_floating_point_v<T>)
+    if (is_ordered) detail::exchange_order<MemorySpace>(data, count, reduction, true);
 }
 
 }  // namespace gshard::comm

@@ -36,8 +36,8 @@ void cross_entropy_of_split(Scores const& scores, Targets const& targets, Rows c
   Rows const largest = unset_like(losses);
   largest_logits<T, Space>(rows_of(summaries), row_of(largest));
   gshard::detail::fence<Space>("gshard::cross_entropy: what is sent is computed");
-  comm::all_reduce(scores.mesh().state().group(Parts::layout.partial), largest.data(), largest.local_size(),
-                   comm::Reduction::maximum);
+  comm::all_reduce<Space>(scores.mesh().state().group(Parts::layout.partial), largest.data(), largest.local_size(),
+                          comm::Reduction::maximum);
   Parts parts(uninitialized, scores.mesh(), {targets.extent(0), targets.extent(1), 3});
   rebase_summaries<T, Space>(rows_of(summaries), row_of(largest), rows_of(parts));
   auto const sums = reshard<typename Sums::spec_type>(std::move(parts));

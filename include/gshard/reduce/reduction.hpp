@@ -112,8 +112,8 @@ class Reduction {
                         detail::Computed<Value>, typename Operand::memory_space>;
       Chosen chosen = block_results<Chosen, Plan>();
       detail::fence<typename Operand::memory_space>("gshard::reduce: what is sent is computed");
-      comm::all_reduce(chosen.mesh().state().group(Plan::plan.produced.partial), chosen.data(), chosen.local_size(),
-                       Operation::kind);
+      comm::all_reduce<typename Operand::memory_space>(chosen.mesh().state().group(Plan::plan.produced.partial),
+                                                       chosen.data(), chosen.local_size(), Operation::kind);
       if constexpr (detail::is_rounded<Value>) {
         with_spec<Operand, typename Chosen::spec_type> rounded(uninitialized, chosen.mesh(), chosen.extents());
         assign(rounded, chosen);

@@ -25,7 +25,7 @@ typename Rule::accumulator* row_values(Scratch<typename Tensor::memory_space>& s
     fold<Space, Rule>("gshard::rows", tensor.mesh().memory(), fold_loops(tensor.local_extents(), Dimensions::reduced),
                       term, StoreInRow<Value>{values});
   fence<Space>("gshard::rows: what is sent is computed");
-  comm::all_reduce(tensor.mesh().state().group(Dimensions::axes), values, rows, Rule::kind);
+  comm::all_reduce<Space>(tensor.mesh().state().group(Dimensions::axes), values, rows, Rule::kind);
   return values;
 }
 

@@ -148,7 +148,7 @@ struct Transfer {
     if (result != source) copy_elements<MemorySpace>(result, source, count);
     fence();
     if constexpr (is_rounded<T>) all_reduce_rounded<MemorySpace>(mesh.group(axes), result, count, mesh.memory(), limit);
-    else comm::all_reduce(mesh.group(axes), result, count, comm::Reduction::sum, limit);
+    else comm::all_reduce<MemorySpace>(mesh.group(axes), result, count, comm::Reduction::sum, limit);
   }
 
   /// Zeros but for the old block, which the first rank along each axis that did not split the tensor before keeps.
