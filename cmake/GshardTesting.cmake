@@ -4,6 +4,8 @@ include_guard()
 include(GshardLaunch)
 
 set(GSHARD_TEST_MAX_RANKS 8 CACHE STRING "Tests on more ranks than this are left out")
+option(GSHARD_TEST_REPRESENTATIVE
+  "Test programs alone, without what only compiles, and without those that run the same code as others in many more types (REPEATS)" OFF)
 
 find_package(doctest REQUIRED)
 
@@ -33,11 +35,15 @@ function(gshard_add_test_executable name sources libraries)
   endif()
 endfunction()
 
-# gshard_add_mpi_test(<name> SOURCES <file>... [RANKS <n>...] [LIBRARIES <target>...])
+# gshard_add_mpi_test(<name> SOURCES <file>... [RANKS <n>...] [LIBRARIES <target>...] [REPEATS])
 #
 # One program of doctest cases, run on 1, 2, 3, 4, 6 and 8 ranks unless RANKS says otherwise, as <name>.np1, <name>.np2, ...
+# REPEATS: takes long to compile, since it runs what others run in many more types; left out by GSHARD_TEST_REPRESENTATIVE.
 function(gshard_add_mpi_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;RANKS;LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "REPEATS" "" "SOURCES;RANKS;LIBRARIES")
+  if(arg_REPEATS AND GSHARD_TEST_REPRESENTATIVE)
+    return()
+  endif()
   if(NOT arg_RANKS)
     set(arg_RANKS 1 2 3 4 6 8)
   endif()
