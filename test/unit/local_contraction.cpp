@@ -110,12 +110,12 @@ std::vector<T> converted(std::vector<double> const& values) {
 }
 
 /// "mk,kn->mn" and "m3 k4 n5", taken apart. Without a comma there is one operand.
-struct Einsum {
+struct Example {
   Labels a, b, c;
   bool binary;
   std::map<char, std::int64_t> sizes;
 
-  Einsum(std::string const& subscripts, std::string const& extents) {
+  Example(std::string const& subscripts, std::string const& extents) {
     std::size_t const comma = subscripts.find(',');
     std::size_t const arrow = subscripts.find("->");
     binary = comma != std::string::npos;
@@ -164,7 +164,7 @@ void contract_by_products(LocalTensor<T const> a, LocalTensor<T const> b, LocalT
 }
 
 template <class T>
-std::vector<T> computed(Einsum const& einsum, std::vector<double> const& in_a, std::vector<double> const& in_b,
+std::vector<T> computed(Example const& einsum, std::vector<double> const& in_a, std::vector<double> const& in_b,
                         std::vector<T> result, bool accumulate, bool by_products) {
   std::vector<T> const a = converted<T>(in_a);
   std::vector<T> const b = converted<T>(in_b);
@@ -185,7 +185,7 @@ std::vector<T> computed(Einsum const& einsum, std::vector<double> const& in_a, s
 
 /// The contraction in two windows of one letter: boxes of the operands, and a box of c, or all of it twice.
 template <class T>
-std::vector<T> computed_in_windows(Einsum const& einsum, char letter, std::vector<double> const& in_a,
+std::vector<T> computed_in_windows(Example const& einsum, char letter, std::vector<double> const& in_a,
                                    std::vector<double> const& in_b, std::vector<T> result) {
   std::vector<T> const a = converted<T>(in_a);
   std::vector<T> const b = converted<T>(in_b);
@@ -207,7 +207,7 @@ std::vector<T> computed_in_windows(Einsum const& einsum, char letter, std::vecto
 
 template <class T>
 void check(std::string const& subscripts, std::string const& extents) {
-  Einsum const einsum(subscripts, extents);
+  Example const einsum(subscripts, extents);
   INFO(subscripts, " with ", extents);
   auto const a = small_integers(einsum.size(einsum.a), 1);
   auto const b = small_integers(einsum.size(einsum.b), 2);
@@ -373,7 +373,7 @@ namespace {
 /// One einsum of literal values, in double.
 std::vector<double> value_of(std::string const& subscripts, std::string const& extents, std::vector<double> const& a,
                              std::vector<double> const& b, std::vector<double> c, bool accumulate) {
-  return computed<double>(Einsum(subscripts, extents), a, b, std::move(c), accumulate, false);
+  return computed<double>(Example(subscripts, extents), a, b, std::move(c), accumulate, false);
 }
 
 double const unset = std::numeric_limits<double>::quiet_NaN();
@@ -389,7 +389,7 @@ TEST_CASE("an assigned result is not read: NaN does not survive, nor when the su
   CHECK(value_of("ik,kj->ij", "i2 j2 k2", {1, 0, 0, 1}, {1, 0, 0, 1}, {unset, unset, unset, unset}, false) ==
         std::vector<double>{1, 0, 0, 1});
   // k and l are apart in the second operand, so one of them is a loop around the matrix products.
-  Einsum const apart("ikl,kjl->ij", "i2 j2 k2 l2");
+  Example const apart("ikl,kjl->ij", "i2 j2 k2 l2");
   std::vector<double> const ones(8, 1.0);
   CHECK(computed<double>(apart, {1, 2, 3, 4, 5, 6, 7, 8}, ones, std::vector<double>(4, unset), false, true) ==
         std::vector<double>{10, 10, 26, 26});
@@ -437,7 +437,7 @@ TEST_CASE("a rank-1 operand is a matrix of extent 1") {
 }
 
 TEST_CASE("a specialisation of LocalGemm takes the matrix products") {
-  Einsum const einsum("egcm,emh->egch", "g2 e3 c4 m6 h7");
+  Example const einsum("egcm,emh->egch", "g2 e3 c4 m6 h7");
   auto const a = small_integers(einsum.size(einsum.a), 1);
   auto const b = small_integers(einsum.size(einsum.b), 2);
   std::vector<double> const zeros(static_cast<std::size_t>(einsum.size(einsum.c)), 0.0);
@@ -453,7 +453,7 @@ TEST_CASE("a specialisation of LocalGemm takes the matrix products") {
 #if defined(GSHARD_HAVE_CBLAS)
 TEST_CASE("a product beyond the library's integers is cut into blocks") {
   // The limit of 2^31 - 1 is lowered to 4.
-  Einsum const einsum("mk,nk->mn", "m9 k10 n11");
+  Example const einsum("mk,nk->mn", "m9 k10 n11");
   auto const a = small_integers(90, 1);
   auto const b = small_integers(110, 2);
   auto const right = einsum.reference(a, b, std::vector<double>(99, 0.0));
@@ -597,7 +597,7 @@ TEST_CASE("the kernel of devices moves the same elements") {
 
 TEST_CASE("the kernel of devices contracts like that of hosts") {
   for (Case const& row : cases) {
-    Einsum const einsum(row.subscripts, row.extents);
+    Example const einsum(row.subscripts, row.extents);
     if (!einsum.binary || einsum.size(einsum.a) == 0 || einsum.size(einsum.b) == 0 || einsum.size(einsum.c) == 0)
       continue;
     INFO(row.subscripts, " with ", row.extents);
