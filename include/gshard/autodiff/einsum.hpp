@@ -142,7 +142,7 @@ class RecordedEinsum {
   static auto record_pair(Tensors const& tensors, Operands const&... operands) {
     static_assert(detail::check_fixed_extents<Text, detail::DeclaredTensor<Declared>,
                                               detail::OperandTensor<detail::PlainOperand<Operands>>...>());
-    Extents const extents = detail::result_extents(Text.view(), Plan::subscripts, tensors);
+    Extents const extents = detail::result_extents({Text.view()}, Plan::subscripts, tensors);
     auto const result =
         std::apply([&](auto const&... tensor) { return detail::run_einsum<Plan>(extents, tensor...); }, tensors);
     using Result = std::remove_const_t<decltype(result)>;

@@ -9,8 +9,6 @@
 #include <string>
 #include <string_view>
 
-#include <gshard/core/static_vector.hpp>
-
 namespace gshard {
 
 /// The root of all exceptions of gshard. The text says what is wrong, where, with which values, and what to do.
@@ -93,13 +91,6 @@ inline std::string concatenated(std::initializer_list<TextPart> parts) {
 template <class... Parts>
 std::string text(Parts const&... parts) {
   return concatenated({TextPart(parts)...});
-}
-
-/// Extents as "(4, 8, 16)".
-inline std::string text_of(Extents const& extents) {
-  std::string result = "(";
-  for (int i = 0; i < extents.size(); ++i) result += (i == 0 ? "" : ", ") + std::to_string(extents[i]);
-  return result + ")";
 }
 
 }  // namespace detail

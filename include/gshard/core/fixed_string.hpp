@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <string_view>
 
+#include <gshard/core/static_vector.hpp>
+
 namespace gshard {
 
 /// A string literal as a template argument, as in `Axis<"data">` or `einsum<"ab,bc->ac">`.
@@ -21,6 +23,7 @@ struct FixedString {
 
   /// A text put together at compile time, shorter than `capacity`.
   explicit constexpr FixedString(std::string_view characters) {
+    if (characters.size() >= capacity) detail::list_is_full(static_cast<int>(capacity) - 1);
     for (std::size_t i = 0; i < characters.size(); ++i) text[i] = characters[i];
   }
 

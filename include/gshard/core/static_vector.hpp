@@ -4,16 +4,47 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <string>
 
+#if defined(__CUDA_ARCH__) || defined(__HIP_DEVICE_COMPILE__)
+#include <Kokkos_Abort.hpp>
+#endif
+
+#include <gshard/core/error.hpp>
 #include <gshard/core/macros.hpp>
 
 namespace gshard {
+
+namespace detail {
+
+// What a StaticVector does where its bounds are overstepped. Not constexpr: a constant expression is ill-formed then.
+
+[[noreturn, gnu::cold, gnu::noinline]] GSHARD_FUNCTION inline void index_is_outside([[maybe_unused]] int index,
+                                                                                    [[maybe_unused]] int size) {
+#if defined(__CUDA_ARCH__) || defined(__HIP_DEVICE_COMPILE__)
+  Kokkos::abort("gshard: an index is outside a list of dimensions, letters or axes");
+#else
+  throw IndexError(
+      text("index ", index, " is outside a list of ", size, " (dimensions, letters or axes); indices count from 0"));
+#endif
+}
+
+[[noreturn, gnu::cold, gnu::noinline]] GSHARD_FUNCTION inline void list_is_full([[maybe_unused]] int capacity) {
+#if defined(__CUDA_ARCH__) || defined(__HIP_DEVICE_COMPILE__)
+  Kokkos::abort("gshard: a list of dimensions, letters or axes is full");
+#else
+  throw ExtentError(text("a list of dimensions, letters or axes has at most ", capacity, " entries here; give fewer"));
+#endif
+}
+
+}  // namespace detail
 
 /// The largest number of dimensions of a tensor: Kokkos::View stops there.
 inline constexpr int max_rank = 8;
 
 /// A vector of at most `Capacity` elements that lives in place: usable in constant expressions, in kernels, and as a
-/// template argument.
+/// template argument. Indices and the capacity are checked everywhere: what oversteps them does not compile in a
+/// constant expression, throws IndexError or ExtentError on a host, and aborts a kernel on a device.
 template <class T, int Capacity>
 struct StaticVector {
   T items[Capacity]{};
@@ -26,18 +57,23 @@ struct StaticVector {
 
   GSHARD_FUNCTION constexpr int size() const { return count; }
   GSHARD_FUNCTION constexpr bool empty() const { return count == 0; }
-  GSHARD_FUNCTION constexpr T& operator[](int i) { return items[i]; }
-  GSHARD_FUNCTION constexpr T const& operator[](int i) const { return items[i]; }
+  GSHARD_FUNCTION constexpr T& operator[](int i) { return items[checked(i)]; }
+  GSHARD_FUNCTION constexpr T const& operator[](int i) const { return items[checked(i)]; }
   GSHARD_FUNCTION constexpr T* begin() { return items; }
   GSHARD_FUNCTION constexpr T* end() { return items + count; }
   GSHARD_FUNCTION constexpr T const* begin() const { return items; }
   GSHARD_FUNCTION constexpr T const* end() const { return items + count; }
-  GSHARD_FUNCTION constexpr T& back() { return items[count - 1]; }
-  GSHARD_FUNCTION constexpr T const& back() const { return items[count - 1]; }
+  GSHARD_FUNCTION constexpr T& back() { return items[checked(count - 1)]; }
+  GSHARD_FUNCTION constexpr T const& back() const { return items[checked(count - 1)]; }
 
-  /// Appends. A vector that is full makes a constant expression ill-formed; at run time the capacity is a precondition.
-  GSHARD_FUNCTION constexpr void push_back(T const& item) { items[count++] = item; }
-  GSHARD_FUNCTION constexpr void pop_back() { items[--count] = T{}; }
+  GSHARD_FUNCTION constexpr void push_back(T const& item) {
+    if (count == Capacity) detail::list_is_full(Capacity);
+    items[count++] = item;
+  }
+  GSHARD_FUNCTION constexpr void pop_back() {
+    items[checked(count - 1)] = T{};
+    --count;
+  }
 
   /// The position of `item`, or -1.
   GSHARD_FUNCTION constexpr int find(T const& item) const {
@@ -52,6 +88,12 @@ struct StaticVector {
     for (int i = 0; i < left.count; ++i)
       if (!(left.items[i] == right.items[i])) return false;
     return true;
+  }
+
+ private:
+  GSHARD_FUNCTION constexpr int checked(int i) const {
+    if (i < 0 || i >= count) detail::index_is_outside(i, count);
+    return i;
   }
 };
 
@@ -89,4 +131,14 @@ GSHARD_FUNCTION constexpr Extents packed_strides(Extents const& extents) {
   return strides;
 }
 
+namespace detail {
+
+/// Extents as "(4, 8, 16)".
+inline std::string text_of(Extents const& extents) {
+  std::string result = "(";
+  for (int i = 0; i < extents.size(); ++i) result += (i == 0 ? "" : ", ") + std::to_string(extents[i]);
+  return result + ")";
+}
+
+}  // namespace detail
 }  // namespace gshard

@@ -230,8 +230,9 @@ class Einsum {
       Plan::run_into(result, add, operands_);
     } else {
       static_assert(detail::check_fixed_extents<Text, Result, detail::OperandTensor<Operands>...>());
-      detail::check_result_tensor(Text.view(), result, detail::result_extents(Text.view(), Plan::subscripts, operands_),
-                                  std::get<0>(operands_));
+      detail::check_result_tensor({Text.view()}, {"result", result},
+                                  detail::result_extents({Text.view()}, Plan::subscripts, operands_),
+                                  {"operand 0", std::get<0>(operands_)});
       std::apply([&](auto const&... operands) { detail::run_einsum_into<Plan>(result, add, operands...); }, operands_);
     }
   }
@@ -246,7 +247,7 @@ class Einsum {
     } else if constexpr (sizeof...(Operands) > 2) {
       return Plan::run(operands_);
     } else {
-      Extents const extents = detail::result_extents(Text.view(), Plan::subscripts, operands_);
+      Extents const extents = detail::result_extents({Text.view()}, Plan::subscripts, operands_);
       static_assert(
           detail::check_fixed_extents<Text, detail::DeclaredTensor<Result>, detail::OperandTensor<Operands>...>());
       return std::apply([&](auto const&... operands) { return detail::run_einsum<Plan>(extents, operands...); },

@@ -10,8 +10,8 @@ namespace gshard::detail {
 
 /// What the types of an einsum's tensors fix of the extents of its letters.
 struct FixedExtents {
-  StaticVector<char, 52> letters;
-  StaticVector<std::int64_t, 52> extents;
+  StaticVector<char, max_letters> letters;
+  StaticVector<std::int64_t, max_letters> extents;
   /// The first letter for which two types fix different extents, these two; '\0' where there is none.
   char contradicted = '\0';
   std::int64_t known = 0;

@@ -87,7 +87,7 @@ constexpr bool fits_into(LetterSets const& small, LetterSets const& large) {
 
 /// The extent of each letter of an einsum, for counting.
 struct LetterExtents {
-  double extents[52]{};
+  double extents[max_letters]{};
 
   constexpr void set(Labels const& letters, Extents const& of_letters) {
     for (int d = 0; d < letters.size(); ++d)
@@ -99,7 +99,7 @@ struct LetterExtents {
     double sum = 0;
     for (LetterSet const tensor : tensors) {
       double elements = 1;
-      for (int i = 0; i < 52; ++i)
+      for (int i = 0; i < max_letters; ++i)
         if ((tensor.bits >> i & 1U) != 0) elements *= extents[i];
       sum += elements;
     }

@@ -13,6 +13,9 @@ namespace gshard {
 /// The most operands of one einsum.
 inline constexpr int max_operands = 8;
 
+/// The most different letters of one einsum: a to z and A to Z.
+inline constexpr int max_letters = 52;
+
 /// The subscripts of an einsum, as in "gsec,gsm->egcm": one letter a dimension. Letters in no result are summed.
 struct Subscripts {
   StaticVector<Labels, max_operands> operands;
@@ -138,7 +141,7 @@ constexpr Labels expand_term(SubscriptsTerm const& term, Labels const& leading, 
 /// The first `count` capital letters, then small ones, that `text` does not use.
 constexpr Labels unused_letters(std::string_view text, int count) {
   Labels unused;
-  for (int i = 0; i < 52 && unused.size() < count; ++i) {
+  for (int i = 0; i < max_letters && unused.size() < count; ++i) {
     char const letter = static_cast<char>(i < 26 ? 'A' + i : 'a' + i - 26);
     bool used = false;
     for (char const character : text) used = used || character == letter;

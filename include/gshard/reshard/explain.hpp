@@ -116,7 +116,7 @@ class Explainer {
   void add_move(std::string const& whose, Movement movement, AxisSet axes, bool free, std::int64_t bytes,
                 std::string const& why, std::string const& how = {}) {
     ExplainedMove const& move = explanation.moves.emplace_back(
-        ExplainedMove{whose, movement, std::string(names_of<Mesh>(axes).view()), mesh_.size(axes), free, bytes, why});
+        ExplainedMove{whose, movement, mesh_.group(axes).axes, mesh_.size(axes), free, bytes, why});
     std::string const cost =
         free ? ", free" : text(", groups of ", move.ranks, ": ", bytes, " bytes sent per rank", how);
     add_line("  ", padded(whose, 11), gshard::text_of(movement), " over ", move.axes, cost);

@@ -155,7 +155,8 @@ struct ConvolutionRun {
 
   ConvolutionRun(ConvolutionOptions<rank> const& given, X const& x, W const& w)
       : options(given),
-        outputs(result_extents(convolution_subscripts<rank>.view(), Plan::subscripts, std::forward_as_tuple(x, w))),
+        outputs(result_extents({convolution_subscripts<rank>.view(), "convolution"}, Plan::subscripts,
+                               std::forward_as_tuple(x, w))),
         windows(windows_of<rank>(given, w.extents())) {
     for (int d = 0; d < rank; ++d) outputs[d + 1] = windows[static_cast<std::size_t>(d)].outputs(x.extent(d + 1));
   }

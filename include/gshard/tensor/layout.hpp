@@ -84,8 +84,10 @@ constexpr std::pair<Layout, SpecFault> examine_spec() {
       int const axis = Mesh::find(names[i]);
       if (fault.kind == SpecFault::none && axis < 0) fault = {SpecFault::unknown_axis, AxisNames{names[i], false}};
       if (axis < 0) continue;
-      if (fault.kind == SpecFault::none && used.contains(axis))
-        fault = {SpecFault::axis_twice, AxisNames{names[i], false}};
+      if (used.contains(axis)) {
+        if (fault.kind == SpecFault::none) fault = {SpecFault::axis_twice, AxisNames{names[i], false}};
+        continue;
+      }
       used |= AxisSet::of(axis);
       list.push_back(axis);
     }
@@ -270,14 +272,23 @@ constexpr Block intersection(Block const& left, Block const& right) {
 /// A layout as "[data,expert | _ | _ | partial expert]".
 template <class Mesh>
 std::string text_of(Layout const& layout) {
-  std::string result = "[";
+  std::string result;
+  auto add_axes = [&](AxisList const& axes) {
+    for (int i = 0; i < axes.size(); ++i) result += text(i == 0 ? "" : ",", Mesh::name(axes[i]));
+  };
   for (int dimension = 0; dimension < layout.rank(); ++dimension) {
-    AxisNames const names = names_of<Mesh>(layout.dimensions[dimension]);
-    result += (dimension == 0 ? "" : " | ") + (names.empty() ? std::string("_") : std::string(names.view()));
+    result += dimension == 0 ? "[" : " | ";
+    if (layout.dimensions[dimension].empty()) result += "_";
+    add_axes(layout.dimensions[dimension]);
   }
-  if (!layout.partial.empty())
-    result += (layout.rank() == 0 ? "partial " : " | partial ") + std::string(names_of<Mesh>(layout.partial).view());
-  return result + "]";
+  if (!layout.partial.empty()) {
+    result += layout.rank() == 0 ? "[partial " : " | partial ";
+    AxisList partial;
+    for (int axis = 0; axis < Mesh::axis_count; ++axis)
+      if (layout.partial.contains(axis)) partial.push_back(axis);
+    add_axes(partial);
+  }
+  return (result.empty() ? "[" : result) + "]";
 }
 
 }  // namespace detail

@@ -16,8 +16,9 @@ struct LoopNest {
   std::int64_t extents[max_rank]{};
   std::int64_t strides[max_rank][Operands]{};
 
-  /// Adds a loop inside all others.
+  /// Adds a loop inside all others; at most max_rank, as in a StaticVector.
   constexpr void push_inner(std::int64_t extent, std::int64_t const (&steps)[Operands]) {
+    if (rank == max_rank) list_is_full(max_rank);
     extents[rank] = extent;
     for (int t = 0; t < Operands; ++t) strides[rank][t] = steps[t];
     ++rank;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -29,6 +30,10 @@ struct Operand {
         mesh(tensor.is_set() ? &tensor.mesh().state() : nullptr) {}
 };
 
+/// The roles of operands that are told apart by their positions alone.
+inline constexpr std::string_view operand_roles[] = {"operand 0", "operand 1", "operand 2", "operand 3",
+                                                     "operand 4", "operand 5", "operand 6", "operand 7"};
+
 /// An operand as "logits 'scores' (2, 4)".
 inline std::string text_of(Operand const& operand) {
   std::string result(operand.role);
@@ -41,22 +46,28 @@ inline std::string place_of(Operand const& operand) {
 }
 
 /// Throws StateError where an operand is a default-constructed or a moved-from tensor.
-inline void require_set(std::string_view operation, std::initializer_list<Operand> operands) {
+inline void require_set(std::string_view operation, std::span<Operand const> operands) {
   for (Operand const& operand : operands)
     if (operand.mesh == nullptr)
       throw StateError(text(operation, ": ", text_of(operand),
                             " is no tensor; assign one to it first, or use the tensor that it was moved to"));
 }
+inline void require_set(std::string_view operation, std::initializer_list<Operand> operands) {
+  require_set(operation, std::span(operands.begin(), operands.size()));
+}
 
 /// Requires set operands on one mesh. Throws StateError and MeshError.
-inline void require_one_mesh(std::string_view operation, std::initializer_list<Operand> operands) {
+inline void require_one_mesh(std::string_view operation, std::span<Operand const> operands) {
   require_set(operation, operands);
-  Operand const& first = *operands.begin();
+  Operand const& first = operands.front();
   for (Operand const& operand : operands)
     if (operand.mesh != first.mesh)
       throw MeshError(text(operation, ": ", text_of(first), " lives on mesh (", first.mesh->text(), "), ",
                            text_of(operand), " on another one (", operand.mesh->text(),
                            "); make both from copies of one mesh object, or reshard one to the mesh of the other"));
+}
+inline void require_one_mesh(std::string_view operation, std::initializer_list<Operand> operands) {
+  require_one_mesh(operation, std::span(operands.begin(), operands.size()));
 }
 
 /// Throws ExtentError unless dimension `dimension` of the operand, which is set, has the extent `wanted`; `reason` says
@@ -69,13 +80,16 @@ inline void require_extent(std::string_view operation, Operand const& operand, i
 }
 
 /// Throws MeshError and ExtentError unless the set operands live on one mesh and have equal extents.
-inline void require_same_shape(std::string_view operation, std::initializer_list<Operand> operands) {
+inline void require_same_shape(std::string_view operation, std::span<Operand const> operands) {
   require_one_mesh(operation, operands);
-  Operand const& first = *operands.begin();
+  Operand const& first = operands.front();
   for (Operand const& operand : operands)
     if (!(*operand.extents == *first.extents))
       throw ExtentError(text(operation, ": ", text_of(first), " and ", text_of(operand), " have to have equal extents",
                              place_of(first)));
+}
+inline void require_same_shape(std::string_view operation, std::initializer_list<Operand> operands) {
+  require_same_shape(operation, std::span(operands.begin(), operands.size()));
 }
 
 }  // namespace gshard::detail

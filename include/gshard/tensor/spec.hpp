@@ -32,6 +32,7 @@ struct AxisNames {
 
   constexpr AxisNames(std::string_view names, bool partial, std::int64_t extent = dynamic_extent)
       : is_partial(partial), extent_code(extent + 1) {
+    if (names.size() >= capacity) detail::list_is_full(capacity - 1);
     for (std::size_t i = 0; i < names.size(); ++i) text[i] = names[i];
   }
 
@@ -77,6 +78,7 @@ struct AxisNamesBuilder {
   std::size_t length = 0;
 
   constexpr void add(std::string_view name) {
+    if (length + 1 + name.size() >= AxisNames::capacity) list_is_full(AxisNames::capacity - 1);
     if (length > 0) text[length++] = ',';
     for (char character : name) text[length++] = character;
   }
