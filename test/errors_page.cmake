@@ -23,7 +23,7 @@ foreach(header IN LISTS headers)
     string(REPLACE "%quote%" "\"" sentence "${sentence}")
     # What the profiler and exceptions print is no sentence for the compiler.
     string(FIND "${text}" "static_assert" has_assert)
-    if(has_assert EQUAL -1 OR sentence MATCHES "^gshard: (local work|error on)")
+    if(has_assert EQUAL -1 OR sentence MATCHES "^gshard: (local work|error)")
       continue()
     endif()
     list(APPEND known "${sentence}")

@@ -5,6 +5,9 @@
 #include "mpi_test.hpp"
 
 #include <algorithm>
+#include <array>
+#include <chrono>
+#include <functional>
 #include <limits>
 #include <string>
 #include <utility>
@@ -427,6 +430,20 @@ TEST_CASE("an exchange with oneself that does not match, and buffers beyond the 
                  {std::to_string(2 * ranks()) + " elements", "bound 1"});
 }
 
+TEST_CASE("parts without their offsets, or with negative ones") {
+  Line const mesh(runtime(), {ranks()});
+  Values data(64);
+  Counts const ones(static_cast<std::size_t>(ranks()), 1);
+  comm::Parts parts(ones);
+  parts.offsets.pop_back();
+  auto const exchange = [&] {
+    comm::all_to_all<double>(mesh.group<"x">(), data.data(), comm::Parts(ones), data.data(), parts, 64);
+  };
+  check_mentions(refusal(exchange), {"all_to_all (received)", std::to_string(ranks() - 1) + " offsets"});
+  parts.offsets.push_back(-1);
+  check_mentions(refusal(exchange), {"all_to_all (received)", "offset -1"});
+}
+
 TEST_CASE("a partner that is not in the group") {
   Line const mesh(runtime(), {ranks()});
   double value = 0;
@@ -437,11 +454,34 @@ TEST_CASE("a partner that is not in the group") {
 
 // ---- Ranks that disagree, found before a message is sent, where the runtime was told to look
 
+namespace {
+
+/// A mesh whose collectives are checked.
+struct Checked {
+  mutable Runtime runtime{test::runtime().communicator()};
+  Line mesh;
+  explicit Checked(double seconds = 60) {
+    runtime.check_communication(true, std::chrono::duration<double>(seconds));
+    mesh = Line(runtime, {ranks()});
+  }
+  Group const& group() const { return mesh.group<"x">(); }
+};
+
+/// The text of the refusal without the lines of this file, which is the same on all ranks.
+std::string refusal_on_all(std::function<void()> const& action) {
+  std::string text = refusal(action);
+  std::string::size_type place = 0;
+  while ((place = text.find("comm.cpp:", place)) != std::string::npos) {
+    place += 9;
+    text.erase(place, text.find_first_not_of("0123456789", place) - place);
+  }
+  return text;
+}
+
+}  // namespace
+
 TEST_CASE("G16: what one rank sends is what the other expects, or all ranks throw, naming the pair") {
-  Runtime checked(runtime().communicator());
-  checked.check_communication();
-  Line const mesh(checked, {ranks()});
-  Group const& group = mesh.group<"x">();
+  Checked const checked;
   Values from(16, 1.0), to(16);
   auto const count = static_cast<std::size_t>(ranks());
   // Rank 0 scatters 2 elements to itself and 1 to the others.
@@ -449,42 +489,164 @@ TEST_CASE("G16: what one rank sends is what the other expects, or all ranks thro
   if (rank() == 0) sent.assign(count, 1);
   if (rank() == 0) sent[0] = 2;
   received[0] = rank() == 0 ? 2 : 1;
-  comm::all_to_all<double>(group, from.data(), comm::Parts(sent), to.data(), comm::Parts(received), 16);
+  auto const exchange = [&] {
+    comm::all_to_all<double>(checked.group(), from.data(), comm::Parts(sent), to.data(), comm::Parts(received), 16);
+  };
+  exchange();
   CHECK(to[0] == 1.0);
   if (ranks() == 1) return;
   // The last rank expects 2 as well.
   if (rank() == ranks() - 1) received[0] = 2;
   std::string const last = std::to_string(ranks() - 1);
-  CHECK(refusal([&] {
-          comm::all_to_all<double>(group, from.data(), comm::Parts(sent), to.data(), comm::Parts(received), 16);
-        }) == "all_to_all: member 0 of a group of " + std::to_string(ranks()) + " sends 1 elements to member " + last +
-                  ", which expects 2");
+  CHECK(refusal_on_all(exchange) == "all_to_all of double at unit/comm.cpp: over \"x\": member 0 of a group of " +
+                                        std::to_string(ranks()) + " sends 1 elements to member " + last +
+                                        ", which expects 2");
 }
 
-TEST_CASE("other collectives that the ranks disagree about") {
-  Runtime checked(runtime().communicator());
-  checked.check_communication();
-  Line const mesh(checked, {ranks()});
-  Group const& group = mesh.group<"x">();
+TEST_CASE("counts that the ranks disagree about") {
+  Checked const checked;
+  Group const& group = checked.group();
   Values from(16, 1.0), to(64);
   Counts const agreed(static_cast<std::size_t>(ranks()), 2);
   comm::all_gather<double>(group, from.data(), to.data(), agreed);
   comm::all_reduce(group, to.data(), 3);
   CHECK(to[0] == ranks());
   if (ranks() == 1) return;
-  std::string const all = "the ranks of a group of " + std::to_string(ranks()) + " disagree about number 0 of their ";
+  std::string const all = " at unit/comm.cpp: over \"x\": the members of a group of " + std::to_string(ranks()) +
+                          " disagree about number 0 of their ";
   Counts counts = agreed;
   if (rank() == 1) counts[0] = 1;
-  std::string const which = all + std::to_string(ranks()) + " counts: the smallest is 1, the largest 2";
-  CHECK(refusal([&] { comm::all_gather<double>(group, from.data(), to.data(), counts); }) == "all_gather: " + which);
-  CHECK(refusal([&] { comm::reduce_scatter<double>(group, to.data(), from.data(), counts); }) ==
-        "reduce_scatter: " + which);
-  CHECK(refusal([&] { comm::all_reduce(group, to.data(), rank() == 0 ? 5 : 4); }) ==
-        "all_reduce: " + all + "1 counts: the smallest is 4, the largest 5");
+  std::string const which = all + std::to_string(ranks()) + " counts: member 0 gives 2, member 1 1";
+  CHECK(refusal_on_all([&] { comm::all_gather<double>(group, from.data(), to.data(), counts); }) ==
+        "all_gather of double" + which);
+  CHECK(refusal_on_all([&] { comm::reduce_scatter<double>(group, to.data(), from.data(), counts); }) ==
+        "reduce_scatter of double" + which);
+  CHECK(refusal_on_all([&] { comm::all_reduce(group, to.data(), rank() == 0 ? 5 : 4); }) ==
+        "all_reduce (sum) of double" + all + "1 counts: member 0 gives 5, member 1 4");
   // All send 1 element to the next rank; rank 0 forgets to receive.
   int const next = (rank() + 1) % ranks();
   int const source = rank() == 0 ? comm::nobody : rank() - 1;
-  CHECK(refusal([&] { comm::permute<double>(group, from.data(), 1, next, to.data(), 1, source); }) ==
-        "permute: member " + std::to_string(ranks() - 1) + " of a group of " + std::to_string(ranks()) +
-            " sends 1 elements to member 0, which expects 0");
+  CHECK(refusal_on_all([&] { comm::permute<double>(group, from.data(), 1, next, to.data(), 1, source); }) ==
+        "permute of double at unit/comm.cpp: over \"x\": member " + std::to_string(ranks() - 1) + " of a group of " +
+            std::to_string(ranks()) + " sends 1 elements to member 0, which expects 0");
+  // After each refusal nothing is left over: the next collective works.
+  to[0] = 1;
+  comm::all_reduce(group, to.data(), 1);
+  CHECK(to[0] == ranks());
+}
+
+TEST_CASE("ranks in different collectives, reductions, element types, places of the program: both sides are named") {
+  if (ranks() == 1) {
+    CHECK(Checked().group().size == 1);
+    return;
+  }
+  Checked const checked;
+  Group const& group = checked.group();
+  bool const is_last = rank() == ranks() - 1;
+  Values from(16, 1.0), to(64);
+  std::vector<float> floats(16);
+  Counts const counts(static_cast<std::size_t>(ranks()), 2);
+  std::string const start =
+      "check_communication: the ranks of a group of " + std::to_string(ranks()) + " enter different collectives: ";
+  std::string const end = "; all of them have to call the same operations in the same order";
+  std::string const place = " at unit/comm.cpp: over \"x\"";
+  auto const both = [&](std::string const& first, std::string const& last) {
+    return start + "member 0 " + first + place + ", member " + std::to_string(ranks() - 1) + " " + last + place + end;
+  };
+  CHECK(refusal_on_all([&] {
+          if (is_last) comm::all_gather<double>(group, from.data(), to.data(), counts);
+          else comm::all_reduce(group, to.data(), 2);
+        }) == both("all_reduce (sum) of double", "all_gather of double"));
+  CHECK(refusal_on_all([&] {
+          comm::all_reduce(group, to.data(), 2, is_last ? comm::Reduction::maximum : comm::Reduction::minimum);
+        }) == both("all_reduce (minimum) of double", "all_reduce (maximum) of double"));
+  CHECK(refusal_on_all([&] {
+          if (is_last) comm::all_reduce(group, floats.data(), 4);
+          else comm::all_reduce(group, to.data(), 2);
+        }) == both("all_reduce (sum) of double", "all_reduce (sum) of float"));
+  int const line = __LINE__;
+  auto const from_two_places = [&] {
+    if (is_last) comm::all_reduce(group, to.data(), 2);
+    else comm::all_reduce(group, to.data(), 2);
+  };
+  std::string const sum = " all_reduce (sum) of double at unit/comm.cpp:";
+  CHECK(refusal(from_two_places) == start + "member 0" + sum + std::to_string(line + 3) + " over \"x\", member " +
+                                        std::to_string(ranks() - 1) + sum + std::to_string(line + 2) + " over \"x\"" +
+                                        end);
+}
+
+TEST_CASE("ranks that make different meshes") {
+  Runtime checked(runtime().communicator());
+  checked.check_communication();
+  std::array<int, 2> const sizes = rank() == 0 ? std::array{ranks(), 1} : std::array{1, ranks()};
+  std::string const text = refusal([&] { TwoAxes(checked, sizes); });
+  if (ranks() == 1) CHECK(text == "nothing thrown");
+  else
+    check_mentions(text, {"rank 0 Mesh (x=" + std::to_string(ranks()) + ", y=1)",
+                          "rank 1 Mesh (x=1, y=" + std::to_string(ranks()) + ")"});
+}
+
+TEST_CASE("a rank skips a collective and waits elsewhere: after the time limit all say where each rank waits") {
+  if (ranks() == 1) {
+    CHECK(Checked().group().size == 1);
+    return;
+  }
+  Checked const checked(0.2);
+  Line const other(checked.runtime, {ranks()});
+  double value = 1;
+  comm::all_reduce(checked.group(), &value, 1);
+  bool const skips = rank() == ranks() - 1;
+  auto const start = std::chrono::steady_clock::now();
+  std::string const text = refusal_on_all([&] {
+    if (!skips) comm::all_reduce(checked.group(), &value, 1);
+    comm::permute<double>(other.group<"x">(), &value, 0, comm::nobody, nullptr, 0, comm::nobody);
+  });
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(5));
+  std::string ranks_waiting = ranks() == 2 ? "rank 0" : "ranks 0";
+  for (int r = 1; r < ranks() - 1; ++r) ranks_waiting += ", " + std::to_string(r);
+  CHECK(text == "check_communication: a rank has waited for the others for 0.2 s; " + ranks_waiting +
+                    " entered all_reduce (sum) of double at unit/comm.cpp: over \"x\", as collective number 4, and "
+                    "waits there; rank " +
+                    std::to_string(ranks() - 1) +
+                    " entered permute of double at unit/comm.cpp: over \"x\", as collective number 4, and waits "
+                    "there; all ranks of a group have to call the same operations in the same order");
+}
+
+TEST_CASE("a time limit that is none") {
+  Runtime checked(runtime().communicator());
+  for (double seconds : {0.0, -1.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()})
+    CHECK_THROWS_AS(checked.check_communication(true, std::chrono::duration<double>(seconds)), OptionError);
+}
+
+// ---- What MPI reports
+
+TEST_CASE("a message longer than expected, without checks: MPI's error is an exception, and names the call") {
+  Line const mesh(runtime(), {ranks()});
+  Values from(8, 1.0), to(8);
+  std::string const text = refusal([&] {
+    comm::permute<double>(mesh.group<"x">(), from.data(), 5, (rank() + 1) % ranks(), to.data(), 3,
+                          (rank() + ranks() - 1) % ranks());
+  });
+  if (ranks() == 1) check_mentions(text, {"permute: rank 0 of the group sends itself 5 elements but expects 3"});
+  else check_mentions(text, {"MPI_Waitall failed: ", "TRUNCATE"});
+}
+
+TEST_CASE("bytes of one MPI call stay below 2^31, too") {
+  CHECK(comm::detail::elements_in_call<std::int8_t>(comm::largest_count) == 2147483647);
+  CHECK(comm::detail::elements_in_call<float>(comm::largest_count) == 536870911);
+  CHECK(comm::detail::elements_in_call<double>(comm::largest_count) == 268435455);
+  CHECK(comm::detail::elements_in_call<double>(3) == 3);
+  CHECK(comm::detail::elements_in_call<double>(0) == 1);
+}
+
+TEST_CASE("counts whose sums exceed 64 bits, and negative ones") {
+  Line const mesh(runtime(), {ranks()});
+  std::int64_t const huge = std::int64_t{1} << 62;
+  check_mentions(refusal([&] { comm::Parts(Counts{huge, huge}); }), {"exceeds 64 bits"});
+  check_mentions(refusal([&] { comm::detail::total({huge, huge}); }), {"exceeds 64 bits"});
+  double value = 0;
+  check_mentions(refusal([&] { comm::all_reduce(mesh.group<"x">(), &value, -1); }), {"all_reduce", "count -1"});
+  check_mentions(
+      refusal([&] { comm::permute<double>(mesh.group<"x">(), &value, -2, comm::nobody, &value, 0, comm::nobody); }),
+      {"permute (sent)", "count -2"});
 }

@@ -53,6 +53,46 @@ TEST_CASE("a block may outlive its pool") {
   CHECK(static_cast<char*>(block.get())[0] == 'x');
 }
 
+TEST_CASE("memory that cannot be had: the tensor, its spec and the bytes of a rank are named, and nothing is held") {
+  TwoAxes const mesh(runtime(), {1, ranks()});
+  auto const text = [](auto const& action) -> std::string {
+    try {
+      action();
+    } catch (MemoryError const& error) {
+      return error.what();
+    }
+    return "nothing thrown";
+  };
+  auto const before = mesh.memory().ledger().bytes_in_use();
+  std::int64_t const rows = std::int64_t{1} << 58;  // 2^61 bytes of double on each rank
+  std::string const refusal = text([&] { On<_, _>(mesh, {rows, 1}, "logits"); });
+  CHECK(
+      refusal.starts_with("tensor 'logits' with spec [_ | _] of extents (288230376151711744, 1) needs "
+                          "2305843009213693952 bytes on rank " +
+                          std::to_string(rank()) + " of mesh (x=1, y=" + std::to_string(ranks()) +
+                          "): memory of 2305843009213693952 bytes in "));
+  CHECK(mesh.memory().ledger().bytes_in_use() == before);
+  Scratch<Space> scratch(mesh.memory());
+  CHECK(text([&] { scratch.get<double>(std::int64_t{1} << 61); }).find("exceeds 64 bits") != std::string::npos);
+  CHECK(text([&] { scratch.get<double>(-1); }).find("a temporary of -1 elements") != std::string::npos);
+  CHECK(On<_, _>(mesh, {8, 1}).local_size() == 8);
+
+  AbstractRuntime abstract;
+  TwoAxes const large(abstract, {1, 1});
+  using Abstract = ShardedTensor<TwoAxes, Spec<_, _>, double, AbstractSpace>;
+  Abstract const first(large, {rows, 1});
+  CHECK(text([&] { Abstract(large, {rows, 2}, "second"); }).find("tensor 'second'") != std::string::npos);
+}
+
+TEST_CASE("memory that waits for reuse is given back before a request fails") {
+  MemoryPool pool;
+  pool.allocate<Space>(1000);
+  CHECK(pool.bytes_reserved<Space>() == MemoryPool::rounded(1000));
+  CHECK_THROWS_AS(pool.allocate<Space>(std::size_t{1} << 60), MemoryError);
+  CHECK(pool.bytes_reserved<Space>() == 0);
+  CHECK(pool.allocate<Space>(1000) != nullptr);
+}
+
 TEST_CASE("tensors give their memory back when the last handle is gone") {
   TwoAxes const mesh(runtime(), two_axis_shapes().front());
   auto reserved = [&] { return mesh.memory().bytes_reserved<Space>(); };

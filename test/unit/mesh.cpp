@@ -123,6 +123,40 @@ TEST_CASE("sizes that are no sizes") {
   CHECK(refusal([] { TwoAxes(runtime(), {65536, 65536}); }).find("needs 4294967296 ranks") != std::string::npos);
 }
 
+TEST_CASE("sizes whose product exceeds 64 bits, and numbers of ranks that exceed int, on abstract meshes as well") {
+  AbstractRuntime abstract;
+  int const huge = 1 << 30;
+  check_mentions(refusal([&] { Cube(runtime(), {huge, huge, huge}); }), {"mesh (x=1073741824, ", "exceeds 64 bits"});
+  check_mentions(refusal([&] { Cube(abstract, {huge, huge, huge}); }), {"mesh (x=1073741824, ", "exceeds 64 bits"});
+  check_mentions(refusal([&] { Cube(abstract, {huge, 2, 1}); }), {"2147483648 ranks", "at most 2147483647"});
+  check_mentions(refusal([&] { Cube(abstract, {huge, -2, 1}); }), {"axis 'y' has size -2"});
+  check_mentions(refusal([&] { Line(abstract, {3}, RankOrder{0, 1}); }), {"lists 2 ranks", "has 3"});
+  CHECK(Cube(abstract, {huge, 1, 1}).ranks() == huge);
+}
+
+TEST_CASE("parse_sizes: one axis=size between single commas") {
+  using Grid = Mesh<Axis<"data">, Axis<"expert", 4>>;
+  CHECK(parse_sizes<Grid>("data=2,expert=4") == std::array{2, 4});
+  CHECK(parse_sizes<Grid>("data=2") == std::array{2, 4});
+  CHECK(parse_sizes<Grid>("") == std::array{1, 4});
+  struct Case {
+    char const* text;
+    char const* reason;
+  };
+  for (Case const& c :
+       {Case{"data=2,", "an item is empty"}, Case{",", "an item is empty"}, Case{",data=2", "an item is empty"},
+        Case{"data=2,,expert=4", "an item is empty"}, Case{"data=2,expert=3", "fixes axis 'expert' at 4"},
+        Case{"data", "'' is no size"}, Case{"data=", "'' is no size"}, Case{"data=0", "'0' is no size"},
+        Case{"data=-1", "'-1'"}, Case{"data=+1", "'+1'"}, Case{"data= 1", "' 1'"}, Case{"data=1 ", "'1 '"},
+        Case{"data=1.5", "'1.5'"}, Case{"data=2=2", "'2=2'"}, Case{"data=99999999999", "'99999999999'"},
+        Case{" data=1", "no axis ' data'"}, Case{"modle=1", "no axis 'modle'"},
+        Case{"data=1,data=1", "'data' is given twice"}, Case{" ", "no axis ' '"}}) {
+    INFO("text: ", c.text);
+    check_mentions(refusal([&] { (void)parse_sizes<Grid>(c.text); }),
+                   {"mesh \"" + std::string(c.text) + "\"", c.reason});
+  }
+}
+
 // ---- Which rank stands where
 
 TEST_CASE("a rank order says which rank stands at which coordinates; groups stay in row-major order of coordinates") {
@@ -148,6 +182,8 @@ TEST_CASE("T39: an axis without wrap links, in zigzag") {
   CHECK(RankOrder::zigzag(8).ranks == std::vector<int>{0, 2, 4, 6, 7, 5, 3, 1});
   CHECK(RankOrder::zigzag(5).ranks == std::vector<int>{0, 2, 4, 3, 1});
   CHECK(RankOrder::zigzag(1).ranks == std::vector<int>{0});
+  CHECK(RankOrder::zigzag(0).ranks.empty());
+  check_mentions(refusal([] { RankOrder::zigzag(-3); }), {"RankOrder::zigzag: -3 ranks"});
   Line const line(runtime(), {ranks()}, RankOrder::zigzag(ranks()));
   CHECK(line.coordinate<"x">() == (rank() % 2 == 0 ? rank() / 2 : ranks() - 1 - rank() / 2));
 }

@@ -52,14 +52,17 @@ void exchange_order(T* data, std::int64_t count, Reduction reduction, bool are_o
 /// Moves 2 (p - 1) / p of the buffer per rank in a ring.
 template <class MemorySpace = Kokkos::HostSpace, class T>
 void all_reduce(Group const& group, T* data, std::int64_t count, Reduction reduction = Reduction::sum,
-                std::int64_t limit = largest_count) {
+                std::int64_t limit = largest_count, std::source_location site = std::source_location::current()) {
   static_assert(detail::can_be_reduced<T>, "gshard: MPI cannot reduce this element type; reshard reduces it, in float");
+  detail::check_count("all_reduce", group, count);
   if (group.size == 1) return;
-  detail::check_same("all_reduce", group, {count});
+  if (detail::is_checked(group))
+    detail::check_same(group, detail::text("all_reduce (", text_of(reduction), ") of ", detail::name_of_type<T>()),
+                       {count}, site);
   Kokkos::Profiling::ScopedRegion const region("gshard::all_reduce");
   if (count == 0) return;
   if (detail::only_counted(group, Collective::all_reduce, 2 * (group.size - 1),
-                           detail::ring_bytes<T>(group, 2 * count)))
+                           gshard::detail::saturated_product(2, detail::ring_bytes<T>(group, count))))
     return;
   MPI_Datatype type = detail::type_of<T>();
   bool const is_ordered = std::is_floating_point_v<T> && reduction != Reduction::sum;
@@ -68,8 +71,10 @@ void all_reduce(Group const& group, T* data, std::int64_t count, Reduction reduc
       type = detail::type_of<typename detail::OrderedBits<T>::Bits>();
       detail::exchange_order<MemorySpace>(data, count, reduction, false);
     }
-  detail::in_pieces(count, limit, [&](std::int64_t offset, int piece) {
-    MPI_Allreduce(MPI_IN_PLACE, data + offset, piece, type, detail::operation_of(reduction), group.communicator);
+  detail::in_pieces(count, detail::elements_in_call<T>(limit), [&](std::int64_t offset, int piece) {
+    detail::require_mpi(
+        MPI_Allreduce(MPI_IN_PLACE, data + offset, piece, type, detail::operation_of(reduction), group.communicator),
+        "MPI_Allreduce");
   });
   if constexpr (std::is_floating_point_v<T>)
     if (is_ordered) detail::exchange_order<MemorySpace>(data, count, reduction, true);

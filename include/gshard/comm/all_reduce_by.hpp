@@ -17,31 +17,55 @@ void combine_elements(void* from, void* into, int* count, MPI_Datatype*) {
   for (int i = 0; i < *count; ++i) Rule::combine(results[i], values[i]);
 }
 
+/// Elements as MPI sees them: so many bytes.
+template <class T>
+struct MpiElement {
+  MPI_Datatype handle = MPI_DATATYPE_NULL;
+
+  MpiElement() {
+    require_mpi(MPI_Type_contiguous(static_cast<int>(sizeof(T)), MPI_BYTE, &handle), "MPI_Type_contiguous");
+    require_mpi(MPI_Type_commit(&handle), "MPI_Type_commit");
+  }
+  MpiElement(MpiElement const&) = delete;
+  MpiElement& operator=(MpiElement const&) = delete;
+  ~MpiElement() { gshard::detail::report_mpi(MPI_Type_free(&handle), "MPI_Type_free"); }
+};
+
+template <class Rule, class T>
+struct MpiRule {
+  MPI_Op handle = MPI_OP_NULL;
+
+  MpiRule() { require_mpi(MPI_Op_create(combine_elements<Rule, T>, 1, &handle), "MPI_Op_create"); }
+  MpiRule(MpiRule const&) = delete;
+  MpiRule& operator=(MpiRule const&) = delete;
+  ~MpiRule() { gshard::detail::report_mpi(MPI_Op_free(&handle), "MPI_Op_free"); }
+};
+
 }  // namespace detail
 
 /// As all_reduce, for elements that MPI knows nothing of, such as pairs of a value and an index, by
 /// `Rule::combine(into, value)`, which is associative and commutative. `data` lies in host memory, where MPI calls the
 /// rule.
 template <class Rule, class T>
-void all_reduce_by(Group const& group, T* data, std::int64_t count, std::int64_t limit = largest_count) {
+void all_reduce_by(Group const& group, T* data, std::int64_t count, std::int64_t limit = largest_count,
+                   std::source_location site = std::source_location::current()) {
   static_assert(std::is_trivially_copyable_v<T>);
+  detail::check_count("all_reduce_by", group, count);
   if (group.size == 1) return;
-  detail::check_same("all_reduce_by", group, {count});
+  if (detail::is_checked(group))
+    detail::check_same(group, detail::text("all_reduce_by of ", detail::name_of_type<T>()), {count}, site);
   Kokkos::Profiling::ScopedRegion const region("gshard::all_reduce_by");
   if (count == 0) return;
   if (detail::only_counted(group, Collective::all_reduce, 2 * (group.size - 1),
-                           detail::ring_bytes<T>(group, 2 * count)))
+                           gshard::detail::saturated_product(2, detail::ring_bytes<T>(group, count))))
     return;
-  MPI_Datatype type;
-  MPI_Type_contiguous(static_cast<int>(sizeof(T)), MPI_BYTE, &type);
-  MPI_Type_commit(&type);
-  MPI_Op operation;
-  MPI_Op_create(detail::combine_elements<Rule, T>, 1, &operation);
-  detail::in_pieces(count, limit, [&](std::int64_t offset, int piece) {
-    MPI_Allreduce(MPI_IN_PLACE, data + offset, piece, type, operation, group.communicator);
+  detail::MpiElement<T> const type;
+  detail::MpiRule<Rule, T> const operation;
+  detail::in_pieces(count, detail::elements_in_call<T>(limit), [&](std::int64_t offset, int piece) {
+    detail::require_mpi(
+        MPI_Allreduce(MPI_IN_PLACE, data + offset, piece, type.handle, operation.handle, group.communicator),
+        "MPI_Allreduce");
   });
-  MPI_Op_free(&operation);
-  MPI_Type_free(&type);
 }
 
 }  // namespace gshard::comm

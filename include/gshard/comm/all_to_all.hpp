@@ -20,27 +20,45 @@ struct Parts {
     std::int64_t sum = 0;
     for (std::int64_t count : counts) {
       offsets.push_back(sum);
-      sum += count;
+      sum = gshard::detail::checked_sum<CommunicationError>(sum, count, "elements of a message");
     }
   }
 
   /// The end of the last part.
   std::int64_t extent() const {
     std::int64_t result = 0;
-    for (std::size_t i = 0; i < counts.size(); ++i) result = std::max(result, offsets[i] + counts[i]);
+    for (std::size_t i = 0; i < counts.size(); ++i)
+      result = std::max(result,
+                        gshard::detail::checked_sum<CommunicationError>(offsets[i], counts[i], "elements of a buffer"));
     return result;
   }
 };
+
+namespace detail {
+
+/// Throws CommunicationError where these are no parts of buffers for the ranks of the group.
+inline void check_parts(std::string_view operation, Group const& group, Parts const& parts) {
+  check_counts(operation, group, parts.counts);
+  if (parts.offsets.size() != parts.counts.size())
+    throw CommunicationError(
+        text(operation, ": got ", parts.counts.size(), " counts, but ", parts.offsets.size(), " offsets"));
+  for (std::int64_t offset : parts.offsets)
+    if (offset < 0) throw CommunicationError(text(operation, ": offset ", offset, " is negative"));
+}
+
+}  // namespace detail
 
 /// Sends part r of `send` to rank r of `group` and receives part r of `receive` from it. `bound` is a number that no
 /// buffer of any rank exceeds, the same on every rank: it decides between one call of MPI and messages in pieces.
 template <class T>
 void all_to_all(Group const& group, T const* send, Parts const& sent, T* receive, Parts const& received,
-                std::int64_t bound, std::int64_t limit = largest_count) {
-  detail::check_counts("all_to_all (sent)", group, sent.counts);
-  detail::check_counts("all_to_all (received)", group, received.counts);
-  detail::check_pairs("all_to_all", group, sent.counts, received.counts);
-  detail::check_same("all_to_all (bound)", group, {bound});
+                std::int64_t bound, std::int64_t limit = largest_count,
+                std::source_location site = std::source_location::current()) {
+  detail::check_parts("all_to_all (sent)", group, sent);
+  detail::check_parts("all_to_all (received)", group, received);
+  if (detail::is_checked(group))
+    detail::check_pairs(group, detail::text("all_to_all of ", detail::name_of_type<T>()), sent.counts, received.counts,
+                        bound, site);
   std::size_t const self = static_cast<std::size_t>(group.rank);
   if (sent.counts[self] != received.counts[self])
     throw CommunicationError(gshard::detail::text("all_to_all: rank ", group.rank, " of the group sends itself ",
@@ -57,32 +75,35 @@ void all_to_all(Group const& group, T const* send, Parts const& sent, T* receive
     messages += 1;
     elements += sent.counts[i];
   }
-  if (detail::only_counted(group, Collective::all_to_all, messages, elements * static_cast<std::int64_t>(sizeof(T))))
-    return;
+  if (detail::only_counted(group, Collective::all_to_all, messages, detail::bytes_of<T>(elements))) return;
   MPI_Datatype const type = detail::type_of<T>();
-  if (bound <= limit) {
+  std::int64_t const in_call = detail::elements_in_call<T>(limit);
+  if (bound <= in_call) {
     auto narrow = [](std::vector<std::int64_t> const& wide) { return std::vector<int>(wide.begin(), wide.end()); };
-    MPI_Alltoallv(detail::valid(send), narrow(sent.counts).data(), narrow(sent.offsets).data(), type,
-                  detail::valid(receive), narrow(received.counts).data(), narrow(received.offsets).data(), type,
-                  group.communicator);
+    detail::require_mpi(MPI_Alltoallv(detail::valid(send), narrow(sent.counts).data(), narrow(sent.offsets).data(),
+                                      type, detail::valid(receive), narrow(received.counts).data(),
+                                      narrow(received.offsets).data(), type, group.communicator),
+                        "MPI_Alltoallv");
     return;
   }
   std::vector<MPI_Request> requests;
   for (int peer = 0; peer < group.size; ++peer) {
     std::size_t const i = static_cast<std::size_t>(peer);
-    detail::in_pieces(received.counts[i], limit, [&](std::int64_t done, int piece) {
-      MPI_Irecv(receive + received.offsets[i] + done, piece, type, peer, detail::message_tag, group.communicator,
-                &requests.emplace_back());
+    detail::in_pieces(received.counts[i], in_call, [&](std::int64_t done, int piece) {
+      detail::require_mpi(MPI_Irecv(receive + received.offsets[i] + done, piece, type, peer, detail::message_tag,
+                                    group.communicator, &requests.emplace_back()),
+                          "MPI_Irecv");
     });
   }
   for (int peer = 0; peer < group.size; ++peer) {
     std::size_t const i = static_cast<std::size_t>(peer);
-    detail::in_pieces(sent.counts[i], limit, [&](std::int64_t done, int piece) {
-      MPI_Isend(send + sent.offsets[i] + done, piece, type, peer, detail::message_tag, group.communicator,
-                &requests.emplace_back());
+    detail::in_pieces(sent.counts[i], in_call, [&](std::int64_t done, int piece) {
+      detail::require_mpi(MPI_Isend(send + sent.offsets[i] + done, piece, type, peer, detail::message_tag,
+                                    group.communicator, &requests.emplace_back()),
+                          "MPI_Isend");
     });
   }
-  MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE);
+  gshard::detail::wait_for_all(requests);
 }
 
 }  // namespace gshard::comm

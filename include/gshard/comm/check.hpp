@@ -1,55 +1,107 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <climits>
 #include <cstddef>
 #include <cstdint>
+#include <source_location>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include <mpi.h>
 
+#include <gshard/core/communication_check.hpp>
 #include <gshard/core/error.hpp>
+#include <gshard/core/mpi.hpp>
 #include <gshard/mesh/mesh.hpp>
 
-// Whether the ranks of a group mean the same by a collective: checked, by a small collective before it, on meshes of a
-// runtime that was told so (Runtime::check_communication). What does not agree throws on every rank of the group alike.
+// Whether the ranks of a group mean the same by a collective: checked, by one message of fixed size from each to each
+// before it, on meshes of a runtime that was told so (Runtime::check_communication). What does not agree throws on
+// every rank of the group alike.
 
 namespace gshard::comm::detail {
 
-/// Every rank gives the same numbers.
-inline void check_same(char const* operation, Group const& group, std::vector<std::int64_t> const& numbers) {
-  if (!group.is_checked || group.size == 1) return;
-  std::vector<std::int64_t> bounds;
-  for (std::int64_t number : numbers) {
-    bounds.push_back(number);
-    bounds.push_back(-number);
-  }
-  MPI_Allreduce(MPI_IN_PLACE, bounds.data(), static_cast<int>(bounds.size()), MPI_INT64_T, MPI_MIN, group.communicator);
-  for (std::size_t i = 0; i < numbers.size(); ++i)
-    if (bounds[2 * i] != -bounds[2 * i + 1])
-      throw CommunicationError(gshard::detail::text(
-          operation, ": the ranks of a group of ", group.size, " disagree about number ", i, " of their ",
-          numbers.size(), " counts: the smallest is ", bounds[2 * i], ", the largest ", -bounds[2 * i + 1]));
+using gshard::detail::CollectiveCall;
+using gshard::detail::require_mpi;
+using gshard::detail::text;
+
+inline bool is_checked(Group const& group) { return group.check != nullptr && group.size > 1; }
+
+/// Gives every member the numbers of all, as many from each.
+inline std::vector<std::int64_t> gathered(Group const& group, std::vector<std::int64_t> const& numbers) {
+  std::vector<std::int64_t> all(numbers.size() * static_cast<std::size_t>(group.size));
+  int const count = static_cast<int>(numbers.size());
+  require_mpi(MPI_Allgather(numbers.data(), count, MPI_INT64_T, all.data(), count, MPI_INT64_T, group.communicator),
+              "MPI_Allgather");
+  return all;
 }
 
-/// What each rank sends to another is what that one expects.
-inline void check_pairs(char const* operation, Group const& group, std::vector<std::int64_t> const& sent,
-                        std::vector<std::int64_t> const& expected) {
-  if (!group.is_checked || group.size == 1) return;
-  std::vector<std::int64_t> coming(expected.size());
-  MPI_Alltoall(sent.data(), 1, MPI_INT64_T, coming.data(), 1, MPI_INT64_T, group.communicator);
-  std::int64_t first = INT64_MAX;
-  for (std::size_t sender = expected.size(); sender-- > 0;)
-    if (coming[sender] != expected[sender]) first = static_cast<std::int64_t>(sender) * group.size + group.rank;
-  MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT64_T, MPI_MIN, group.communicator);
-  if (first == INT64_MAX) return;
-  std::int64_t const sender = first / group.size;
-  int const receiver = static_cast<int>(first % group.size);
-  std::int64_t counts[2] = {coming[static_cast<std::size_t>(sender)], expected[static_cast<std::size_t>(sender)]};
-  MPI_Bcast(counts, 2, MPI_INT64_T, receiver, group.communicator);
-  throw CommunicationError(gshard::detail::text(operation, ": member ", sender, " of a group of ", group.size,
-                                                " sends ", counts[0], " elements to member ", receiver,
-                                                ", which expects ", counts[1]));
+/// Exchanges the calls of all members; throws where they are not of one operation, element type and call site. Returns
+/// them, where the numbers still may differ.
+inline std::vector<CollectiveCall> same_operation(Group const& group, CollectiveCall const& own) {
+  std::vector<CollectiveCall> const calls = group.check->meet(group.communicator, own);
+  for (std::size_t i = 1; i < calls.size(); ++i)
+    if (calls[i].text() != calls[0].text())
+      throw CommunicationError(text("check_communication: the ranks of a group of ", group.size,
+                                    " enter different collectives: member 0 ", calls[0].text(), ", member ", i, " ",
+                                    calls[i].text(),
+                                    "; all of them have to call the same operations in the same order"));
+  return calls;
+}
+
+/// Checks that every member gives the same numbers.
+inline void check_same(Group const& group, std::string_view operation, std::vector<std::int64_t> const& numbers,
+                       std::source_location const& site) {
+  if (!is_checked(group)) return;
+  CollectiveCall own(operation, gshard::detail::text_of(site), group.axes);
+  for (std::int64_t number : numbers) own.counts = gshard::detail::fingerprint({number}, own.counts);
+  std::vector<CollectiveCall> const calls = same_operation(group, own);
+  bool differ = false;
+  for (CollectiveCall const& call : calls) differ |= call.counts != calls[0].counts;
+  if (!differ) return;
+  std::vector<std::int64_t> const all = gathered(group, numbers);
+  for (std::size_t i = numbers.size(); i < all.size(); ++i) {
+    std::size_t const which = i % numbers.size();
+    if (all[i] != all[which])
+      throw CommunicationError(text(own.text(), ": the members of a group of ", group.size, " disagree about number ",
+                                    which, " of their ", numbers.size(), " counts: member 0 gives ", all[which],
+                                    ", member ", i / numbers.size(), " ", all[i]));
+  }
+}
+
+/// Checks that what each member sends to another is what that one expects, and that all give the same `bound`.
+inline void check_pairs(Group const& group, std::string_view operation, std::vector<std::int64_t> const& sent,
+                        std::vector<std::int64_t> const& expected, std::int64_t bound,
+                        std::source_location const& site) {
+  if (!is_checked(group)) return;
+  CollectiveCall own(operation, gshard::detail::text_of(site), group.axes);
+  own.counts = gshard::detail::fingerprint({bound});
+  for (int peer = 0; peer < group.size; ++peer) {
+    std::size_t const i = static_cast<std::size_t>(peer);
+    own.sent += gshard::detail::fingerprint({group.rank, peer, sent[i]});
+    own.expected += gshard::detail::fingerprint({peer, group.rank, expected[i]});
+  }
+  std::uint64_t difference = 0;
+  bool bounds_differ = false;
+  std::vector<CollectiveCall> const calls = same_operation(group, own);
+  for (CollectiveCall const& call : calls) {
+    difference += call.sent - call.expected;
+    bounds_differ |= call.counts != calls[0].counts;
+  }
+  if (difference == 0 && !bounds_differ) return;
+  std::size_t const size = sent.size();
+  std::vector<std::int64_t> const all_sent = gathered(group, sent);
+  std::vector<std::int64_t> const all_expected = gathered(group, expected);
+  for (std::size_t sender = 0; sender < size; ++sender)
+    for (std::size_t receiver = 0; receiver < size; ++receiver) {
+      std::int64_t const one = all_sent[sender * size + receiver];
+      std::int64_t const other = all_expected[receiver * size + sender];
+      if (one != other)
+        throw CommunicationError(text(own.text(), ": member ", sender, " of a group of ", size, " sends ", one,
+                                      " elements to member ", receiver, ", which expects ", other));
+    }
+  throw CommunicationError(text(own.text(), ": the members of a group of ", size, " give different bounds; member ",
+                                group.rank, ": ", bound));
 }
 
 }  // namespace gshard::comm::detail

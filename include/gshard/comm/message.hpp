@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <climits>
 #include <cstdint>
+#include <source_location>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -11,18 +14,30 @@
 #include <Kokkos_Core.hpp>
 #include <Kokkos_Profiling_ScopedRegion.hpp>
 
-#include <gshard/core/bfloat16.hpp>
 #include <gshard/comm/check.hpp>
+#include <gshard/core/bfloat16.hpp>
+#include <gshard/core/checked.hpp>
 #include <gshard/core/error.hpp>
+#include <gshard/core/mpi.hpp>
 #include <gshard/mesh/mesh.hpp>
 
 namespace gshard::comm {
 
-/// The most elements that one MPI call is given; longer messages go in several. Calls take another limit for tests.
+/// The most elements that one MPI call is given, and the most bytes, in which some MPI libraries count by int; longer
+/// messages go in several. Calls take another limit of elements for tests.
 inline constexpr std::int64_t largest_count = INT_MAX;
+inline constexpr std::int64_t largest_bytes = INT_MAX;
 
 /// How reductions combine elements.
 enum class Reduction { sum, maximum, minimum };
+
+constexpr std::string_view text_of(Reduction reduction) {
+  switch (reduction) {
+    case Reduction::maximum: return "maximum";
+    case Reduction::minimum: return "minimum";
+    default: return "sum";
+  }
+}
 
 namespace detail {
 
@@ -40,6 +55,22 @@ MPI_Datatype type_of() {
   else
     static_assert(sizeof(T) == 0,
                   "gshard: MPI has no datatype for this element type; use float, double, BFloat16 or an integer type");
+}
+
+/// The name of an element type in messages.
+template <class T>
+std::string name_of_type() {
+  if constexpr (std::is_same_v<T, BFloat16>) return "BFloat16";
+  else if constexpr (std::is_same_v<T, float>) return "float";
+  else if constexpr (std::is_same_v<T, double>) return "double";
+  else if constexpr (std::is_integral_v<T>) return text(std::is_signed_v<T> ? "int" : "uint", 8 * sizeof(T));
+  else return text("elements of ", sizeof(T), " bytes");
+}
+
+/// The most elements of a type in one MPI call, of which `limit` were wanted.
+template <class T>
+constexpr std::int64_t elements_in_call(std::int64_t limit) {
+  return std::clamp<std::int64_t>(limit, 1, largest_bytes / static_cast<std::int64_t>(sizeof(T)));
 }
 
 /// MPI adds the bits of what it does not know.
@@ -76,20 +107,27 @@ struct Counts {
   }
 };
 
+/// The sum of counts. Throws CommunicationError where it exceeds 64 bits.
 inline std::int64_t total(std::vector<std::int64_t> const& counts) {
   std::int64_t sum = 0;
-  for (std::int64_t count : counts) sum += count;
+  for (std::int64_t count : counts)
+    sum = gshard::detail::checked_sum<CommunicationError>(sum, count, "elements of a message");
   return sum;
 }
 
-inline void check_counts(char const* operation, Group const& group, std::vector<std::int64_t> const& counts) {
-  if (static_cast<int>(counts.size()) != group.size)
-    throw CommunicationError(gshard::detail::text(operation, ": got ", counts.size(), " counts for a group of ",
-                                                  group.size, " ranks (rank ", group.rank, " of the group)"));
+inline void check_count(std::string_view operation, Group const& group, std::int64_t count) {
+  if (count < 0)
+    throw CommunicationError(
+        text(operation, ": count ", count, " is negative (rank ", group.rank, " of a group of ", group.size, ")"));
+}
+
+inline void check_counts(std::string_view operation, Group const& group, std::vector<std::int64_t> const& counts) {
+  if (std::ssize(counts) != group.size)
+    throw CommunicationError(text(operation, ": got ", counts.size(), " counts for a group of ", group.size,
+                                  " ranks (rank ", group.rank, " of the group)"));
   for (std::size_t i = 0; i < counts.size(); ++i)
     if (counts[i] < 0)
-      throw CommunicationError(
-          gshard::detail::text(operation, ": count ", counts[i], " for rank ", i, " of the group is negative"));
+      throw CommunicationError(text(operation, ": count ", counts[i], " for rank ", i, " of the group is negative"));
 }
 
 /// Starts the messages of one direction between two ranks: as many as the limit demands, in order.
@@ -106,10 +144,17 @@ inline bool only_counted(Group const& group, Collective collective, std::int64_t
   return group.is_abstract();
 }
 
-/// The share of a whole buffer that each rank of a ring sends, in bytes.
+/// The bytes of some elements, for the ledger.
+template <class T>
+constexpr std::int64_t bytes_of(std::int64_t elements) {
+  return gshard::detail::saturated_product(elements, std::int64_t{sizeof(T)});
+}
+
+/// The share of a whole buffer that each rank of a ring sends, in bytes: bytes (p - 1) / p, rounded down.
 template <class T>
 std::int64_t ring_bytes(Group const& group, std::int64_t elements) {
-  return elements * static_cast<std::int64_t>(sizeof(T)) * (group.size - 1) / group.size;
+  std::int64_t const bytes = bytes_of<T>(elements);
+  return bytes - bytes / group.size - (bytes % group.size == 0 ? 0 : 1);
 }
 
 /// The tag of messages of gshard; each group has communicators of its own, so one is enough.

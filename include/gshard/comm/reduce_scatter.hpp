@@ -12,26 +12,31 @@ namespace gshard::comm {
 /// on every rank. `send` holds the parts one after the other. Moves (p - 1) / p of the buffer per rank in a ring.
 template <class T>
 void reduce_scatter(Group const& group, T const* send, T* receive, std::vector<std::int64_t> const& counts,
-                    std::int64_t limit = largest_count) {
+                    std::int64_t limit = largest_count, std::source_location site = std::source_location::current()) {
   static_assert(detail::can_be_reduced<T>, "gshard: MPI cannot reduce this element type; reshard reduces it, in float");
   detail::check_counts("reduce_scatter", group, counts);
-  detail::check_same("reduce_scatter", group, counts);
+  if (detail::is_checked(group))
+    detail::check_same(group, detail::text("reduce_scatter of ", detail::name_of_type<T>()), counts, site);
   Kokkos::Profiling::ScopedRegion const region("gshard::reduce_scatter");
   if (detail::only_counted(group, Collective::reduce_scatter, group.size - 1,
                            detail::ring_bytes<T>(group, detail::total(counts))))
     return;
-  if (detail::total(counts) <= limit) {
+  std::int64_t const in_call = detail::elements_in_call<T>(limit);
+  if (detail::total(counts) <= in_call) {
     detail::Counts const narrow(counts);
-    MPI_Reduce_scatter(detail::valid(send), detail::valid(receive), narrow.counts.data(), detail::type_of<T>(), MPI_SUM,
-                       group.communicator);
+    detail::require_mpi(MPI_Reduce_scatter(detail::valid(send), detail::valid(receive), narrow.counts.data(),
+                                           detail::type_of<T>(), MPI_SUM, group.communicator),
+                        "MPI_Reduce_scatter");
     return;
   }
   T const* part = send;
   for (int root = 0; root < group.size; ++root) {
     std::int64_t const count = counts[static_cast<std::size_t>(root)];
-    detail::in_pieces(count, limit, [&](std::int64_t done, int piece) {
+    detail::in_pieces(count, in_call, [&](std::int64_t done, int piece) {
       T* target = group.rank == root ? receive + done : nullptr;
-      MPI_Reduce(part + done, target, piece, detail::type_of<T>(), MPI_SUM, root, group.communicator);
+      detail::require_mpi(
+          MPI_Reduce(part + done, target, piece, detail::type_of<T>(), MPI_SUM, root, group.communicator),
+          "MPI_Reduce");
     });
     part += count;
   }

@@ -4,11 +4,13 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include <Kokkos_Core.hpp>
 
 #include <gshard/core/abstract_space.hpp>
+#include <gshard/core/error.hpp>
 
 // Where kernels start and elements are set, copied and read back: every operation works on a memory space through these
 // functions alone. In AbstractSpace nothing runs, and what comes back is 0.
@@ -90,10 +92,13 @@ typename Functor::value_type launch_reduce(char const* label, std::int64_t count
   return result;
 }
 
-/// Calls `functor(member)` for each of `count` teams; at most 2^31 - 1.
+/// Calls `functor(member)` for each of `count` teams. Throws ExtentError where there are more than 2^31 - 1, which
+/// Kokkos counts by int.
 template <class MemorySpace, class Functor>
 void launch_teams(char const* label, std::int64_t count, int team_size, int vector_length, Functor const& functor) {
   if constexpr (is_abstract<MemorySpace>) return;
+  else if (count > std::numeric_limits<int>::max())
+    throw ExtentError(text(label, ": ", count, " rows or batches on one rank; split them over more ranks"));
   else if (count > 0)
     Kokkos::parallel_for(
         label,

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include <gshard/core/checked.hpp>
+
 namespace gshard {
 
 /// The kinds of messages between ranks; the exchange of a general reshard is an all-to-all.
@@ -53,28 +55,30 @@ class Ledger {
 
   std::int64_t flops() const {
     std::int64_t sum = 0;
-    for (Work const& entry : work_) sum += entry.flops;
+    for (Work const& entry : work_) sum = detail::saturated_sum(sum, entry.flops);
     return sum;
   }
   std::int64_t bytes_touched() const {
     std::int64_t sum = 0;
-    for (Work const& entry : work_) sum += entry.bytes;
+    for (Work const& entry : work_) sum = detail::saturated_sum(sum, entry.bytes);
     return sum;
   }
   std::int64_t bytes_sent() const {
     std::int64_t sum = 0;
-    for (Traffic const& entry : traffic_) sum += entry.bytes;
+    for (Traffic const& entry : traffic_) sum = detail::saturated_sum(sum, entry.bytes);
     return sum;
   }
   /// How many collectives of a kind there were, over whichever axes.
   std::int64_t calls(Collective collective) const {
     std::int64_t sum = 0;
-    for (Traffic const& entry : traffic_) sum += entry.collective == collective ? entry.calls : 0;
+    for (Traffic const& entry : traffic_)
+      sum = detail::saturated_sum(sum, entry.collective == collective ? entry.calls : 0);
     return sum;
   }
   std::int64_t bytes_sent(Collective collective) const {
     std::int64_t sum = 0;
-    for (Traffic const& entry : traffic_) sum += entry.collective == collective ? entry.bytes : 0;
+    for (Traffic const& entry : traffic_)
+      sum = detail::saturated_sum(sum, entry.collective == collective ? entry.bytes : 0);
     return sum;
   }
 
@@ -94,14 +98,14 @@ class Ledger {
     peak_bytes_ = bytes_in_use_;
   }
 
-  /// Entries: for operations that are no part of gshard, too.
+  /// Entries: for operations that are no part of gshard, too. Counts stop at 2^63 - 1.
   void add_work(std::string_view operation, std::int64_t flops, std::int64_t bytes) {
     if (!is_open_) return;
     auto entry = std::ranges::find(work_, operation, &Work::operation);
     if (entry == work_.end()) entry = work_.insert(entry, Work{std::string(operation)});
     entry->calls += 1;
-    entry->flops += flops;
-    entry->bytes += bytes;
+    entry->flops = detail::saturated_sum(entry->flops, flops);
+    entry->bytes = detail::saturated_sum(entry->bytes, bytes);
   }
   void add_traffic(Collective collective, std::string_view axes, int ranks, std::int64_t messages, std::int64_t bytes) {
     if (!is_open_) return;
@@ -109,8 +113,8 @@ class Ledger {
         traffic_, [&](Traffic const& t) { return t.collective == collective && t.axes == axes && t.ranks == ranks; });
     if (entry == traffic_.end()) entry = traffic_.insert(entry, Traffic{collective, std::string(axes), ranks});
     entry->calls += 1;
-    entry->messages += messages;
-    entry->bytes += bytes;
+    entry->messages = detail::saturated_sum(entry->messages, messages);
+    entry->bytes = detail::saturated_sum(entry->bytes, bytes);
   }
   void add_memory(std::int64_t bytes) {
     bytes_in_use_ += bytes;

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <map>
 #include <memory>
 #include <typeindex>
@@ -13,6 +14,7 @@
 #include <Kokkos_Core.hpp>
 
 #include <gshard/core/abstract_space.hpp>
+#include <gshard/core/checked.hpp>
 #include <gshard/core/error.hpp>
 #include <gshard/core/ledger.hpp>
 
@@ -28,14 +30,18 @@ class MemoryPool {
 
   explicit MemoryPool(Kind kind = Kind::memory) : kind_(kind) {}
 
-  /// At least `bytes` bytes, uninitialised, in `MemorySpace`; they return to the pool when the last owner is gone.
-  /// Throws MeshError where tensors in AbstractSpace and an AbstractRuntime do not come together.
+  /// Returns at least `bytes` bytes, uninitialised, in `MemorySpace`; they return to the pool when the last owner is
+  /// gone. Throws MeshError where tensors in AbstractSpace and an AbstractRuntime do not come together, MemoryError
+  /// where the memory cannot be had: on this rank alone, perhaps, in which case `run` ends the job.
   template <class MemorySpace>
   std::shared_ptr<void> allocate(std::size_t bytes) {
     check_kind(detail::is_abstract<MemorySpace> ? Kind::addresses : Kind::memory);
     if (bytes == 0) return nullptr;
-    ledger_->add_memory(static_cast<std::int64_t>(bytes));
+    if (bytes > max_bytes - static_cast<std::size_t>(ledger_->bytes_in_use()))
+      throw MemoryError(detail::text("memory of ", bytes, " bytes cannot be had: with the ", ledger_->bytes_in_use(),
+                                     " bytes in use it is more than 2^62"));
     if constexpr (detail::is_abstract<MemorySpace>) {
+      ledger_->add_memory(static_cast<std::int64_t>(bytes));
       next_address_ += rounded(bytes);
       return {reinterpret_cast<void*>(next_address_ - rounded(bytes)),
               [ledger = ledger_, bytes](void*) { ledger->remove_memory(static_cast<std::int64_t>(bytes)); }};
@@ -66,6 +72,9 @@ class MemoryPool {
   }
 
  private:
+  /// More than any address space has; sums of sizes up to it stay within 64 bits.
+  static constexpr std::size_t max_bytes = std::size_t{1} << 62;
+
   void check_kind(Kind wanted) const {
     if (wanted == kind_) return;
     throw MeshError(
@@ -78,14 +87,11 @@ class MemoryPool {
   std::shared_ptr<void> allocate_memory(std::size_t bytes) {
     auto shelf = shelf_of<MemorySpace>();
     std::size_t const size = rounded(bytes);
-    auto& free_blocks = shelf->free_blocks[size];
-    void* block = nullptr;
-    if (free_blocks.empty()) {
-      block = shelf->take(size);
-    } else {
-      block = free_blocks.back();
-      free_blocks.pop_back();
-    }
+    void* const block = shelf->get(size);
+    if (block == nullptr)
+      throw MemoryError(detail::text("memory of ", bytes, " bytes in ", MemorySpace::name(), " cannot be had; ",
+                                     ledger_->bytes_in_use(), " bytes are in use by tensors and temporaries"));
+    ledger_->add_memory(static_cast<std::int64_t>(bytes));
     return {block, [shelf, size, ledger = ledger_, bytes](void* released) {
               ledger->remove_memory(static_cast<std::int64_t>(bytes));
               shelf->free_blocks[size].push_back(released);
@@ -94,23 +100,64 @@ class MemoryPool {
 
   template <class MemorySpace>
   struct Shelf {
-    std::map<std::size_t, std::vector<void*>> free_blocks;
-    std::vector<void*> taken;
+    /// Memory that Kokkos gave, and how much.
+    struct Taken {
+      void* memory;
+      std::size_t bytes;
+    };
+
+    std::map<std::size_t, std::vector<void*>> free_blocks;  ///< by size class
+    std::map<void*, Taken> taken;                           ///< by block
     std::size_t bytes_reserved = 0;
     std::int64_t allocations = 0;
+
+    /// Returns a block of a size class, or null where it cannot be had even after the unused ones are given back.
+    void* get(std::size_t size) {
+      auto& unused = free_blocks[size];
+      if (!unused.empty()) {
+        void* const block = unused.back();
+        unused.pop_back();
+        return block;
+      }
+      void* block = take(size);
+      if (block != nullptr) return block;
+      release_free_blocks();
+      return take(size);
+    }
 
     /// Large blocks begin at different places of a page: copying between addresses that agree in their last 12 bits
     /// takes a third longer, since the processor holds back loads that look as if they read what was just stored.
     void* take(std::size_t size) {
       std::size_t const shift = size < (std::size_t{1} << 16) ? 0 : static_cast<std::size_t>(allocations % 16) * 256;
-      taken.push_back(Kokkos::kokkos_malloc<MemorySpace>("gshard::MemoryPool", size + shift));
+      void* memory = nullptr;
+      try {
+        memory = Kokkos::kokkos_malloc<MemorySpace>("gshard::MemoryPool", size + shift);
+      } catch (std::exception const&) {  // reported by the caller, who knows what the memory is for
+        return nullptr;
+      }
+      void* const block = static_cast<char*>(memory) + shift;
+      taken[block] = {memory, size + shift};
       bytes_reserved += size + shift;
       allocations += 1;
-      return static_cast<char*>(taken.back()) + shift;
+      return block;
     }
 
+    void release_free_blocks() {
+      for (auto& [size, blocks] : free_blocks) {
+        for (void* block : blocks) {
+          auto const entry = taken.find(block);
+          bytes_reserved -= entry->second.bytes;
+          Kokkos::kokkos_free<MemorySpace>(entry->second.memory);
+          taken.erase(entry);
+        }
+        blocks.clear();
+      }
+    }
+
+    /// After the end of Kokkos nothing can be given back: a tensor that outlives it keeps its elements.
     ~Shelf() {
-      for (void* block : taken) Kokkos::kokkos_free<MemorySpace>(block);
+      if (Kokkos::is_finalized()) return;
+      for (auto const& [block, entry] : taken) Kokkos::kokkos_free<MemorySpace>(entry.memory);
     }
   };
 
@@ -133,10 +180,13 @@ class Scratch {
  public:
   explicit Scratch(MemoryPool& pool) : pool_(&pool) {}
 
-  /// Room for `count` elements, uninitialised, valid as long as this object.
+  /// Returns room for `count` elements, uninitialised, valid as long as this object. Throws MemoryError.
   template <class T>
   T* get(std::int64_t count) {
-    held_.push_back(pool_->allocate<MemorySpace>(static_cast<std::size_t>(count) * sizeof(T)));
+    if (count < 0) throw MemoryError(detail::text("a temporary of ", count, " elements"));
+    std::int64_t const bytes =
+        detail::checked_product<MemoryError>(count, std::int64_t{sizeof(T)}, "bytes of a temporary");
+    held_.push_back(pool_->allocate<MemorySpace>(static_cast<std::size_t>(bytes)));
     return static_cast<T*>(held_.back().get());
   }
 

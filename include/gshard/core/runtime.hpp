@@ -2,38 +2,72 @@
 #pragma once
 
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
-#include <functional>
+#include <iostream>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <mpi.h>
 #include <Kokkos_Core.hpp>
 
+#include <gshard/core/communication_check.hpp>
 #include <gshard/core/memory_pool.hpp>
+#include <gshard/core/mpi.hpp>
+#include <gshard/core/options.hpp>
 
 namespace gshard {
+
+namespace detail {
+
+/// Writes a line to the standard error by one call, behind what this rank has printed before: the lines of several
+/// ranks do not mix.
+inline void print_error(std::string const& line) {
+  std::cout.flush();
+  std::fflush(stdout);
+  std::fflush(stderr);
+  std::string_view rest = line;
+  while (!rest.empty()) {
+    ssize_t const written = write(STDERR_FILENO, rest.data(), rest.size());
+    if (written <= 0) return;  // no standard error, and nobody to tell
+    rest.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+}  // namespace detail
 
 /// MPI and Kokkos, brought up and down together, and the storage that tensors share. Not copyable; one per program.
 class Runtime {
  public:
   /// Starts what is not running yet; removes the options of MPI and Kokkos (`--kokkos-...`) from the command line. All
   /// else is the program's: of `--help`, which Kokkos would answer first with its own, it learns nothing.
+  /// Throws StateError where MPI or Kokkos has ended already, CommunicationError where MPI has no MPI_THREAD_FUNNELED.
   Runtime(int& argc, char**& argv) {
-    int running = 0;
-    MPI_Initialized(&running);
-    if (running == 0) {
-      int provided = 0;
-      MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    int mpi_started = 0;
+    int mpi_ended = 0;
+    detail::require_mpi(MPI_Initialized(&mpi_started), "MPI_Initialized");
+    detail::require_mpi(MPI_Finalized(&mpi_ended), "MPI_Finalized");
+    require_not_ended(mpi_ended != 0, "MPI");
+    require_not_ended(Kokkos::is_finalized(), "Kokkos");
+    if (mpi_started == 0) {
+      int provided = MPI_THREAD_SINGLE;
+      detail::require_mpi(MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
       owns_mpi_ = true;
+      if (provided < MPI_THREAD_FUNNELED)
+        throw CommunicationError(
+            "MPI_Init_thread provides MPI_THREAD_SINGLE, but kernels run in threads of a process that calls MPI; "
+            "use an MPI with MPI_THREAD_FUNNELED");
     }
     if (!Kokkos::is_initialized()) {
       char** const first = argv + std::min(argc, 1);
@@ -46,23 +80,30 @@ class Runtime {
       int count = static_cast<int>(arguments.size()) - 1;
       Kokkos::initialize(count, arguments.data());
       argc = static_cast<int>(of_kokkos - argv);
+      *of_kokkos = nullptr;  // as argv[argc] of main is
       owns_kokkos_ = true;
     }
     open(MPI_COMM_WORLD);
   }
 
-  /// Works on the ranks of `communicator`, which is duplicated. MPI and Kokkos are up already, and stay up.
-  explicit Runtime(MPI_Comm communicator) { open(communicator); }
+  /// Works on the ranks of `communicator`, which is duplicated. MPI and Kokkos are up already, and stay up; a program
+  /// that has threads has asked MPI for MPI_THREAD_FUNNELED. Throws StateError where one of them is not up.
+  explicit Runtime(MPI_Comm communicator) {
+    if (!detail::mpi_is_running() || !Kokkos::is_initialized() || communicator == MPI_COMM_NULL)
+      throw StateError(
+          "Runtime(communicator): needs a communicator, and MPI and Kokkos to be running; start them first, or use run");
+    open(communicator);
+  }
 
   Runtime(Runtime const&) = delete;
   Runtime& operator=(Runtime const&) = delete;
 
   ~Runtime() {
     memory_.reset();
-    MPI_Comm_free(&communicator_);
-    MPI_Comm_free(&failure_communicator_);
+    detail::free_communicator(communicator_);
+    detail::free_communicator(control_communicator_);
     if (owns_kokkos_) Kokkos::finalize();
-    if (owns_mpi_) MPI_Finalize();
+    if (owns_mpi_) detail::report_mpi(MPI_Finalize(), "MPI_Finalize");
   }
 
   int rank() const { return rank_; }
@@ -74,45 +115,109 @@ class Runtime {
   /// What the program asks of this rank; written from `ledger().open()` on.
   Ledger& ledger() const { return memory_->ledger(); }
 
-  /// From now on meshes are made that check, before each collective, whether the ranks of the group agree on it: counts
-  /// that do not fit each other throw CommunicationError on all of them. Costs a small collective or two each time; for
-  /// tests, and to find why a job hangs.
-  void check_communication(bool wanted = true) { checks_communication_ = wanted; }
-  bool checks_communication() const { return checks_communication_; }
+  /// Checks communication, for tests and to find why a job hangs or fails inside MPI: the ranks of a group exchange one
+  /// message of fixed size before each collective. Where they mean different operations, reductions, element types,
+  /// counts or call sites, all of them throw CommunicationError before anything else is sent; the text names both
+  /// sides. Where a rank does not come within `time_limit`, the ranks that wait throw, and the text says where each
+  /// rank waits. A rank that ends the program given to `run` while others wait is one of them.
+  ///
+  /// To be called by all ranks alike before meshes are made: holds for the collectives of meshes made from now on, and
+  /// for making meshes. Costs a message to every other rank of the group each time. A rank may compute for longer than
+  /// the limit only where no other one waits for it. Does not see MPI calls that the program makes itself.
+  void check_communication(bool wanted = true, std::chrono::duration<double> time_limit = std::chrono::seconds(60)) {
+    detail::require_positive("time_limit (in seconds)", time_limit.count());
+    check_ = wanted ? std::make_shared<detail::CommunicationCheck>(control_communicator_, time_limit) : nullptr;
+  }
+  bool checks_communication() const { return check_ != nullptr; }
+  std::shared_ptr<detail::CommunicationCheck> const& communication_check() const { return check_; }
 
   /// Reports a failure and ends the job; to be called by the rank that failed. Where all ranks fail alike within two
-  /// seconds, as they do when an error is found from facts that all share, the message appears once and the call
-  /// returns 1. Otherwise each failed rank prints its message and the whole job is aborted: no rank is left waiting for
-  /// this one.
+  /// seconds, as they do when an error is found from facts that all share, the message appears once, different messages
+  /// in the order of the ranks, and the call returns 1. Otherwise the first rank of those that failed prints its
+  /// message and aborts the job: no rank is left waiting for it.
   int fail(std::string_view message) {
-    MPI_Request everyone_failed;
-    MPI_Ibarrier(failure_communicator_, &everyone_failed);
-    auto const patience = std::chrono::steady_clock::now() + std::chrono::seconds(2);
-    int arrived = 0;
-    while (arrived == 0 && std::chrono::steady_clock::now() < patience) {
-      MPI_Test(&everyone_failed, &arrived, MPI_STATUS_IGNORE);
-      if (arrived == 0) {
-        timespec const pause{0, 5'000'000};
-        nanosleep(&pause, nullptr);
-      }
+    try {
+      if (all_ranks_fail()) print_failures(message);
+      else abort(message);
+    } catch (Error const& error) {
+      abort(detail::text(message, " (and then: ", error.what(), ")"));
     }
-    if (arrived == 0) {
-      print_failure(message);
-      MPI_Abort(MPI_COMM_WORLD, 1);
-    }
-    std::uint64_t first = std::hash<std::string>{}(without_ranks(message));
-    std::uint64_t const own = first;
-    MPI_Bcast(&first, 1, MPI_UINT64_T, 0, failure_communicator_);
-    if (is_root() || own != first) print_failure(message);
     return 1;
   }
 
+  /// Ends a program: with checks, all ranks meet here, so that one that ends too early is found. Throws StateError
+  /// where a mesh or a tensor outlives it.
+  void end_program() {
+    if (check_) check_->meet({"the end of the program given to run", "", ""});
+    if (memory_.use_count() > 1 && (owns_kokkos_ || owns_mpi_))
+      throw StateError(
+          detail::text("a mesh or a tensor outlives the program given to run, and MPI and Kokkos end with it (",
+                       ledger().bytes_in_use(),
+                       " bytes are in use on this rank); declare it inside that program, or reset it there"));
+  }
+
  private:
+  static void require_not_ended(bool has_ended, std::string_view library) {
+    if (has_ended)
+      throw StateError(detail::text(
+          "run: ", library,
+          " has ended already and cannot start again; call run once, or start and end MPI and Kokkos in main"));
+  }
+
   void open(MPI_Comm communicator) {
-    MPI_Comm_dup(communicator, &communicator_);
-    MPI_Comm_dup(communicator, &failure_communicator_);
-    MPI_Comm_rank(communicator_, &rank_);
-    MPI_Comm_size(communicator_, &size_);
+    communicator_ = detail::duplicate(communicator);
+    control_communicator_ = detail::duplicate(communicator);
+    detail::require_mpi(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");
+    detail::require_mpi(MPI_Comm_size(communicator_, &size_), "MPI_Comm_size");
+  }
+
+  /// Waits two seconds for all ranks to come here.
+  bool all_ranks_fail() const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    detail::require_mpi(MPI_Ibarrier(control_communicator_, &request), "MPI_Ibarrier");
+    auto const end = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    int arrived = 0;
+    while (arrived == 0 && std::chrono::steady_clock::now() < end) {
+      detail::require_mpi(MPI_Test(&request, &arrived, MPI_STATUS_IGNORE), "MPI_Test");
+      if (arrived == 0) sleep_ms(5);
+    }
+    return arrived != 0;
+  }
+
+  /// Lets the first rank print the different messages of all.
+  void print_failures(std::string_view message) const {
+    int const most = std::numeric_limits<int>::max() / size_;
+    int const length = static_cast<int>(std::min({message.size(), most_printed, static_cast<std::size_t>(most)}));
+    std::vector<int> lengths(static_cast<std::size_t>(size_));
+    detail::require_mpi(MPI_Gather(&length, 1, MPI_INT, lengths.data(), 1, MPI_INT, 0, control_communicator_),
+                        "MPI_Gather");
+    std::vector<int> offsets;
+    int sum = 0;
+    for (int one : lengths) {
+      offsets.push_back(sum);
+      sum += one;
+    }
+    std::string all(static_cast<std::size_t>(is_root() ? sum : 0), ' ');
+    detail::require_mpi(MPI_Gatherv(message.data(), length, MPI_CHAR, all.data(), lengths.data(), offsets.data(),
+                                    MPI_CHAR, 0, control_communicator_),
+                        "MPI_Gatherv");
+    std::vector<std::string> printed;
+    for (std::size_t rank = 0; is_root() && rank < lengths.size(); ++rank) {
+      std::string const text =
+          all.substr(static_cast<std::size_t>(offsets[rank]), static_cast<std::size_t>(lengths[rank]));
+      if (std::ranges::find(printed, without_ranks(text)) != printed.end()) continue;
+      printed.push_back(without_ranks(text));
+      print_failure(static_cast<int>(rank), text);
+    }
+  }
+
+  /// Prints and aborts. The lowest of the ranks that failed is the first to do so, and the last: where several fail,
+  /// they mostly say the same.
+  [[noreturn]] void abort(std::string_view message) const {
+    sleep_ms(50 * std::min(rank_, 20));
+    print_failure(rank_, message);
+    MPI_Abort(MPI_COMM_WORLD, 1);
+    std::abort();  // where MPI_Abort returns
   }
 
   /// The message without the numbers of ranks, by which those of one fault may differ.
@@ -128,40 +233,56 @@ class Runtime {
     return result;
   }
 
-  void print_failure(std::string_view message) const {
-    std::fflush(stdout);
-    std::fprintf(stderr, "gshard: error on rank %d of %d: %.*s\n", rank_, size_, static_cast<int>(message.size()),
-                 message.data());
-    std::fflush(stderr);
+  void print_failure(int rank, std::string_view message) const {
+    detail::print_error(detail::text("gshard: error on rank ", rank, " of ", size_, ": ", message, "\n"));
   }
+
+  static void sleep_ms(int milliseconds) {
+    timespec const pause{milliseconds / 1000, milliseconds % 1000 * 1'000'000};
+    nanosleep(&pause, nullptr);
+  }
+
+  /// The most characters of a message that the root gets from another rank.
+  static constexpr std::size_t most_printed = 1 << 14;
 
   bool owns_mpi_ = false;
   bool owns_kokkos_ = false;
-  bool checks_communication_ = false;
   int rank_ = 0;
   int size_ = 1;
   MPI_Comm communicator_ = MPI_COMM_NULL;
-  MPI_Comm failure_communicator_ = MPI_COMM_NULL;
+  MPI_Comm control_communicator_ = MPI_COMM_NULL;  ///< for failures and checks
   std::shared_ptr<MemoryPool> memory_ = std::make_shared<MemoryPool>();
+  std::shared_ptr<detail::CommunicationCheck> check_;
 };
 
 /// Runs `program(Runtime&)` between the start and the end of MPI and Kokkos and returns the exit code for main: what
-/// the program returns, or 0, or 1 after an exception, whose text is printed. An exception on one rank ends the whole
-/// job. While the program runs, `argc` and `argv` hold its own options alone.
+/// the program, which returns int or nothing, returns, or 0, or 1 after an exception, whose text is printed. An
+/// exception on one rank ends the whole job. While the program runs, `argc` and `argv` hold its own options alone.
+///
+/// MPI and Kokkos start once in a process. A program that starts them itself may call `run` as often as it likes; else
+/// a second call prints why not, and returns 1. Meshes and tensors end before `program` returns.
 template <class Program>
 int run(int& argc, char**& argv, Program&& program) {
-  Runtime runtime(argc, argv);
+  using Result = std::invoke_result_t<Program&, Runtime&>;
+  static_assert(std::is_void_v<Result> || std::is_same_v<Result, int>,
+                "gshard: the program given to run returns an exit code of type int, or nothing");
   try {
-    if constexpr (std::is_void_v<std::invoke_result_t<Program&, Runtime&>>) {
-      program(runtime);
-      return 0;
-    } else {
-      return program(runtime);
+    Runtime runtime(argc, argv);
+    try {
+      int code = 0;
+      if constexpr (std::is_void_v<Result>) program(runtime);
+      else code = program(runtime);
+      runtime.end_program();
+      return code;
+    } catch (std::exception const& exception) {
+      return runtime.fail(exception.what());
+    } catch (...) {
+      return runtime.fail("an exception that is not a std::exception");
     }
   } catch (std::exception const& exception) {
-    return runtime.fail(exception.what());
-  } catch (...) {
-    return runtime.fail("an exception that is not a std::exception");
+    detail::print_error(detail::text("gshard: error: ", exception.what(), "\n"));
+    if (detail::mpi_is_running()) MPI_Abort(MPI_COMM_WORLD, 1);
+    return 1;
   }
 }
 

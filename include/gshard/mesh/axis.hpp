@@ -13,10 +13,26 @@ namespace gshard {
 /// The size of an axis that is only known when the program starts.
 inline constexpr int dynamic_size = 0;
 
+namespace detail {
+
+/// Whether a text can name an axis: visible characters without ',' and '=', which separate names and sizes.
+constexpr bool is_axis_name(std::string_view name) {
+  for (char character : name) {
+    auto const code = static_cast<unsigned char>(character);
+    if (code <= ' ' || code == 127 || character == ',' || character == '=') return false;
+  }
+  return !name.empty();
+}
+
+}  // namespace detail
+
 /// A named axis of a mesh: `Axis<"data">` is given its size when the program starts, `Axis<"expert", 8>` has it in its
 /// type.
 template <FixedString Name, int Size = dynamic_size>
 struct Axis {
+  static_assert(
+      detail::is_axis_name(Name.view()) && Name == FixedString(Name.view()),
+      "gshard: the name of a mesh axis has one or more characters, and no blank, control character, ',' or '='");
   static_assert(Size >= 0, "gshard: the size of a mesh axis is positive, or left out to be given at run time");
   static constexpr std::string_view name = Name.view();
   static constexpr int size = Size;

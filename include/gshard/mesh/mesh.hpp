@@ -9,13 +9,18 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include <mpi.h>
 
 #include <gshard/core/abstract_runtime.hpp>
+#include <gshard/core/checked.hpp>
+#include <gshard/core/communication_check.hpp>
+#include <gshard/core/compile_error.hpp>
 #include <gshard/core/error.hpp>
 #include <gshard/core/ledger.hpp>
+#include <gshard/core/mpi.hpp>
 #include <gshard/core/runtime.hpp>
 #include <gshard/mesh/axis.hpp>
 #include <gshard/mesh/rank_order.hpp>
@@ -29,11 +34,21 @@ struct Group {
   int size = 1;
   std::string axes{};        ///< as "data,expert"
   Ledger* ledger = nullptr;  ///< of the runtime
-  /// whether collectives make sure first that the ranks agree (Runtime::check_communication)
-  bool is_checked = false;
+  /// where the ranks agree first on what they are about to do; null where they do not (Runtime::check_communication)
+  detail::CommunicationCheck* check = nullptr;
 
   bool is_abstract() const { return communicator == MPI_COMM_NULL; }
 };
+
+namespace error {
+
+template <int Given, int Wanted>
+struct MeshSizesCount {
+  static_assert(always_false<std::integral_constant<int, Given>>,
+                "gshard: the number of sizes is not the number of axes of the mesh; give one size for each Axis<...>");
+};
+
+}  // namespace error
 
 namespace detail {
 
@@ -46,7 +61,8 @@ class MeshState {
         sizes_(std::move(sizes)),
         rank_(runtime.rank()),
         ranks_(runtime.size()),
-        memory_(runtime.memory()) {
+        memory_(runtime.memory()),
+        check_(runtime.communication_check()) {
     std::int64_t const needed = product_of_sizes();
     if (needed != ranks_)
       throw MeshError("mesh (" + text() + ") needs " + std::to_string(needed) + " ranks, but the job has " +
@@ -54,7 +70,8 @@ class MeshState {
                       ", or choose sizes whose product is " + std::to_string(ranks_));
     place_ranks(order);
     form_groups();
-    groups_[0].communicator = MPI_COMM_SELF;
+    if (check_) check_same_mesh(runtime);
+    groups_[0].communicator = duplicate(MPI_COMM_SELF);
     for (std::size_t mask = 1; mask < groups_.size(); ++mask)
       open_group(runtime, AxisSet{static_cast<std::uint32_t>(mask)});
   }
@@ -78,10 +95,9 @@ class MeshState {
   MeshState& operator=(MeshState const&) = delete;
 
   ~MeshState() {
-    // Freeing is collective: while an exception unwinds this rank alone, the others are not here to take part.
+    // MPI_Comm_free is collective; during stack unwinding the other ranks may not reach it.
     if (std::uncaught_exceptions() > 0) return;
-    for (std::size_t mask = 1; mask < groups_.size(); ++mask)
-      if (!groups_[mask].is_abstract()) MPI_Comm_free(&groups_[mask].communicator);
+    for (Group& group : groups_) free_communicator(group.communicator);
   }
 
   int axis_count() const { return static_cast<int>(sizes_.size()); }
@@ -155,7 +171,7 @@ class MeshState {
       if (size(axis) < 1)
         throw MeshError(text() + ": axis '" + name(axis) + "' has size " + std::to_string(size(axis)) +
                         "; give at least 1");
-      product *= size(axis);
+      product = checked_product<MeshError>(product, size(axis), "mesh (" + text() + ")");
     }
     return product;
   }
@@ -186,8 +202,20 @@ class MeshState {
   void open_group(Runtime const& runtime, AxisSet axes) {
     Group& group = groups_[axes.bits];
     int const color = member_index(all_axes(axis_count()) - axes, coordinates_);
-    MPI_Comm_split(runtime.communicator(), color, group.rank, &group.communicator);
-    group.is_checked = runtime.checks_communication();
+    require_mpi(MPI_Comm_split(runtime.communicator(), color, group.rank, &group.communicator), "MPI_Comm_split");
+    returning_errors(group.communicator);
+    group.check = check_.get();
+  }
+
+  /// Throws CommunicationError where the ranks make different meshes.
+  void check_same_mesh(Runtime const& runtime) const {
+    std::string const own = "Mesh (" + text() + ")";
+    std::vector<CollectiveCall> const calls = check_->meet({own, "", ""});
+    for (std::size_t rank = 1; rank < calls.size(); ++rank)
+      if (calls[rank].text() != calls[0].text())
+        throw CommunicationError("check_communication: the ranks do different things: rank 0 " + calls[0].text() +
+                                 ", rank " + std::to_string(rank) + " " + calls[rank].text() + "; all of the " +
+                                 std::to_string(runtime.size()) + " ranks have to make the same meshes");
   }
 
   std::vector<std::string> names_;
@@ -199,7 +227,18 @@ class MeshState {
   std::vector<int> coordinates_;
   std::vector<Group> groups_;
   std::shared_ptr<MemoryPool> memory_;
+  std::shared_ptr<CommunicationCheck> check_;
 };
+
+/// Whether no two axes have one name.
+template <class... Axes>
+constexpr bool are_different() {
+  std::array<std::string_view, sizeof...(Axes)> const names{Axes::name...};
+  for (std::size_t i = 0; i < names.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (names[i] == names[j]) return false;
+  return true;
+}
 
 }  // namespace detail
 
@@ -210,6 +249,8 @@ class Mesh {
  public:
   static constexpr int axis_count = sizeof...(Axes);
   static_assert(axis_count <= max_axes, "gshard: a mesh has at most 8 axes");
+  static_assert(detail::are_different<Axes...>(),
+                "gshard: two axes of the mesh have the same name; give each a name of its own");
 
   /// The position of the axis of this name, or -1.
   static constexpr int find(std::string_view name) {
@@ -230,14 +271,20 @@ class Mesh {
 
   Mesh() = default;
 
-  /// A mesh over all ranks of `runtime` with the given sizes, in the order of the axes. Collective: creates one
-  /// communicator per set of axes. Throws MeshError, on every rank, where the product is not the number of ranks, a
-  /// size contradicts the type, or the order is none.
+  /// Makes a mesh over all ranks of `runtime` with the given sizes, in the order of the axes, as `Grid(runtime, {2,
+  /// 4})`. Collective: creates one communicator per set of axes. Throws MeshError, on every rank, where the product is
+  /// not the number of ranks, a size contradicts the type, or the order is none.
+  template <std::size_t Count>
+  Mesh(Runtime& runtime, int const (&sizes)[Count], std::optional<RankOrder> const& order = {})
+      : Mesh(runtime, counted(sizes), order) {}
   Mesh(Runtime& runtime, std::array<int, axis_count> const& sizes, std::optional<RankOrder> const& order = {})
       : state_(std::make_shared<detail::MeshState>(runtime, std::vector<std::string>{std::string(Axes::name)...},
                                                    checked(sizes), order)) {}
 
-  /// A mesh of any size without ranks, for tensors in AbstractSpace.
+  /// Makes a mesh of any size without ranks, for tensors in AbstractSpace.
+  template <std::size_t Count>
+  Mesh(AbstractRuntime& runtime, int const (&sizes)[Count], std::optional<RankOrder> const& order = {})
+      : Mesh(runtime, counted(sizes), order) {}
   Mesh(AbstractRuntime& runtime, std::array<int, axis_count> const& sizes, std::optional<RankOrder> const& order = {})
       : state_(std::make_shared<detail::MeshState>(runtime, std::vector<std::string>{std::string(Axes::name)...},
                                                    checked(sizes), order)) {}
@@ -287,6 +334,16 @@ class Mesh {
     static_assert(find(Name.view()) >= 0,
                   "gshard: this mesh has no axis of that name; compare with the axes in the type of the mesh");
     return find(Name.view());
+  }
+
+  template <std::size_t Count>
+  static std::array<int, axis_count> counted(int const (&sizes)[Count]) {
+    if constexpr (static_cast<int>(Count) != axis_count) {
+      (void)sizeof(error::MeshSizesCount<static_cast<int>(Count), axis_count>);
+      return {};
+    } else {
+      return std::to_array(sizes);
+    }
   }
 
   static std::vector<int> checked(std::array<int, axis_count> const& sizes) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -11,18 +13,22 @@
 
 namespace gshard {
 
-/// The sizes of a mesh from a text such as "data=1,expert=2", for a command line; axes that it leaves out have size 1.
-/// Throws MeshError for an unknown axis, one named twice, or a size that is no positive number.
+/// Returns the sizes of a mesh from a text such as "data=1,expert=2", for a command line. Axes that it leaves out have
+/// the size that their type fixes, or 1. Throws MeshError for an unknown axis, one named twice, a size that is no
+/// positive number or not the one that the type fixes, and an empty item, as behind a comma at the end.
 template <class Mesh>
 std::array<int, Mesh::axis_count> parse_sizes(std::string_view text) {
   std::array<int, Mesh::axis_count> sizes;
-  sizes.fill(1);
+  for (int axis = 0; axis < Mesh::axis_count; ++axis)
+    sizes[static_cast<std::size_t>(axis)] = std::max(Mesh::static_size(axis), 1);
   std::string known;
   for (int axis = 0; axis < Mesh::axis_count; ++axis) known += (axis == 0 ? "" : ", ") + std::string(Mesh::name(axis));
   AxisSet named;
-  for (std::string_view rest = text; !rest.empty();) {
-    std::string_view const item = rest.substr(0, rest.find(','));
-    rest.remove_prefix(std::min(rest.size(), item.size() + 1));
+  for (std::size_t begin = 0; begin < text.size();) {
+    std::string_view const item = text.substr(begin, text.find(',', begin) - begin);
+    begin += item.size() + 1;
+    if (item.empty() || begin == text.size())
+      throw MeshError(detail::text("mesh \"", text, "\": an item is empty; write axis=size between single commas"));
     std::size_t const equals = item.find('=');
     std::string_view const name = item.substr(0, equals);
     int const axis = Mesh::find(name);
@@ -36,6 +42,8 @@ std::array<int, Mesh::axis_count> parse_sizes(std::string_view text) {
     if (fault != std::errc() || end != number.data() + number.size() || size < 1)
       throw MeshError(detail::text("mesh \"", text, "\": '", number, "' is no size for axis '", name, "'; write ", name,
                                    "=N with N of 1 or more"));
+    if (int const fixed = Mesh::static_size(axis); fixed != dynamic_size && size != fixed)
+      throw MeshError(detail::text("mesh \"", text, "\": the type of the mesh fixes axis '", name, "' at ", fixed));
     sizes[static_cast<std::size_t>(axis)] = size;
   }
   return sizes;

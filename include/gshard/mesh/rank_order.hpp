@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,16 +26,18 @@ struct RankOrder {
 
   /// For an axis without a link from its end to its start: up along the even ranks and down along the odd ones, so that
   /// neighbours, the last and the first among them, are two apart at most.
+  /// Throws MeshError where `count` is negative.
   static RankOrder zigzag(int count) {
+    if (count < 0) throw MeshError(detail::text("RankOrder::zigzag: ", count, " ranks; give 0 or more"));
     RankOrder order;
-    for (int rank = 0; rank < count; rank += 2) order.ranks.push_back(rank);
+    for (std::int64_t rank = 0; rank < count; rank += 2) order.ranks.push_back(static_cast<int>(rank));
     for (int rank = count - 1 - count % 2; rank > 0; rank -= 2) order.ranks.push_back(rank);
     return order;
   }
 
   /// Throws MeshError where this is no order of the ranks 0 to `count` - 1; `mesh` names the mesh in the message.
   void check(std::string const& mesh, int count) const {
-    if (static_cast<int>(ranks.size()) != count)
+    if (std::ssize(ranks) != count)
       throw MeshError(
           detail::text("mesh (", mesh, "): the rank order lists ", ranks.size(), " ranks, but the mesh has ", count));
     std::vector<bool> seen(ranks.size(), false);

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include <gshard/core/compile_error.hpp>
 #include <gshard/core/static_vector.hpp>
 #include <gshard/mesh/mesh.hpp>
 #include <gshard/tensor/shard_range.hpp>
@@ -41,13 +42,6 @@ struct Layout {
 };
 
 namespace error {
-
-/// Carries the letters of a name into a compiler's message.
-template <char... Letters>
-struct Name {};
-
-template <class... Facts>
-inline constexpr bool always_false = false;
 
 template <class AxisName, class Mesh>
 struct SpecNamesUnknownAxis {

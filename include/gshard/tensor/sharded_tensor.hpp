@@ -101,7 +101,8 @@ class ShardedTensor {
   ShardedTensor() = default;
 
   /// A tensor of zeros with these global extents, as in `ShardedTensor<Grid, Spec<"data", _>> x(grid, {rows,
-  /// columns})`. Throws ExtentError where an extent is negative or the tensor has more than `max_bytes` bytes.
+  /// columns})`. Throws ExtentError where an extent is negative or the tensor has more than `max_bytes` bytes, and
+  /// MemoryError where the block cannot be had; where that happens on some ranks only, `run` ends the job.
   template <std::size_t Count>
   ShardedTensor(Mesh const& mesh, std::int64_t const (&extents)[Count], std::string_view name = {})
       : ShardedTensor(uninitialized, mesh, counted(extents), name) {
@@ -133,7 +134,7 @@ class ShardedTensor {
   ShardedTensor(Uninitialized, Mesh const& mesh, Extents const& extents, std::string_view name = {})
       : mesh_(mesh), name_(name), extents_(checked(extents, name)) {
     block_ = detail::block_of(layout, extents_, mesh.state(), mesh.state().coordinates());
-    storage_ = mesh.memory().template allocate<MemorySpace>(static_cast<std::size_t>(local_size()) * sizeof(T));
+    allocate();
   }
 
   /// A tensor of the same mesh and other layout or extents that shares this one's storage; the local blocks have equal
@@ -219,6 +220,17 @@ class ShardedTensor {
     Extents result;
     for (std::int64_t extent : extents) result.push_back(extent);
     return result;
+  }
+
+  void allocate() {
+    std::size_t const bytes = static_cast<std::size_t>(local_size()) * sizeof(T);
+    try {
+      storage_ = mesh_.memory().template allocate<MemorySpace>(bytes);
+    } catch (MemoryError const& error) {
+      throw MemoryError(detail::text("tensor '", name_, "' with spec ", detail::text_of<Mesh>(layout), " of extents ",
+                                     detail::text_of(extents_), " needs ", bytes, " bytes on rank ", mesh_.rank(),
+                                     " of mesh (", mesh_.text(), "): ", error.what()));
+    }
   }
 
   void set_to_zero() { detail::fill_elements<MemorySpace>(data(), local_size(), T{}); }

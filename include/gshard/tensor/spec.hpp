@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <gshard/core/static_vector.hpp>
+#include <gshard/mesh/axis.hpp>
 
 namespace gshard {
 
@@ -14,7 +15,7 @@ namespace gshard {
 inline constexpr std::int64_t dynamic_extent = -1;
 
 /// The names of the mesh axes that split one dimension, major first: "data", or "data,expert", or none (`_`); and its
-/// extent where the type fixes it. Made from a string literal inside `Spec<...>`; blanks are dropped.
+/// extent where the type fixes it. Made from a string literal inside `Spec<...>`; blanks around names are dropped.
 struct AxisNames {
   static constexpr int capacity = 48;
   char text[capacity]{};
@@ -26,8 +27,14 @@ struct AxisNames {
   consteval AxisNames(char const (&literal)[Size]) {
     static_assert(Size <= capacity, "gshard: the axis names of one dimension have at most 47 characters");
     int length = 0;
-    for (std::size_t i = 0; i + 1 < Size; ++i)
-      if (literal[i] != ' ') text[length++] = literal[i];
+    for (std::size_t i = 0; i + 1 < Size; ++i) {
+      // A blank inside of a name stays, for the compiler to refuse it.
+      bool const is_before_name = length == 0 || text[length - 1] == ',';
+      std::size_t next = i;
+      while (next + 1 < Size && literal[next] == ' ') ++next;
+      bool const is_behind_name = next + 1 >= Size || literal[next] == ',';
+      if (literal[i] != ' ' || (!is_before_name && !is_behind_name)) text[length++] = literal[i];
+    }
   }
 
   constexpr AxisNames(std::string_view names, bool partial, std::int64_t extent = dynamic_extent)
@@ -47,6 +54,13 @@ struct AxisNames {
 
   constexpr std::string_view view() const { return {text}; }
   constexpr bool empty() const { return text[0] == '\0'; }
+
+  /// Whether this is a list of names that axes can have, separated by single commas, or empty.
+  constexpr bool is_well_formed() const {
+    for (int i = 0; i < count(); ++i)
+      if (!detail::is_axis_name((*this)[i])) return false;
+    return std::string_view(text, capacity).find_last_not_of('\0') + 1 == view().size();
+  }
 
   /// How many names are listed.
   constexpr int count() const {
@@ -87,6 +101,7 @@ struct AxisNamesBuilder {
 
 /// Partial axes form a set: their names in alphabetical order, so that one set is one type.
 constexpr AxisNames partial_names(AxisNames const& names) {
+  if (!names.is_well_formed()) return {names.view(), true};
   AxisNamesBuilder sorted;
   std::string_view last;
   for (int i = 0; i < names.count(); ++i) {
@@ -123,6 +138,8 @@ struct Spec {
   static_assert(partial_entries <= 1,
                 "gshard: a spec has one partial(...) entry; list its axes in one string, partial(\"data,expert\")");
 
+  static_assert((Entries.is_well_formed() && ...),
+                "gshard: an entry of a spec lists names of mesh axes, separated by single commas");
   static_assert(((Entries.extent() >= dynamic_extent) && ...), "gshard: an extent that the type fixes is 0 or more");
 
   /// The number of dimensions.
