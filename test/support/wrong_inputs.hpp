@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <mpi.h>
@@ -116,6 +117,17 @@ inline void check_refusal(std::string_view row, std::string_view kind, std::func
   for (std::string_view const word : words)
     CHECK_MESSAGE(outcome.message.find(word) != std::string::npos, "the message lacks: ", std::string(word));
   CHECK_MESSAGE(all_ranks_agree(row, outcome), "the ranks have different outcomes");
+}
+
+/// Checks that a function of a tensor refuses those that are unset: a default-constructed one, and one that was moved
+/// from. `set` is of their type.
+template <class Tensor>
+void expect_refusal_of_unset(std::string const& function, Tensor const& set,
+                             std::function<void(Tensor const&)> const& call) {
+  Tensor moved_from = set;
+  Tensor const moved_to = std::move(moved_from);
+  check_refusal(function + ": default-constructed tensor", "StateError", [&] { call(Tensor{}); }, {"unset"});
+  check_refusal(function + ": moved-from tensor", "StateError", [&] { call(moved_from); }, {"unset"});
 }
 
 /// As check_refusal: `Kind` is the exception, `words` are what its message has to hold.

@@ -10,12 +10,23 @@
 #include <vector>
 
 #include <gshard/core/ledger.hpp>
+#include <gshard/core/options.hpp>
 #include <gshard/cost/machine.hpp>
 
 namespace gshard::cost {
 
+/// Throws OptionError where a number of the machine makes no sense, as the zeros of one that is not filled in.
+inline void check(Machine const& machine) {
+  detail::require_positive("Machine::flops", machine.flops);
+  detail::require_positive("Machine::memory_bandwidth", machine.memory_bandwidth);
+  detail::require_positive("Machine::link_bandwidth", machine.link_bandwidth);
+  detail::require_non_negative("Machine::latency", machine.latency);
+  detail::require_at_least("Machine::torus_dimensions", machine.torus_dimensions, 1);
+}
+
 /// The seconds that one device computes for this: as long as its flops, or its bytes, whichever take longer.
 inline double seconds_of(Ledger::Work const& work, Machine const& machine) {
+  check(machine);
   return std::max(static_cast<double>(work.flops) / machine.flops,
                   static_cast<double>(work.bytes) / machine.memory_bandwidth);
 }
@@ -26,6 +37,7 @@ inline double seconds_of(Ledger::Work const& work, Machine const& machine) {
 /// square root on the paper's two-dimensional torus (paper 5.3). Besides, each call waits for the way across the group:
 /// half a torus in every dimension, or the depth of a tree; an all-reduce for two.
 inline double seconds_of(Ledger::Traffic const& traffic, Machine const& machine) {
+  check(machine);
   double const bytes = static_cast<double>(traffic.bytes);
   double const calls = static_cast<double>(traffic.calls);
   double const dimensions = machine.torus_dimensions;
@@ -62,7 +74,9 @@ struct Estimate {
 };
 
 /// What a program costs on a machine, from its ledger: of an AbstractRuntime, or of a Runtime whose ledger was open.
+/// Throws OptionError where a number of the machine makes no sense.
 inline Estimate estimate(Ledger const& ledger, Machine const& machine) {
+  check(machine);
   Estimate result;
   for (Ledger::Work const& work : ledger.work())
     result.computing.push_back({work.operation, seconds_of(work, machine)});

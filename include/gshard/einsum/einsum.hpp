@@ -220,6 +220,15 @@ class Einsum {
     return eval_as<Spec>();
   }
 
+  /// Throws where a tensor that is there already cannot take the result: StateError, MeshError or ExtentError.
+  template <AnyTensor Result>
+  void check_result(Result const& result) const {
+    constexpr detail::EinsumName name{Text.view()};
+    constexpr Subscripts const& subscripts = detail::subscripts_for<Text, detail::OperandTensor<Operands>...>;
+    detail::check_result_tensor(name, {"result", result}, detail::result_extents(name, subscripts, operands_),
+                                {"operand 0", std::get<0>(operands_)});
+  }
+
   /// Sets the elements of `result` as its spec says, or with `add` adds to them; marked as `How` says.
   template <Handling How = Handling::movable, AnyTensor Result>
   void into(Result const& result, bool add) const {
@@ -230,9 +239,7 @@ class Einsum {
       Plan::run_into(result, add, operands_);
     } else {
       static_assert(detail::check_fixed_extents<Text, Result, detail::OperandTensor<Operands>...>());
-      detail::check_result_tensor({Text.view()}, {"result", result},
-                                  detail::result_extents({Text.view()}, Plan::subscripts, operands_),
-                                  {"operand 0", std::get<0>(operands_)});
+      check_result(result);
       std::apply([&](auto const&... operands) { detail::run_einsum_into<Plan>(result, add, operands...); }, operands_);
     }
   }
@@ -319,6 +326,7 @@ Result const& operator+=(Result const& y, Einsum<Text, Operands...> const& einsu
 
 template <AnyTensor Result, FixedString Text, class... Operands>
 Result const& operator-=(Result const& y, Einsum<Text, Operands...> const& einsum) {
+  einsum.check_result(y);
   return y -= einsum.template eval_as<typename Result::spec_type>();
 }
 
@@ -335,6 +343,7 @@ Result const& operator+=(Result const& y, Circulating<Einsum<Text, Operands...>>
 
 template <AnyTensor Result, FixedString Text, class... Operands>
 Result const& operator-=(Result const& y, Circulating<Einsum<Text, Operands...>> const& einsum) {
+  einsum.operand.check_result(y);
   return y -= shard<typename Result::spec_type>(einsum);
 }
 

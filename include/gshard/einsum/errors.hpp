@@ -236,7 +236,7 @@ Extents result_extents(EinsumName const& name, Subscripts const& subscripts, std
   return std::apply(
       [&](auto const&... tensors) {
         int position = 0;
-        std::array const list{Operand(operand_roles[position++], tensors)...};
+        std::array const list{Operand(role_of_operand(position++), tensors)...};
         return result_extents(name, subscripts, std::span<Operand const>(list));
       },
       operands);

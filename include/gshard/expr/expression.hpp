@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -10,6 +11,7 @@
 
 #include <gshard/core/error.hpp>
 #include <gshard/expr/kernels.hpp>
+#include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/record_kernel.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
@@ -191,17 +193,6 @@ auto kernel_of(Operand const& operand) {
   }
 }
 
-template <AnyTensor First, AnyTensor Other>
-void check_same_tensor_shape(First const& first, Other const& other) {
-  if (!(first.mesh() == other.mesh()))
-    throw MeshError(text("pointwise expression: '", first.name(), "' lives on mesh (", first.mesh().text(), "), '",
-                         other.name(), "' on another one (", other.mesh().text(), ")"));
-  if (!(first.extents() == other.extents()))
-    throw ExtentError(text("pointwise expression: '", first.name(), "' has extents ", text_of(first.extents()), ", '",
-                           other.name(), "' has ", text_of(other.extents()), "; rank ", first.mesh().rank(),
-                           " of mesh (", first.mesh().text(), ")"));
-}
-
 template <class Expression>
 auto const& first_tensor(Expression const& expression) {
   if constexpr (AnyTensor<Expression>) {
@@ -216,13 +207,16 @@ auto const& first_tensor(Expression const& expression) {
   }
 }
 
-/// An expression ready to run: without deferred tensors, checked.
+/// An expression ready to run: without deferred tensors, checked. `operation` is what it is an operand of.
 template <class Operand>
-auto prepared(Operand const& operand) {
+auto prepared(Operand const& operand, std::string_view operation = "pointwise function") {
   auto ready = materialized(operand);
   static_assert(check_expression<decltype(ready)>());
-  auto const& first = first_tensor(ready);
-  for_each_tensor(ready, [&](auto const& tensor) { check_same_tensor_shape(first, tensor); });
+  detail::Operand const first(role_of_operand(0), first_tensor(ready));
+  int position = 0;
+  for_each_tensor(ready, [&](auto const& tensor) {
+    require_same_shape(operation, {first, {role_of_operand(position++), tensor}});
+  });
   return ready;
 }
 
@@ -277,8 +271,8 @@ void run_into(Result const& result, Ready const& ready) {
 }  // namespace detail
 
 /// Runs a pointwise expression as one kernel. The memory of a deferred tensor in it is reused for the result where its
-/// type allows. Throws ExtentError and MeshError where the tensors do not belong together. No communication but that of
-/// the deferred tensors.
+/// type allows. Throws StateError where a tensor is unset, MeshError and ExtentError where the tensors do not belong
+/// together. No communication but that of the deferred tensors.
 template <class Function, class... Operands>
 auto eval(Map<Function, Operands...> const& expression) {
   auto const ready = detail::prepared(expression);
@@ -303,13 +297,14 @@ template <AnyTensor Result, Expression Operand>
 void assign(Result const& result, Operand const& expression) {
   auto const ready = detail::prepared(expression);
   static_assert(detail::check_placements<Result>(detail::tensor_types<std::remove_const_t<decltype(ready)>>()));
-  detail::check_same_tensor_shape(result, detail::first_tensor(ready));
+  detail::require_same_shape("assign", {{"result", result}, {"operand 0", detail::first_tensor(ready)}});
   detail::run_into(result, ready);
 }
 
 /// A tensor of its own with the same elements.
 template <AnyTensor Tensor>
 Tensor copy(Tensor const& tensor) {
+  detail::require_set("copy", {{"tensor", tensor}});
   Tensor result(uninitialized, tensor.mesh(), tensor.extents(), tensor.name());
   detail::record_kernel("copy", result, tensor);
   detail::copy_elements<typename Tensor::memory_space>(result.data(), tensor.data(), tensor.local_size());

@@ -52,6 +52,12 @@ struct MeshSizesCount {
 
 namespace detail {
 
+/// What an unset mesh does where its ranks or sizes are asked for.
+[[noreturn, gnu::cold]] inline void refuse_unset_mesh() {
+  throw StateError(
+      "a mesh is unset (default-constructed or moved from); make it from a Runtime first, as Grid grid(runtime, {2, 4})");
+}
+
 /// What a mesh knows at run time, whatever its type. Shared by all copies of the mesh.
 class MeshState {
  public:
@@ -101,9 +107,10 @@ class MeshState {
   }
 
   int axis_count() const { return static_cast<int>(sizes_.size()); }
-  int size(int axis) const { return sizes_[static_cast<std::size_t>(axis)]; }
+  /// Throws IndexError where there is no such axis.
+  int size(int axis) const { return sizes_[checked(axis)]; }
   std::string const& name(int axis) const { return names_[static_cast<std::size_t>(axis)]; }
-  int coordinate(int axis) const { return coordinates_[static_cast<std::size_t>(axis)]; }
+  int coordinate(int axis) const { return coordinates_[checked(axis)]; }
   std::vector<int> const& coordinates() const { return coordinates_; }
   int rank() const { return rank_; }
   int ranks() const { return ranks_; }
@@ -165,6 +172,13 @@ class MeshState {
   }
 
  private:
+  std::size_t checked(int axis) const {
+    if (axis < 0 || axis >= axis_count())
+      throw IndexError("mesh (" + text() + ") has " + std::to_string(axis_count()) + " axes, no axis " +
+                       std::to_string(axis) + "; axes count from 0");
+    return static_cast<std::size_t>(axis);
+  }
+
   std::int64_t product_of_sizes() const {
     std::int64_t product = 1;
     for (int axis = 0; axis < axis_count(); ++axis) {
@@ -269,6 +283,7 @@ class Mesh {
     return std::array<int, axis_count>{Axes::size...}[static_cast<std::size_t>(axis)];
   }
 
+  /// No mesh: only to be assigned to. What asks for its ranks or sizes throws StateError.
   Mesh() = default;
 
   /// Makes a mesh over all ranks of `runtime` with the given sizes, in the order of the axes, as `Grid(runtime, {2,
@@ -294,10 +309,10 @@ class Mesh {
     requires((Axes::size != dynamic_size) && ...)
       : Mesh(runtime, std::array<int, axis_count>{Axes::size...}, order) {}
 
-  int rank() const { return state_->rank(); }
-  int ranks() const { return state_->ranks(); }
-  int size(int axis) const { return state_->size(axis); }
-  int coordinate(int axis) const { return state_->coordinate(axis); }
+  int rank() const { return state().rank(); }
+  int ranks() const { return state().ranks(); }
+  int size(int axis) const { return state().size(axis); }
+  int coordinate(int axis) const { return state().coordinate(axis); }
 
   /// The size of the axis `Name`, as in `grid.size<"expert">()`.
   template <FixedString Name>
@@ -314,7 +329,7 @@ class Mesh {
   /// The ranks that differ from this one along the axes `Names` only.
   template <FixedString... Names>
   Group const& group() const {
-    return state_->group((AxisSet::of(known<Names>()) | ... | AxisSet{}));
+    return state().group((AxisSet::of(known<Names>()) | ... | AxisSet{}));
   }
 
   /// Whether this is a handle of some mesh, which a default-constructed or moved-from one is not.
@@ -323,8 +338,11 @@ class Mesh {
   /// The mesh as "data=2, expert=4".
   std::string text() const { return is_set() ? state_->text() : "unset"; }
 
-  MemoryPool& memory() const { return state_->memory(); }
-  detail::MeshState const& state() const { return *state_; }
+  MemoryPool& memory() const { return state().memory(); }
+  detail::MeshState const& state() const {
+    if (!state_) detail::refuse_unset_mesh();
+    return *state_;
+  }
 
   friend bool operator==(Mesh const& left, Mesh const& right) { return left.state_ == right.state_; }
 

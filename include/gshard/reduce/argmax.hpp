@@ -126,13 +126,13 @@ auto index_of_extreme(char const* name, Ready const& ready) {
 /// index: one all-reduce over the axes that split the dimension. Throws ExtentError where the dimension is empty.
 template <int Dimension, Expression Operand>
 auto argmax(Operand const& x) {
-  return detail::index_of_extreme<comm::Reduction::maximum, Dimension>("argmax", detail::prepared(x));
+  return detail::index_of_extreme<comm::Reduction::maximum, Dimension>("argmax", detail::prepared(x, "argmax"));
 }
 
 /// The global index of the smallest element, as argmax.
 template <int Dimension, Expression Operand>
 auto argmin(Operand const& x) {
-  return detail::index_of_extreme<comm::Reduction::minimum, Dimension>("argmin", detail::prepared(x));
+  return detail::index_of_extreme<comm::Reduction::minimum, Dimension>("argmin", detail::prepared(x, "argmin"));
 }
 
 }  // namespace gshard

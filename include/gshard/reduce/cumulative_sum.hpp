@@ -73,7 +73,7 @@ auto scanned(Ready const& ready, Scan scan, bool reversed) {
 /// which the spec lists them, ceil(log2 p) permutes.
 template <int Dimension, Expression Operand>
 auto cumulative_sum(Operand const& x, Scan scan = Scan::inclusive) {
-  return detail::scanned<Dimension>(detail::prepared(x), scan, false);
+  return detail::scanned<Dimension>(detail::prepared(x, "cumulative_sum"), scan, false);
 }
 
 }  // namespace gshard

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -80,6 +81,16 @@ class Reduction {
 
   auto eval() const { return run<void>(); }
 
+  /// Throws where a tensor that is there already cannot take the result: StateError, MeshError or ExtentError.
+  template <AnyTensor Result>
+  void check_result(Result const& result) const {
+    auto const& first = detail::first_tensor(ready_);
+    detail::require_one_mesh("reduction", {{"operand 0", first}, {"result", result}});
+    Extents const kept = Dimensions::kept_extents(first.extents());
+    for (int d = 0; d < Result::rank && d < kept.size(); ++d)
+      detail::require_extent("reduction", {"result", result}, d, kept[d], "the extent of the reduced operand");
+  }
+
   /// The result as `Spec` says.
   template <class Spec>
   auto eval_as() const {
@@ -150,8 +161,8 @@ class Reduction {
 namespace detail {
 
 template <class Operation, int... Given, class Operand>
-auto reduction_of(Operand const& x) {
-  auto const ready = prepared(x);
+auto reduction_of(std::string_view operation, Operand const& x) {
+  auto const ready = prepared(x, operation);
   return Reduction<Operation, std::remove_const_t<decltype(ready)>, Given...>(ready);
 }
 
@@ -161,34 +172,34 @@ auto reduction_of(Operand const& x) {
 /// too. Floating point is added up in double on each rank. Communicates as Reduction says.
 template <int First, int... Rest, Expression Operand>
 auto sum(Operand const& x) {
-  return detail::reduction_of<detail::Summing, First, Rest...>(x);
+  return detail::reduction_of<detail::Summing, First, Rest...>("sum", x);
 }
 
 /// The mean over dimensions, by their global extents, however unevenly the ranks hold them; NaN where there are no
 /// elements. Of integers it is double. Communicates as Reduction says.
 template <int First, int... Rest, Expression Operand>
 auto mean(Operand const& x) {
-  return detail::reduction_of<detail::Averaging, First, Rest...>(x);
+  return detail::reduction_of<detail::Averaging, First, Rest...>("mean", x);
 }
 
 /// The largest element over dimensions; of none, minus infinity, or the lowest integer. NaN is passed over.
 /// Communicates as Reduction says.
 template <int First, int... Rest, Expression Operand>
 auto maximum(Operand const& x) {
-  return detail::reduction_of<detail::Choosing<comm::Reduction::maximum>, First, Rest...>(x);
+  return detail::reduction_of<detail::Choosing<comm::Reduction::maximum>, First, Rest...>("maximum", x);
 }
 
 /// The smallest element over dimensions; of none, infinity, or the highest integer. NaN is passed over. Communicates as
 /// Reduction says.
 template <int First, int... Rest, Expression Operand>
 auto minimum(Operand const& x) {
-  return detail::reduction_of<detail::Choosing<comm::Reduction::minimum>, First, Rest...>(x);
+  return detail::reduction_of<detail::Choosing<comm::Reduction::minimum>, First, Rest...>("minimum", x);
 }
 
 /// The Euclidean norm over dimensions; 0 of none. Of integers it is double. Communicates as Reduction says.
 template <int First, int... Rest, Expression Operand>
 auto norm(Operand const& x) {
-  return detail::reduction_of<detail::Norming, First, Rest...>(x);
+  return detail::reduction_of<detail::Norming, First, Rest...>("norm", x);
 }
 
 /// A reduction with its result declared by a spec: the paper's annotation on the spot.
@@ -200,17 +211,20 @@ auto shard(Reduction<Operation, Ready, Given...> const& reduction) {
 /// Sets the elements of `y`, whose spec is the annotation, to the reduction.
 template <AnyTensor Result, class Operation, class Ready, int... Given>
 void assign(Result const& y, Reduction<Operation, Ready, Given...> const& reduction) {
+  reduction.check_result(y);
   assign(y, shard<typename Result::spec_type>(reduction));
 }
 
 /// Adds the reduction to the elements of `y`, whose spec is the annotation.
 template <AnyTensor Result, class Operation, class Ready, int... Given>
 Result const& operator+=(Result const& y, Reduction<Operation, Ready, Given...> const& reduction) {
+  reduction.check_result(y);
   return y += shard<typename Result::spec_type>(reduction);
 }
 
 template <AnyTensor Result, class Operation, class Ready, int... Given>
 Result const& operator-=(Result const& y, Reduction<Operation, Ready, Given...> const& reduction) {
+  reduction.check_result(y);
   return y -= shard<typename Result::spec_type>(reduction);
 }
 

@@ -136,21 +136,21 @@ struct LogSumOfRow {
 /// one number for each row: the maximum and the sum of powers.
 template <int Dimension, Expression Operand>
 auto softmax(Operand const& x) {
-  return detail::softmax_along<detail::SoftmaxForm::plain, Dimension>(detail::prepared(x));
+  return detail::softmax_along<detail::SoftmaxForm::plain, Dimension>(detail::prepared(x, "softmax"));
 }
 
 /// log(softmax(x)) without its underflow: x - log_sum_exp(x). Scores of minus infinity stay so. Communicates as
 /// softmax.
 template <int Dimension, Expression Operand>
 auto log_softmax(Operand const& x) {
-  return detail::softmax_along<detail::SoftmaxForm::logarithm, Dimension>(detail::prepared(x));
+  return detail::softmax_along<detail::SoftmaxForm::logarithm, Dimension>(detail::prepared(x, "log_softmax"));
 }
 
 /// The logarithm of the sum of exp(x) along a dimension, split or not; the other dimensions keep their axes. Minus
 /// infinity of nothing, or of minus infinity alone. Communicates as softmax.
 template <int Dimension, Expression Operand>
 auto log_sum_exp(Operand const& x) {
-  auto const ready = detail::prepared(x);
+  auto const ready = detail::prepared(x, "log_sum_exp");
   using Ready = std::remove_const_t<decltype(ready)>;
   detail::check_softmax<Ready>();
   Kokkos::Profiling::ScopedRegion const region("gshard::log_sum_exp");

@@ -63,32 +63,32 @@ auto scalar_like(Like const& like, Value value) {
 /// Communicates one number over the axes that split the tensor, as do the functions below.
 template <Expression Operand>
 auto sum(Operand const& x) {
-  return detail::total<detail::Summing>(detail::prepared(x));
+  return detail::total<detail::Summing>(detail::prepared(x, "sum"));
 }
 
 /// The largest element; of none, minus infinity, or the lowest integer.
 template <Expression Operand>
 auto maximum(Operand const& x) {
-  return detail::total<detail::Choosing<comm::Reduction::maximum>>(detail::prepared(x));
+  return detail::total<detail::Choosing<comm::Reduction::maximum>>(detail::prepared(x, "maximum"));
 }
 
 /// The smallest element; of none, infinity, or the highest integer.
 template <Expression Operand>
 auto minimum(Operand const& x) {
-  return detail::total<detail::Choosing<comm::Reduction::minimum>>(detail::prepared(x));
+  return detail::total<detail::Choosing<comm::Reduction::minimum>>(detail::prepared(x, "minimum"));
 }
 
 /// The mean over the global number of elements, however unevenly the ranks hold them; NaN of none.
 template <Expression Operand>
 double mean(Operand const& x) {
-  auto const ready = detail::prepared(x);
+  auto const ready = detail::prepared(x, "mean");
   return detail::total<detail::Averaging>(ready) / static_cast<double>(detail::first_tensor(ready).size());
 }
 
 /// The Euclidean norm of all elements.
 template <Expression Operand>
 double norm(Operand const& x) {
-  return Kokkos::sqrt(detail::total<detail::Norming>(detail::prepared(x)));
+  return Kokkos::sqrt(detail::total<detail::Norming>(detail::prepared(x, "norm")));
 }
 
 }  // namespace gshard

@@ -149,6 +149,8 @@ detail::on_mesh<Mesh<Axes...>, To, std::remove_cvref_t<Tensor>> reshard(Tensor&&
   if constexpr (To::rank != Original::rank) {
     (void)sizeof(error::ReshardChangesRank<Original::rank, To::rank>);
   } else {
+    detail::require_set("reshard", {{"tensor", tensor}});
+    detail::require_set("reshard", mesh);
     if constexpr (std::is_same_v<NewMesh, typename Original::mesh_type>)
       if (mesh == tensor.mesh()) return reshard<To>(std::forward<Tensor>(tensor));
     Kokkos::Profiling::ScopedRegion const region("gshard::reshard");

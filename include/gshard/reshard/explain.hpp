@@ -164,6 +164,7 @@ class Explainer {
 /// bytes sent per rank. Sends nothing.
 template <class To, AnyTensor Tensor>
 Explanation explain(Tensor const& tensor) {
+  detail::require_set("explain", {{"tensor", tensor}});
   static constexpr ReshardPlan const& plan = reshard_plan_of<Tensor, To>;
   using T = typename Tensor::value_type;
   detail::Explainer<typename Tensor::mesh_type> explainer(tensor.mesh().state(), sizeof(T));

@@ -14,6 +14,7 @@ namespace gshard {
 /// All elements in row-major order, on every rank: for tests, logs and small results. Replicates the tensor.
 template <AnyTensor Tensor>
 std::vector<typename Tensor::value_type> to_vector(Tensor const& tensor) {
+  detail::require_set("to_vector", {{"tensor", tensor}});
   auto const whole = replicate(tensor);
   std::vector<typename Tensor::value_type> elements(static_cast<std::size_t>(whole.size()));
   detail::copy_to_host<typename Tensor::memory_space>(elements.data(), whole.data(), whole.size());
@@ -23,6 +24,7 @@ std::vector<typename Tensor::value_type> to_vector(Tensor const& tensor) {
 /// Writes the description and all elements on rank 0, one row of the last dimension a line. Replicates the tensor.
 template <AnyTensor Tensor>
 void print(std::ostream& stream, Tensor const& tensor) {
+  detail::require_set("print", {{"tensor", tensor}});
   auto const elements = to_vector(tensor);
   if (tensor.mesh().rank() != 0) return;
   stream << describe(tensor) << '\n';

@@ -9,6 +9,7 @@
 
 #include <gshard/reshard/execute.hpp>
 #include <gshard/reshard/plan.hpp>
+#include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
 namespace gshard {
@@ -40,6 +41,10 @@ using resharded = with_spec<Tensor, with_extents_of<To, typename Tensor::spec_ty
 template <AnyTensor Tensor, class To>
 constexpr std::int64_t largest_buffer(Extents const& extents = Tensor::static_extents,
                                       StaticSizes const& sizes = static_sizes_of<typename Tensor::mesh_type>()) {
+  if (extents.size() != Tensor::rank || sizes.size() != Tensor::mesh_type::axis_count)
+    throw ExtentError(detail::text("largest_buffer: give ", Tensor::rank, " extents and ",
+                                   Tensor::mesh_type::axis_count, " sizes of axes, not ", extents.size(), " and ",
+                                   sizes.size()));
   if (extents.contains(dynamic_extent) || sizes.contains(dynamic_size))
     throw ExtentError("largest_buffer: give the extents and the sizes of the mesh that the types do not fix");
   return detail::largest_buffer(Tensor::layout, reshard_plan_of<Tensor, To>, extents, sizes);
@@ -87,6 +92,7 @@ resharded<Tensor, To> reshard_into(Tensor const& tensor, bool may_share, bool ma
     (void)sizeof(error::ReshardChangesRank<Tensor::rank, To::rank>);
   } else {
     static_assert(check_extents<typename Tensor::spec_type, To>());
+    require_set("reshard", {{"tensor", tensor}});
     (void)resharded<Tensor, To>::checked(tensor.extents(), tensor.name());
     Kokkos::Profiling::ScopedRegion const region("gshard::reshard");
     return take_steps<To, Tensor, 0>(tensor, may_share, may_overwrite);

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -87,19 +88,33 @@ consteval bool check_convolution() {
   }
 }
 
-/// The windows of a convolution over the extents of w. Throws ExtentError where they make no sense.
+/// The number of outputs of a window over `extent` elements of spatial dimension `dimension`. Throws ExtentError where
+/// the window makes no sense, or positions under it do not fit into 64 bits.
+inline std::int64_t checked_outputs(std::string_view operation, Window const& window, std::size_t dimension,
+                                    std::int64_t extent) {
+  auto const described = [&] {
+    return text(operation, ": spatial dimension ", dimension, ", ", extent, " elements, has window ", window.size,
+                ", stride ", window.stride, ", padding ", window.low, " and ", window.high, ", window dilation ",
+                window.dilation, ", base dilation ", window.base_dilation);
+  };
+  constexpr std::int64_t most = Window::max_size;
+  for (std::int64_t const number : {window.size, window.stride, window.dilation, window.base_dilation})
+    if (number < 1) throw ExtentError(described() + "; window, stride and dilations are at least 1");
+  if (window.stride > most || window.low < -most || window.low > most || window.high < -most || window.high > most ||
+      window.size > most / window.dilation || extent > most / window.base_dilation)
+    throw ExtentError(described() +
+                      "; stride, padding, window times dilation and elements times dilation are at most 2^59");
+  return window.outputs(extent);
+}
+
+/// The windows of a convolution over the extents of w.
 template <int Rank>
 std::array<Window, static_cast<std::size_t>(Rank)> windows_of(ConvolutionOptions<Rank> const& options,
                                                               Extents const& weights) {
   std::array<Window, static_cast<std::size_t>(Rank)> windows;
-  for (std::size_t d = 0; d < static_cast<std::size_t>(Rank); ++d) {
+  for (std::size_t d = 0; d < static_cast<std::size_t>(Rank); ++d)
     windows[d] = {weights[static_cast<int>(d)], options.stride[d],       options.low[d], options.high[d],
                   options.window_dilation[d],   options.base_dilation[d]};
-    if (windows[d].size < 1 || windows[d].stride < 1 || windows[d].dilation < 1 || windows[d].base_dilation < 1)
-      throw ExtentError(text("convolution: spatial dimension ", d, " has window ", windows[d].size, ", stride ",
-                             windows[d].stride, ", window dilation ", windows[d].dilation, ", base dilation ",
-                             windows[d].base_dilation, "; each is at least 1"));
-  }
   return windows;
 }
 
@@ -158,7 +173,10 @@ struct ConvolutionRun {
         outputs(result_extents({convolution_subscripts<rank>.view(), "convolution"}, Plan::subscripts,
                                std::forward_as_tuple(x, w))),
         windows(windows_of<rank>(given, w.extents())) {
-    for (int d = 0; d < rank; ++d) outputs[d + 1] = windows[static_cast<std::size_t>(d)].outputs(x.extent(d + 1));
+    for (int d = 0; d < rank; ++d) {
+      std::size_t const i = static_cast<std::size_t>(d);
+      outputs[d + 1] = checked_outputs("convolution", windows[i], i, x.extent(d + 1));
+    }
   }
 
   auto halo(Held const& x) const { return window_halo<Plan::plan.produced, Held, rank>(x, outputs, windows); }
@@ -239,7 +257,8 @@ class Convolution {
 /// B, C, I, O), channels last: y (N, X', .., O), y[n, p, o] = sum over k, i of x[n, p stride - low + k window_dilation,
 /// i] w[k, i, o] on the dilated base, zeros around it. Any of N, X, Y, Z, I, O may be split: what moves is planned as
 /// the einsum convolution_subscripts is (`plan_of<"nxyi,abio->nxyo", X, W, Y>`), and halos of x come by one all-to-all
-/// over the axes that split space, where ranks lack any. Throws ExtentError and MeshError as einsums do. Source:
+/// over the axes that split space, where ranks lack any. Throws StateError, MeshError and
+/// ExtentError as einsums do, and ExtentError where a window makes no sense. Source:
 /// paper 3.3.3, A.4.
 template <class X, class W>
   requires EinsumInput<X> && EinsumInput<W>

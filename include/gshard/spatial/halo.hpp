@@ -5,10 +5,12 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <gshard/reshard/exchange.hpp>
+#include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
 namespace gshard {
@@ -67,11 +69,11 @@ class HaloPlan {
   HaloPlan(Tensor const& x, AxisSet axes, Needed needed)
       : x_(x), group_(x.mesh().state().group(axes)), needed_(std::move(needed)) {
     MeshState const& mesh = x.mesh().state();
-    mine_ = needed_(mesh.coordinates());
+    mine_ = checked(needed_(mesh.coordinates()));
     for (int member = 0; member < group_.size; ++member) {
       std::vector<int> const coordinates = mesh.member_coordinates(axes, member);
       Block const own = block_of(Tensor::layout, x.extents(), mesh, coordinates);
-      Block const needed_there = needed_(coordinates);
+      Block const needed_there = checked(needed_(coordinates));
       bound_ = std::max({bound_, product(own.extents), product(needed_there.extents)});
       is_local_ = is_local_ && product(intersection(own, needed_there).extents) ==
                                    product(intersection(inside(), needed_there).extents);
@@ -84,6 +86,14 @@ class HaloPlan {
   HaloBytes bytes() const {
     if (is_local_) return {};
     return {count(gives_) * element_size, count(takes_) * element_size};
+  }
+
+  /// Throws ExtentError where a block is not what these widths make of this rank's.
+  void require_box(std::string_view operation, Block const& box) const {
+    if (box != mine_)
+      throw ExtentError(text(operation, ": the block has extents ", text_of(box.extents), ", but these widths make ",
+                             text_of(mine_.extents), " of the block of rank ", x_.mesh().rank(),
+                             "; give the widths that it was made with"));
   }
 
   /// Room for the box that this rank needs.
@@ -127,6 +137,14 @@ class HaloPlan {
   }
 
  private:
+  /// A box that is to be held. Throws ExtentError where it has more bytes than a tensor may have.
+  Block checked(Block const& box) const {
+    if (!fits(box.extents, Tensor::max_bytes / element_size))
+      throw ExtentError(text("halo of '", x_.name(), "' ", text_of(x_.extents()), ": a box of extents ",
+                             text_of(box.extents), " has more than 2^62 bytes"));
+    return box;
+  }
+
   MemoryPool& pool() const { return x_.mesh().memory(); }
   Block inside() const {
     Block whole{x_.extents(), x_.extents()};
@@ -182,9 +200,17 @@ struct WidenedBlock {
   }
 };
 
+/// Throws StateError where x is unset, and ExtentError where positions do not fit into 64 bits.
 template <AnyTensor Tensor>
-auto widening(Tensor const& x, std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)> const& low,
+auto widening(std::string_view operation, Tensor const& x,
+              std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)> const& low,
               std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)> const& high) {
+  require_set(operation, {{"tensor", x}});
+  constexpr std::int64_t most = std::int64_t{1} << 60;
+  for (auto const& widths : {low, high})
+    for (std::int64_t const width : widths)
+      if (width < -most || width > most)
+        throw ExtentError(text(operation, ": a halo of width ", width, "; widths are at most 2^60"));
   return HaloPlan<Tensor, WidenedBlock<Tensor>>(x, Tensor::layout.split(), {x, low, high});
 }
 
@@ -201,20 +227,22 @@ using Widths = std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)>;
 template <AnyTensor Tensor>
 HaloBlock<Tensor> exchange_halo(Tensor const& x, Widths<Tensor> const& low, Widths<Tensor> const& high,
                                 typename Tensor::value_type border = 0) {
-  return detail::widening(x, low, high).gather(border);
+  return detail::widening("exchange_halo", x, low, high).gather(border);
 }
 
 /// The transpose of exchange_halo, for its gradient: the sum, for each element of the tensor, of what the ranks' blocks
-/// of these widths hold for it.
+/// of these widths hold for it. Throws ExtentError where the block was made with other widths.
 template <AnyTensor Tensor>
 Tensor sum_halo(HaloBlock<Tensor> const& block, Widths<Tensor> const& low, Widths<Tensor> const& high) {
-  return detail::widening(block.owner(), low, high).scatter_sum(block);
+  auto const plan = detail::widening("sum_halo", block.owner(), low, high);
+  plan.require_box("sum_halo", block.box());
+  return plan.scatter_sum(block);
 }
 
 /// What exchange_halo sends and receives on this rank.
 template <AnyTensor Tensor>
 HaloBytes halo_bytes(Tensor const& x, Widths<Tensor> const& low, Widths<Tensor> const& high) {
-  return detail::widening(x, low, high).bytes();
+  return detail::widening("halo_bytes", x, low, high).bytes();
 }
 
 }  // namespace gshard

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <type_traits>
 
 #include <gshard/autodiff/tape.hpp>
@@ -65,7 +66,8 @@ struct Pooling {
   std::array<Window, static_cast<std::size_t>(rank)> windows;
   Extents outputs;
 
-  Pooling(X const& x, PoolOptions<rank> const& options) : outputs(x.extents()) {
+  Pooling(std::string_view operation, X const& x, PoolOptions<rank> const& options) : outputs(x.extents()) {
+    require_set(operation, {{"x", x}});
     Extents sizes;
     for (std::int64_t size : options.window) sizes.push_back(size);
     windows = windows_of<rank>({.stride = options.stride.value_or(options.window),
@@ -73,7 +75,10 @@ struct Pooling {
                                 .high = options.high,
                                 .window_dilation = options.dilation},
                                sizes);
-    for (int d = 0; d < rank; ++d) outputs[d + 1] = windows[static_cast<std::size_t>(d)].outputs(x.extent(d + 1));
+    for (int d = 0; d < rank; ++d) {
+      std::size_t const i = static_cast<std::size_t>(d);
+      outputs[d + 1] = checked_outputs(operation, windows[i], i, x.extent(d + 1));
+    }
   }
 
   auto halo(X const& x) const { return window_halo<X::layout, X, rank>(x, outputs, windows); }
@@ -115,7 +120,7 @@ struct AveragePoolGradientOf {
 /// The largest element under each window: x (N, space..., C) to y (N, space'..., C), held as x is; places outside the
 /// tensor do not count, and a window without elements gives minus infinity. Of recorded x, the gradient goes to the
 /// first of the largest elements. Any of N, space and C may be split. Communication: halos, one all-to-all over the
-/// axes that split space.
+/// axes that split space. Throws StateError where x is unset, and ExtentError where a window makes no sense.
 template <class X>
   requires AnyTensor<X> || AnyVar<X>
 auto max_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X>>> const& options) {
@@ -126,7 +131,7 @@ auto max_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
   Tensor const& value = detail::value_of(x);
-  Pooling const pooling(value, options);
+  Pooling const pooling("max_pool", value, options);
   with_layout<Tensor, Tensor::layout> const y(uninitialized, value.mesh(), pooling.outputs);
   ShardedTensor<typename Tensor::mesh_type, typename Cotangent<Tensor>::spec_type, int, Space> const chosen(
       uninitialized, value.mesh(), pooling.outputs);
@@ -157,7 +162,7 @@ auto average_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTens
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
   Tensor const& value = detail::value_of(x);
-  Pooling const pooling(value, options);
+  Pooling const pooling("average_pool", value, options);
   bool const count_padding = over == AverageOver::window;
   with_layout<Tensor, Tensor::layout> const y(uninitialized, value.mesh(), pooling.outputs);
   auto const seen = pooling.halo(value).gather(T(0));

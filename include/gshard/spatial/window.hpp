@@ -21,6 +21,10 @@ struct Window {
   std::int64_t dilation = 1;
   std::int64_t base_dilation = 1;
 
+  /// The largest number that any of these, the extent of the dilated base and the span of the dilated window may be:
+  /// positions are computed in 64 bits.
+  static constexpr std::int64_t max_size = std::int64_t{1} << 59;
+
   /// From its first element to its last.
   constexpr std::int64_t span() const { return 1 + (size - 1) * dilation; }
 

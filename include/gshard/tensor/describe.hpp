@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
 #include <gshard/core/bfloat16.hpp>
 #include <gshard/tensor/holders.hpp>
+#include <gshard/tensor/operands.hpp>
 
 namespace gshard {
 
@@ -34,7 +36,8 @@ std::string title_of(Tensor const& tensor) {
 }
 
 template <AnyTensor Tensor>
-HeldTensor held(Tensor const& tensor) {
+HeldTensor held(std::string_view operation, Tensor const& tensor) {
+  require_set(operation, {{"tensor", tensor}});
   return {title_of(tensor), Tensor::layout, tensor.extents(), tensor.mesh().state()};
 }
 
@@ -97,7 +100,7 @@ inline std::string describe(HeldTensor const& tensor) {
 /// communication.
 template <AnyTensor Tensor>
 std::string describe(Tensor const& tensor) {
-  return detail::describe(detail::held(tensor));
+  return detail::describe(detail::held("describe", tensor));
 }
 
 }  // namespace gshard

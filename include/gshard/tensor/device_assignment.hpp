@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <vector>
 
+#include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
 namespace gshard {
@@ -54,6 +55,7 @@ inline DeviceAssignment assignment_of(Layout const& layout, MeshState const& mes
 /// The device assignment of a tensor. No communication.
 template <AnyTensor Tensor>
 DeviceAssignment device_assignment(Tensor const& tensor) {
+  detail::require_set("device_assignment", {{"tensor", tensor}});
   return detail::assignment_of(Tensor::layout, tensor.mesh().state());
 }
 

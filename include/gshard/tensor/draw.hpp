@@ -103,7 +103,7 @@ inline std::string draw(Picture const& picture) {
 /// those that axes split are drawn, slice by slice. No communication.
 template <AnyTensor Tensor>
 std::string draw(Tensor const& tensor) {
-  return detail::draw(detail::Picture(detail::held(tensor)));
+  return detail::draw(detail::Picture(detail::held("draw", tensor)));
 }
 
 }  // namespace gshard

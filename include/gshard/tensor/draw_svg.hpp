@@ -129,7 +129,7 @@ inline std::string draw_svg(Picture const& picture) {
 /// communication.
 template <AnyTensor Tensor>
 void draw_svg(std::ostream& stream, Tensor const& tensor) {
-  stream << detail::draw_svg(detail::Picture(detail::held(tensor)));
+  stream << detail::draw_svg(detail::Picture(detail::held("draw_svg", tensor)));
 }
 
 }  // namespace gshard

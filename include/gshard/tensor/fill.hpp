@@ -5,6 +5,7 @@
 
 #include <Kokkos_Core.hpp>
 
+#include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
 namespace gshard {
@@ -40,6 +41,7 @@ struct FillKernel {
 /// communication.
 template <AnyTensor Tensor, class Function>
 void fill(Tensor const& tensor, Function const& function) {
+  detail::require_set("fill", {{"tensor", tensor}});
   using Kernel = detail::FillKernel<typename Tensor::value_type, Tensor::rank, Function>;
   detail::launch<typename Tensor::memory_space>(
       "gshard::fill", tensor.local_size(),

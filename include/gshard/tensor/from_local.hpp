@@ -14,7 +14,8 @@ namespace gshard {
 
 /// A tensor of these global extents from what each rank has of it: `view` is this rank's block, of any layout, in the
 /// tensor's memory or on the host; its elements are copied. Of an unreduced sum each rank gives its part. No
-/// communication. Throws ExtentError where the view is not of the size of this rank's block.
+/// communication. Throws ExtentError where the view is not of the size of this rank's block, on this rank alone: others
+/// do not know of it.
 template <AnyTensor Tensor, class View>
 Tensor from_local(typename Tensor::mesh_type const& mesh, Extents const& extents, View const& view) {
   static_assert(

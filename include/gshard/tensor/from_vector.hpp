@@ -7,6 +7,7 @@
 #include <span>
 
 #include <gshard/tensor/copy_block.hpp>
+#include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
 namespace gshard {
@@ -19,10 +20,11 @@ Tensor from_vector(typename Tensor::mesh_type const& mesh, Extents const& extent
   static_assert(Tensor::layout.partial.empty(),
                 "gshard: from_vector makes a tensor that is not an unreduced sum; reshard it afterwards");
   using T = typename Tensor::value_type;
-  Tensor tensor(uninitialized, mesh, extents);
-  if (static_cast<std::int64_t>(elements.size()) != product(extents))
+  detail::require_set("from_vector", mesh);
+  if (static_cast<std::int64_t>(elements.size()) != product(Tensor::checked(extents, "")))
     throw ExtentError(
         detail::text("from_vector: ", elements.size(), " elements given for extents ", detail::text_of(extents)));
+  Tensor tensor(uninitialized, mesh, extents);
   if (detail::is_abstract<typename Tensor::memory_space> || tensor.local_size() == 0) return tensor;
   auto const block = std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(tensor.local_size()));
   Extents start = extents;

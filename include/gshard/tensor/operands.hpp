@@ -30,9 +30,12 @@ struct Operand {
         mesh(tensor.is_set() ? &tensor.mesh().state() : nullptr) {}
 };
 
-/// The roles of operands that are told apart by their positions alone.
-inline constexpr std::string_view operand_roles[] = {"operand 0", "operand 1", "operand 2", "operand 3",
-                                                     "operand 4", "operand 5", "operand 6", "operand 7"};
+/// The role of an operand that is known by its position alone.
+inline std::string_view role_of_operand(int position) {
+  static constexpr std::string_view roles[] = {"operand 0", "operand 1", "operand 2", "operand 3",
+                                               "operand 4", "operand 5", "operand 6", "operand 7"};
+  return position < 8 ? roles[position] : "an operand";
+}
 
 /// An operand as "logits 'scores' (2, 4)".
 inline std::string text_of(Operand const& operand) {
@@ -54,6 +57,12 @@ inline void require_set(std::string_view operation, std::span<Operand const> ope
 }
 inline void require_set(std::string_view operation, std::initializer_list<Operand> operands) {
   require_set(operation, std::span(operands.begin(), operands.size()));
+}
+
+/// Throws StateError where a mesh is default-constructed or moved from.
+template <class... Axes>
+void require_set(std::string_view operation, Mesh<Axes...> const& mesh) {
+  if (!mesh.is_set()) throw StateError(text(operation, ": the mesh is unset; make it from a Runtime first"));
 }
 
 /// Requires set operands on one mesh. Throws StateError and MeshError.

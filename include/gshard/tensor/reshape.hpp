@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
 namespace gshard {
@@ -52,6 +53,7 @@ consteval bool is_whole() {
 template <int Dimension, AnyTensor Tensor>
 auto split_dimension(Tensor const& tensor, std::int64_t outer) {
   static_assert(detail::is_whole<Dimension, Tensor>());
+  detail::require_set("split_dimension", {{"tensor", tensor}});
   std::int64_t const extent = tensor.extent(Dimension);
   if (outer < 1 || extent % outer != 0)
     throw ExtentError(detail::text("split_dimension: dimension ", Dimension, " of '", tensor.name(), "' ",
@@ -70,6 +72,7 @@ auto split_dimension(Tensor const& tensor, std::int64_t outer) {
 template <int Dimension, AnyTensor Tensor>
 auto merge_dimensions(Tensor const& tensor) {
   static_assert(detail::is_whole<Dimension, Tensor>() && detail::is_whole<Dimension + 1, Tensor>());
+  detail::require_set("merge_dimensions", {{"tensor", tensor}});
   Extents extents;
   for (int d = 0; d < Tensor::rank; ++d) {
     if (d == Dimension + 1) extents.back() *= tensor.extent(d);

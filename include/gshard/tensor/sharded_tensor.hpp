@@ -77,7 +77,10 @@ inline constexpr Uninitialized uninitialized{};
 
 /// A tensor spread over the ranks of a mesh as `Spec` says. A handle: copies share the elements; `copy` (expr/) makes
 /// new ones. `local()` is this rank's block, packed, LayoutRight, without padding; blocks can be empty. Constructing
-/// allocates from the runtime's pool and communicates nothing.
+/// allocates from the runtime's pool and communicates nothing. Dimensions may be counted from the end: -1 is the last.
+///
+/// A default-constructed tensor and one that was moved from are unset: extents, blocks and elements of them throw
+/// StateError, as does every operation that is given one. Constructors throw StateError where the mesh is unset.
 template <class Mesh, class Spec, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 class ShardedTensor {
  public:
@@ -133,22 +136,27 @@ class ShardedTensor {
 
   ShardedTensor(Uninitialized, Mesh const& mesh, Extents const& extents, std::string_view name = {})
       : mesh_(mesh), name_(name), extents_(checked(extents, name)) {
-    block_ = detail::block_of(layout, extents_, mesh.state(), mesh.state().coordinates());
+    locate_block();
     allocate();
   }
 
-  /// A tensor of the same mesh and other layout or extents that shares this one's storage; the local blocks have equal
-  /// sizes.
+  /// A tensor of the same mesh and other layout or extents that shares this one's storage. Throws ExtentError where the
+  /// local blocks have different sizes.
   template <class OtherSpec>
   ShardedTensor<Mesh, OtherSpec, T, MemorySpace> reinterpreted(Extents const& extents) const {
-    return {storage_, mesh_, extents, name_};
+    return reinterpreted<OtherSpec>(mesh_, extents);
   }
 
   /// As above, on another mesh over the same ranks.
   template <class OtherSpec, class OtherMesh>
   ShardedTensor<OtherMesh, OtherSpec, T, MemorySpace> reinterpreted(OtherMesh const& mesh,
                                                                     Extents const& extents) const {
-    return {storage_, mesh, extents, name_};
+    ShardedTensor<OtherMesh, OtherSpec, T, MemorySpace> result(storage_, mesh, extents, name_);
+    if (result.local_size() != local_size())
+      throw ExtentError(detail::text("tensor '", name_, "' ", detail::text_of(extents_), " reinterpreted as ",
+                                     detail::text_of(extents), ": the blocks of rank ", mesh.rank(), " have ",
+                                     local_size(), " and ", result.local_size(), " elements"));
+    return result;
   }
 
   Mesh const& mesh() const { return mesh_; }
@@ -157,27 +165,36 @@ class ShardedTensor {
 
   /// Global extents.
   Extents const& extents() const { return extents_; }
-  std::int64_t extent(int dimension) const { return extents_[dimension]; }
-  std::int64_t size() const { return product(extents_); }
+  std::int64_t extent(int dimension) const { return extents_[known(dimension)]; }
+  std::int64_t size() const {
+    require_set("size");
+    return product(extents_);
+  }
 
   /// This rank's block.
-  Extents const& local_extents() const { return block_.extents; }
-  std::int64_t local_extent(int dimension) const { return block_.extents[dimension]; }
-  std::int64_t local_size() const { return product(block_.extents); }
+  Extents const& local_extents() const { return block().extents; }
+  std::int64_t local_extent(int dimension) const { return block_.extents[known(dimension)]; }
+  std::int64_t local_size() const { return product(block().extents); }
 
   /// The global indices of `dimension` that this rank holds.
   Range range(int dimension) const {
-    return {block_.offsets[dimension], block_.offsets[dimension] + block_.extents[dimension]};
+    int const d = known(dimension);
+    return {block_.offsets[d], block_.offsets[d] + block_.extents[d]};
   }
-  detail::Block const& block() const { return block_; }
+  detail::Block const& block() const {
+    require_set("block");
+    return block_;
+  }
 
-  /// This rank's block as a plain Kokkos view, valid as long as some handle of this tensor.
-  view_type local() const { return detail::local_view<T, rank, MemorySpace>(data(), block_.extents); }
+  /// This rank's block as a plain Kokkos view, valid as long as some handle of this tensor. Its indices are local:
+  /// local index i of dimension d is the global index `range(d).begin + i`.
+  view_type local() const { return detail::local_view<T, rank, MemorySpace>(data(), block().extents); }
 
   /// The block's elements in a row.
   detail::LocalView<T, 1, MemorySpace> flat() const {
     return detail::local_view<T, 1, MemorySpace>(data(), {local_size()});
   }
+  /// The first element of the block; null where the tensor is unset.
   T* data() const { return static_cast<T*>(storage_.get()); }
 
   /// Whether no other handle shares the elements.
@@ -210,7 +227,30 @@ class ShardedTensor {
 
   ShardedTensor(std::shared_ptr<void> storage, Mesh const& mesh, Extents const& extents, std::string_view name)
       : mesh_(mesh), name_(name), extents_(checked(extents, name)), storage_(std::move(storage)) {
-    block_ = detail::block_of(layout, extents_, mesh.state(), mesh.state().coordinates());
+    locate_block();
+  }
+
+  void locate_block() {
+    if (!mesh_.is_set())
+      throw StateError(detail::text("tensor '", name_, "' of extents ", detail::text_of(extents_),
+                                    ": its mesh is unset; make the mesh from a Runtime first"));
+    block_ = detail::block_of(layout, extents_, mesh_.state(), mesh_.state().coordinates());
+  }
+
+  void require_set(char const* asked) const {
+    if (!is_set())
+      throw StateError(detail::text(asked, " of a tensor with spec ", detail::text_of<Mesh>(layout),
+                                    " that is unset (default-constructed or moved from); assign a tensor to it first"));
+  }
+
+  /// The dimension counted from 0. Throws ExtentError where the tensor does not have it.
+  int known(int dimension) const {
+    require_set("extent");
+    int const d = dimension < 0 ? dimension + rank : dimension;
+    if (d < 0 || d >= rank)
+      throw ExtentError(detail::text("tensor '", name_, "' ", detail::text_of(extents_), " has no dimension ",
+                                     dimension, "; dimensions count from 0, and from -1, the last one, downwards"));
+    return d;
   }
 
   template <std::size_t Count>
