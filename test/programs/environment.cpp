@@ -128,6 +128,12 @@ int main(int argc, char** argv) {
     expect(handler == MPI_ERRORS_RETURN, "the error handler of MPI_COMM_WORLD");
     Kokkos::finalize();
     MPI_Finalize();
+    expect(run(argc, argv, [](Runtime&) {}) == 1, "run after the end of MPI is refused");
+    try {
+      Runtime const too_late(MPI_COMM_WORLD);
+      expect(false, "Runtime without MPI is refused");
+    } catch (StateError const&) {
+    }
   }
   return faults;
 }

@@ -62,7 +62,7 @@ void all_reduce(Group const& group, T* data, std::int64_t count, Reduction reduc
   Kokkos::Profiling::ScopedRegion const region("gshard::all_reduce");
   if (count == 0) return;
   if (detail::only_counted(group, Collective::all_reduce, 2 * (group.size - 1),
-                           gshard::detail::saturated_product(2, detail::ring_bytes<T>(group, count))))
+                           detail::ring_bytes<T>(group, gshard::detail::saturated_product(2, count))))
     return;
   MPI_Datatype type = detail::type_of<T>();
   bool const is_ordered = std::is_floating_point_v<T> && reduction != Reduction::sum;

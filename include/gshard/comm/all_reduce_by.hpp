@@ -57,7 +57,7 @@ void all_reduce_by(Group const& group, T* data, std::int64_t count, std::int64_t
   Kokkos::Profiling::ScopedRegion const region("gshard::all_reduce_by");
   if (count == 0) return;
   if (detail::only_counted(group, Collective::all_reduce, 2 * (group.size - 1),
-                           gshard::detail::saturated_product(2, detail::ring_bytes<T>(group, count))))
+                           detail::ring_bytes<T>(group, gshard::detail::saturated_product(2, count))))
     return;
   detail::MpiElement<T> const type;
   detail::MpiRule<Rule, T> const operation;

@@ -80,7 +80,7 @@ class Runtime {
       int count = static_cast<int>(arguments.size()) - 1;
       Kokkos::initialize(count, arguments.data());
       argc = static_cast<int>(of_kokkos - argv);
-      *of_kokkos = nullptr;  // as argv[argc] of main is
+      if (argv != nullptr) *of_kokkos = nullptr;  // as argv[argc] of main is
       owns_kokkos_ = true;
     }
     open(MPI_COMM_WORLD);
