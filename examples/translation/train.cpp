@@ -18,8 +18,7 @@ void train(Grid const& grid, Model& model, std::vector<TokenPair> const& pairs, 
       if (number == options.steps) return;
       ++number;
       BatchOnGrid const data(grid, batch);
-      // Every gate of every step draws from a stream of its own.
-      nn::RandomStream const random{options.seed, static_cast<std::uint64_t>(number) << 16};
+      nn::RandomStream const random{options.seed, static_cast<std::uint64_t>(number)};
 
       Tape tape;
       auto const output = model(tape, data.source, data.decoder, random);

@@ -26,3 +26,4 @@
 #include <gshard/nn/transformer.hpp>
 #include <gshard/nn/transformer_blocks.hpp>
 #include <gshard/nn/transformer_options.hpp>
+#include <gshard/nn/zero_padding.hpp>

@@ -2,9 +2,13 @@
 // Dropout: which elements go is a function of seed, stream and global index.
 #include <cmath>
 #include <cstdint>
+#include <set>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include <gshard/nn/dropout.hpp>
+#include <gshard/nn/initialize.hpp>
 
 #include "layer_test.hpp"
 
@@ -18,7 +22,8 @@ using On = ShardedTensor<Grid, Spec<Entries...>, double>;
 
 /// The factor of the element at a global position.
 double factor(nn::RandomStream random, double rate, std::uint64_t position) {
-  auto const words = gshard::detail::random_bits(random.seed, random.stream, position / 4);
+  auto const own = nn::detail::fold_in(random, nn::detail::RandomPurpose::dropout);
+  auto const words = gshard::detail::random_bits(own.seed, own.stream, position / 4);
   return static_cast<double>(words[position % 4]) < rate * 0x1p32 ? 0 : 1 / (1 - rate);
 }
 
@@ -91,9 +96,10 @@ TEST_CASE("dropout at rate 0 and in inference is nothing: the tensor itself, and
     auto const recorded = tape.watch(x);
     CHECK(nn::dropout(recorded, 0, nn::RandomStream{1, 1}).node() == recorded.node());
     CHECK(nn::dropout(recorded, .5, {}).node() == recorded.node());
-    CHECK_THROWS_WITH_AS(nn::dropout(x, 1, {}), "dropout: a rate of 1; give 0 or more, and less than 1", Error);
-    CHECK_THROWS_AS(nn::dropout(x, -.1, {}), Error);
-    CHECK_THROWS_AS(nn::dropout(x, std::nan(""), {}), Error);
+    CHECK_THROWS_WITH_AS(nn::dropout(x, 1, {}), "option dropout rate = 1: give a number of at least 0 and less than 1",
+                         OptionError);
+    CHECK_THROWS_AS(nn::dropout(x, -.1, {}), OptionError);
+    CHECK_THROWS_AS(nn::dropout(x, std::nan(""), {}), OptionError);
   });
 }
 
@@ -130,4 +136,67 @@ TEST_CASE("the tape keeps neither the input nor a mask of dropout") {
     auto const y = nn::dropout(leaf, .5, nn::RandomStream{1, 1});
     CHECK(grid.memory().ledger().bytes_in_use() - before == y.value().local_size() * std::int64_t{sizeof(double)});
   });
+}
+
+// ---- Random streams ----
+
+TEST_CASE("random streams: no two uses share words, over seeds, steps, layers and purposes") {
+  using nn::detail::RandomPurpose;
+  std::set<std::pair<std::uint64_t, std::uint64_t>> keys;
+  std::size_t uses = 0;
+  auto const add = [&](nn::RandomStream random) {
+    ++uses;
+    keys.insert({random.seed, random.stream});
+  };
+  for (std::uint64_t seed : {0, 1, 2})
+    for (std::uint64_t step = 0; step < 40; ++step) {
+      nn::RandomStream const random{seed, step};
+      add(random);  // numbers that a program draws by itself
+      nn::detail::RandomUses layers{random};
+      for (int layer = 0; layer < 30; ++layer) {
+        auto const own = layers.next();
+        for (auto purpose : {RandomPurpose::dropout, RandomPurpose::routing}) add(nn::detail::fold_in(own, purpose));
+      }
+      for (auto purpose : {RandomPurpose::dropout, RandomPurpose::routing}) add(nn::detail::fold_in(random, purpose));
+      nn::detail::RandomUses weights{nn::detail::fold_in({seed, step}, RandomPurpose::weights)};
+      for (int weight = 0; weight < 30; ++weight) add(weights.next());
+    }
+  CHECK(keys.size() == uses);
+}
+
+TEST_CASE("random streams: dropout, weights and routing of one seed are independent, and so are layers of two steps") {
+  Grid const grid(runtime(), {1, ranks()});
+  constexpr std::int64_t count = 1 << 16;
+  On<_> const ones(grid, {count});
+  gshard::detail::fill_elements<Kokkos::HostSpace>(ones.data(), ones.local_size(), 1.0);
+  auto const kept = [&](nn::RandomStream random) {
+    Values result = collected(nn::dropout(ones, .5, random));
+    for (double& value : result) value = value == 0 ? -1 : 1;
+    return result;
+  };
+  auto const signs_of = [&](auto const& number) {
+    Values result;
+    for (std::uint64_t i = 0; i < count; ++i) result.push_back(number(i) < 0 ? -1 : 1);
+    return result;
+  };
+  // What everybody writes: a step for the stream. Its layer k + 1 and the next step's layer k are not the same.
+  nn::detail::RandomUses first{{7, 0}}, second{{7, 1}};
+  std::vector<Values> series;
+  for (int layer = 0; layer < 3; ++layer) {
+    series.push_back(kept(first.next()));
+    series.push_back(kept(second.next()));
+  }
+  series.push_back(kept({7, 0}));
+  series.push_back(collected(nn::Initializer(7).normal<On<_>>(grid, {count}, 1, "weights").value));
+  for (double& value : series.back()) value = value < 0 ? -1 : 1;
+  auto const routing = nn::detail::fold_in({7, 0}, nn::detail::RandomPurpose::routing);
+  series.push_back(signs_of([&](std::uint64_t i) { return random_uniform(routing.seed, routing.stream, i) - .5; }));
+  series.push_back(signs_of([&](std::uint64_t i) { return random_normal(7, 0, i); }));
+  for (std::size_t a = 0; a < series.size(); ++a)
+    for (std::size_t b = 0; b < a; ++b) {
+      double product = 0;
+      for (std::size_t i = 0; i < count; ++i) product += series[a][i] * series[b][i];
+      INFO("series ", a, " and ", b);
+      CHECK(std::abs(product) < 5 * std::sqrt(static_cast<double>(count)));
+    }
 }

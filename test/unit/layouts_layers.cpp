@@ -277,5 +277,5 @@ TEST_CASE(
                             ShardedTensor<Grid, Spec<"data", _>, int, AbstractSpace>(grid, {8, 2}), 16, .1);
   };
   CHECK(calls(Collective::all_gather, loss) == 0);
-  CHECK(calls(Collective::all_reduce, loss) == 3);  // maxima, sums, and the mean over the tokens
+  CHECK(calls(Collective::all_reduce, loss) == 4);  // the targets' check, maxima, sums, and the mean over the tokens
 }

@@ -193,8 +193,8 @@ TEST_CASE("attention: a model that does not divide into heads is refused") {
   Grid const grid(runtime(), {1, ranks()});
   nn::Initializer initializer(5);
   CHECK_THROWS_WITH_AS((nn::Attention<Grid, nn::Parallelism, double>(grid, initializer, 6, 4)),
-                       "attention: a model of 6 does not divide into 4 heads", ExtentError);
-  CHECK_THROWS_AS((nn::Attention<Grid, nn::Parallelism, double>(grid, initializer, 6, 0)), ExtentError);
+                       "option heads = 4: give a divisor of the model's 6, or a head_size beside it", OptionError);
+  CHECK_THROWS_AS((nn::Attention<Grid, nn::Parallelism, double>(grid, initializer, 6, 0)), OptionError);
 }
 
 // ---- Feed-forward ----
@@ -257,10 +257,14 @@ TEST_CASE("cross entropy by hand: T31, J2 with a padding place, J1 with short an
 // ---- Parameters ----
 
 TEST_CASE("K1, K2: initial values are those of the global index, whatever the mesh, the spec and the threads") {
-  Values right;
-  for (std::uint64_t i = 0; i < 8; ++i) right.push_back(.5 * random_normal<double>(7, 0, i));
-  Values second;
-  for (std::uint64_t i = 0; i < 8; ++i) second.push_back(2 * random_normal<double>(7, 1, i));
+  auto const numbers = [](std::uint64_t use, double deviation) {
+    auto const random = nn::fold_in(nn::detail::fold_in({7, 0}, nn::detail::RandomPurpose::weights), use);
+    Values result;
+    for (std::uint64_t i = 0; i < 8; ++i)
+      result.push_back(deviation * random_normal<double>(random.seed, random.stream, i));
+    return result;
+  };
+  Values const right = numbers(0, .5), second = numbers(1, 2);
   on_every_grid([&](Grid const& grid) {
     auto check = [&]<class Made>(std::type_identity<Made>) {
       nn::Initializer initializer(7);

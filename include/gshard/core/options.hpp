@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 #include <string_view>
 
 #include <gshard/core/error.hpp>
@@ -30,9 +31,10 @@ inline void require_rate(std::string_view option, double value) {
   require_option(value >= 0 && value < 1, option, value, "a number of at least 0 and less than 1");
 }
 
-/// Requires an integer of at least `least`.
-inline void require_at_least(std::string_view option, std::int64_t value, std::int64_t least) {
+/// Requires an integer of at least `least`, and returns it.
+inline std::int64_t require_at_least(std::string_view option, std::int64_t value, std::int64_t least) {
   if (value < least) throw OptionError(text("option ", option, " = ", value, ": give ", least, " or more"));
+  return value;
 }
 
 }  // namespace gshard::detail

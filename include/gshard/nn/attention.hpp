@@ -8,12 +8,16 @@
 
 #include <gshard/autodiff/einsum.hpp>
 #include <gshard/autodiff/reshape.hpp>
+#include <gshard/core/error.hpp>
+#include <gshard/core/options.hpp>
 #include <gshard/nn/attention_cache.hpp>
 #include <gshard/nn/attention_weights.hpp>
 #include <gshard/nn/dropout.hpp>
+#include <gshard/nn/head_size.hpp>
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/moe/axes.hpp>
 #include <gshard/nn/parallelism.hpp>
+#include <gshard/nn/zero_padding.hpp>
 
 namespace gshard::nn {
 
@@ -25,6 +29,14 @@ constexpr Layout scores_layout(Layout const& queries) {
   for (int const d : {0, 1, 3, 2}) layout.dimensions.push_back(queries.dimensions[d]);
   layout.dimensions.push_back({});
   return layout;
+}
+
+/// Keys (G, N * K, M) or (G, N, K, M) with padding set to 0, recorded as the keys themselves, so that all that flows
+/// back to them is reduced together: to padding, whose weights are 0, nothing does.
+template <class K, AnyTensor Lengths>
+K words_of(K const& keys, Lengths const& lengths) {
+  if constexpr (AnyVar<K>) return K(keys.tape(), keys.node(), words_of(keys.value(), lengths));
+  else return without_padding("attention", keys, lengths);
 }
 
 template <class Q>
@@ -49,20 +61,29 @@ struct Attention {
   Parameter<In> wv;   ///< (M, H, D)
   Parameter<Out> wo;  ///< (H, D, M)
 
+  /// Throws OptionError unless the numbers are 1 or more, and without a `head_size` the heads divide the model.
   Attention(Mesh const& mesh, Initializer& initializer, std::int64_t model, std::int64_t heads,
             std::optional<std::int64_t> head_size = {})
-      : Attention(mesh, initializer, Shape{model, heads, head_size ? *head_size : share_of_head(model, heads)}) {}
+      : Attention(mesh, initializer, Shape{model, heads, detail::head_size_of(model, heads, head_size)}) {}
 
-  /// Each place of `queries`, (G, N * L, M) or (G, N, L, M), looks at the places of `keys`, (G, N * K, M) or (G, N, K,
-  /// M), of its own sentence; `key_lengths` (G, N) counts their words. Under causal masking it sees none behind its
-  /// own. In training weights may be dropped.
+  /// Returns what each place of `queries`, (G, N * L, M) or (G, N, L, M), finds in the places of `keys`, (G, N * K, M)
+  /// or (G, N, K, M), of its own sentence; under causal masking in those up to its own. In training weights may be
+  /// dropped.
+  /// - `key_lengths` (G, N) counts the words of the keys; what stands behind them is left out. Queries have no lengths:
+  ///   where their padding may hold NaN, set it to 0 by zero_padding.
+  /// - Throws ExtentError where the groups or sentences of the three differ, OptionError for a rate outside [0, 1).
   template <class Q, class K, AnyTensor Lengths>
   auto operator()(Q const& queries, K const& keys, Lengths const& key_lengths, Masking masking, double dropout_rate = 0,
                   std::optional<RandomStream> random = {}) {
+    detail::require_lengths_of("attention", "key_lengths", key_lengths, "keys", detail::value_of(keys));
+    detail::require_lengths_of("attention", "key_lengths", key_lengths, "queries", detail::value_of(queries));
+    gshard::detail::require_rate("dropout rate", dropout_rate);
     std::int64_t const sentences = key_lengths.extent(1);
+    // A weight of 0 does not leave padding out: 0 * NaN is NaN.
+    auto const words = detail::words_of(keys, key_lengths);
     auto const q = heads(queries, bind(wq, queries, keys), sentences);
-    auto const k = heads(keys, bind(wk, queries, keys), sentences);
-    auto const v = heads(keys, bind(wv, queries, keys), sentences);
+    auto const k = heads(words, bind(wk, queries, keys), sentences);
+    auto const v = heads(words, bind(wv, queries, keys), sentences);
     double const scale = 1 / std::sqrt(static_cast<double>(wq.value.extent(2)));
     auto const scores = shard<detail::ScoresSpec<decltype(q)>>(einsum<"gnlhd,gnkhd->gnhlk">(q, movable(k)));
     auto const weights = dropout(attention_weights(scores, key_lengths, scale, masking), dropout_rate, random);
@@ -73,9 +94,15 @@ struct Attention {
     else return shard<detail::SpecOf<Q>>(einsum<"gnlhd,hdm->gnlm">(mixed, movable(out)));
   }
 
-  /// Keys and values of all places of `x` (G, N * K, M), for queries to come.
+  /// Returns keys and values of all places of `x` (G, N * K, M), N sentences, for queries to come. Throws ExtentError
+  /// where N does not divide the places.
   template <AnyTensor X>
   auto cache(X const& x, std::int64_t sentences) {
+    gshard::detail::require_one_mesh("attention cache", {{"wk", wk.value}, {"x", x}});
+    if (sentences < 1 || x.extent(1) % sentences != 0)
+      throw ExtentError(gshard::detail::text("attention cache: ", sentences,
+                                             " sentences do not divide dimension 1 of x ",
+                                             gshard::detail::text_of(x.extents())));
     auto const keys = heads(x, wk.value, sentences);
     return AttentionCache<std::remove_const_t<decltype(keys)>>{keys, heads(x, wv.value, sentences)};
   }
@@ -124,13 +151,6 @@ struct Attention {
         wv(projection(mesh, initializer, shape, "attention wv")),
         wo(initializer.normal<Out>(mesh, {shape.heads, shape.head_size, shape.model},
                                    1 / std::sqrt(static_cast<double>(shape.heads * shape.head_size)), "attention wo")) {
-  }
-
-  static std::int64_t share_of_head(std::int64_t model, std::int64_t heads) {
-    if (heads < 1 || model % heads != 0)
-      throw ExtentError(
-          gshard::detail::text("attention: a model of ", model, " does not divide into ", heads, " heads"));
-    return model / heads;
   }
 
   static Parameter<In> projection(Mesh const& mesh, Initializer& initializer, Shape const& shape, char const* name) {

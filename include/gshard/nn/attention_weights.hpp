@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <type_traits>
 
+#include <gshard/core/options.hpp>
 #include <gshard/nn/kernels/softmax.hpp>
 #include <gshard/nn/operation.hpp>
 
@@ -35,25 +38,28 @@ struct SentenceKeys {
 
 }  // namespace detail
 
-/// Attention weights from scores (G, N, H, L, K): softmax of scale * scores over the K keys, of which the first
-/// `key_lengths` (G, N) of each sequence are valid, and under causal masking those up to the query's own position. A
-/// query that sees no key gets zeros. All dimensions but K may be split. Local.
+/// Returns attention weights from scores (G, N, H, L, K): softmax of scale * scores over the K keys, of which the first
+/// `key_lengths` (G, N) of each sequence are valid (all where a length is above K, none where it is negative), and
+/// under causal masking those up to the query's own position. Scores of other keys are not read, and get a weight and a
+/// gradient of 0; a query that sees no key gets zeros. All dimensions but K may be split. Local.
+/// Throws ExtentError where G or N differ, OptionError unless `scale` is finite.
 template <class X, AnyTensor Lengths>
 auto attention_weights(X const& scores, Lengths const& key_lengths, double scale, Masking masking) {
   using Tensor = detail::ValueTensor<X>;
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
-  static_assert(Tensor::rank == 5 && Lengths::rank == 2,
-                "gshard: attention scores are (G, N, H, L, K), key lengths (G, N)");
+  static_assert(Tensor::rank == 5 && Lengths::rank == 2 && std::is_same_v<typename Lengths::value_type, int>,
+                "gshard: attention scores are (G, N, H, L, K), key lengths (G, N) of int");
   static_assert(Tensor::layout.dimensions[4].empty(),
                 "gshard: attention weights are over all keys; reshard the scores so that K is `_`");
   static_assert(
-      Tensor::layout.dimensions[0] == Lengths::layout.dimensions[0] &&
-          Tensor::layout.dimensions[1] == Lengths::layout.dimensions[1],
+      detail::is_split_as<Lengths, Tensor>(),
       "gshard: attention looks up the words of its own sentences; reshard the key lengths so that G and N are split as those of the scores");
   static_assert(Tensor::layout.partial.empty(),
                 "gshard: attention weights are not linear in the scores; reduce the partial tensor first");
   Tensor const& values = detail::value_of(scores);
+  detail::require_rows_of("attention_weights", "key_lengths", key_lengths, "scores", values);
+  gshard::detail::require_option(std::isfinite(scale), "scale", scale, "a finite number");
   detail::SentenceKeys<Lengths> const visible{key_lengths, values.local_extent(2), values.local_extent(3),
                                               values.range(3).begin, masking};
   Tensor const result = detail::unset_like(values);

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include <gshard/autodiff/map.hpp>
 #include <gshard/comm/all_reduce.hpp>
+#include <gshard/core/options.hpp>
+#include <gshard/index/check_ids.hpp>
 #include <gshard/nn/kernels/cross_entropy.hpp>
 #include <gshard/nn/operation.hpp>
 #include <gshard/reduce/total.hpp>
@@ -13,7 +16,7 @@ namespace gshard::nn {
 
 namespace detail {
 
-/// The layout of (G, S, N) beside targets (G, S), where the axes that split V hold parts of a sum.
+/// The layout of (..., N) beside targets (...), where the axes that split V hold parts of a sum.
 constexpr Layout sums_beside(Layout const& targets, Layout const& logits) {
   Layout result = targets;
   result.dimensions.push_back({});
@@ -21,7 +24,7 @@ constexpr Layout sums_beside(Layout const& targets, Layout const& logits) {
   return result;
 }
 
-/// Losses and log_sums (G, S) of logits of which each rank holds some columns: all-reduces of one number and of three
+/// Losses and log_sums (...) of logits of which each rank holds some columns: all-reduces of one number and of three
 /// for each row.
 template <AnyTensor Scores, AnyTensor Targets, AnyTensor Rows>
 void cross_entropy_of_split(Scores const& scores, Targets const& targets, Rows const& losses, Rows const& log_sums,
@@ -30,7 +33,12 @@ void cross_entropy_of_split(Scores const& scores, Targets const& targets, Rows c
   using Space = typename Scores::memory_space;
   using Parts = with_layout<Scores, sums_beside(Targets::layout, Scores::layout)>;
   using Sums = with_layout<Scores, gshard::detail::without_partial(Parts::layout)>;
-  Sums const summaries(uninitialized, scores.mesh(), {targets.extent(0), targets.extent(1), 4});
+  auto const extents_of_rows = [&](std::int64_t numbers_of_row) {
+    Extents extents = targets.extents();
+    extents.push_back(numbers_of_row);
+    return extents;
+  };
+  Sums const summaries(uninitialized, scores.mesh(), extents_of_rows(4));
   record_kernel("cross_entropy", scores, targets, summaries);
   cross_entropy_summary<T, Space>(rows_of(scores), row_of(targets), rows_of(summaries), numbers.first);
   Rows const largest = unset_like(losses);
@@ -38,28 +46,52 @@ void cross_entropy_of_split(Scores const& scores, Targets const& targets, Rows c
   gshard::detail::fence<Space>("gshard::cross_entropy: what is sent is computed");
   comm::all_reduce<Space>(scores.mesh().state().group(Parts::layout.partial), largest.data(), largest.local_size(),
                           comm::Reduction::maximum);
-  Parts parts(uninitialized, scores.mesh(), {targets.extent(0), targets.extent(1), 3});
+  Parts parts(uninitialized, scores.mesh(), extents_of_rows(3));
   rebase_summaries<T, Space>(rows_of(summaries), row_of(largest), rows_of(parts));
   auto const sums = reshard<typename Sums::spec_type>(std::move(parts));
   loss_of_summaries<T, Space>(row_of(largest), rows_of(sums), row_of(targets), row_of(losses), row_of(log_sums),
                               numbers);
 }
 
+template <AnyTensor Logits, AnyTensor Targets>
+consteval void check_cross_entropy() {
+  static_assert(Logits::layout.partial.empty(),
+                "gshard: cross_entropy is not linear in the logits; reduce the partial tensor first");
+  static_assert(Targets::rank == Logits::rank - 1 && std::is_same_v<typename Targets::value_type, int>,
+                "gshard: cross_entropy takes logits (..., V) and targets (...) of int, one for each row of logits");
+  if constexpr (Targets::rank == Logits::rank - 1)
+    static_assert(
+        is_split_as<Targets, Logits>(),
+        "gshard: cross_entropy looks up the targets of its own rows; reshard the targets so that they are split as the logits are, V aside");
+}
+
 }  // namespace detail
 
-/// The mean over all real tokens of the label-smoothed cross entropy, and of `z_loss` times the square of the logarithm
-/// of the sum of powers: logits (G, S, V), targets (G, S), negative for padding. `tokens` is their global number, the
-/// same on every rank: the mean does not depend on how tokens are spread. A scalar; one all-reduce of one number.
-/// Logits are never gathered: where axes split V, two all-reduces over them, of one number and of three for each token.
+/// Returns the mean over all tokens of the label-smoothed cross entropy plus `z_loss` times log(sum_v exp(logit_v))^2.
+/// logits (..., V), as (G, S, V); targets (...) of int, negative for padding, else below V. A scalar.
+/// - Padding is left out: its logits are not read, and their gradient is 0.
+/// - `tokens` is the global number of targets that are no padding, the same on every rank. The mean of no tokens is 0.
+/// - A logit of minus infinity is a word that cannot be: the loss is +inf where it is the target, or where `smoothing`
+///   gives it a share.
+/// - Communication: all-reduces of one number for the targets' check and for the sum. Logits are never gathered: where
+///   axes split V, two all-reduces over them, of one number and of three for each token.
+/// - Throws IndexError for a target of V or more, ExtentError where the targets are not one for each row of logits,
+///   OptionError unless smoothing is in [0, 1], and tokens and z_loss are finite and at least 0.
 template <class X, AnyTensor Targets>
 auto cross_entropy(X const& logits, Targets const& targets, double tokens, double smoothing = 0, double z_loss = 0) {
   using Tensor = detail::ValueTensor<X>;
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
   constexpr int last = Tensor::rank - 1;
-  static_assert(Tensor::layout.partial.empty(),
-                "gshard: cross_entropy is not linear in the logits; reduce the partial tensor first");
+  detail::check_cross_entropy<Tensor, Targets>();
   Tensor const& scores = detail::value_of(logits);
+  detail::require_rows_of("cross_entropy", "targets", targets, "logits", scores);
+  gshard::detail::require_non_negative("tokens", tokens);
+  gshard::detail::require_option(smoothing >= 0 && smoothing <= 1, "smoothing", smoothing, "a number from 0 to 1");
+  gshard::detail::require_non_negative("z_loss", z_loss);
+  gshard::detail::require_ids("cross_entropy", "targets", targets, scores.extent(last),
+                              gshard::detail::NegativeIds::padding);
+  double const divisor = tokens == 0 ? 1 : tokens;  // without tokens all losses are 0
   using Rows = ShardedTensor<typename Tensor::mesh_type, typename Targets::spec_type, T, Space>;
   Rows const losses(uninitialized, scores.mesh(), targets.extents());
   Rows const log_sums(uninitialized, scores.mesh(), targets.extents());
@@ -73,26 +105,28 @@ auto cross_entropy(X const& logits, Targets const& targets, double tokens, doubl
     detail::cross_entropy_of_split(scores, targets, losses, log_sums,
                                    {static_cast<T>(smoothing), static_cast<T>(z_loss), first, vocabulary});
   }
-  auto const loss = gshard::detail::scalar_like(losses, sum(losses) / tokens);
+  auto const loss = gshard::detail::scalar_like(losses, sum(losses) / divisor);
   return detail::recorded_beside(
       logits, loss,
-      [slot = detail::slot_of(logits), scores, targets, log_sums, tokens, smoothing, z_loss, first,
+      [slot = detail::slot_of(logits), scores, targets, log_sums, divisor, smoothing, z_loss, first,
        vocabulary](auto const& gradient) {
         Tensor const of_logits = detail::unset_like(scores);
         detail::record_kernel("cross_entropy gradient", of_logits, scores, targets, log_sums);
         detail::cross_entropy_backward<T, Space>(
             detail::rows_of(scores), detail::row_of(targets), detail::row_of(log_sums), detail::rows_of(of_logits),
-            static_cast<T>(1 / tokens), static_cast<T>(smoothing), detail::Rank0<T const, Space>(gradient.data()),
+            static_cast<T>(1 / divisor), static_cast<T>(smoothing), detail::Rank0<T const, Space>(gradient.data()),
             first, vocabulary, static_cast<T>(z_loss));
         slot.add(of_logits);
       });
 }
 
-/// The same of logits in BFloat16: they are read as floats, and the loss is one.
+/// The same of logits in BFloat16: they are read as floats, and the loss is a float.
 template <class X, AnyTensor Targets>
   requires(gshard::detail::is_rounded<typename detail::ValueTensor<X>::value_type>)
 auto cross_entropy(X const& logits, Targets const& targets, double tokens, double smoothing = 0, double z_loss = 0) {
   using Number = gshard::detail::Computed<typename detail::ValueTensor<X>::value_type>;
+  detail::check_cross_entropy<detail::ValueTensor<X>, Targets>();
+  gshard::detail::require_set("cross_entropy", {{"logits", detail::value_of(logits)}});
   return cross_entropy(eval(convert<Number>(logits)), targets, tokens, smoothing, z_loss);
 }
 

@@ -3,9 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include <gshard/core/options.hpp>
+#include <gshard/index/check_ids.hpp>
 #include <gshard/nn/attention_cache.hpp>
 #include <gshard/nn/transformer.hpp>
 
@@ -37,14 +40,12 @@ class Decoder {
 
  public:
   /// Encodes the source sentences (G, R), and keeps R * hypotheses sentences of up to `longest` words, those of one
-  /// source in a row. Throws ExtentError where the model has fewer places.
+  /// source in a row. Throws OptionError unless `longest` is from 1 to the model's, and `hypotheses` is 1 or more.
   Decoder(Model& model, Side const& source, std::int64_t longest, std::int64_t hypotheses = 1)
       : model_(&model), source_(source), longest_(longest), hypotheses_(hypotheses) {
-    if (longest > model.options().longest)
-      throw ExtentError(gshard::detail::text("decoder: ", longest, " places are asked for, but the model has ",
-                                             model.options().longest));
-    if (hypotheses < 1)
-      throw ExtentError(gshard::detail::text("decoder: ", hypotheses, " hypotheses for each sentence; give 1 or more"));
+    gshard::detail::require_option(longest >= 1 && longest <= model.options().longest, "longest", longest,
+                                   gshard::detail::text("1 to ", model.options().longest, ", the model's places"));
+    gshard::detail::require_at_least("hypotheses", hypotheses, 1);
     Memory const memory = model.encode(source);
     auto const add = [&](auto& blocks, std::size_t layer) {
       if (layer < blocks.size()) layers_.push_back(layer_of(blocks[layer], memory));
@@ -58,9 +59,10 @@ class Decoder {
   /// The number of steps so far: the place that the next words stand at.
   std::int64_t place() const { return place_; }
 
-  /// One more word for each sentence, `words` (G, N); negative where a sentence has ended, which it has for good. Gives
-  /// the logits (G, N, V) of the words after them; those of ended sentences mean nothing. Throws ExtentError past the
-  /// longest place, and where N is not R * hypotheses.
+  /// Takes one more word for each sentence, `words` (G, N); negative where a sentence has ended, which it has for good.
+  /// Returns the logits (G, N, V) of the words after them; those of ended sentences are unspecified.
+  /// Throws IndexError for a word of V or more, StateError past the longest place, ExtentError where N is not R *
+  /// hypotheses; the decoder stays as it was.
   auto step(Words const& words) {
     check(words);
     if (holders_.is_set()) follow({});
@@ -68,10 +70,12 @@ class Decoder {
   }
 
   /// The same where sentence n goes on from the words that sentence parents(g, n) in [0, N) had before this step, as in
-  /// beam search. Caches stay where they are: a table (G, N, longest) says which sentence holds each place.
+  /// beam search. Caches stay where they are: a table (G, N, longest) says which sentence holds each place. Throws
+  /// IndexError for other parents, too.
   auto step(Words const& words, Words const& parents) {
     check(words);
-    check(parents);
+    check_extents("parents", parents);
+    gshard::detail::require_ids("decoder", "parents", parents, sentences());
     follow(parents.local());
     return run(words);
   }
@@ -94,12 +98,17 @@ class Decoder {
   }
 
   void check(Words const& words) const {
-    if (words.extent(0) != source_.lengths.extent(0) || words.extent(1) != sentences())
-      throw ExtentError(gshard::detail::text(
-          "decoder: '", words.name(), "' has extents ", gshard::detail::text_of(words.extents()), " instead of ",
-          gshard::detail::text_of(Extents{source_.lengths.extent(0), sentences()}), ", a word for each sentence"));
+    check_extents("words", words);
     if (place_ >= longest_)
-      throw ExtentError(gshard::detail::text("decoder: a step past the last of ", longest_, " places"));
+      throw StateError(gshard::detail::text("decoder: a step past the last of ", longest_, " places"));
+    model_->require_ids(words);
+  }
+
+  void check_extents(std::string_view role, Words const& words) const {
+    gshard::detail::Operand const given(role, words);
+    gshard::detail::require_one_mesh("decoder", {{"source lengths", source_.lengths}, given});
+    gshard::detail::require_extent("decoder", given, 0, source_.lengths.extent(0), "the groups of the source");
+    gshard::detail::require_extent("decoder", given, 1, sentences(), "its sentences times hypotheses");
   }
 
   Side newest(Words const& words) const {
@@ -123,7 +132,7 @@ class Decoder {
 
   auto run(Words const& words) {
     Side const side = newest(words);
-    auto x = model_->embedded(model_->table_.value, side);
+    auto x = model_->embedded_known(model_->table_.value, side);
     std::size_t next = 0;
     for (std::size_t layer = 0; layer < model_->dense_decoder_.size(); ++layer) {
       x = through(model_->dense_decoder_[layer], x, side, layers_[next++]);

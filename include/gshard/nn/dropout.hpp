@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include <gshard/core/options.hpp>
 #include <gshard/nn/kernels/dropout.hpp>
 #include <gshard/nn/operation.hpp>
 #include <gshard/nn/random_stream.hpp>
@@ -16,22 +17,22 @@ Tensor dropped_out(char const* operation, Tensor const& x, double rate, RandomSt
   using T = typename Tensor::value_type;
   Tensor const result = unset_like(x);
   record_kernel(operation, result, x);
-  dropout<T, typename Tensor::memory_space>(x.data(), result.data(), x.block(), x.extents(), rate, random.seed,
-                                            random.stream);
+  auto const [seed, stream] = fold_in(random, RandomPurpose::dropout);
+  dropout<T, typename Tensor::memory_space>(x.data(), result.data(), x.block(), x.extents(), rate, seed, stream);
   return result;
 }
 
 }  // namespace detail
 
-/// x with each element set to 0 with probability `rate` in [0, 1), and otherwise divided by 1 - rate (Srivastava et al.
-/// 2014); x itself at rate 0, and in inference, where there are no random numbers. Which elements go depends on seed,
-/// stream and their place in the whole tensor: the same on every mesh. Local. The backward pass draws again and keeps
-/// nothing.
+/// Returns x with each element set to 0 with probability `rate` in [0, 1), and otherwise divided by 1 - rate
+/// (Srivastava et al. 2014); x itself at rate 0, and in inference, where there are no random numbers. The elements that
+/// go depend on `random` and on their place in the whole tensor: the same on every mesh. Local. The backward pass draws
+/// again and keeps nothing. Throws OptionError for another rate.
 template <class X>
   requires(AnyTensor<X> || AnyVar<X>)
 X dropout(X const& x, double rate, std::optional<RandomStream> random) {
-  if (!(rate >= 0 && rate < 1))
-    throw Error(gshard::detail::text("dropout: a rate of ", rate, "; give 0 or more, and less than 1"));
+  gshard::detail::require_rate("dropout rate", rate);
+  gshard::detail::require_set("dropout", {{"x", detail::value_of(x)}});
   if (rate == 0 || !random) return x;
   auto const result = detail::dropped_out("dropout", detail::value_of(x), rate, *random);
   return detail::recorded_beside(x, result, [rate, random = *random, slot = detail::slot_of(x)](auto const& gradient) {

@@ -25,8 +25,12 @@ struct FeedForward {
   Parameter<In> wi;   ///< (M, H)
   Parameter<Out> wo;  ///< (H, M)
 
+  /// Throws OptionError unless `model` (M) and `hidden` (H) are 1 or more.
   FeedForward(Mesh const& mesh, Initializer& initializer, std::int64_t model, std::int64_t hidden)
-      : wi(initializer.normal<In>(mesh, {model, hidden}, 1 / std::sqrt(static_cast<double>(model)), "feed-forward wi")),
+      : wi(initializer.normal<In>(mesh,
+                                  {gshard::detail::require_at_least("model", model, 1),
+                                   gshard::detail::require_at_least("hidden", hidden, 1)},
+                                  1 / std::sqrt(static_cast<double>(model)), "feed-forward wi")),
         wo(initializer.normal<Out>(mesh, {hidden, model}, 1 / std::sqrt(static_cast<double>(hidden)),
                                    "feed-forward wo")) {}
 

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include <gshard/autodiff/tape.hpp>
+#include <gshard/core/options.hpp>
 #include <gshard/core/random.hpp>
+#include <gshard/nn/random_stream.hpp>
 #include <gshard/tensor/fill.hpp>
 
 namespace gshard::nn {
@@ -48,14 +51,16 @@ struct ConstantValue {
 /// and on the element's global index: the same on every mesh.
 class Initializer {
  public:
-  explicit Initializer(std::uint64_t seed) : seed_(seed) {}
+  explicit Initializer(std::uint64_t seed) : random_{fold_in({seed, 0}, detail::RandomPurpose::weights)} {}
 
-  /// Normal values of mean 0.
+  /// Normal values of mean 0. Throws OptionError unless `deviation` is finite and at least 0.
   template <AnyTensor Tensor>
   Parameter<Tensor> normal(typename Tensor::mesh_type const& mesh, Extents const& extents, double deviation,
                            std::string_view name) {
+    gshard::detail::require_non_negative("deviation", deviation);
     Tensor value(uninitialized, mesh, extents, name);
-    fill(value, detail::NormalValue<typename Tensor::value_type, Tensor::rank>{extents, seed_, stream_++, deviation});
+    auto const [seed, stream] = random_.next();
+    fill(value, detail::NormalValue<typename Tensor::value_type, Tensor::rank>{extents, seed, stream, deviation});
     return {value, {}};
   }
 
@@ -68,8 +73,7 @@ class Initializer {
   }
 
  private:
-  std::uint64_t seed_;
-  std::uint64_t stream_ = 0;
+  detail::RandomUses random_;
 };
 
 }  // namespace gshard::nn

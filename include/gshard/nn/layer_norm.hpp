@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
+
+#include <gshard/core/options.hpp>
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/kernels/layer_norm.hpp>
 #include <gshard/nn/operation.hpp>
@@ -8,8 +11,10 @@
 
 namespace gshard::nn {
 
-/// (x - mean) / sqrt(variance + epsilon) * gain + bias over the last dimension, which is whole (Ba et al. 2016). Local;
-/// the gradients of the replicated gain and bias (M) are summed by one all-reduce each over the axes that split x.
+/// Returns (x - mean) / sqrt(variance + epsilon) * gain + bias over the last dimension, which is whole (Ba et al.
+/// 2016). x (..., M); gain and bias (M), whole on every rank. Local; the gradients of gain and bias are summed by one
+/// all-reduce each over the axes that split x. Means and variances are summed in double. Throws ExtentError where gain
+/// or bias are not (M), OptionError unless epsilon is finite and above 0.
 template <class X, class Gain, class Bias>
 auto layer_norm(X const& x, Gain const& gain, Bias const& bias, double epsilon = 1e-6) {
   using Tensor = detail::ValueTensor<X>;
@@ -20,9 +25,15 @@ auto layer_norm(X const& x, Gain const& gain, Bias const& bias, double epsilon =
                 "gshard: layer_norm works on a whole last dimension; reshard x so that it is `_`");
   static_assert(Tensor::layout.partial.empty(),
                 "gshard: layer_norm is not linear in x; reduce x first: `reshard` to a spec without `partial`");
+  static_assert(
+      detail::is_vector_beside<Value, Tensor>() && detail::is_vector_beside<detail::ValueTensor<Bias>, Tensor>(),
+      "gshard: gain and bias of layer_norm are vectors (M) of the elements of x, whole on every rank; convert them, or reshard them to Spec<_>");
   Tensor const& input = detail::value_of(x);
   Value const& gains = detail::value_of(gain);
-  Value const& biases = detail::value_of(bias);
+  detail::ValueTensor<Bias> const& biases = detail::value_of(bias);
+  detail::require_vector_beside("layer_norm", "gain", gains, "x", input);
+  detail::require_vector_beside("layer_norm", "bias", biases, "x", input);
+  gshard::detail::require_positive("epsilon", epsilon);
   Tensor const output = detail::unset_like(input);
   Extents pair_extents = input.extents();
   pair_extents[Tensor::rank - 1] = 2;
@@ -32,7 +43,7 @@ auto layer_norm(X const& x, Gain const& gain, Bias const& bias, double epsilon =
                                                                                      pair_extents);
   detail::record_kernel("layer_norm", output, input, gains, biases, statistics);
   detail::layer_norm<T, Space>(detail::rows_of(input), gains.local(), biases.local(), detail::rows_of(output),
-                               detail::rows_of(statistics), static_cast<Number>(epsilon));
+                               detail::rows_of(statistics), epsilon);
   return detail::recorded_beside(
       std::tie(x, gain, bias), output,
       [input, gains, statistics, x_slot = detail::slot_of(x), gain_slot = detail::slot_of(gain),
@@ -64,8 +75,10 @@ struct LayerNorm {
   Parameter<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>> gain;
   Parameter<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>> bias;
 
+  /// Throws OptionError unless `model`, the M of the layer, is 1 or more.
   LayerNorm(Mesh const& mesh, Initializer& initializer, std::int64_t model)
-      : gain(initializer.constant<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>>(mesh, {model}, 1, "norm gain")),
+      : gain(initializer.constant<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>>(
+            mesh, {gshard::detail::require_at_least("model", model, 1)}, 1, "norm gain")),
         bias(initializer.constant<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>>(mesh, {model}, 0, "norm bias")) {}
 
   template <class X>

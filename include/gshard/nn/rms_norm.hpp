@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
+
+#include <gshard/core/options.hpp>
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/kernels/rms_norm.hpp>
 #include <gshard/nn/operation.hpp>
@@ -8,8 +11,10 @@
 
 namespace gshard::nn {
 
-/// x / sqrt(mean(x^2) + epsilon) * gain over the last dimension, which is whole (Zhang and Sennrich 2019). Local; the
-/// gradient of the replicated gain (M) is summed by one all-reduce over the axes that split x.
+/// Returns x / sqrt(mean(x^2) + epsilon) * gain over the last dimension, which is whole (Zhang and Sennrich 2019).
+/// x (..., M); gain (M), whole on every rank. Local; the gradient of the gain is summed by one all-reduce over the axes
+/// that split x. Squares are summed in double.
+/// Throws ExtentError where the gain is not (M), OptionError unless epsilon is finite and above 0.
 template <class X, class Gain>
 auto rms_norm(X const& x, Gain const& gain, double epsilon = 1e-6) {
   using Tensor = detail::ValueTensor<X>;
@@ -18,8 +23,15 @@ auto rms_norm(X const& x, Gain const& gain, double epsilon = 1e-6) {
   using Space = typename Tensor::memory_space;
   static_assert(Tensor::layout.dimensions[Tensor::rank - 1].empty(),
                 "gshard: rms_norm works on a whole last dimension; reshard x so that it is `_`");
+  static_assert(Tensor::layout.partial.empty(),
+                "gshard: rms_norm is not linear in x; reduce x first: `reshard` to a spec without `partial`");
+  static_assert(
+      detail::is_vector_beside<Value, Tensor>(),
+      "gshard: the gain of rms_norm is a vector (M) of the elements of x, whole on every rank; convert it, or reshard it to Spec<_>");
   Tensor const& input = detail::value_of(x);
   Value const& gains = detail::value_of(gain);
+  detail::require_vector_beside("rms_norm", "gain", gains, "x", input);
+  gshard::detail::require_positive("epsilon", epsilon);
   Tensor const output = detail::unset_like(input);
   Extents row_extents = input.extents();
   row_extents.pop_back();
@@ -34,7 +46,7 @@ auto rms_norm(X const& x, Gain const& gain, double epsilon = 1e-6) {
                                                                                  row_extents);
   detail::record_kernel("rms_norm", output, input, gains, statistics);
   detail::rms_norm<T, Space>(detail::rows_of(input), gains.local(), detail::rows_of(output), detail::row_of(statistics),
-                             static_cast<Number>(epsilon));
+                             epsilon);
   return detail::recorded_beside(
       std::tie(x, gain), output,
       [input, gains, statistics, x_slot = detail::slot_of(x), gain_slot = detail::slot_of(gain)](auto const& gradient) {
@@ -61,8 +73,10 @@ template <class Mesh, class Parallelism, class T = float,
 struct RmsNorm {
   Parameter<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>> gain;
 
+  /// Throws OptionError unless `model`, the M of the layer, is 1 or more.
   RmsNorm(Mesh const& mesh, Initializer& initializer, std::int64_t model)
-      : gain(initializer.constant<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>>(mesh, {model}, 1, "norm gain")) {}
+      : gain(initializer.constant<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>>(
+            mesh, {gshard::detail::require_at_least("model", model, 1)}, 1, "norm gain")) {}
 
   template <class X>
   auto operator()(X const& x) {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <vector>
@@ -14,6 +16,7 @@
 #include <gshard/nn/moe/layer.hpp>
 #include <gshard/nn/transformer_blocks.hpp>
 #include <gshard/nn/transformer_options.hpp>
+#include <gshard/nn/zero_padding.hpp>
 
 namespace gshard::nn {
 
@@ -29,6 +32,23 @@ struct Sentences {
   Integers real;       ///< (G, N * L): 1 for words, 0 for padding
   Integers lengths;    ///< (G, N): the words of each sentence
 };
+
+namespace detail {
+
+/// Throws StateError, MeshError or ExtentError unless the tensors of `side`, as "source", belong together and lie on
+/// the mesh of `model`, any of its tensors.
+template <class Mesh, AxisNames Tokens, class MemorySpace, AnyTensor Tensor>
+void require_sentences(std::string_view side, Sentences<Mesh, Tokens, MemorySpace> const& sentences,
+                       Tensor const& model) {
+  using gshard::detail::Operand;
+  std::string const operation = gshard::detail::text("transformer, ", side, " sentences");
+  Operand const ids("ids", sentences.ids), lengths("lengths", sentences.lengths);
+  gshard::detail::require_one_mesh(operation, {{"the model", model}, ids, lengths});
+  gshard::detail::require_same_shape(operation, {ids, {"positions", sentences.positions}, {"real", sentences.real}});
+  require_sentences_in(operation, lengths, ids);
+}
+
+}  // namespace detail
 
 /// The paper's encoder-decoder (2.1, Figure 3): every other feed-forward layer is a mixture of experts. One table
 /// embeds source and target words and, turned round, gives the logits. `Parallelism` says which axes split what,
@@ -54,8 +74,9 @@ class Transformer {
  public:
   using Side = Sentences<Mesh, Parallelism::tokens, MemorySpace>;
 
+  /// Throws OptionError for options that are not allowed.
   Transformer(Mesh const& mesh, TransformerOptions const& options, std::uint64_t seed)
-      : Transformer(mesh, options, Initializer(seed)) {}
+      : Transformer(mesh, detail::validated(options), Initializer(seed)) {}
 
   /// What a pass through encoder and decoder gives: logits (G, N * L, V), and the balance loss, the mean over the
   /// mixture layers.
@@ -66,7 +87,10 @@ class Transformer {
   };
 
   /// The logits of each target word from the source sentences and the words before it. With a tape the pass is
-  /// recorded, and with random numbers its gates choose as in training.
+  /// recorded, and with random numbers, as RandomStream{seed, step}, its gates choose and its dropout drops as in
+  /// training: each layer draws numbers of its own.
+  /// Throws IndexError for ids of V or more and positions of `longest` or more, ExtentError where the tensors of a
+  /// side, or source and target, have other groups or sentences.
   auto operator()(Side const& source, Side const& target, std::optional<RandomStream> random = {}) {
     return run(table_.value, source, target, random);
   }
@@ -76,6 +100,7 @@ class Transformer {
 
   /// What the decoder attends to: the encoded source sentences (G, N * K, M).
   auto encode(Side const& source) {
+    detail::require_sentences("source", source, table_.value);
     detail::Pass<Scalar> pass;
     return encoded(table_.value, source, pass);
   }
@@ -83,6 +108,7 @@ class Transformer {
   /// The decoder's last layer (G, N * L, M), normalised: the logits of a place are its product with the table.
   template <AnyTensor Memory>
   auto decode(Memory const& memory, Side const& source, Side const& target) {
+    require_sides(source, target);
     detail::Pass<Scalar> pass;
     return decoded(table_.value, memory, source, target, pass);
   }
@@ -144,11 +170,19 @@ class Transformer {
     }
   }
 
+  void require_sides(Side const& source, Side const& target) const {
+    detail::require_sentences("source", source, table_.value);
+    detail::require_sentences("target", target, table_.value);
+    gshard::detail::require_same_shape("transformer",
+                                       {{"source lengths", source.lengths}, {"target lengths", target.lengths}});
+  }
+
   static double deviation(std::int64_t model) { return 1 / std::sqrt(static_cast<double>(model)); }
 
   template <class Words>
   auto run(Words const& table, Side const& source, Side const& target, std::optional<RandomStream> random) {
-    detail::Pass<LossOf<Words>> pass{random, options_.dropout};
+    require_sides(source, target);
+    detail::Pass<LossOf<Words>> pass{detail::uses_of(random), options_.dropout};
     auto const memory = encoded(table, source, pass);
     auto const scores = logits(decoded(table, memory, source, target, pass));
     auto const loss = balance(table, pass);
@@ -157,9 +191,22 @@ class Transformer {
 
   template <class Words>
   auto embedded(Words const& table, Side const& side) {
+    require_ids(side.ids);
+    gshard::detail::require_ids("transformer", "positions", side.positions, options_.longest,
+                                gshard::detail::NegativeIds::padding);
+    return embedded_known(table, side);
+  }
+
+  void require_ids(typename Side::Integers const& ids) const {
+    gshard::detail::require_ids("transformer", "ids", ids, options_.vocabulary, gshard::detail::NegativeIds::padding);
+  }
+
+  /// The same of ids and positions that are known to be in range.
+  template <class Words>
+  auto embedded_known(Words const& table, Side const& side) {
     double const scale = std::sqrt(static_cast<double>(table_.value.extent(1)));
-    auto const words = reshard<Tokens>(embedding(movable(table), side.ids, scale));
-    return eval(words + embedding(movable(bind(places_, table)), side.positions, scale));
+    auto const words = reshard<Tokens>(detail::rows_by_id(movable(table), side.ids, scale));
+    return eval(words + detail::rows_by_id(movable(bind(places_, table)), side.positions, scale));
   }
 
   template <class Words, class Pass>

@@ -22,15 +22,14 @@ namespace gshard::nn::detail {
 /// balance losses that the gates leave.
 template <class Loss>
 struct Pass {
-  std::optional<RandomStream> random{};
+  std::optional<RandomUses> random{};
   DropoutRates rates{};
   std::vector<Loss> balance_losses{};
 
   /// Random numbers for one use.
   std::optional<RandomStream> draw() {
-    auto const result = random;
-    if (random) random->stream += 1;
-    return result;
+    if (!random) return {};
+    return random->next();
   }
 
   template <class X>
@@ -120,15 +119,15 @@ struct DecoderBlock {
   }
 };
 
-/// A block with what it takes beside activations, by value: run again, it draws the same random numbers, and leaves the
-/// stream behind them in `after`.
+/// A block with what it takes beside activations, by value: run again, it draws the same random numbers, and leaves in
+/// `after` how many uses there were.
 template <AnyTensor Scalar, class Block, class... Sides>
 struct RepeatableBlock {
   Block* block;
-  std::optional<RandomStream> random;
+  std::optional<RandomUses> random;
   DropoutRates rates;
   std::tuple<Sides...> sides;
-  std::shared_ptr<std::optional<RandomStream>> after = std::make_shared<std::optional<RandomStream>>();
+  std::shared_ptr<std::optional<RandomUses>> after = std::make_shared<std::optional<RandomUses>>();
 
   template <class X, class... Memory>
   auto operator()(X const& x, Memory const&... memory) const {

@@ -2,8 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
+#include <string_view>
 
+#include <gshard/core/options.hpp>
+#include <gshard/nn/head_size.hpp>
 #include <gshard/nn/moe/experts.hpp>
 #include <gshard/nn/moe/gate.hpp>
 #include <gshard/nn/rms_norm.hpp>
@@ -44,5 +48,33 @@ struct TransformerParts {
   /// the logits are products with the table that embeds words; else with one of their own
   static constexpr bool has_tied_output = true;
 };
+
+namespace detail {
+
+/// Returns the options. Throws OptionError, which names the option, its value and what is allowed. The gate's are
+/// checked by its layer.
+inline TransformerOptions const& validated(TransformerOptions const& options) {
+  using gshard::detail::require_at_least, gshard::detail::require_option, gshard::detail::require_rate;
+  // Ids and positions are numbers of type int.
+  auto const require_countable = [](std::string_view option, std::int64_t value) {
+    require_option(value <= std::numeric_limits<int>::max(), option, value, "at most 2147483647");
+  };
+  require_at_least("vocabulary", options.vocabulary, 1);
+  require_countable("vocabulary", options.vocabulary);
+  require_at_least("longest", options.longest, 1);
+  require_countable("longest", options.longest);
+  head_size_of(options.model, options.heads, options.head_size);
+  require_at_least("hidden", options.hidden, 1);
+  require_at_least("encoder_layers", options.encoder_layers, 0);
+  require_at_least("decoder_layers", options.decoder_layers, 0);
+  require_at_least("experts", options.experts, 1);
+  require_at_least("shared_experts", options.shared_experts, 0);
+  require_rate("dropout.input", options.dropout.input);
+  require_rate("dropout.residual", options.dropout.residual);
+  require_rate("dropout.attention", options.dropout.attention);
+  return options;
+}
+
+}  // namespace detail
 
 }  // namespace gshard::nn

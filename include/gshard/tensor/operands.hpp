@@ -88,6 +88,15 @@ inline void require_extent(std::string_view operation, Operand const& operand, i
                            reason, place_of(operand)));
 }
 
+/// Throws ExtentError unless dimension `left_dimension` of `left` and `right_dimension` of `right`, which are set, have
+/// equal extents.
+inline void require_equal_extents(std::string_view operation, Operand const& left, int left_dimension,
+                                  Operand const& right, int right_dimension) {
+  if ((*left.extents)[left_dimension] != (*right.extents)[right_dimension])
+    throw ExtentError(text(operation, ": dimension ", left_dimension, " of ", text_of(left), " and dimension ",
+                           right_dimension, " of ", text_of(right), " have to be equal", place_of(left)));
+}
+
 /// Throws MeshError and ExtentError unless the set operands live on one mesh and have equal extents.
 inline void require_same_shape(std::string_view operation, std::span<Operand const> operands) {
   require_one_mesh(operation, operands);

@@ -24,6 +24,7 @@ struct CachedPlaces {
   KOKKOS_FORCEINLINE_FUNCTION std::int64_t visible(std::int64_t group, std::int64_t sentence) const {
     if (lengths.data() == nullptr) return places;
     std::int64_t const length = lengths(group, sentence / share);
+    if (length < 0) return 0;
     return length < places ? length : places;
   }
   /// The place's row in the cache, of H * D numbers.
@@ -33,7 +34,8 @@ struct CachedPlaces {
   }
 };
 
-/// One head of one sentence: a pass over the keys, in which what is summed so far shrinks when a larger score is met.
+/// One head of one sentence, by an online softmax: one pass over the keys, which rescales the running sum when a new
+/// maximum appears.
 template <class T, class MemorySpace>
 struct CachedAttentionKernel {
   using Number = gshard::detail::Computed<T>;

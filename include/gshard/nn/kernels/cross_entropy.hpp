@@ -10,18 +10,20 @@ namespace gshard::nn::detail {
 /// What one row of logits, or the block of it that a rank holds, gives to the loss.
 template <class T>
 struct LogitSummary {
-  T largest;    ///< maximum; minus infinity for no columns
-  T power_sum;  ///< sum of exp(logit - largest)
-  T total;      ///< sum of the logits
-  T target;     ///< the logit of the target; 0 where the target is not among these columns
+  /// maximum; the lowest finite number where there is no larger one, so that logits of minus infinity have powers of 0
+  T largest = Kokkos::Experimental::finite_min_v<T>;
+  T power_sum = T(0);  ///< sum of exp(logit - largest)
+  T total = T(0);      ///< sum of the logits
+  T target = T(0);     ///< the logit of the target; 0 where the target is not among these columns
 };
 
 /// `total` is summed on demand alone: a logit of minus infinity may stand in a row whose loss is not smoothed.
 template <class T, class Lanes>
 KOKKOS_FORCEINLINE_FUNCTION LogitSummary<T> summarize_logits(T const* logits, std::int64_t columns, std::int64_t target,
                                                              bool with_total, Lanes const& lanes) {
-  LogitSummary<T> summary{};
-  T const largest = lanes.template max<T>(columns, [=](std::int64_t j) { return logits[j]; });
+  LogitSummary<T> summary;
+  T const found = lanes.template max<T>(columns, [=](std::int64_t j) { return logits[j]; });
+  T const largest = found > summary.largest ? found : summary.largest;
   summary.largest = largest;
   summary.power_sum = lanes.template sum<T>(columns, [=](std::int64_t j) { return loop_exp(logits[j] - largest); });
   if (with_total) summary.total = lanes.template sum<T>(columns, [=](std::int64_t j) { return logits[j]; });
@@ -38,6 +40,7 @@ KOKKOS_FORCEINLINE_FUNCTION T smoothed_loss(LogitSummary<T> const& summary, T sm
   T const plain = log_powers + (summary.largest - summary.target);
   if (smoothing == T(0)) return plain;
   T const even = log_powers + (summary.largest - summary.total / static_cast<T>(vocabulary));
+  if (smoothing == T(1)) return even;  // `plain` may be infinite
   return (T(1) - smoothing) * plain + smoothing * even;
 }
 
@@ -92,7 +95,7 @@ struct CrossEntropySummaryKernel {
   KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
     std::int64_t const columns = extent(logits, 1);
     std::int64_t const target = targets(row);
-    LogitSummary<T> summary{-Kokkos::Experimental::infinity_v<T>, T(0), T(0), T(0)};
+    LogitSummary<T> summary;
     if (target >= 0) summary = summarize_logits(logits.data() + row * columns, columns, target - first, true, lanes);
     lanes.once([&] {
       summaries(row, 0) = summary.largest;
@@ -119,8 +122,7 @@ struct RebaseSummaryKernel {
   Rank2<T, MemorySpace> sums;
 
   KOKKOS_FUNCTION void operator()(std::int64_t row) const {
-    T const powers = summaries(row, 1);
-    sums(row, 0) = powers == T(0) ? T(0) : powers * Kokkos::exp(summaries(row, 0) - largest(row));
+    sums(row, 0) = summaries(row, 1) * Kokkos::exp(summaries(row, 0) - largest(row));
     sums(row, 1) = summaries(row, 2);
     sums(row, 2) = summaries(row, 3);
   }
@@ -183,9 +185,9 @@ struct CrossEntropyBackwardKernel {
 
 /// Cross entropy with label smoothing on each row: -sum_v q_v log softmax(logits)_v + z_loss * log_sum^2, where q is
 /// 1 - smoothing + smoothing / V for the target and smoothing / V for every other entry. logits (rows, V); targets
-/// (rows), where a negative one marks padding, whose loss is 0 and whose logits are not read; a target of V or more is
-/// a precondition violated. losses, log_sums (rows): the loss, and log(sum exp(logits)) for the backward pass (and for
-/// a z-loss). The mean over the real tokens is the caller's: it is over the ranks' tokens together.
+/// (rows) below V, where a negative one marks padding, whose loss is 0 and whose logits are not read. losses, log_sums
+/// (rows): the loss, and log(sum exp(logits)) for the backward pass (and for a z-loss). The mean over the real tokens
+/// is the caller's: it is over the ranks' tokens together.
 template <class T, class MemorySpace>
 void cross_entropy(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets,
                    Rank1<T, MemorySpace> losses, Rank1<T, MemorySpace> log_sums, T smoothing = T(0), T z_loss = T(0)) {
@@ -194,9 +196,9 @@ void cross_entropy(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySp
 }
 
 /// What this rank's block of the vocabulary gives to the loss, where V is split over ranks: summaries (rows, 4) get the
-/// maximum, the sum of exp(logit - maximum), the sum of the logits, and the target's logit (0 unless the target is in
-/// [first, first + columns)). With the maximum over the ranks as new base, the other three add up to the summary of the
-/// row, of which smoothed_loss is the loss.
+/// maximum (the lowest finite number where all are minus infinity), the sum of exp(logit - maximum), the sum of the
+/// logits, and the target's logit (0 unless the target is in [first, first + columns)). With the maximum over the ranks
+/// as new base, the other three add up to the summary of the row, of which smoothed_loss is the loss.
 template <class T, class MemorySpace>
 void cross_entropy_summary(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets,
                            Rank2<T, MemorySpace> summaries, std::int64_t first) {

@@ -15,7 +15,7 @@ struct LayerNormKernel {
   Rank1<T const, MemorySpace> bias;
   Rank2<T, MemorySpace> output;
   Rank2<gshard::detail::Computed<T>, MemorySpace> statistics;
-  gshard::detail::Computed<T> epsilon;
+  double epsilon;
 
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
@@ -25,11 +25,16 @@ struct LayerNormKernel {
     T const* const g = gain.data();
     T const* const b = bias.data();
     T* const y = output.data() + row * columns;
-    Number const mean =
-        lanes.template sum<Number>(columns, [=](std::int64_t j) { return x[j]; }) / static_cast<Number>(columns);
-    Number const squares =
-        lanes.template sum<Number>(columns, [=](std::int64_t j) { return (x[j] - mean) * (x[j] - mean); });
-    Number const inverse = Number(1) / Kokkos::sqrt(squares / static_cast<Number>(columns) + epsilon);
+    // In double: squares of numbers that a float holds may be too large for one.
+    double const average = lanes.template sum<double>(columns, [=](std::int64_t j) {
+      return static_cast<double>(x[j]);
+    }) / static_cast<double>(columns);
+    Number const mean = static_cast<Number>(average);
+    double const squares = lanes.template sum<double>(columns, [=](std::int64_t j) {
+      double const difference = static_cast<double>(x[j]) - average;
+      return difference * difference;
+    });
+    Number const inverse = static_cast<Number>(1 / Kokkos::sqrt(squares / static_cast<double>(columns) + epsilon));
     lanes.each(columns, [=](std::int64_t j) { y[j] = static_cast<T>((x[j] - mean) * inverse * g[j] + b[j]); });
     lanes.once([&] {
       statistics(row, 0) = mean;
@@ -95,7 +100,7 @@ struct LayerNormParameterSums {
 template <class T, class MemorySpace>
 void layer_norm(Rank2<T const, MemorySpace> input, Rank1<T const, MemorySpace> gain, Rank1<T const, MemorySpace> bias,
                 Rank2<T, MemorySpace> output, Rank2<gshard::detail::Computed<T>, MemorySpace> statistics,
-                gshard::detail::Computed<T> epsilon = 1e-6f) {
+                double epsilon = 1e-6) {
   for_each_row<MemorySpace>("gshard::layer_norm", extent(input, 0),
                             LayerNormKernel<T, MemorySpace>{input, gain, bias, output, statistics, epsilon});
 }

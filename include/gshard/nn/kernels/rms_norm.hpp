@@ -14,7 +14,7 @@ struct RmsNormKernel {
   Rank1<T const, MemorySpace> gain;
   Rank2<T, MemorySpace> output;
   Rank1<gshard::detail::Computed<T>, MemorySpace> statistics;
-  gshard::detail::Computed<T> epsilon;
+  double epsilon;
 
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
@@ -23,8 +23,10 @@ struct RmsNormKernel {
     T const* const x = input.data() + row * columns;
     T const* const g = gain.data();
     T* const y = output.data() + row * columns;
-    Number const squares = lanes.template sum<Number>(columns, [=](std::int64_t j) { return x[j] * x[j]; });
-    Number const inverse = Number(1) / Kokkos::sqrt(squares / static_cast<Number>(columns) + epsilon);
+    // In double: squares of numbers that a float holds may be too large for one.
+    double const squares = lanes.template sum<double>(
+        columns, [=](std::int64_t j) { return static_cast<double>(x[j]) * static_cast<double>(x[j]); });
+    Number const inverse = static_cast<Number>(1 / Kokkos::sqrt(squares / static_cast<double>(columns) + epsilon));
     lanes.each(columns, [=](std::int64_t j) { y[j] = static_cast<T>(x[j] * inverse * g[j]); });
     lanes.once([&] { statistics(row) = inverse; });
   }
@@ -47,9 +49,11 @@ struct RmsNormBackwardKernel {
     T const* const dy = upstream.data() + row * columns;
     T* const dx = gradient.data() + row * columns;
     Number const inverse = statistics(row);
-    Number const product = lanes.template sum<Number>(columns, [=](std::int64_t j) { return dy[j] * g[j] * x[j]; });
-    Number const tilt = product * inverse * inverse / static_cast<Number>(columns);
-    lanes.each(columns, [=](std::int64_t j) { dx[j] = static_cast<T>(inverse * (dy[j] * g[j] - x[j] * tilt)); });
+    Number const tilt = lanes.template sum<Number>(columns, [=](std::int64_t j) {
+      return dy[j] * g[j] * (x[j] * inverse);
+    }) / static_cast<Number>(columns);
+    lanes.each(columns,
+               [=](std::int64_t j) { dx[j] = static_cast<T>(inverse * (dy[j] * g[j] - x[j] * inverse * tilt)); });
   }
 };
 
@@ -76,7 +80,7 @@ struct RmsNormParameterSums {
 /// also needs `input` as it was.
 template <class T, class MemorySpace>
 void rms_norm(Rank2<T const, MemorySpace> input, Rank1<T const, MemorySpace> gain, Rank2<T, MemorySpace> output,
-              Rank1<gshard::detail::Computed<T>, MemorySpace> statistics, gshard::detail::Computed<T> epsilon = 1e-6f) {
+              Rank1<gshard::detail::Computed<T>, MemorySpace> statistics, double epsilon = 1e-6) {
   for_each_row<MemorySpace>("gshard::rms_norm", extent(input, 0),
                             RmsNormKernel<T, MemorySpace>{input, gain, output, statistics, epsilon});
 }

@@ -93,7 +93,7 @@ class Routing {
       throw ExtentError(gshard::detail::text(
           "gate: the mask '", real.name(), "' has extents ", gshard::detail::text_of(real.extents()), " beside gates ",
           gshard::detail::text_of(gates.extents()), "; give one number for each token (G, S)"));
-    auto const [seed, stream] = random.value_or(RandomStream{});
+    auto const [seed, stream] = detail::fold_in(random.value_or(RandomStream{}), detail::RandomPurpose::routing);
     detail::GateChance<T, Space> const chance{
         random.has_value(), seed, stream, static_cast<std::uint64_t>(gates.range(0).begin * gates.extent(1)), {}};
     detail::record_kernel("gate", gates, expert, slot, weight, token_of_slot);
