@@ -227,6 +227,76 @@ TEST_CASE("D4, D5: the norm counts each element once, and is the same on every r
   });
 }
 
+// ---- Numbers that a float holds, but not their squares ----
+
+namespace {
+
+/// A float parameter of ones that takes steps with the same gradient.
+struct Single {
+  using Tensor = ShardedTensor<Grid, Spec<"expert", _>>;
+  Parameter<Tensor> parameter;
+
+  explicit Single(Grid const& grid) : parameter{Tensor(grid, {3, 2}), {}} {
+    Kokkos::deep_copy(parameter.value.local(), 1);
+  }
+
+  void set_gradient(double value) {
+    parameter.gradient = Tensor(parameter.value.mesh(), {3, 2});
+    Kokkos::deep_copy(parameter.gradient.local(), static_cast<float>(value));
+  }
+
+  template <class Visit>
+  void for_each_parameter(Visit const& visit) {
+    visit(parameter);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("float gradients of any size: the norm, and steps of AdamW, which do not depend on the size") {
+  on_every_grid([](Grid const& grid) {
+    for (double const size : {1e-37, 1e-25, 1.0, 1e25, 1e37}) {
+      INFO("gradients of ", size);
+      Single model(grid);
+      optim::AdamW<> optimizer({.beta1 = .5, .beta2 = .75, .epsilon = 0});
+      model.set_gradient(size);
+      CHECK(optim::gradient_norm(model) == doctest::Approx(std::sqrt(6.0) * size).epsilon(1e-6));
+      optimizer.step(model, .25);
+      CHECK(difference(model.parameter.value, Values(6, .75), 1e-6) == "");
+      // m = (.25 + 1) / 1.5 = 5/6 and v = (.1875 + 1) / 1.75 = 19/28 times the size and its square, where the second
+      // gradient is twice the first: m = (.25 + 1) / .75, v = (.1875 + 1) / .4375
+      model.set_gradient(2 * size);
+      optimizer.step(model, .25);
+      CHECK(difference(model.parameter.value, Values(6, .75 - .25 * (1.25 / .75) / std::sqrt(1.1875 / .4375)), 1e-6) ==
+            "");
+      // clipped, the first step is the same
+      Single clipped(grid);
+      clipped.set_gradient(size);
+      optim::AdamW<> clips({.epsilon = 0, .largest_norm = size});
+      CHECK(clips.step(clipped, .25) == doctest::Approx(std::sqrt(6.0) * size).epsilon(1e-6));
+      CHECK(difference(clipped.parameter.value, Values(6, .75), 1e-6) == "");
+    }
+  });
+}
+
+TEST_CASE("gradients of 0 move nothing, also where epsilon is 0; so do models without parameters or elements") {
+  on_every_grid([](Grid const& grid) {
+    Single model(grid);
+    optim::AdamW<> optimizer({.epsilon = 0, .largest_norm = 1});
+    for (int step = 0; step < 2; ++step) {
+      model.set_gradient(0);
+      CHECK(optimizer.step(model, .25) == 0);
+      CHECK(difference(model.parameter.value, Values(6, 1)) == "");
+    }
+    optim::detail::NoParameters none;
+    CHECK(optim::AdamW<>({.largest_norm = 1}).step(none, .1) == 0);
+    CHECK(optim::gradient_norm(none) == 0);
+    Single empty(grid);
+    empty.parameter = {Single::Tensor(grid, {0, 2}), Single::Tensor(grid, {0, 2})};
+    CHECK(optim::AdamW<>({.largest_norm = 1}).step(empty, .1) == 0);
+  });
+}
+
 // ---- Schedules ----
 
 TEST_CASE("schedules") {

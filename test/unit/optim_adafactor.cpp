@@ -157,7 +157,7 @@ TEST_CASE("Adafactor: an empty parameter, and scalars") {
     model.get<0>().gradient = On<"expert", _>(grid, {0, 4});
     model.get<1>().gradient = tensor_of<On<>>(grid, {{}, {4}});
     model.get<2>().gradient = On<_, "data">(grid, {3, 0});
-    optim::Adafactor<>({.smallest_factored = 0}).step(model, .5);
+    optim::Adafactor<>({.smallest_factored = 1}).step(model, .5);
     CHECK(difference(model.get<1>().value, {-.0005}, 1e-15) == "");  // 1e-3 for its root mean square of 0
   });
 }
@@ -260,13 +260,16 @@ TEST_CASE("steps after the first allocate nothing") {
 TEST_CASE("float parameters: gradients of 0 leave their elements alone, tiny and large ones move them by the rate") {
   using Floats = ShardedTensor<Grid, Spec<"expert", "data">, float>;
   on_every_grid([](Grid const& grid) {
-    for (double const size : {0.0, 1e-18, 1e-6, 1.0, 1e15}) {
-      Model<Floats> model(from_vector<Floats>(grid, {4, 3}, std::vector<float>(12, 1)));
-      model.get().gradient = from_vector<Floats>(grid, {4, 3}, std::vector<float>(12, static_cast<float>(size)));
-      optim::Adafactor<>({.smallest_factored = 2}).step(model, .5);
-      double const share = size / std::sqrt(size * size + 1e-30);  // below the root of epsilon not 1
-      CHECK(difference(model.get().value, Values(12, 1 - .5 * share), 1e-6) == "");
-    }
+    for (double const size : {0.0, 1e-37, 1e-18, 1e-6, 1.0, 1e15, 1e25, 1e37})
+      for (std::int64_t const smallest : {2, 100})
+        for (double const epsilon : {1e-30, 0.0}) {
+          Model<Floats> model(from_vector<Floats>(grid, {4, 3}, std::vector<float>(12, 1)));
+          model.get().gradient = from_vector<Floats>(grid, {4, 3}, std::vector<float>(12, static_cast<float>(size)));
+          optim::Adafactor<>({.epsilon = epsilon, .smallest_factored = smallest}).step(model, .5);
+          double const share =
+              size == 0 ? 0 : size / std::sqrt(size * size + epsilon);  // below the root of epsilon not 1
+          CHECK(difference(model.get().value, Values(12, 1 - .5 * share), 1e-6) == "");
+        }
   });
 }
 

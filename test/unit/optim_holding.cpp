@@ -3,6 +3,7 @@
 // and SGD.
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include <gshard/core/bfloat16.hpp>
@@ -321,6 +322,50 @@ TEST_CASE("SGD without momentum holds nothing") {
   CHECK(grid.memory().ledger().bytes_in_use() == before);
 }
 
+// ---- What has no gradient, or no elements ----
+
+TEST_CASE("a parameter without a gradient stays as it is, however its state is held") {
+  on_every_grid([](Grid const& grid) {
+    auto const check = [&](auto optimizer) {
+      using Tensor = ShardedTensor<Grid, Spec<_, "expert">, BFloat16>;
+      Single<Tensor> model{{filled<Tensor>(grid, {4, 3}, 1, small_integer), {}}};
+      auto const bits = [&] {
+        std::vector<float> result;
+        for (BFloat16 value : to_vector(model.parameter.value)) result.push_back(value);
+        return result;
+      };
+      auto const before = bits();
+      CHECK(optimizer.step(model, .5) == 0);
+      CHECK(bits() == before);
+      // nor does a gradient of 0 move it
+      model.parameter.gradient = Tensor(grid, {4, 3});
+      CHECK(optimizer.step(model, .5) == 0);
+      CHECK(bits() == before);
+      CHECK(optimizer.steps() == 2);
+    };
+    check(optim::AdamW<MasterWeights, SplitOver<"data">>({.epsilon = 0, .largest_norm = 1}));
+    check(
+        optim::Adafactor<MasterWeights, SplitOver<"data">>({.epsilon = 0, .smallest_factored = 2, .largest_norm = 1}));
+    check(optim::Sgd<MasterWeights, SplitOver<"data">>({.momentum = .9, .largest_norm = 1}));
+  });
+}
+
+TEST_CASE("a copy in float is made of what the parameter is at the first step that is taken") {
+  using Tensor = ShardedTensor<Grid, Spec<"expert">, BFloat16>;
+  on_every_grid([](Grid const& grid) {
+    auto const numbers = [&](float value) {
+      return from_vector<Tensor>(grid, {3}, std::vector<BFloat16>(3, BFloat16(value)));
+    };
+    optim::Sgd<MasterWeights> optimizer({.largest_norm = 1});
+    Single<Tensor> model{{numbers(1), numbers(std::numeric_limits<float>::infinity())}};
+    CHECK_THROWS_AS(optimizer.step(model, .5), NonFiniteError);
+    model.parameter.value = numbers(7);
+    model.parameter.gradient = numbers(0);
+    optimizer.step(model, .5);
+    CHECK(static_cast<float>(to_vector(model.parameter.value)[0]) == 7);
+  });
+}
+
 // ---- Mistakes ----
 
 TEST_CASE("a gradient of other extents, and another model, are refused") {
@@ -328,10 +373,12 @@ TEST_CASE("a gradient of other extents, and another model, are refused") {
   Single<On<"expert">> model{{On<"expert">(grid, {12}, "w"), On<"expert">(grid, {11})}};
   optim::AdamW<> optimizer;
   CHECK_THROWS_WITH_AS(optimizer.step(model, .1),
-                       doctest::Contains("parameter 'w' of extents (12) has a gradient of extents (11)"), ExtentError);
+                       doctest::Contains("optimizer: parameter 0 'w' (12) and the gradient of parameter 0 (11) have to "
+                                         "have equal extents"),
+                       ExtentError);
   model.parameter.clear_gradient();
   optimizer.step(model, .1);
   Single<On<_>> other{{On<_>(grid, {12}, "v"), {}}};
   CHECK_THROWS_WITH_AS(optimizer.step(other, .1),
-                       doctest::Contains("parameter 0, 'v', is not the one of its first step"), Error);
+                       doctest::Contains("parameter 0 'v' (12) is not the one of the first step"), StateError);
 }

@@ -36,8 +36,10 @@ inline double seconds_of(Ledger::Work const& work, Machine const& machine) {
 /// links on average, and a device has 2 d of them, so the time grows with p^(1/d) at a fixed number of bytes: with the
 /// square root on the paper's two-dimensional torus (paper 5.3). Besides, each call waits for the way across the group:
 /// half a torus in every dimension, or the depth of a tree; an all-reduce for two.
+/// Throws OptionError also for a group of no ranks.
 inline double seconds_of(Ledger::Traffic const& traffic, Machine const& machine) {
   check(machine);
+  detail::require_at_least("Traffic::ranks", traffic.ranks, 1);
   double const bytes = static_cast<double>(traffic.bytes);
   double const calls = static_cast<double>(traffic.calls);
   double const dimensions = machine.torus_dimensions;

@@ -9,15 +9,15 @@ namespace gshard::cost {
 /// devices send at once.
 enum class Topology { torus, fat_tree };
 
-/// What the cost model knows of a machine.
+/// What the cost model knows of a machine. The three rates have to be given.
 struct Machine {
   std::string name;
-  double flops = 0;             ///< of one device, per second, in its matrix products
-  double memory_bandwidth = 0;  ///< of one device, bytes per second
-  double link_bandwidth = 0;    ///< of one link in one direction, bytes per second
-  double latency = 0;           ///< of one message over one link, seconds
+  double flops = 0;             ///< of one device, per second, in its matrix products; above 0
+  double memory_bandwidth = 0;  ///< of one device, bytes per second; above 0
+  double link_bandwidth = 0;    ///< of one link in one direction, bytes per second; above 0
+  double latency = 0;           ///< of one message over one link, seconds; 0 or more
   Topology topology = Topology::fat_tree;
-  int torus_dimensions = 2;
+  int torus_dimensions = 2;  ///< 1 or more
 };
 
 }  // namespace gshard::cost

@@ -14,58 +14,76 @@
 namespace gshard::optim {
 
 struct AdafactorOptions {
-  /// Second moments keep the share 1 - t^-decay_exponent of what they were in step t.
+  /// Second moments keep the share 1 - t^-decay_exponent of what they were in step t; 0 or more.
   double decay_exponent = 0.8;
-  /// Updates of a larger root mean square are scaled down to it.
+  /// Updates of a larger root mean square are scaled down to it; above 0, infinity for no limit.
   double largest_update = 1;
-  /// Added to the squares of gradients.
+  /// Added to the squares of gradients; 0 or more.
   double epsilon = 1e-30;
-  /// A parameter of a smaller root mean square moves as if it had this one.
+  /// A parameter of a smaller root mean square moves as if it had this one; 0 or more.
   double smallest_scale = 1e-3;
-  /// Second moments are factored where both of the last two extents are at least this.
+  /// Second moments are factored where both of the last two extents are at least this; 1 or more.
   std::int64_t smallest_factored = 128;
-  /// Gradients are scaled down so that their common norm is at most this; 0 leaves them as they are.
+  /// Gradients are scaled down so that their common norm is at most this; 0 leaves them as they are, infinity too but
+  /// asks for the norm.
   double largest_norm = 0;
 
-  /// What the second moments keep in a step, the first being 1: nothing then.
-  double decay(std::int64_t step) const { return 1 - std::pow(static_cast<double>(step), -decay_exponent); }
+  /// Returns what the second moments keep in a step, the first being 1: nothing then. Throws OptionError for a step
+  /// below 1.
+  double decay(std::int64_t step) const {
+    gshard::detail::require_at_least("step", step, 1);
+    return 1 - std::pow(static_cast<double>(step), -decay_exponent);
+  }
 };
 
 namespace detail {
 
-/// Second moments of a parameter, element by element.
+inline AdafactorOptions const& checked(AdafactorOptions const& options) {
+  using namespace gshard::detail;
+  require_non_negative("decay_exponent", options.decay_exponent);
+  require_option(options.largest_update > 0, "largest_update", options.largest_update, "a number above 0");
+  require_non_negative("epsilon", options.epsilon);
+  require_non_negative("smallest_scale", options.smallest_scale);
+  require_at_least("smallest_factored", options.smallest_factored, 1);
+  require_largest_norm(options.largest_norm);
+  return options;
+}
+
+/// The roots of second moments of a parameter, element by element.
 template <class Exact>
 struct WholeMoments {
   using T = typename Exact::value_type;
-  Exact squares{};
+  Exact roots{};
 
   template <AnyTensor Gradient>
-  LocalSum measure(ScaledSquare<T> const& square, T decay, Gradient const& gradient) {
-    assign(squares, decay * squares + (T(1) - decay) * map(square, gradient));
+  LocalSum measure(ScaledSquare const& square, double decay, Gradient const& gradient) {
+    assign(roots, map(DecayedRoot<T>(decay, square.scale, square.epsilon), roots, gradient));
+    WholeUpdate<T> const update(static_cast<T>(square.scale));
     return {Exact::layout.split(), gshard::detail::local_total<gshard::detail::Norming>(
-                                       gshard::detail::prepared(map(WholeUpdate<T>{square.scale}, gradient, squares)))};
+                                       gshard::detail::prepared(map(update, gradient, roots)))};
   }
 
   template <AnyTensor Gradient, class Weights>
-  void apply(T scale, T rate, Gradient const& gradient, Weights const& weights) const {
-    gshard::detail::record_kernel("adafactor", squares, squares, gradient);  // the weights are as the squares
+  void apply(double scale, double rate, Gradient const& gradient, Weights const& weights) const {
+    gshard::detail::record_kernel("adafactor", roots, roots, gradient);  // the weights are as the roots
     gshard::detail::launch<typename Exact::memory_space>(
         "gshard::adafactor", gradient.local_size(),
-        ApplyWhole<T, typename Gradient::value_type, Weights>{weights, gradient.data(), squares.data(),
-                                                              WholeUpdate<T>(scale), rate});
+        ApplyWhole<T, typename Gradient::value_type, Weights>{
+            weights, gradient.data(), roots.data(), WholeUpdate<T>(static_cast<T>(scale)), static_cast<T>(rate)});
   }
 };
 
-/// The same from the means along the last two dimensions, for each index of the dimensions before: (.., R), (.., C).
-/// Between the parts of a step also the mean of the means (..), and the inverse roots of the means of columns.
+/// Second moments from their means along the last two dimensions, for each index of the dimensions before: (.., R),
+/// (.., C), in double. Between the parts of a step also the mean of the means (..), and the inverse roots of the means
+/// of columns.
 template <class Exact>
 struct FactoredMoments {
   using T = typename Exact::value_type;
   using Space = typename Exact::memory_space;
-  using Rows = decltype(eval(mean<-1>(std::declval<Exact const&>())));
-  using Columns = decltype(eval(mean<-2>(std::declval<Exact const&>())));
+  using Doubles = ShardedTensor<typename Exact::mesh_type, typename Exact::spec_type, double, Space>;
+  using Rows = decltype(eval(mean<-1>(std::declval<Doubles const&>())));
+  using Columns = decltype(eval(mean<-2>(std::declval<Doubles const&>())));
   using Means = decltype(eval(mean<-1>(std::declval<Rows const&>())));
-  using RowSums = ShardedTensor<typename Rows::mesh_type, typename Rows::spec_type, double, Space>;
   Rows rows{};
   Columns columns{};
   Means means{};
@@ -83,21 +101,21 @@ struct FactoredMoments {
   }
 
   template <AnyTensor Gradient>
-  LocalSum measure(ScaledSquare<T> const& square, T decay, Gradient const& gradient) {
-    assign(rows, decay * rows + (T(1) - decay) * mean<-1>(map(square, gradient)));
-    assign(columns, decay * columns + (T(1) - decay) * mean<-2>(map(square, gradient)));
+  LocalSum measure(ScaledSquare const& square, double decay, Gradient const& gradient) {
+    assign(rows, decay * rows + (1 - decay) * mean<-1>(map(square, gradient)));
+    assign(columns, decay * columns + (1 - decay) * mean<-2>(map(square, gradient)));
     means = mean<-1>(rows);
     column_factors = eval(map(InverseRoot{}, columns));
-    RowSums const sums(uninitialized, gradient.mesh(), rows.extents());
+    Rows const sums(uninitialized, gradient.mesh(), rows.extents());
     gshard::detail::record_kernel("adafactor", gradient, rows, columns, sums);
     gshard::detail::for_each_row<Space>(
         "gshard::adafactor_update", sums.local_size(),
-        SquaresOfRows<T, typename Gradient::value_type>{update(square.scale, gradient), sums.data()});
+        SquaresOfRows<typename Gradient::value_type>{update(square.scale, gradient), sums.data()});
     return {Exact::layout.split(), gshard::detail::local_total<gshard::detail::Summing>(sums)};
   }
 
   template <AnyTensor Gradient, class Weights>
-  void apply(T scale, T rate, Gradient const& gradient, Weights const& weights) {
+  void apply(double scale, double rate, Gradient const& gradient, Weights const& weights) {
     // the weights are about as the gradient
     gshard::detail::record_kernel("adafactor", gradient, gradient, gradient, rows, columns);
     gshard::detail::for_each_row<Space>(
@@ -109,7 +127,7 @@ struct FactoredMoments {
 
  private:
   template <AnyTensor Gradient>
-  FactoredUpdate<T, typename Gradient::value_type> update(T scale, Gradient const& gradient) const {
+  FactoredUpdate<typename Gradient::value_type> update(double scale, Gradient const& gradient) const {
     return {gradient.data(),
             rows.data(),
             means.data(),
@@ -128,28 +146,24 @@ struct FactoredMoments<Exact> {};
 template <class Exact>
 struct AdafactorState {
   static constexpr int sums = 2;
-  using T = typename Exact::value_type;
   bool is_factored = false;
   FactoredMoments<Exact> factored;
   WholeMoments<Exact> whole;
 
   AdafactorState(AdafactorOptions const& options, typename Exact::mesh_type const& mesh, Extents const& extents) {
     if constexpr (Exact::rank >= 2) {
-      is_factored = std::min(extents[Exact::rank - 2], extents[Exact::rank - 1]) >=
-                    std::max<std::int64_t>(options.smallest_factored, 1);
+      is_factored = std::min(extents[Exact::rank - 2], extents[Exact::rank - 1]) >= options.smallest_factored;
       if (is_factored) factored = FactoredMoments<Exact>(mesh, extents);
     }
-    if (!is_factored) whole.squares = Exact(mesh, extents);
+    if (!is_factored) whole.roots = Exact(mesh, extents);
   }
 
   /// The sums of squares of the update and of the parameter.
   template <AnyTensor Gradient, AnyTensor Value>
   std::array<LocalSum, 2> measure(AdafactorOptions const& options, Step const& step, Gradient const& gradient,
                                   Value const& value) {
-    ScaledSquare<T> const square{static_cast<T>(step.scale), static_cast<T>(options.epsilon)};
-    return {in_form([&](auto& moments) {
-              return moments.measure(square, static_cast<T>(options.decay(step.number)), gradient);
-            }),
+    ScaledSquare const square{step.scale, options.epsilon};
+    return {in_form([&](auto& moments) { return moments.measure(square, options.decay(step.number), gradient); }),
             local_squares(value)};
   }
 
@@ -160,7 +174,7 @@ struct AdafactorState {
     double const update = std::sqrt(squares[0] / count);
     double const scale = std::max(std::sqrt(squares[1] / count), options.smallest_scale);
     double const rate = step.rate * scale / std::max(update / options.largest_update, 1.0);
-    in_form([&](auto& moments) { moments.apply(static_cast<T>(step.scale), static_cast<T>(rate), gradient, weights); });
+    in_form([&](auto& moments) { moments.apply(step.scale, rate, gradient, weights); });
   }
 
  private:
@@ -186,11 +200,15 @@ struct AdafactorState {
 /// mean(R) over those that split the last but one (an all-reduce of R, of C, and of one number for each matrix), and
 /// both RMS of all parameters together by one all-reduce over the axes that split any. `Marks`: SplitOver,
 /// MasterWeights.
+///
+/// Gradients may have any size that a float holds: whole second moments are held as their roots, means of squares in
+/// double. A gradient of 0 moves nothing, also where `epsilon` is 0. Throws OptionError for options that are not
+/// allowed.
 template <class... Marks>
 class Adafactor : public detail::OptimizerOf<AdafactorOptions, detail::AdafactorState, Marks...> {
  public:
   explicit Adafactor(AdafactorOptions const& options = {})
-      : detail::OptimizerOf<AdafactorOptions, detail::AdafactorState, Marks...>(options) {}
+      : detail::OptimizerOf<AdafactorOptions, detail::AdafactorState, Marks...>(detail::checked(options)) {}
 };
 
 }  // namespace gshard::optim

@@ -2,15 +2,50 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include <gshard/autodiff/tape.hpp>
 #include <gshard/comm/all_reduce.hpp>
 #include <gshard/reduce/total.hpp>
+#include <gshard/tensor/operands.hpp>
 
 namespace gshard::optim {
 
 namespace detail {
+
+/// Checks the parameters of a model, one after the other: all are set and live on one mesh, and a gradient lives on
+/// that mesh and has the extents of its parameter. Throws StateError, MeshError, or ExtentError.
+class ParameterCheck {
+ public:
+  explicit ParameterCheck(std::string_view operation) : operation_(operation) {}
+
+  template <class Parameter>
+  void operator()(Parameter const& parameter) {
+    std::string const role = gshard::detail::text("parameter ", count_++);
+    std::string const gradient_role = "the gradient of " + role;
+    gshard::detail::Operand const value(role, parameter.value);
+    gshard::detail::require_set(operation_, {value});
+    if (!first_) {
+      first_role_ = role;
+      first_.emplace(first_role_, parameter.value);
+    }
+    gshard::detail::require_one_mesh(operation_, {*first_, value});
+    if (parameter.has_gradient())
+      gshard::detail::require_same_shape(operation_, {value, {gradient_role, parameter.gradient}});
+  }
+
+  std::int64_t count() const { return count_; }
+
+ private:
+  std::string_view operation_;
+  std::int64_t count_ = 0;
+  std::string first_role_;
+  std::optional<gshard::detail::Operand> first_;
+};
 
 /// A sum over the elements that this rank holds of a tensor, and the axes that split the tensor.
 struct LocalSum {
@@ -65,11 +100,15 @@ class SumsOverRanks {
 
 }  // namespace detail
 
-/// The norm of the gradients of all parameters of `model` together: each element counts once, however many ranks hold
-/// it. One all-reduce of one number over the axes that split any of them; gradients that are unreduced sums are reduced
-/// first.
+/// Returns the norm of the gradients of all parameters of `model` together: each element counts once, however many
+/// ranks hold it. NaN and infinity propagate. One all-reduce of one number over the axes that split any of them;
+/// gradients that are unreduced sums are reduced first. Throws StateError for an unset parameter, MeshError where
+/// parameters or gradients live on several meshes, and ExtentError where a gradient has other extents than its
+/// parameter.
 template <class Model>
 double gradient_norm(Model& model) {
+  detail::ParameterCheck check("gradient_norm");
+  model.for_each_parameter([&](auto& parameter) { check(parameter); });
   detail::SumsOverRanks squares;
   model.for_each_parameter([&](auto& parameter) {
     if (!parameter.has_gradient()) return;

@@ -8,11 +8,13 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <type_traits>
 #include <typeindex>
 #include <utility>
 #include <vector>
 
+#include <gshard/core/options.hpp>
 #include <gshard/expr/functions.hpp>
 #include <gshard/optim/holding.hpp>
 #include <gshard/optim/norm.hpp>
@@ -64,6 +66,10 @@ concept Optimizer = requires(Type& optimizer, Type const& fixed, detail::NoParam
 
 namespace detail {
 
+inline void require_largest_norm(double largest_norm) {
+  gshard::detail::require_option(largest_norm >= 0, "largest_norm", largest_norm, "a number of 0 or more");
+}
+
 /// One step, the first being number 1; gradients are multiplied by `scale`.
 struct Step {
   std::int64_t number;
@@ -96,23 +102,27 @@ struct Slot {
                               typename Value::memory_space>;
 
   State<Exact> state;
+  typename Value::mesh_type state_mesh;
+  Extents state_extents;
   Exact master{};
   Gradient gradient{};
 
-  Slot(Options const& options, Value const& value) : state(options, value.mesh(), value.extents()) {
+  Slot(Options const& options, Value const& value)
+      : state(options, value.mesh(), value.extents()), state_mesh(value.mesh()), state_extents(value.extents()) {
     if constexpr (has_master) {
       master = Exact(uninitialized, value.mesh(), value.extents(), value.name());
       assign(master, gshard::detail::held_as<typename Piece::spec_type>(value));
     }
   }
 
+  /// Whether the state is that of a parameter on this mesh with these extents.
+  bool belongs_to(Value const& value) const {
+    return &state_mesh.state() == &value.mesh().state() && state_extents == value.extents();
+  }
+
   /// Takes the gradient: an unreduced sum is reduced, by a reduce-scatter where the state is split over its axes; a
   /// whole one is sliced.
   void receive(Parameter& parameter) {
-    if (parameter.gradient.extents() != parameter.value.extents())
-      throw ExtentError(gshard::detail::text(
-          "parameter '", parameter.value.name(), "' of extents ", gshard::detail::text_of(parameter.value.extents()),
-          " has a gradient of extents ", gshard::detail::text_of(parameter.gradient.extents())));
     gradient = gshard::detail::held_as<typename Gradient::spec_type>(parameter.gradient);
     parameter.clear_gradient();
   }
@@ -149,11 +159,11 @@ struct Slot {
   }
 };
 
-/// What all optimizers do alike. `State<Exact>` holds what one keeps of a parameter whose pieces are of type `Exact`,
-/// and has `apply(options, step, gradient, weights, sums)`; where `State::sums` is not 0, `measure(options, step,
-/// gradient, value)` before it returns that many local sums, which come back as global ones. A step communicates: one
-/// all-reduce of one number where gradients are clipped, one all-reduce of all sums of all parameters, and what
-/// SplitOver says.
+/// What all optimizers do alike. Its options are checked by the optimizer that passes them. `State<Exact>` holds what
+/// one keeps of a parameter whose pieces are of type `Exact`, and has `apply(options, step, gradient, weights, sums)`;
+/// where `State::sums` is not 0, `measure(options, step, gradient, value)` before it returns that many local sums,
+/// which come back as global ones. A step communicates: one all-reduce of one number where gradients are clipped, one
+/// all-reduce of all sums of all parameters, and what SplitOver says.
 template <class GivenOptions, template <class> class State, class... Marks>
 class OptimizerOf {
   static_assert(
@@ -166,15 +176,24 @@ class OptimizerOf {
   explicit OptimizerOf(Options const& options) : options_(options) {}
 
   /// Changes every parameter that has a gradient by one step, and forgets the gradients. Returns the norm of the
-  /// gradients before any scaling; 0 where `largest_norm` asks for none. Throws ExtentError where a gradient has other
-  /// extents than its parameter, and Error where the model has other parameters than at the first step.
+  /// gradients before any scaling; 0 where `largest_norm` asks for none. Without it a NaN or an infinity in a gradient
+  /// propagates to the parameter.
+  ///
+  /// Throws OptionError unless the learning rate is a finite number of 0 or more; StateError for an unset parameter;
+  /// MeshError where parameters or gradients live on several meshes; ExtentError where a gradient has other extents
+  /// than its parameter; StateError where the model has other parameters than at the first step; and, where
+  /// `largest_norm` is given, NonFiniteError where the norm is not finite. Each is thrown on all ranks, and none
+  /// changes a parameter or the state; NonFiniteError leaves the model without gradients, ready for the next batch.
   template <class Model>
   double step(Model& model, double learning_rate) {
-    ++steps_;
+    gshard::detail::require_non_negative("learning_rate", learning_rate);
+    check(model);
+    if (steps_ == 0) slots_.clear();  // of a first step that was refused
     for_each_slot(model, [](auto& parameter, auto& slot) {
       if (parameter.has_gradient()) slot.receive(parameter);
     });
     double const norm = options_.largest_norm > 0 ? norm_of_pieces(model) : 0;
+    ++steps_;
     Step const step{steps_, learning_rate, norm > options_.largest_norm ? options_.largest_norm / norm : 1};
     std::vector<double> const sums = measured(model, step);
     std::size_t next = 0;
@@ -198,14 +217,34 @@ class OptimizerOf {
     std::type_index type;
   };
 
+  /// Refuses models that no step can be taken with.
+  template <class Model>
+  void check(Model& model) const {
+    ParameterCheck parameters("optimizer");
+    model.for_each_parameter([&]<class Parameter>(Parameter& parameter) {
+      auto const position = static_cast<std::size_t>(parameters.count());
+      parameters(parameter);
+      if (steps_ == 0) return;
+      bool const is_known = position < slots_.size() && slots_[position].type == typeid(SlotOf<Parameter>) &&
+                            this->template slot_at<Parameter>(position).belongs_to(parameter.value);
+      if (!is_known)
+        throw StateError(gshard::detail::text("optimizer: parameter ", position, " '", parameter.value.name(), "' ",
+                                              gshard::detail::text_of(parameter.value.extents()),
+                                              " is not the one of the first step; give each model its own optimizer"));
+    });
+    if (steps_ > 0 && parameters.count() != std::ssize(slots_))
+      throw StateError(gshard::detail::text("optimizer: a model of ", parameters.count(), " parameters after one of ",
+                                            slots_.size(), "; give each model its own optimizer"));
+  }
+
   template <class Model, class Action>
   void for_each_slot(Model& model, Action const& action) {
     std::size_t position = 0;
-    model.for_each_parameter(
-        [&]<class Parameter>(Parameter& parameter) { action(parameter, this->slot_of(parameter, position++)); });
-    if (position != slots_.size())
-      throw Error(gshard::detail::text("an optimizer is given a model of ", position, " parameters after one of ",
-                                       slots_.size(), "; give each model its own"));
+    model.for_each_parameter([&]<class Parameter>(Parameter& parameter) {
+      if (position == slots_.size())
+        slots_.push_back({std::make_shared<SlotOf<Parameter>>(options_, parameter.value), typeid(SlotOf<Parameter>)});
+      action(parameter, this->template slot_at<Parameter>(position++));
+    });
   }
 
   template <class Model, class Action>
@@ -216,23 +255,36 @@ class OptimizerOf {
   }
 
   template <class Parameter>
-  SlotOf<Parameter>& slot_of(Parameter& parameter, std::size_t position) {
-    using Kept = SlotOf<Parameter>;
-    if (steps_ == 1 && position == slots_.size())
-      slots_.push_back({std::make_shared<Kept>(options_, parameter.value), typeid(Kept)});
-    if (position >= slots_.size() || slots_[position].type != typeid(Kept))
-      throw Error(gshard::detail::text("an optimizer is given a model whose parameter ", position, ", '",
-                                       parameter.value.name(),
-                                       "', is not the one of its first step; give each model its own"));
-    return *static_cast<Kept*>(slots_[position].slot.get());
+  SlotOf<Parameter>& slot_at(std::size_t position) const {
+    return *static_cast<SlotOf<Parameter>*>(slots_[position].slot.get());
   }
 
+  /// The common norm. Throws NonFiniteError, and forgets the gradients, where it is not finite.
   template <class Model>
   double norm_of_pieces(Model& model) {
     SumsOverRanks squares;
     for_each_gradient(
         model, [&](auto&, auto& slot) { squares.add(slot.gradient.mesh().state(), local_squares(slot.gradient)); });
-    return std::sqrt(squares.total());
+    double const norm = std::sqrt(squares.total());
+    if (!std::isfinite(norm)) refuse(model, norm, squares.each());
+    return norm;
+  }
+
+  template <class Model>
+  [[noreturn]] void refuse(Model& model, double norm, std::vector<double> const& squares) {
+    std::string culprit;
+    std::size_t next = 0;
+    std::int64_t position = 0;
+    for_each_slot(model, [&](auto& parameter, auto& slot) {
+      if (slot.gradient.is_set() && !std::isfinite(squares[next++]) && culprit.empty())
+        culprit = gshard::detail::text(", as is that of the gradient of parameter ", position, " '",
+                                       parameter.value.name(), "'");
+      slot.gradient = {};
+      ++position;
+    });
+    throw NonFiniteError(gshard::detail::text("optimizer: in step ", steps_ + 1, " the norm of the gradients is ", norm,
+                                              culprit,
+                                              "; no parameter is changed: skip the batch, or lower the learning rate"));
   }
 
   template <class Model>

@@ -11,16 +11,26 @@
 namespace gshard::optim {
 
 struct SgdOptions {
-  /// How much of the last step's velocity is kept; without any, nothing is held beside the parameter.
+  /// How much of the last step's velocity is kept, at least 0 and less than 1; without any, nothing is held beside the
+  /// parameter.
   double momentum = 0;
   /// Whether the gradient counts as if it were taken one step of the velocity further on.
   bool nesterov = false;
-  double weight_decay = 0;
-  /// Gradients are scaled down so that their common norm is at most this; 0 leaves them as they are.
+  double weight_decay = 0;  ///< 0 or more
+  /// Gradients are scaled down so that their common norm is at most this; 0 leaves them as they are, infinity too but
+  /// asks for the norm.
   double largest_norm = 0;
 };
 
 namespace detail {
+
+inline SgdOptions const& checked(SgdOptions const& options) {
+  using namespace gshard::detail;
+  require_rate("momentum", options.momentum);
+  require_non_negative("weight_decay", options.weight_decay);
+  require_largest_norm(options.largest_norm);
+  return options;
+}
 
 template <class T, class Gradient, class Weights>
 struct SgdKernel {
@@ -73,11 +83,12 @@ struct SgdState {
 
 /// Stochastic gradient descent with momentum (Sutskever et al. 2013): with g = gradient + weight_decay w, v = momentum
 /// v + g and w -= rate v, or with Nesterov's momentum w -= rate (g + momentum v). One kernel for each parameter.
-/// `Marks`: SplitOver, MasterWeights.
+/// `Marks`: SplitOver, MasterWeights. Throws OptionError for options that are not allowed.
 template <class... Marks>
 class Sgd : public detail::OptimizerOf<SgdOptions, detail::SgdState, Marks...> {
  public:
-  explicit Sgd(SgdOptions const& options = {}) : detail::OptimizerOf<SgdOptions, detail::SgdState, Marks...>(options) {}
+  explicit Sgd(SgdOptions const& options = {})
+      : detail::OptimizerOf<SgdOptions, detail::SgdState, Marks...>(detail::checked(options)) {}
 };
 
 }  // namespace gshard::optim

@@ -7,21 +7,21 @@
 
 #include <gshard/core/rows.hpp>
 #include <gshard/expr/functions.hpp>
+#include <gshard/optim/kernels/root_of_squares.hpp>
 
 namespace gshard::optim::detail {
 
-/// (scale * gradient)^2 + epsilon.
-template <class T>
+/// (scale * gradient)^2 + epsilon, in double, which holds the squares of all floats.
 struct ScaledSquare : gshard::functions::NotLinear {
-  using stored_type = T;
-  T scale;
-  T epsilon;
+  using stored_type = double;
+  double scale;
+  double epsilon;
 
-  ScaledSquare(T factor, T added) : scale(factor), epsilon(added) {}
+  ScaledSquare(double factor, double added) : scale(factor), epsilon(added) {}
 
   template <class Gradient>
-  KOKKOS_FUNCTION T operator()(Gradient gradient) const {
-    T const g = scale * static_cast<T>(gradient);
+  KOKKOS_FUNCTION double operator()(Gradient gradient) const {
+    double const g = scale * static_cast<double>(gradient);
     return g * g + epsilon;
   }
 };
@@ -33,7 +33,28 @@ struct InverseRoot : gshard::functions::NotLinear {
   }
 };
 
-/// The update of an element with a second moment of its own.
+/// The root of decay * root^2 + (1 - decay) * ((scale * gradient)^2 + epsilon).
+template <class T>
+struct DecayedRoot : gshard::functions::NotLinear {
+  using stored_type = T;
+  T kept;   ///< sqrt(decay)
+  T added;  ///< sqrt(1 - decay)
+  T scale;
+  T epsilon_root;
+
+  DecayedRoot(double decay, double factor, double epsilon)
+      : kept(static_cast<T>(Kokkos::sqrt(decay))),
+        added(static_cast<T>(Kokkos::sqrt(1 - decay))),
+        scale(static_cast<T>(factor)),
+        epsilon_root(static_cast<T>(Kokkos::sqrt(epsilon))) {}
+
+  template <class Gradient>
+  KOKKOS_FUNCTION T operator()(T root, Gradient gradient) const {
+    return root_of_squares(kept * root, added * root_of_squares(scale * static_cast<T>(gradient), epsilon_root));
+  }
+};
+
+/// The update of an element with a second moment of its own: 0 where the gradient is, also without epsilon.
 template <class T>
 struct WholeUpdate : gshard::functions::NotLinear {
   using stored_type = T;
@@ -42,8 +63,9 @@ struct WholeUpdate : gshard::functions::NotLinear {
   explicit WholeUpdate(T factor) : scale(factor) {}
 
   template <class Gradient>
-  KOKKOS_FUNCTION T operator()(Gradient gradient, T square) const {
-    return scale * static_cast<T>(gradient) / Kokkos::sqrt(square);
+  KOKKOS_FUNCTION T operator()(Gradient gradient, T root) const {
+    T const g = scale * static_cast<T>(gradient);
+    return g == T(0) ? T(0) : g / root;
   }
 };
 
@@ -51,47 +73,52 @@ template <class T, class Gradient, class Weights>
 struct ApplyWhole {
   Weights weights;
   Gradient const* gradient;
-  T const* squares;
+  T const* roots;
   WholeUpdate<T> update;
   T rate;
 
   KOKKOS_FUNCTION void operator()(std::int64_t i) const {
-    weights.set(i, weights.get(i) - rate * update(static_cast<T>(gradient[i]), squares[i]));
+    weights.set(i, weights.get(i) - rate * update(static_cast<T>(gradient[i]), roots[i]));
   }
 };
 
 /// The updates of matrices (.., rows, columns) from means along rows and columns. A product of two roots and no root of
 /// a product: squares of tiny means are 0.
-template <class T, class Gradient>
+template <class Gradient>
 struct FactoredUpdate {
   Gradient const* gradient;
-  T const* row_means;
-  T const* means;
-  T const* column_factors;  ///< the inverse roots of the means along columns
-  std::int64_t rows;        ///< of a matrix
+  double const* row_means;
+  double const* means;
+  double const* column_factors;  ///< the inverse roots of the means along columns
+  std::int64_t rows;             ///< of a matrix
   std::int64_t columns;
-  T scale;
+  double scale;
 
-  KOKKOS_FORCEINLINE_FUNCTION T row_factor(std::int64_t row) const {
+  KOKKOS_FORCEINLINE_FUNCTION double row_factor(std::int64_t row) const {
     return scale / Kokkos::sqrt(row_means[row] / means[row / rows]);
   }
-  KOKKOS_FORCEINLINE_FUNCTION T const* factors_of(std::int64_t row) const {
+  KOKKOS_FORCEINLINE_FUNCTION double const* factors_of(std::int64_t row) const {
     return column_factors + row / rows * columns;
+  }
+  /// The update of an element: 0 where its gradient is, also without epsilon.
+  KOKKOS_FORCEINLINE_FUNCTION static double element(Gradient gradient, double row_factor, double column_factor) {
+    double const g = static_cast<double>(gradient);
+    return g == 0 ? 0 : g * row_factor * column_factor;
   }
 };
 
-template <class T, class Gradient>
+template <class Gradient>
 struct SquaresOfRows {
-  FactoredUpdate<T, Gradient> update;
+  FactoredUpdate<Gradient> update;
   double* sums;
 
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
-    T const row_factor = update.row_factor(row);
-    T const* const factors = update.factors_of(row);
+    double const row_factor = update.row_factor(row);
+    double const* const factors = update.factors_of(row);
     Gradient const* const gradient = update.gradient + row * update.columns;
     double const sum = lanes.template sum<double>(update.columns, [&](std::int64_t j) {
-      T const u = static_cast<T>(gradient[j]) * row_factor * factors[j];
+      double const u = update.element(gradient[j], row_factor, factors[j]);
       return u * u;
     });
     lanes.once([&] { sums[row] = sum; });
@@ -100,18 +127,19 @@ struct SquaresOfRows {
 
 template <class T, class Gradient, class Weights>
 struct ApplyToRows {
-  FactoredUpdate<T, Gradient> update;
+  FactoredUpdate<Gradient> update;
   Weights weights;
-  T rate;
+  double rate;
 
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
-    T const row_factor = update.row_factor(row);
-    T const* const factors = update.factors_of(row);
+    double const row_factor = update.row_factor(row);
+    double const* const factors = update.factors_of(row);
     std::int64_t const begin = row * update.columns;
     lanes.each(update.columns, [&](std::int64_t j) {
       std::int64_t const i = begin + j;
-      weights.set(i, weights.get(i) - rate * (static_cast<T>(update.gradient[i]) * row_factor * factors[j]));
+      double const change = rate * update.element(update.gradient[i], row_factor, factors[j]);
+      weights.set(i, weights.get(i) - static_cast<T>(change));
     });
   }
 };
