@@ -86,14 +86,16 @@ function(gshard_add_static_test name)
   target_link_libraries(static_${name} PRIVATE gshard::gshard gshard_warnings)
 endfunction()
 
-# gshard_add_program_test(<name> TARGET <executable> RANKS <n> [ARGUMENTS <argument>...] [EXPECT <regex>] [FAILS] [MESSAGES <n>])
+# gshard_add_program_test(<name> TARGET <executable> RANKS <n> [ARGUMENTS <argument>...] [EXPECT <regex>] [FAILS | EXIT_CODE <n>]
+#   [MESSAGES <n>])
 #
-# A program as its user starts it. EXPECT: what it has to print; FAILS: its exit code must not be 0; MESSAGES: how many errors it may
-# print, 1 unless given.
+# A program as its user starts it. EXPECT: what it has to print; FAILS: its exit code must not be 0; EXIT_CODE: what it must be;
+# MESSAGES: how many errors it may print, 1 unless given.
 function(gshard_add_program_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "FAILS" "TARGET;RANKS;EXPECT;MESSAGES" "ARGUMENTS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "FAILS" "TARGET;RANKS;EXPECT;EXIT_CODE;MESSAGES" "ARGUMENTS")
   gshard_launch_command(command TARGET ${arg_TARGET} RANKS ${arg_RANKS} ARGUMENTS ${arg_ARGUMENTS})
-  add_test(NAME ${name} COMMAND "${CMAKE_COMMAND}" "-DEXPECT=${arg_EXPECT}" -DFAILS=${arg_FAILS} "-DMESSAGES=${arg_MESSAGES}"
+  add_test(NAME ${name} COMMAND "${CMAKE_COMMAND}" "-DEXPECT=${arg_EXPECT}" -DFAILS=${arg_FAILS} -DEXIT_CODE=${arg_EXIT_CODE}
+    -DMESSAGES=${arg_MESSAGES}
     -P "${PROJECT_SOURCE_DIR}/cmake/RunProgram.cmake" -- ${command})
   set_tests_properties(${name} PROPERTIES TIMEOUT 120 PROCESSORS 2 LABELS program)
 endfunction()

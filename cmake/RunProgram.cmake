@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# cmake -DEXPECT=<regex> -DFAILS=<bool> -P RunProgram.cmake -- <command>...
+# cmake -DEXPECT=<regex> -DFAILS=<bool> -DEXIT_CODE=<n> -DMESSAGES=<n> -P RunProgram.cmake -- <command>...
 # Runs the command and checks both its exit code and what it prints; CTest by itself checks one of them.
 set(command)
 set(seen FALSE)
@@ -14,7 +14,11 @@ endforeach()
 
 execute_process(COMMAND ${command} OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE status)
 message("${output}")
-if(FAILS AND status STREQUAL "0")
+if(NOT "${EXIT_CODE}" STREQUAL "")
+  if(NOT status STREQUAL EXIT_CODE)
+    message(FATAL_ERROR "The program ended with: ${status}; expected: ${EXIT_CODE}")
+  endif()
+elseif(FAILS AND status STREQUAL "0")
   message(FATAL_ERROR "The program ended with exit code 0; it should have failed.")
 elseif(NOT FAILS AND NOT status STREQUAL "0")
   message(FATAL_ERROR "The program ended with: ${status}")

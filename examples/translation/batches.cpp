@@ -33,10 +33,12 @@ Lengths longest(std::span<TokenPair const> pairs, std::span<std::int64_t const> 
   return result;
 }
 
-/// N for these lengths.
-std::int64_t sentences_per_group(Lengths lengths, BatchOptions const& options) {
+/// N for these lengths: no more than all pairs need.
+std::int64_t sentences_per_group(Lengths lengths, std::size_t pair_count, BatchOptions const& options) {
   std::int64_t const longest = std::max(lengths.first, (lengths.second + 1) / 2);
-  return std::max<std::int64_t>(1, options.tokens_per_batch / (options.groups * longest));
+  std::int64_t const needed = (static_cast<std::int64_t>(pair_count) + options.groups - 1) / options.groups;
+  return std::clamp<std::int64_t>(options.tokens_per_batch / options.groups / longest, 1,
+                                  std::max<std::int64_t>(needed, 1));
 }
 
 /// Fisher-Yates by hand: std::shuffle draws differently from one standard library to the next.
@@ -50,7 +52,7 @@ Batch lay_out(std::span<TokenPair const> pairs, std::span<std::int64_t const> ch
               BatchOptions const& options) {
   Batch batch;
   batch.groups = options.groups;
-  batch.sentences = sentences_per_group(lengths, options);
+  batch.sentences = sentences_per_group(lengths, pairs.size(), options);
   std::tie(batch.target_length, batch.source_length) = lengths;
   auto const places = static_cast<std::size_t>(batch.groups * batch.sentences);
   batch.source.assign(places * static_cast<std::size_t>(batch.source_length), pad_id);
@@ -100,7 +102,7 @@ std::vector<Batch> make_batches(std::span<TokenPair const> pairs, BatchOptions c
     waiting.insert(waiting.end(), members.begin(), members.end());
     for (;;) {
       Lengths const needed = longest(pairs, waiting, options.length_multiple);
-      auto const full = static_cast<std::size_t>(options.groups * sentences_per_group(needed, options));
+      auto const full = static_cast<std::size_t>(options.groups * sentences_per_group(needed, pairs.size(), options));
       if (waiting.size() < full) break;
       batches.push_back(lay_out(pairs, std::span(waiting).first(full), needed, options));
       waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(full));

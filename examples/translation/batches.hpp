@@ -35,7 +35,7 @@ struct Batch {
 /// How pairs are laid into batches. Nothing here may depend on the number of ranks, or the losses would.
 struct BatchOptions {
   std::int64_t groups = 2;  ///< G, a multiple of the ranks that share the groups
-  /// G*N*Lt at most (and G*N*Ls at most twice that), but one sentence a group at least
+  /// G*N*Lt at most (and G*N*Ls at most twice that), but one sentence a group at least, and no more than there are
   std::int64_t tokens_per_batch = 2048;
   std::int64_t length_multiple = 1;  ///< lengths are rounded up to it: fewer shapes, more padding
   std::uint64_t seed = 1;

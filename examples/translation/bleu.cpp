@@ -8,7 +8,9 @@
 #include <ostream>
 #include <unordered_map>
 
+#include "characters.hpp"
 #include "data_error.hpp"
+#include "utf8.hpp"
 
 namespace translation {
 namespace {
@@ -18,6 +20,14 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 /// ASCII punctuation that always stands alone: all but the apostrophe, and those whose neighbours decide.
 bool is_separate(char c) {
   return std::string_view("!\"#$%&()*+/:;<=>?@[\\]^_`{|}~").find(c) != std::string_view::npos;
+}
+
+/// All blanks as spaces: those beyond ASCII separate words, too.
+std::string with_plain_blanks(std::string_view text) {
+  auto points = decode_utf8(text);
+  if (!points) return std::string(text);
+  std::ranges::replace_if(*points, is_blank, U' ');
+  return encode_utf8(*points);
 }
 
 using NgramCounts = std::unordered_map<std::string, std::int64_t>;
@@ -34,13 +44,14 @@ NgramCounts ngrams(std::vector<std::string> const& words, std::size_t order) {
 
 }  // namespace
 
-std::vector<std::string> bleu_words(std::string_view text) {
+std::vector<std::string> bleu_words(std::string_view given) {
+  std::string const text = with_plain_blanks(given);
   static constexpr std::pair<std::string_view, char> entities[] = {
       {"&quot;", '"'}, {"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}};
   std::string plain;
   for (std::size_t i = 0; i < text.size();) {
-    auto const entity =
-        std::ranges::find_if(entities, [rest = text.substr(i)](auto const& e) { return rest.starts_with(e.first); });
+    auto const entity = std::ranges::find_if(
+        entities, [rest = std::string_view(text).substr(i)](auto const& e) { return rest.starts_with(e.first); });
     plain.push_back(entity == std::end(entities) ? text[i] : entity->second);
     i += entity == std::end(entities) ? 1 : entity->first.size();
   }
@@ -55,9 +66,8 @@ std::vector<std::string> bleu_words(std::string_view text) {
     bool const before_digit = i + 1 < plain.size() && is_digit(plain[i + 1]);
     bool const alone =
         is_separate(c) || ((c == '.' || c == ',') && !(after_digit && before_digit)) || (c == '-' && after_digit);
-    bool const blank = c == ' ' || (c >= '\t' && c <= '\r');
-    if (blank || alone) end_word();
-    if (!blank) words.back().push_back(c);
+    if (c == ' ' || alone) end_word();
+    if (c != ' ') words.back().push_back(c);
     if (alone) end_word();
   }
   if (words.back().empty()) words.pop_back();

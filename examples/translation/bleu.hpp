@@ -13,9 +13,9 @@
 
 namespace translation {
 
-/// The words that BLEU counts: punctuation apart from words, dots and commas left inside numbers (as WMT's "13a"
-/// rules).
-std::vector<std::string> bleu_words(std::string_view text);
+/// The words that BLEU counts: separated by blanks of Unicode, punctuation apart from words, dots and commas left
+/// inside numbers (as WMT's "13a" rules).
+std::vector<std::string> bleu_words(std::string_view given);
 
 /// Corpus BLEU of one reference a sentence, from counts that add up over sentences. Papineni et al., 2002: 1- to
 /// 4-grams, no smoothing, brevity penalty exp(1 - reference/output) for output that is shorter.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "characters.hpp"
 #include "utf8.hpp"
 
 namespace translation {
@@ -22,13 +23,6 @@ bool is_letter(char32_t c) {
 bool is_small_letter(char32_t c) { return c >= U'a' && c <= U'z'; }
 
 char32_t lower(char32_t c) { return c >= U'A' && c <= U'Z' ? c - U'A' + U'a' : c; }
-
-bool is_blank(char32_t c) { return c == U' ' || (c >= U'\t' && c <= U'\r') || c == 0xA0 || c == 0x202F || c == 0x3000; }
-
-bool is_invisible(char32_t c) {
-  return c == 0xAD || c == 0x200B || c == 0xFEFF || c == 0x200E || c == 0x200F || (c >= 0x202A && c <= 0x202E) ||
-         (c >= 0x2066 && c <= 0x2069);
-}
 
 /// Length of the tag that starts at the front of `rest`, 0 if none does.
 std::size_t tag_length(std::u32string_view rest) {
@@ -85,7 +79,7 @@ std::u32string without_accelerators(std::u32string_view text) {
 }
 
 bool is_forbidden(char32_t c) {
-  return std::u32string_view(U"%{}$\\<>=@#|/*_^`~[]").find(c) != std::u32string_view::npos;
+  return is_control(c) || std::u32string_view(U"%{}$\\<>=@#|/*_^`~[]").find(c) != std::u32string_view::npos;
 }
 
 /// Languages of which Latin letters alone say that a text is not translated.
@@ -116,7 +110,7 @@ Refusal judge(std::u32string_view english, std::u32string_view source, std::int6
     return Refusal::forbidden_character;
   }
   if (words < limits.min || words > limits.max) return Refusal::word_count;
-  if (english.size() > 300 || source.size() > 400) return Refusal::too_long;
+  if (is_too_long(english, source)) return Refusal::too_long;
 
   auto const share = [](std::u32string_view text, bool (*counts)(char32_t)) {
     auto const all = std::ranges::count_if(text, [](char32_t c) { return c != U' '; });
@@ -146,15 +140,19 @@ std::vector<std::string> paragraphs(std::string_view text) {
 
 std::string_view name_of(Refusal refusal) {
   static constexpr std::array<std::string_view, static_cast<std::size_t>(Refusal::count)> names = {
-      "accepted",    "empty",        "forbidden character", "number of words", "too long",
-      "few letters", "untranslated", "wrong script",        "length ratio"};
+      "accepted",     "empty",        "forbidden character", "too few or too many words", "too long", "few letters",
+      "untranslated", "wrong script", "length ratio"};
   return names.at(static_cast<std::size_t>(refusal));
 }
 
-std::int64_t count_words(std::string_view text) {
+std::int64_t count_words(std::u32string_view text) {
   std::int64_t words = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) words += text[i] != ' ' && (i == 0 || text[i - 1] == ' ');
+  for (std::size_t i = 0; i < text.size(); ++i) words += !is_blank(text[i]) && (i == 0 || is_blank(text[i - 1]));
   return words;
+}
+
+bool is_too_long(std::u32string_view english, std::u32string_view source) {
+  return english.size() > max_english_characters || source.size() > max_source_characters;
 }
 
 std::u32string normalise(std::u32string_view text) {
@@ -178,7 +176,7 @@ Refusal clean(Pair& pair, WordLimits limits) {
   auto const clean_english = normalise(*english), clean_source = normalise(*source);
   pair.english = encode_utf8(clean_english);
   pair.source = encode_utf8(clean_source);
-  return judge(clean_english, clean_source, count_words(pair.english), limits, pair.language);
+  return judge(clean_english, clean_source, count_words(clean_english), limits, pair.language);
 }
 
 std::vector<std::pair<std::string, std::string>> split_paragraphs(std::string_view english, std::string_view source) {

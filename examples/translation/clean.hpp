@@ -26,16 +26,20 @@ enum class Refusal {
   empty,
   forbidden_character,  ///< formats, markup, code, paths
   word_count,           ///< English outside the wanted number of words
-  too_long,             ///< English over 300 or source over 400 characters
-  few_letters,          ///< acronyms, numbers
-  untranslated,         ///< the same text on both sides
-  wrong_script,         ///< Latin letters in a language that is written in another script
-  length_ratio,         ///< one side much longer than the other
+  too_long,      ///< more characters than `max_english_characters` or `max_source_characters`, or too many pieces
+  few_letters,   ///< acronyms, numbers
+  untranslated,  ///< the same text on both sides
+  wrong_script,  ///< Latin letters in a language that is written in another script
+  length_ratio,  ///< one side much longer than the other
   count
 };
 
 /// A refusal as a word for reports.
 std::string_view name_of(Refusal refusal);
+
+/// The longest sentences, in code points.
+inline constexpr std::size_t max_english_characters = 300;
+inline constexpr std::size_t max_source_characters = 400;
 
 /// The wanted number of English words, both ends included.
 struct WordLimits {
@@ -43,8 +47,11 @@ struct WordLimits {
   std::int64_t max = 10;
 };
 
-/// Words of a text, separated by spaces.
-std::int64_t count_words(std::string_view text);
+/// Returns the number of words of a text: what blanks of Unicode separate.
+std::int64_t count_words(std::u32string_view text);
+
+/// Returns whether a side has more characters than are taken.
+bool is_too_long(std::u32string_view english, std::u32string_view source);
 
 /// Takes from a user-interface text what is no language: context marks, tags, entities, accelerator marks ("_File",
 /// "Datei(_F)"), invisible characters, and all blanks but single spaces.

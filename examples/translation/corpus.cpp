@@ -8,6 +8,9 @@
 #include <unordered_set>
 #include <utility>
 
+#include <gshard/core/options.hpp>
+
+#include "characters.hpp"
 #include "data_error.hpp"
 #include "mo_file.hpp"
 #include "utf8.hpp"
@@ -51,6 +54,13 @@ class Collector {
   std::vector<Pair> pairs_;
   std::unordered_set<std::string> seen_;
 };
+
+/// A code point as "U+0000".
+std::string code_point_name(char32_t point) {
+  std::string digits;
+  for (int shift = 20; shift >= 0; shift -= 4) digits.push_back("0123456789ABCDEF"[point >> shift & 0xF]);
+  return "U+" + digits.substr(digits[0] != '0' ? 0 : digits[1] != '0' ? 1 : 2);
+}
 
 bool contains(std::vector<std::string> const& list, std::string const& entry) {
   return std::ranges::find(list, entry) != list.end();
@@ -101,11 +111,11 @@ std::uint64_t fnv1a64(std::string_view bytes) {
 
 std::string split_key(std::string_view english) {
   std::string key;
-  for (char c : english) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    if (c >= 'a' && c <= 'z') {
-      key.push_back(c);
-    } else if ((c == ' ' || c == '-') && !key.empty() && key.back() != ' ') {
+  for (char32_t c : decode_utf8(english).value_or(U"")) {
+    if (c >= U'A' && c <= U'Z') c = c - U'A' + U'a';
+    if (c >= U'a' && c <= U'z') {
+      key.push_back(static_cast<char>(c));
+    } else if ((is_blank(c) || c == U'-') && !key.empty() && key.back() != ' ') {
       key.push_back(' ');
     }
   }
@@ -148,6 +158,9 @@ std::vector<Pair> read_catalogues(CorpusOptions const& options, ReadCounts& coun
 std::vector<Pair> read_tab_separated(CorpusOptions const& options, ReadCounts& counts) {
   Collector collector(options, counts);
   std::string const content = read_file(options.file);
+  if (content.starts_with("\xFF\xFE") || content.starts_with("\xFE\xFF"))
+    throw DataError(options.file.string() + ": the text is UTF-16; convert it to UTF-8");
+  if (content.empty()) throw DataError(options.file.string() + ": the file is empty");
   std::int64_t number = 0;
   for (std::string_view rest = content; !rest.empty();) {
     auto const end = std::min(rest.find('\n'), rest.size());
@@ -159,26 +172,39 @@ std::vector<Pair> read_tab_separated(CorpusOptions const& options, ReadCounts& c
     auto const fail = [&](std::string const& what) {
       throw DataError(text(options.file.string(), ":", number, ": ", what));
     };
+    auto const characters = decode_utf8(line);
+    if (!characters) fail("the line is not valid UTF-8");
+    auto const control = std::ranges::find_if(*characters, [](char32_t c) { return is_control(c) && c != U'\t'; });
+    if (control != characters->end())
+      fail(text("the line has the control character ", code_point_name(*control), " as number ",
+                control - characters->begin() + 1, " of its characters"));
     auto const tabs = std::ranges::count(line, '\t');
     if (tabs != 2) fail(text("expected language<TAB>source<TAB>English, with 2 tabs, but the line has ", tabs));
-    if (!decode_utf8(line)) fail("the line is not valid UTF-8");
-    auto const first = line.find('\t'), second = line.find('\t', first + 1);
-    Pair pair{std::string(line.substr(0, first)), std::string(line.substr(first + 1, second - first - 1)),
-              std::string(line.substr(second + 1))};
-    for (auto const& [field, name] :
-         {std::pair(&pair.language, "language"), {&pair.source, "source"}, {&pair.english, "English"}}) {
-      if (field->find_first_not_of(' ') == std::string::npos) fail(text("the ", name, " field is empty"));
-    }
+    std::u32string_view const all = *characters;
+    auto const first = all.find(U'\t'), second = all.find(U'\t', first + 1);
+    auto const language = trimmed(all.substr(0, first)), source = trimmed(all.substr(first + 1, second - first - 1)),
+               english = trimmed(all.substr(second + 1));
+    for (auto const& [field, name] : {std::pair(language, "language"), {source, "source"}, {english, "English"}})
+      if (field.empty()) fail(text("the ", name, " field is empty"));
+    Pair pair{encode_utf8(language), encode_utf8(source), encode_utf8(english)};
     if (!options.languages.empty() && !contains(options.languages, pair.language)) continue;
-    auto const words = count_words(pair.english);
-    collector.add(std::move(pair),
-                  words < options.words.min || words > options.words.max ? Refusal::word_count : Refusal::none);
+    auto const words = count_words(english);
+    bool const counts_fit = words >= options.words.min && words <= options.words.max;
+    collector.add(std::move(pair), !counts_fit                    ? Refusal::word_count
+                                   : is_too_long(english, source) ? Refusal::too_long
+                                                                  : Refusal::none);
   }
   counts.files = 1;
   return collector.take();
 }
 
 Corpus read_corpus(CorpusOptions const& options) {
+  using namespace gshard::detail;
+  require_at_least("words.min", options.words.min, 1);
+  require_at_least("words.max", options.words.max, options.words.min);
+  require_at_least("max_pieces", options.max_pieces, 1);
+  require_option(options.test_permille < 1000 && options.dev_permille < 1000 - options.test_permille,
+                 "test_permille + dev_permille", options.test_permille + options.dev_permille, "less than 1000");
   Corpus corpus;
   auto pairs =
       options.file.empty() ? read_catalogues(options, corpus.counts) : read_tab_separated(options, corpus.counts);
@@ -186,18 +212,36 @@ Corpus read_corpus(CorpusOptions const& options) {
     Side const side = side_of(pair.english, options);
     (side == Side::test ? corpus.test : side == Side::dev ? corpus.dev : corpus.train).push_back(std::move(pair));
   }
-  if (!corpus.train.empty()) return corpus;
+  require_pairs(options, corpus.counts, corpus.train, corpus.dev, corpus.test);
+  return corpus;
+}
 
-  std::string refused;
-  for (std::size_t i = 1; i < corpus.counts.refused.size(); ++i) {
-    if (corpus.counts.refused[i] > 0)
-      refused += text(", ", corpus.counts.refused[i], " ", name_of(static_cast<Refusal>(i)));
+void require_pairs(CorpusOptions const& options, ReadCounts const& counts, std::vector<Pair> const& train,
+                   std::vector<Pair> const& dev, std::vector<Pair> const& test) {
+  std::string const origin = options.file.empty() ? joined(options.roots) : options.file.string();
+  auto const has_language = [](std::vector<Pair> const& pairs, std::string const& language) {
+    return std::ranges::find(pairs, language, &Pair::language) != pairs.end();
+  };
+  if (train.empty()) {
+    std::string refused;
+    for (std::size_t i = 1; i < counts.refused.size(); ++i) {
+      if (counts.refused[i] > 0) refused += text(", ", counts.refused[i], " ", name_of(static_cast<Refusal>(i)));
+    }
+    std::string const languages = !options.languages.empty() ? joined(options.languages)
+                                  : options.file.empty()     ? joined(default_languages)
+                                                             : "all";
+    throw DataError(text(origin, ": no pair to train on (", counts.messages,
+                         " read; refused:", refused.empty() ? " none" : refused.substr(1), "; ", counts.duplicates,
+                         " duplicates; ", dev.size() + test.size(), " held out; English wanted: ", options.words.min,
+                         " to ", options.words.max, " words; languages: ", languages, ")"));
   }
-  throw DataError(text(options.file.empty() ? joined(options.roots) : options.file.string(), ": no pair to train on (",
-                       corpus.counts.messages, " read; refused:", refused.empty() ? " none" : refused.substr(1), "; ",
-                       corpus.counts.duplicates, " duplicates; ", corpus.dev.size() + corpus.test.size(),
-                       " held out; English wanted: ", options.words.min, " to ", options.words.max,
-                       " words; languages: ", options.languages.empty() ? "default" : joined(options.languages), ")"));
+  for (std::string const& language : options.languages)
+    if (!has_language(train, language))
+      throw DataError(text(origin, ": no pair of language '", language, "' to train on"));
+  if (test.empty() && options.test_permille > 0)
+    throw DataError(text(origin, ": none of its English sentences is among the ", options.test_permille,
+                         " in 1000 that are held out to score on (pairs to train on: ", train.size(),
+                         "); give more text"));
 }
 
 }  // namespace translation

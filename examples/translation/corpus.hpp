@@ -17,7 +17,8 @@ inline std::vector<std::string> const default_languages = {"de", "fr", "es", "it
 
 /// Where the text comes from and how it is divided.
 struct CorpusOptions {
-  /// lines `language<TAB>source<TAB>English`, taken as they are; empty: read catalogues instead
+  /// lines `language<TAB>source<TAB>English`, taken as they are but for blanks around the fields; empty: read
+  /// catalogues
   std::filesystem::path file = {};
   /// folders with .../LANGUAGE/LC_MESSAGES/DOMAIN.mo at any depth
   std::vector<std::filesystem::path> roots = {"/usr/share/locale"};
@@ -26,6 +27,7 @@ struct CorpusOptions {
   /// empty: default_languages, or all those of `file`
   std::vector<std::string> languages = {};
   WordLimits words = {};
+  std::int64_t max_pieces = 256;     ///< of a sentence on either side, end mark included
   std::uint64_t test_permille = 50;  ///< of the English sentences, held out for test
   std::uint64_t dev_permille = 10;   ///< of the English sentences, held out to watch the training
 };
@@ -66,12 +68,17 @@ std::string language_of(std::string_view locale);
 std::vector<Pair> read_catalogues(CorpusOptions const& options, ReadCounts& counts);
 
 /// The pairs of a tab-separated file, without duplicates, in the order of the lines.
-/// @throws DataError naming file and line for a line without exactly two tabs, an empty field, or bytes that are not
-/// UTF-8.
+/// @throws DataError for an empty file, and, naming file and line, for a line without exactly two tabs, an empty field,
+/// a control character, or bytes that are not UTF-8.
 std::vector<Pair> read_tab_separated(CorpusOptions const& options, ReadCounts& counts);
 
 /// Reads either source and divides it.
-/// @throws DataError as the readers, and where no pair is left to train on.
+/// @throws DataError as the readers, and as `require_pairs`.
 Corpus read_corpus(CorpusOptions const& options);
+
+/// Throws DataError where no pair is left to train on, none of a language that the options name, or none that is held
+/// out for the test.
+void require_pairs(CorpusOptions const& options, ReadCounts const& counts, std::vector<Pair> const& train,
+                   std::vector<Pair> const& dev, std::vector<Pair> const& test);
 
 }  // namespace translation

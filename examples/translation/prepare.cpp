@@ -31,14 +31,23 @@ std::set<std::string> english_sentences(std::vector<Pair> const& pairs) {
   return sentences;
 }
 
-Section encode(std::vector<Pair> pairs, Tokenizer const& tokenizer) {
-  Section section{std::move(pairs), {}};
+/// The pairs as ids, but for those of more than `max_pieces` on a side, which it counts.
+Section encode(std::vector<Pair> pairs, Tokenizer const& tokenizer, std::int64_t max_pieces, ReadCounts& counts) {
+  Section section;
   auto const ids_of = [&tokenizer](std::string const& sentence) {
     auto ids = tokenizer.encode(sentence);
     ids.push_back(end_id);
     return ids;
   };
-  for (auto const& pair : section.pairs) section.tokens.push_back({ids_of(pair.source), ids_of(pair.english)});
+  for (auto& pair : pairs) {
+    TokenPair tokens{ids_of(pair.source), ids_of(pair.english)};
+    if (std::max(std::ssize(tokens.source), std::ssize(tokens.target)) > max_pieces) {
+      ++counts.refused[static_cast<std::size_t>(Refusal::too_long)];
+    } else {
+      section.pairs.push_back(std::move(pair));
+      section.tokens.push_back(std::move(tokens));
+    }
+  }
   return section;
 }
 
@@ -55,9 +64,11 @@ PreparedData prepare(CorpusOptions const& options, std::int64_t vocabulary_size)
   auto tokenizer = Tokenizer::train(lines, vocabulary_size);
   double const tokenizer_seconds = watch.lap();
 
-  auto train = encode(std::move(corpus.train), tokenizer);
-  auto dev = encode(std::move(corpus.dev), tokenizer);
-  auto test = encode(std::move(corpus.test), tokenizer);
+  auto const encoded = [&](std::vector<Pair>& pairs) {
+    return encode(std::move(pairs), tokenizer, options.max_pieces, corpus.counts);
+  };
+  auto train = encoded(corpus.train), dev = encoded(corpus.dev), test = encoded(corpus.test);
+  require_pairs(options, corpus.counts, train.pairs, dev.pairs, test.pairs);
   return {std::move(tokenizer), std::move(train), std::move(dev),    std::move(test),
           corpus.counts,        read_seconds,     tokenizer_seconds, watch.lap()};
 }

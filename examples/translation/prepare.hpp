@@ -29,7 +29,8 @@ struct PreparedData {
   double encode_seconds = 0;
 };
 
-/// Reads the corpus, trains the tokenizer on its training side alone, and encodes all of it.
+/// Reads the corpus, trains the tokenizer on its training side alone, and encodes all of it. Pairs of more than
+/// `options.max_pieces` pieces on a side are left out, and counted as too long.
 /// @throws DataError as read_corpus and Tokenizer::train.
 PreparedData prepare(CorpusOptions const& options, std::int64_t vocabulary_size = 2000);
 

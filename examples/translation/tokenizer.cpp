@@ -5,6 +5,7 @@
 #include <sentencepiece_trainer.h>
 
 #include <algorithm>
+#include <charconv>
 #include <unordered_map>
 
 #include "data_error.hpp"
@@ -12,6 +13,21 @@
 namespace translation {
 
 using gshard::detail::text;
+
+namespace {
+
+/// The least size of a vocabulary that SentencePiece asks for in a message that ends as "required_chars. 10 vs 28.
+/// Increase ..."; 0 where the message is another one.
+std::int64_t least_size(std::string_view message) {
+  constexpr std::string_view words = " vs ";
+  auto const found = message.find(words, std::min(message.find("required_chars."), message.size()));
+  if (found == std::string_view::npos) return 0;
+  std::int64_t size = 0;
+  std::from_chars(message.data() + found + words.size(), message.data() + message.size(), size);
+  return size;
+}
+
+}  // namespace
 
 Tokenizer Tokenizer::train(std::vector<std::string> const& lines, std::int64_t vocabulary_size) {
   std::unordered_map<std::string, std::string> const arguments = {
@@ -28,9 +44,17 @@ Tokenizer Tokenizer::train(std::vector<std::string> const& lines, std::int64_t v
   };
   if (std::ranges::all_of(lines, [](auto const& line) { return line.empty(); }))
     throw DataError("tokenizer: no text to train on");
+  std::int64_t constexpr marks = 4;
+  if (vocabulary_size <= marks || vocabulary_size > max_vocabulary_size)
+    throw DataError(
+        text("tokenizer: a vocabulary of ", vocabulary_size, " pieces; give ", marks + 1, " to ", max_vocabulary_size));
   std::string model;
   auto const status = sentencepiece::SentencePieceTrainer::Train(arguments, lines, &model);
   if (!status.ok()) {
+    if (std::int64_t const least = least_size(status.error_message()); least > 0)
+      throw DataError(text("tokenizer: a vocabulary of ", vocabulary_size, " pieces is too small for the ",
+                           lines.size(), " lines of text: their characters and ", marks, " marks need ", least,
+                           " at least"));
     throw DataError(text("tokenizer: no vocabulary of ", vocabulary_size, " pieces from ", lines.size(),
                          " lines: ", status.error_message()));
   }
@@ -64,6 +88,8 @@ std::string Tokenizer::decode(std::span<std::int32_t const> ids) const {
   std::vector<int> pieces;
   for (std::int32_t const id : ids) {
     if (id == end_id) break;
+    if (id < 0 || id >= vocabulary_size())
+      throw DataError(text("tokenizer: ", id, " is no id of a vocabulary of ", vocabulary_size(), " pieces"));
     if (id != pad_id && id != begin_id) pieces.push_back(id);
   }
   return processor_->DecodeIds(pieces);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train.hpp"
 
+#include <cmath>
+
 #include <gshard/optim/adamw.hpp>
 #include <gshard/optim/schedule.hpp>
 
@@ -23,10 +25,14 @@ void train(Grid const& grid, Model& model, std::vector<TokenPair> const& pairs, 
       Tape tape;
       auto const output = model(tape, data.source, data.decoder, random);
       auto const loss = nn::cross_entropy(output.logits, data.target, data.target_tokens, options.smoothing);
+      double const loss_value = to_vector(loss.value())[0];
+      if (!std::isfinite(loss_value))
+        throw NonFiniteError(detail::text("step ", number, ": the loss is ", loss_value,
+                                          "; choose a lower learning rate or a longer warm-up"));
       tape.backward(loss + output.balance_loss * options.balance_weight);
       double const norm = optimizer.step(model, rate(number));
 
-      report({number, to_vector(loss.value())[0], to_vector(output.balance_loss.value())[0], norm, data.target_tokens});
+      report({number, loss_value, to_vector(output.balance_loss.value())[0], norm, data.target_tokens});
     }
   }
 }

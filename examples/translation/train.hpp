@@ -30,6 +30,7 @@ struct Step {
 };
 
 /// Trains `model` and calls `report` after each step, on every rank.
+/// @throws gshard::NonFiniteError naming the step where the loss or the norm of the gradients is not finite.
 void train(Grid const& grid, Model& model, std::vector<TokenPair> const& pairs, TrainingOptions const& options,
            std::function<void(Step const&)> const& report);
 

@@ -23,6 +23,7 @@ TEST_CASE("words are cut as sacreBLEU's tokenizer 13a cuts them") {
       {".5 5. 1..5", {".", "5", "5", ".", "1", ".", ".", "5"}},
       {"größer — 3.5%", {"größer", "—", "3.5", "%"}},
       {"  ", {}},
+      {"no\u00A0break\u3000wide\u2009thin\ttab", {"no", "break", "wide", "thin", "tab"}},
   };
   for (auto const& [text, words] : cases) CHECK(bleu_words(text) == words);
 }

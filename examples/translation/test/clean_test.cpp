@@ -50,6 +50,8 @@ TEST_CASE("pairs that teach nothing are refused, with the reason") {
   Case const cases[] = {
       {"de", "_Open the file", "Die Datei _öffnen", Refusal::none},
       {"de", "<br>", "<br>", Refusal::empty},
+      {"de", std::string("Open the\0file", 13), "Die Datei öffnen", Refusal::forbidden_character},
+      {"de", "Open the file", "Die Datei \x1B[1m öffnen", Refusal::forbidden_character},
       {"de", "Open %s now", "%s jetzt öffnen", Refusal::forbidden_character},
       {"de", "Open the file", "Datei @ öffnen", Refusal::forbidden_character},
       {"de", "Open -- or not", "Öffnen oder nicht", Refusal::forbidden_character},
@@ -79,9 +81,17 @@ TEST_CASE("pairs that teach nothing are refused, with the reason") {
 }
 
 TEST_CASE("the limits on words are included and can be changed") {
-  CHECK(count_words("") == 0);
-  CHECK(count_words("one") == 1);
-  CHECK(count_words("one two three") == 3);
+  std::pair<std::u32string, std::int64_t> const texts[] = {
+      {U"", 0},
+      {U"  ", 0},
+      {U"one", 1},
+      {U"one two three", 3},
+      {U" one  two ", 2},
+      {U"one\u00A0two", 2},             // no-break space
+      {U"one\u3000two\u2003three", 3},  // ideographic space, em space
+      {U"one\u2028two", 2},             // line separator
+  };
+  for (auto const& [text, words] : texts) CHECK(count_words(text) == words);
   Pair pair{"de", "Die Datei öffnen", "Open the file"};
   CHECK(clean(pair, {3, 3}) == Refusal::none);
   CHECK(clean(pair, {4, 9}) == Refusal::word_count);

@@ -156,6 +156,13 @@ TEST_CASE("a malformed line is refused with file, line and reason") {
       {"\tDatei öffnen\tOpen the file", "the language field is empty"},
       {"de\t  \tOpen the file", "the source field is empty"},
       {"de\tDatei öffnen\t", "the English field is empty"},
+      {"\u3000\u00A0\tDatei öffnen\tOpen the file", "the language field is empty"},
+      {"de\t\u2003\u200B\tOpen the file", "the source field is empty"},
+      {"de\tDatei\tOpen\0the file"s, "the line has the control character U+0000 as number 14 of its characters"},
+      {"de\tDätei\x1B[1m\tOpen the file", "the line has the control character U+001B as number 9 of its characters"},
+      {"de\tDatei\u0085\tOpen the file", "the line has the control character U+0085 as number 9 of its characters"},
+      {"de\tDatei\tOpen the file\rde\tBild\tOpen the image",
+       "the line has the control character U+000D as number 23 of its characters"},
   };
   for (auto const& [line, message] : cases) {
     auto const file =
@@ -191,9 +198,71 @@ TEST_CASE("a corpus without a pair to train on is refused with the reasons") {
   CHECK_THROWS_WITH_AS(
       read_corpus({.file = file}),
       (file.string() +
-       ": no pair to train on (2 read; refused: 2 number of words; 0 duplicates; 0 held out; English wanted: 2 "
-       "to 10 words; languages: default)")
+       ": no pair to train on (2 read; refused: 2 too few or too many words; 0 duplicates; 0 held out; English "
+       "wanted: 2 to 10 words; languages: all)")
           .c_str(),
       DataError);
-  CHECK_THROWS_AS(read_corpus({.file = folder.write("empty.tsv", "")}), DataError);
+  auto const one = folder.write("one.tsv", "de\tDatei öffnen\tOpen the file\n");
+  CHECK_THROWS_WITH_AS(read_corpus({.file = one}),
+                       (one.string() + ": none of its English sentences is among the 50 in 1000 that are held out to "
+                                       "score on (pairs to train on: 1); give more text")
+                           .c_str(),
+                       DataError);
+  CHECK(read_corpus({.file = one, .test_permille = 0}).train.size() == 1);
+  CHECK_THROWS_WITH_AS(read_corpus({.file = one, .languages = {"de", "fr"}, .test_permille = 0}),
+                       (one.string() + ": no pair of language 'fr' to train on").c_str(), DataError);
+}
+
+TEST_CASE("files that hold no text are refused") {
+  TemporaryFolder const folder;
+  std::pair<std::string, std::string> const cases[] = {
+      {"", "the file is empty"},
+      {std::string("\xFF\xFE") + std::string("d\0e\0", 4), "the text is UTF-16; convert it to UTF-8"},
+      {std::string("\xFE\xFF") + std::string("\0d\0e", 4), "the text is UTF-16; convert it to UTF-8"},
+  };
+  for (auto const& [content, message] : cases) {
+    auto const file = folder.write("text.tsv", content);
+    CHECK_THROWS_WITH_AS(read_corpus({.file = file}), (file.string() + ": " + message).c_str(), DataError);
+  }
+  CHECK_THROWS_WITH_AS(read_corpus({.file = folder.path()}),
+                       (folder.path().string() + ": a folder, where a file is expected").c_str(), DataError);
+}
+
+TEST_CASE("byte-order marks and blanks around fields, beyond ASCII too, make no languages and no words") {
+  TemporaryFolder const folder;
+  auto const file =
+      folder.write("text.tsv",
+                   "\uFEFFde\tDatei öffnen\tOpen the file\r\n"
+                   "\uFEFFde \t\u3000Bild\u00A0öffnen\tOpen the image\u2003\n"  // of a second file behind the first
+                   "de\tEins\tone\u00A0\u00A0\n"                                // one word
+                   "de\tZwei\tone\u3000two\n");
+  ReadCounts counts;
+  CHECK(read_tab_separated({.file = file}, counts) == std::vector<Pair>{{"de", "Datei öffnen", "Open the file"},
+                                                                        {"de", "Bild\u00A0öffnen", "Open the image"},
+                                                                        {"de", "Zwei", "one\u3000two"}});
+  CHECK(counts.refused[static_cast<std::size_t>(Refusal::word_count)] == 1);
+}
+
+TEST_CASE("sentences of few words and many characters are left out") {
+  TemporaryFolder const folder;
+  auto const word = [](std::size_t size) { return std::string(size, 'a'); };
+  auto const file = folder.write("text.tsv", "de\t" + word(400) + "\tone " + word(296) + "\n" +  //
+                                                 "de\t" + word(401) + "\tone two\n" +            //
+                                                 "de\tb\tone " + word(297) + "\n" +              //
+                                                 "de\tc\tone " + word(1 << 20) + "\n");
+  ReadCounts counts;
+  CHECK(read_tab_separated({.file = file}, counts).size() == 1);
+  CHECK(counts.refused[static_cast<std::size_t>(Refusal::too_long)] == 3);
+}
+
+TEST_CASE("options of a corpus are checked before anything is read") {
+  std::pair<CorpusOptions, std::string> const cases[] = {
+      {{.words = {0, 10}}, "option words.min = 0: give 1 or more"},
+      {{.words = {-5, 10}}, "option words.min = -5: give 1 or more"},
+      {{.words = {11, 10}}, "option words.max = 10: give 11 or more"},
+      {{.max_pieces = 0}, "option max_pieces = 0: give 1 or more"},
+      {{.test_permille = 900, .dev_permille = 100}, "option test_permille + dev_permille = 1000: give less than 1000"},
+  };
+  for (auto const& [options, message] : cases)
+    CHECK_THROWS_WITH_AS(read_corpus(options), message.c_str(), gshard::OptionError);
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "data_error.hpp"
 #include "fixtures.hpp"
 
 using namespace translation;
@@ -84,6 +85,27 @@ TEST_CASE("the baselines are the copied source and the most frequent English sen
   CHECK(constant.all.exact_match() == 0);
 }
 
+TEST_CASE("sentences of too many pieces are left out, and counted") {
+  TemporaryFolder const folder;
+  CorpusOptions options{.file = folder.write("text.tsv", made_up_text())};
+  auto const all = prepare(options, 100);
+  options.max_pieces = 16;
+  auto const few = prepare(options, 100);
+  std::int64_t longest = 0;
+  for (auto const& [source, target] : few.train.tokens)
+    longest = std::max<std::int64_t>({longest, std::ssize(source), std::ssize(target)});
+  CHECK(longest == 16);
+  auto const left_out = [](PreparedData const& data) {
+    return data.counts.refused[static_cast<std::size_t>(Refusal::too_long)];
+  };
+  CHECK(left_out(all) == 0);
+  CHECK(left_out(few) == std::ssize(all.train.pairs) + std::ssize(all.dev.pairs) + std::ssize(all.test.pairs) -
+                             std::ssize(few.train.pairs) - std::ssize(few.dev.pairs) - std::ssize(few.test.pairs));
+  options.max_pieces = 2;
+  CHECK_THROWS_WITH_AS(prepare(options, 100),
+                       doctest::Contains("no pair to train on (588 read; refused: 588 too long;"), DataError);
+}
+
 TEST_CASE("the summary names languages, sides, refusals and the vocabulary") {
   TemporaryFolder const folder;
   auto const data = prepare({.file = folder.write("text.tsv", made_up_text() + "cc\tofni\topen\n")}, 100);
@@ -92,7 +114,8 @@ TEST_CASE("the summary names languages, sides, refusals and the vocabulary") {
   auto const summary = stream.str();
   for (std::string const part :
        {"pairs                 train      dev     test    total\n", "\naa ", "\nbb ", "588\n", "English sentences",
-        "294\n", "from 1 files with 589 messages; left out: 0 duplicates, 1 number of words\n", "vocabulary of "}) {
+        "294\n", "from 1 files with 589 messages; left out: 0 duplicates, 1 too few or too many words\n",
+        "vocabulary of "}) {
     CAPTURE(part);
     CHECK(summary.find(part) != std::string::npos);
   }

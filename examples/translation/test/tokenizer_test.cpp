@@ -5,6 +5,7 @@
 #include <sentencepiece_trainer.h>
 
 #include <algorithm>
+#include <limits>
 #include <unordered_map>
 
 #include "data_error.hpp"
@@ -66,6 +67,20 @@ TEST_CASE("ids lie inside the vocabulary and hold no marks; decoding stops at th
   CHECK(tokenizer.decode(ids) == "open the file");
 }
 
+TEST_CASE("an id outside the vocabulary is refused, not decoded as an empty text") {
+  auto const tokenizer = Tokenizer::train(short_lines(), 60);
+  auto ids = tokenizer.encode("open the file");
+  auto const size = static_cast<std::int32_t>(tokenizer.vocabulary_size());
+  for (std::int32_t const id : {size, std::numeric_limits<std::int32_t>::max(), -1}) {
+    ids.back() = id;
+    CHECK_THROWS_WITH_AS(
+        tokenizer.decode(ids),
+        gshard::detail::text("tokenizer: ", id, " is no id of a vocabulary of ", size, " pieces").c_str(), DataError);
+  }
+  ids.back() = size - 1;
+  CHECK(tokenizer.decode(ids) != "");
+}
+
 TEST_CASE("a small text gives a small vocabulary instead of an end of the program") {
   auto const tokenizer = Tokenizer::train(short_lines(), 5000);
   CHECK(tokenizer.vocabulary_size() > 30);
@@ -89,7 +104,14 @@ TEST_CASE("what cannot become a tokenizer is refused with the reason") {
   CHECK_THROWS_WITH_AS(Tokenizer::train({}, 100), "tokenizer: no text to train on", DataError);
   CHECK_THROWS_WITH_AS(Tokenizer::train({"", ""}, 100), "tokenizer: no text to train on", DataError);
   CHECK_THROWS_WITH_AS(Tokenizer::train(short_lines(), 10),
-                       doctest::Contains("no vocabulary of 10 pieces from 400 lines: "), DataError);
+                       "tokenizer: a vocabulary of 10 pieces is too small for the 400 lines of text: their characters "
+                       "and 4 marks need 30 at least",
+                       DataError);
+  CHECK(Tokenizer::train(short_lines(), 30).vocabulary_size() == 30);
+  for (std::int64_t const size : {std::int64_t{-1}, std::int64_t{0}, std::int64_t{3}, std::int64_t{4},
+                                  max_vocabulary_size + 1, std::int64_t{1} << 40})
+    CHECK_THROWS_WITH_AS(Tokenizer::train(short_lines(), size), doctest::Contains("pieces; give 5 to 1000000"),
+                         DataError);
   CHECK_THROWS_WITH_AS(Tokenizer::from_serialized("no model"), doctest::Contains("not a SentencePiece model"),
                        DataError);
   CHECK_THROWS_WITH_AS(special_model({}),
