@@ -173,13 +173,19 @@ std::vector<double> collected(Tensor const& tensor) {
 
 // ---- Comparisons
 
+/// Whether two numbers are close, relatively to `1 + |expected|`; infinity is close to itself alone, and so is NaN.
+inline bool is_close(double found, double expected, double tolerance) {
+  if (!std::isfinite(expected)) return found == expected || (std::isnan(found) && std::isnan(expected));
+  return std::abs(found - expected) <= tolerance * (1 + std::abs(expected));
+}
+
 /// Says where two lists of numbers differ first, or "".
 inline std::string difference(std::vector<double> const& found, std::vector<double> const& expected,
                               double tolerance = 0) {
   std::ostringstream text;
   if (found.size() != expected.size()) text << found.size() << " elements instead of " << expected.size();
   for (std::size_t i = 0; i < found.size() && text.tellp() == 0; ++i)
-    if (!(std::abs(found[i] - expected[i]) <= tolerance * (1 + std::abs(expected[i]))))
+    if (!is_close(found[i], expected[i], tolerance))
       text << "element " << i << " is " << found[i] << " instead of " << expected[i];
   return text.str();
 }

@@ -239,7 +239,7 @@ Values after_small_steps(Grid const& grid, int count) {
   Single<Tensor> model{{from_vector<Tensor>(grid, {3, 5}, std::vector<BFloat16>(15, BFloat16(1.f))), {}}};
   Optimizer optimizer;
   for (int step = 0; step < count; ++step) {
-    model.parameter.gradient = from_vector<Tensor>(grid, {3, 5}, std::vector<BFloat16>(15, BFloat16(1.f)));
+    model.parameter.gradient = from_vector<ParameterGradient<Tensor>>(grid, {3, 5}, std::vector<float>(15, 1));
     optimizer.step(model, 1 / 4096.0);
   }
   Values result;
@@ -266,7 +266,7 @@ TEST_CASE("BFloat16 parameters with a float copy follow float ones, rounded") {
       using Tensor = ShardedTensor<Grid, Spec<"expert", _>, T>;
       Single<Tensor> model{{filled<Tensor>(grid, {4, 6}, 0, small_integer), {}}};
       for (int step = 1; step <= 5; ++step) {
-        model.parameter.gradient = filled<Tensor>(grid, {4, 6}, step, small_integer);
+        model.parameter.gradient = filled<ParameterGradient<Tensor>>(grid, {4, 6}, step, small_integer);
         optimizer.step(model, .01);
       }
       std::vector<float> result;

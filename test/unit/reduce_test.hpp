@@ -138,13 +138,13 @@ inline double log_sum_exp_of(Values const& row) {
 inline Values log_softmax_of(Values row) {
   double const largest = maximum_of(row);
   double const sum = sum_of_powers(row);
-  for (double& value : row) value = value == -infinity ? value : (value - largest) - std::log(sum);
+  for (double& value : row) value = (value - largest) - std::log(sum);
   return row;
 }
 inline Values softmax_of(Values row) {
   double const largest = maximum_of(row);
   double const sum = sum_of_powers(row);
-  for (double& value : row) value = value == -infinity ? 0 : std::exp(value - largest) / sum;
+  for (double& value : row) value = std::exp(value - largest) / sum;
   return row;
 }
 

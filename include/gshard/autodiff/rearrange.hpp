@@ -30,7 +30,7 @@ Cotangent<Tensor> gradient_of_operand(Cotangent<Rearranged<Tensor>> const& gradi
 }
 
 template <int Dimension, AnyTensor Tensor>
-auto recorded_rearrangement(Var<Tensor> const& x, Rearrangement const& way, typename Tensor::value_type value = 0) {
+auto recorded_rearrangement(Var<Tensor> const& x, Rearrangement const& way, typename Tensor::value_type value = {}) {
   return x.tape().record(
       rearranged<Dimension>(x.value(), way, value),
       [slot = x.slot(), extents = x.value().extents(), way](Cotangent<Rearranged<Tensor>> const& gradient) {
@@ -48,7 +48,7 @@ auto slice(Var<Tensor> const& x, std::int64_t begin, std::int64_t end, std::int6
 }
 
 template <int Dimension, AnyTensor Tensor>
-auto pad(Var<Tensor> const& x, std::int64_t low, std::int64_t high, typename Tensor::value_type value = 0,
+auto pad(Var<Tensor> const& x, std::int64_t low, std::int64_t high, typename Tensor::value_type value = {},
          std::int64_t interior = 0) {
   return detail::recorded_rearrangement<Dimension>(x, detail::pad_of(x.value(), Dimension, low, high, interior), value);
 }

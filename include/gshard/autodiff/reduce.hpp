@@ -27,13 +27,19 @@ struct SpreadGradient {
   }
 };
 
-/// 1 for an element that equals the result of its row.
+/// Whether an element is its row's maximum or minimum; where that is NaN, whether it is NaN.
+template <class T>
+KOKKOS_FORCEINLINE_FUNCTION bool is_extreme(T element, T result) {
+  return element == result || (is_nan(element) && is_nan(result));
+}
+
+/// 1 for an element that is the result of its row.
 template <class T>
 struct TieTerm {
   T const* elements;
   T const* results;
   KOKKOS_FORCEINLINE_FUNCTION double operator()(std::int64_t position, std::int64_t row, std::int64_t) const {
-    return elements[position] == results[row] ? 1 : 0;
+    return is_extreme(elements[position], results[row]) ? 1 : 0;
   }
 };
 
@@ -45,8 +51,8 @@ struct SpreadToTies {
   T const* gradients;
   double const* ties;
   KOKKOS_FORCEINLINE_FUNCTION void operator()(std::int64_t position, std::int64_t row) const {
-    result[position] =
-        static_cast<T>(elements[position] == results[row] ? static_cast<double>(gradients[row]) / ties[row] : 0.0);
+    bool const is_chosen = is_extreme(elements[position], results[row]);
+    result[position] = static_cast<T>(is_chosen ? static_cast<double>(gradients[row]) / ties[row] : 0.0);
   }
 };
 
@@ -98,7 +104,7 @@ Tensor gradient_of_sum(typename Tensor::mesh_type const& mesh, Extents const& ex
 
 /// A reduction of a recorded tensor: like Reduction, it waits for its result spec, then runs and is recorded. The
 /// gradient of the result is brought to the axes of the kept dimensions, as reshard does, and then goes, without
-/// communication, to all elements (sum, mean, norm), or in equal parts to those that equal the maximum or minimum, for
+/// communication, to all elements (sum, mean, norm), or in equal parts to those that are the maximum or minimum, for
 /// which their number is summed over the axes that split the reduced dimensions. The gradient of a norm of 0 is 0.
 template <class Operation, AnyTensor Tensor, int... Given>
 class RecordedReduction {

@@ -31,8 +31,10 @@ class GradientSlot {
 
   GradientSlot(Tape& tape, int node) : tape_(&tape), node_(node) {}
 
-  /// Adds to the gradient.
+  /// Adds to the gradient, which is rounded after the last addition.
   void add(Cotangent<Tensor> const& gradient) const;
+  void add(detail::Widened<Cotangent<Tensor>> const& gradient) const
+    requires detail::is_rounded<typename Tensor::value_type>;
 
   /// Adds to the gradient what a reshard to its spec makes of `part`, such as an unreduced sum over the axes that split
   /// the data. Parts alike are added first and resharded together, when the gradient is needed.
@@ -83,13 +85,29 @@ inline constexpr bool is_var<Var<Tensor>> = true;
 template <class Type>
 concept AnyVar = detail::is_var<std::remove_cvref_t<Type>>;
 
-/// A tensor that is learned: its value, and the gradient that the last backward pass left, if any.
+namespace error {
+
+template <class Tensor>
+struct GradientOfIntegers {
+  static_assert(
+      always_false<Tensor>,
+      "gshard: a tape watches tensors of floating point, since integers have no gradient; leave them unrecorded, or convert them first");
+};
+
+}  // namespace error
+
+/// The type in which a parameter's gradients are added up over backward passes: as Cotangent, but in float where the
+/// parameter is BFloat16 (Megatron-LM's main_grad), so that small terms are not rounded away.
+template <AnyTensor Tensor>
+using ParameterGradient = detail::Widened<Cotangent<Tensor>>;
+
+/// A tensor that is learned: its value, and the sum of the gradients that backward passes have left, if any.
 template <AnyTensor Tensor>
 struct Parameter {
   using tensor_type = Tensor;
 
   Tensor value;
-  Cotangent<Tensor> gradient;
+  ParameterGradient<Tensor> gradient;
 
   bool has_gradient() const { return gradient.is_set(); }
   void clear_gradient() { gradient = {}; }
@@ -113,18 +131,19 @@ class Tape {
   /// A leaf: `gradient(leaf)` is known after the backward pass.
   template <AnyTensor Tensor>
   Var<Tensor> watch(Tensor const& tensor) {
+    if constexpr (std::is_integral_v<typename Tensor::value_type>) (void)sizeof(error::GradientOfIntegers<Tensor>);
     return record(tensor, std::function<void(Cotangent<Tensor> const&)>{});
   }
 
   /// A leaf whose gradient the backward pass adds to `parameter.gradient`.
   template <AnyTensor Tensor>
   Var<Tensor> watch(Parameter<Tensor>& parameter) {
-    auto const var = record(parameter.value, [target = &parameter](Cotangent<Tensor> const& gradient) {
-      if (target->has_gradient()) assign(target->gradient, target->gradient + gradient);
-      else target->gradient = gradient;
-    });
-    nodes_.back().parameter = &parameter;
-    return var;
+    if constexpr (std::is_integral_v<typename Tensor::value_type>) (void)sizeof(error::GradientOfIntegers<Tensor>);
+    int const node = static_cast<int>(nodes_.size());
+    nodes_.push_back(
+        {.pull = [target = &parameter](void* sum) { static_cast<Sum<Tensor>*>(sum)->move_to(target->gradient); },
+         .parameter = &parameter});
+    return {*this, node, parameter.value};
   }
 
   /// The result of an operation, and what to do with its gradient: `pull(gradient)` adds to the slots of the operands.
@@ -135,9 +154,7 @@ class Tape {
     if constexpr (std::is_constructible_v<bool, Pull>) leaf = !static_cast<bool>(pull);
     nodes_.push_back({.is_leaf = leaf});
     if (!leaf)
-      nodes_.back().pull = [pull = std::move(pull)](void* gradient) {
-        pull(*static_cast<Cotangent<Tensor>*>(gradient));
-      };
+      nodes_.back().pull = [pull = std::move(pull)](void* sum) { pull(static_cast<Sum<Tensor>*>(sum)->take()); };
     return {*this, node, value};
   }
 
@@ -160,9 +177,9 @@ class Tape {
   }
 
   /// Adds to the gradient of a node of type `Tensor`.
-  template <AnyTensor Tensor>
-  void accumulate(int node, Cotangent<Tensor> const& gradient) {
-    detail::add_to(nodes_[static_cast<std::size_t>(node)].gradient, gradient);
+  template <AnyTensor Tensor, AnyTensor Gradient>
+  void accumulate(int node, Gradient const& gradient) {
+    detail::running_sum<Cotangent<Tensor>>(nodes_[static_cast<std::size_t>(node)].gradient).add(gradient);
   }
 
   /// The same of a part of it, which is reduced when all of this node's have come; or, of a parameter, later with those
@@ -208,13 +225,17 @@ class Tape {
   template <AnyTensor Tensor>
   Cotangent<Tensor> gradient(Var<Tensor> const& var) const {
     auto const& slot = nodes_[static_cast<std::size_t>(var.node())].gradient;
-    if (slot) return *static_cast<Cotangent<Tensor> const*>(slot.get());
+    if (slot) return static_cast<Sum<Tensor> const*>(slot.get())->rounded();
     return Cotangent<Tensor>(var.value().mesh(), var.value().extents());
   }
 
  private:
+  /// What gradients of a node of type `Tensor` add up in.
+  template <AnyTensor Tensor>
+  using Sum = detail::RunningSum<Cotangent<Tensor>>;
+
   struct Node {
-    std::shared_ptr<void> gradient{};
+    std::shared_ptr<void> gradient{};  ///< a Sum, or what the results of an operation leave
     std::function<void(void*)> pull{};
     bool is_leaf = false;
     void const* parameter = nullptr;
@@ -227,6 +248,13 @@ class Tape {
 
 template <AnyTensor Tensor>
 void GradientSlot<Tensor>::add(Cotangent<Tensor> const& gradient) const {
+  tape_->accumulate<Tensor>(node_, gradient);
+}
+
+template <AnyTensor Tensor>
+void GradientSlot<Tensor>::add(detail::Widened<Cotangent<Tensor>> const& gradient) const
+  requires detail::is_rounded<typename Tensor::value_type>
+{
   tape_->accumulate<Tensor>(node_, gradient);
 }
 

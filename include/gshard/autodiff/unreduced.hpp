@@ -3,26 +3,21 @@
 
 #include <algorithm>
 #include <memory>
+#include <type_traits>
 #include <typeindex>
 #include <utility>
 #include <vector>
 
-#include <gshard/expr/functions.hpp>
+#include <gshard/autodiff/running_sum.hpp>
 #include <gshard/reshard/reshard.hpp>
 
 namespace gshard::detail {
 
-/// Adds to `sum`, a tensor of the same type that may be unset yet.
+/// The running sum of type `Tensor` behind `sum`, which may be null yet.
 template <AnyTensor Tensor>
-void add_to(std::shared_ptr<void>& sum, Tensor tensor) {
-  if (!sum) {
-    sum = std::make_shared<Tensor>(std::move(tensor));
-    return;
-  }
-  auto& total = *static_cast<Tensor*>(sum.get());
-  // A tensor that somebody else holds too may be another operand's gradient: it is not written to.
-  if (total.is_sole_owner()) assign(total, total + tensor);
-  else total = eval(total + tensor);
+RunningSum<Tensor>& running_sum(std::shared_ptr<void>& sum) {
+  if (!sum) sum = std::make_shared<RunningSum<Tensor>>();
+  return *static_cast<RunningSum<Tensor>*>(sum.get());
 }
 
 /// What adds up to one gradient, before it is reduced: the parts of each type, such as unreduced sums over the axes
@@ -33,14 +28,14 @@ class Unreduced {
 
   /// Adds a part of a gradient of type `Whole`.
   template <AnyTensor Whole, AnyTensor Part>
-  void add(Part part) {
+  void add(Part const& part) {
     std::type_index const type = typeid(Part);
     auto sum = std::ranges::find(sums_, type, &Sum::type);
     if (sum == sums_.end()) sum = sums_.insert(sum, {type, {}, &reduce_part<Whole, Part>});
-    add_to(sum->part, std::move(part));
+    running_sum<Part>(sum->part).add(part);
   }
 
-  /// Adds everything to `whole`: one reshard for each type of part. Nothing is left.
+  /// Adds everything to `whole`, a RunningSum: one reshard for each type of part. Nothing is left.
   void reduce(std::shared_ptr<void>& whole) {
     for (Sum& sum : sums_) sum.reduce(sum.part, whole);
     sums_.clear();
@@ -55,7 +50,11 @@ class Unreduced {
 
   template <AnyTensor Whole, AnyTensor Part>
   static void reduce_part(std::shared_ptr<void>& part, std::shared_ptr<void>& whole) {
-    add_to(whole, Whole(reshard<typename Whole::spec_type>(std::move(*static_cast<Part*>(part.get())))));
+    running_sum<Part>(part).consume([&]<AnyTensor Term>(Term&& sum) {
+      using Reduced = std::conditional_t<std::is_same_v<typename Term::value_type, typename Whole::value_type>, Whole,
+                                         Widened<Whole>>;
+      running_sum<Whole>(whole).add(Reduced(reshard<typename Whole::spec_type>(std::move(sum))));
+    });
     part.reset();
   }
 

@@ -127,6 +127,13 @@ struct CopyRow {
   KOKKOS_FUNCTION void operator()(std::int64_t i) const { to[i] = from[i]; }
 };
 
+template <class To, class From>
+struct ConvertRow {
+  To* to;
+  From const* from;
+  KOKKOS_FUNCTION void operator()(std::int64_t i) const { to[i] = static_cast<To>(from[i]); }
+};
+
 /// Sets `count` elements to `value`.
 template <class MemorySpace, class T>
 void fill_elements(T* data, std::int64_t count, T value) {
@@ -137,6 +144,12 @@ void fill_elements(T* data, std::int64_t count, T value) {
 template <class MemorySpace, class T>
 void copy_elements(T* to, T const* from, std::int64_t count) {
   launch<MemorySpace>("gshard::copy_elements", count, count <= small_row, CopyRow<T>{to, from});
+}
+
+/// Copies `count` elements that lie in a row as elements of another type, as between BFloat16 and float.
+template <class MemorySpace, class To, class From>
+void convert_elements(To* to, From const* from, std::int64_t count) {
+  launch<MemorySpace>("gshard::convert_elements", count, count <= small_row, ConvertRow<To, From>{to, from});
 }
 
 /// Waits for all kernels on this memory: before its elements are sent, and before temporaries that kernels use end.

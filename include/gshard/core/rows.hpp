@@ -6,6 +6,7 @@
 
 #include <Kokkos_Core.hpp>
 
+#include <gshard/core/extremes.hpp>
 #include <gshard/core/launch.hpp>
 
 // One kernel source for rows on hosts and on accelerators: a kernel is `operator()(row, lanes)`, and `lanes` walks over
@@ -53,26 +54,10 @@ struct ThreadLanes {
     return parts[0];
   }
 
-  /// The maximum of term(j) over [0, count), minus infinity where there is none; a NaN is passed over.
+  /// The maximum of term(j) over [0, count): minus infinity of none, NaN where a term is.
   template <class T, class Term>
   KOKKOS_FORCEINLINE_FUNCTION static T max(std::int64_t count, Term const& term) {
-    T parts[width];
-    for (int k = 0; k < width; ++k) parts[k] = -Kokkos::Experimental::infinity_v<T>;
-    std::int64_t const whole = count - count % width;
-    for (std::int64_t j = 0; j < whole; j += width) {
-      GSHARD_INDEPENDENT
-      for (int k = 0; k < width; ++k) {
-        T const value = term(j + k);
-        parts[k] = value > parts[k] ? value : parts[k];
-      }
-    }
-    for (std::int64_t j = whole; j < count; ++j) {
-      T const value = term(j);
-      parts[0] = value > parts[0] ? value : parts[0];
-    }
-    for (int half = width / 2; half > 0; half /= 2)
-      for (int k = 0; k < half; ++k) parts[k] = parts[k + half] > parts[k] ? parts[k + half] : parts[k];
-    return parts[0];
+    return fold<Largest<T>>(count, term);
   }
 
   /// The combination of term(j) over [0, count) by a rule, which has an `accumulator`, its `identity()`, and
@@ -143,16 +128,7 @@ struct TeamLanes {
 
   template <class T, class Term>
   KOKKOS_FORCEINLINE_FUNCTION T max(std::int64_t count, Term const& term) const {
-    T result = -Kokkos::Experimental::infinity_v<T>;
-    Kokkos::parallel_reduce(
-        Kokkos::TeamVectorRange(member, count),
-        [&](std::int64_t j, T& part) {
-          T const value = term(j);
-          part = value > part ? value : part;
-        },
-        Kokkos::Max<T>(result));
-    // The maximum of nothing is Kokkos' identity of Max, the lowest finite number.
-    return count > 0 ? result : -Kokkos::Experimental::infinity_v<T>;
+    return fold<Largest<T>>(count, term);
   }
 
   template <class Rule, class Term>

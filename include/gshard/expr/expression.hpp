@@ -74,6 +74,13 @@ struct NonlinearOfPartialSum {
       "the parts; reduce it first, by reshard to a spec without partial");
 };
 
+template <class Function, class Expression>
+struct FunctionOfIntegers {
+  static_assert(
+      always_false<Function>,
+      "gshard: exp, log, tanh, sigmoid and sqrt are of floating point; convert the integers first, as in exp(convert<float>(x))");
+};
+
 }  // namespace error
 
 /// The tensor itself.
@@ -168,9 +175,34 @@ template <class Function, class... Operands>
 inline constexpr bool is_linear<Map<Function, Operands...>> =
     Function::template is_linear<is_constant<Operands>...> && (is_linear<Operands> && ...);
 
+/// Whether an expression's values are integers.
+template <class Operand>
+inline constexpr bool has_integers = false;
+template <AnyTensor Tensor>
+inline constexpr bool has_integers<Tensor> = std::is_integral_v<typename Tensor::value_type>;
+template <class Function, class... Operands>
+inline constexpr bool has_integers<Map<Function, Operands...>> = (has_integers<Operands> || ...);
+template <class Function, class... Operands>
+  requires requires { typename Function::stored_type; }
+inline constexpr bool has_integers<Map<Function, Operands...>> = std::is_integral_v<typename Function::stored_type>;
+
+template <class Function>
+concept OfFractions = requires { requires Function::is_of_fractions; };
+
+/// Refuses functions whose values are fractions where their operands are integers: the fractions would be lost.
+template <class Operand>
+consteval void refuse_lost_fractions(std::type_identity<Operand>) {}
+template <class Function, class... Operands>
+consteval void refuse_lost_fractions(std::type_identity<Map<Function, Operands...>>) {
+  if constexpr (OfFractions<Function> && (has_integers<Operands> || ...))
+    (void)sizeof(error::FunctionOfIntegers<Function, Map<Function, Operands...>>);
+  (refuse_lost_fractions(std::type_identity<Operands>{}), ...);
+}
+
 template <class Expression>
 consteval bool check_expression() {
   using First = FirstTensor<Expression>;
+  refuse_lost_fractions(std::type_identity<Expression>{});
   bool const placed = check_placements<First>(tensor_types<Expression>());
   if constexpr (!First::layout.partial.empty() && !is_linear<Expression>)
     (void)sizeof(error::NonlinearOfPartialSum<Expression, First>);

@@ -86,19 +86,24 @@ struct Negate {
   }
 };
 
+/// A function whose values are fractions.
+struct OfFractions : NotLinear {
+  static constexpr bool is_of_fractions = true;
+};
+
 struct Relu : NotLinear {
   static constexpr bool uses_result_only = true;
   template <class T>
   KOKKOS_FUNCTION T operator()(T x) const {
-    return x > T(0) ? x : T(0);
+    return x <= T(0) ? T(0) : x;  // in this order NaN stays NaN
   }
   template <int, class T>
   KOKKOS_FUNCTION static T derivative(T, T result) {
-    return result > T(0) ? T(1) : T(0);
+    return result <= T(0) ? T(0) : T(1);
   }
 };
 
-struct Exp : NotLinear {
+struct Exp : OfFractions {
   static constexpr bool uses_result_only = true;
   template <class T>
   KOKKOS_FUNCTION T operator()(T x) const {
@@ -110,7 +115,7 @@ struct Exp : NotLinear {
   }
 };
 
-struct Log : NotLinear {
+struct Log : OfFractions {
   template <class T>
   KOKKOS_FUNCTION T operator()(T x) const {
     return Kokkos::log(x);
@@ -121,7 +126,7 @@ struct Log : NotLinear {
   }
 };
 
-struct Tanh : NotLinear {
+struct Tanh : OfFractions {
   static constexpr bool uses_result_only = true;
   template <class T>
   KOKKOS_FUNCTION T operator()(T x) const {
@@ -133,7 +138,7 @@ struct Tanh : NotLinear {
   }
 };
 
-struct Sigmoid : NotLinear {
+struct Sigmoid : OfFractions {
   static constexpr bool uses_result_only = true;
   template <class T>
   KOKKOS_FUNCTION T operator()(T x) const {
@@ -145,7 +150,7 @@ struct Sigmoid : NotLinear {
   }
 };
 
-struct Sqrt : NotLinear {
+struct Sqrt : OfFractions {
   static constexpr bool uses_result_only = true;
   template <class T>
   KOKKOS_FUNCTION T operator()(T x) const {

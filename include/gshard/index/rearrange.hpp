@@ -83,7 +83,7 @@ std::string text_about(Tensor const& x) {
 
 /// Carries out a rearrangement along `Dimension`; elements that no map leads to are `value`.
 template <int Dimension, AnyTensor Tensor>
-Rearranged<Tensor> rearranged(Tensor const& x, Rearrangement const& way, typename Tensor::value_type value = 0) {
+Rearranged<Tensor> rearranged(Tensor const& x, Rearrangement const& way, typename Tensor::value_type value = {}) {
   using Result = Rearranged<Tensor>;
   Result const result(uninitialized, x.mesh(), way.result);
   std::int64_t covered = 0;
@@ -181,7 +181,7 @@ auto slice(Tensor const& x, std::int64_t begin, std::int64_t end, std::int64_t s
 /// `low` elements of `value` before, `high` behind (negative: so many fewer) and `interior` between those along
 /// `Dimension`.
 template <int Dimension, AnyTensor Tensor>
-auto pad(Tensor const& x, std::int64_t low, std::int64_t high, typename Tensor::value_type value = 0,
+auto pad(Tensor const& x, std::int64_t low, std::int64_t high, typename Tensor::value_type value = {},
          std::int64_t interior = 0) {
   return detail::rearranged<Dimension>(x, detail::pad_of(x, Dimension, low, high, interior), value);
 }

@@ -119,7 +119,7 @@ Tensor put_along(Gradient const& gradient, Indices const& indices, Extents const
 }  // namespace detail
 
 // Along a dimension that no axis splits. Local. Equal elements keep their order: the lowest index goes first. NaN
-// stands behind all others in either order, so that top_k passes it over as argmax does.
+// is above infinity: last in ascending order, first in descending order and in top_k, as argmax finds it first.
 
 /// The places of the elements of each row along `Dimension`, in the order of the elements.
 template <int Dimension, AnyTensor Tensor>

@@ -114,7 +114,7 @@ Taken<Dimension, Tensor, Indices> take_held(Tensor const& x, Indices const& indi
 /// Adds this rank's updates to its block of the result.
 template <int Dimension, AnyTensor Result, AnyTensor Indices, AnyTensor Updates>
 void scatter_held(Result const& result, Indices const& indices, Updates const& updates) {
-  using T = typename Result::value_type;
+  using T = typename Updates::value_type;
   using Space = typename Result::memory_space;
   constexpr std::int64_t piece = slice_piece<Space>;
   SlicesOf const slices(result.local_extents(), Dimension);
@@ -124,11 +124,11 @@ void scatter_held(Result const& result, Indices const& indices, Updates const& u
                     indices.local_extent(0), slices.inner, slices.pieces(piece)});
 }
 
-/// The sum of the updates by index, among zeros, held as `To`: what each rank has is added over the axes that split the
-/// indices.
+/// The sum of the updates by index, among zeros, held as `To` but not rounded: what each rank has is added over the
+/// axes that split the indices.
 template <int Dimension, AnyTensor To, AnyTensor Indices, AnyTensor Updates>
-To scattered(Extents const& extents, Indices const& indices, Updates const& updates) {
-  using Part = with_layout<To, layout_of_scattered<Dimension>(To::layout, Indices::layout)>;
+Widened<To> scattered(Extents const& extents, Indices const& indices, Updates const& updates) {
+  using Part = with_layout<Widened<To>, layout_of_scattered<Dimension>(To::layout, Indices::layout)>;
   Part const part(updates.mesh(), extents);
   scatter_held<Dimension>(part, indices, updates);
   return reshard<typename To::spec_type>(part);
@@ -172,12 +172,13 @@ template <int Dimension, AnyTensor Tensor, AnyTensor Indices, AnyTensor Updates>
 Tensor scatter_add(Tensor const& x, Indices const& indices, Updates const& updates) {
   if constexpr (!detail::check_indices<Dimension, Tensor, Indices>()) return x;
   detail::check_updates<Dimension>(x, indices, updates);
-  if constexpr (Indices::layout.split().empty()) {
+  using T = typename Tensor::value_type;
+  if constexpr (Indices::layout.split().empty() && !detail::is_rounded<T>) {
     Tensor const result = copy(x);
     detail::scatter_held<Dimension>(result, indices, updates);
     return result;
   } else {
-    return eval(x + detail::scattered<Dimension, Tensor>(x.extents(), indices, updates));
+    return eval(convert<T>(x + detail::scattered<Dimension, Tensor>(x.extents(), indices, updates)));
   }
 }
 

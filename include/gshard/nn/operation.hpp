@@ -12,6 +12,16 @@
 
 /// What the layers' operations share: each computes a tensor by a kernel and, where any of its operands is recorded,
 /// leaves its gradient on the tape.
+namespace gshard::error {
+
+template <class Result>
+struct LayerOfIntegers {
+  static_assert(always_false<Result>,
+                "gshard: a layer is of floating point; give it tensors of float, double or BFloat16");
+};
+
+}  // namespace gshard::error
+
 namespace gshard::nn::detail {
 
 using gshard::detail::record_kernel;
@@ -26,6 +36,7 @@ using gshard::detail::wants_gradient;
 /// compiled for plain tensors.
 template <class... Operands, AnyTensor Result, class Pullback>
 auto recorded_beside(std::tuple<Operands const&...> const& operands, Result const& result, Pullback const& pullback) {
+  if constexpr (std::is_integral_v<typename Result::value_type>) (void)sizeof(error::LayerOfIntegers<Result>);
   if constexpr ((AnyVar<Operands> || ...)) {
     Tape& tape =
         std::apply([](auto const&... operand) -> Tape& { return gshard::detail::tape_of(operand...); }, operands);

@@ -39,6 +39,12 @@ struct ParameterIsPartial {
       "gshard: an optimizer changes tensors and not unreduced sums; reshard the parameter to a spec without partial(...)");
 };
 
+template <class Value>
+struct ParameterOfIntegers {
+  static_assert(always_false<Value>,
+                "gshard: an optimizer changes parameters of floating point; keep integers out of for_each_parameter");
+};
+
 }  // namespace error
 
 namespace optim {
@@ -89,6 +95,7 @@ struct Slot {
     if constexpr (Value::rank != Given::rank || !std::is_same_v<typename Value::mesh_type, typename Given::mesh_type>)
       (void)sizeof(error::GradientOfOtherShape<Value, Given>);
     else if constexpr (!Value::layout.partial.empty()) (void)sizeof(error::ParameterIsPartial<Value>);
+    else if constexpr (std::is_integral_v<T>) (void)sizeof(error::ParameterOfIntegers<Value>);
     return true;
   }
   static_assert(check());

@@ -25,7 +25,8 @@ struct Candidate {
   std::int64_t index;
 };
 
-/// The larger candidate, or the smaller; of equals the first one. NaN never wins.
+/// The larger candidate, or the smaller; a NaN before all numbers. Of equals, and of NaN, the first one: an order
+/// without ties, so that the choice does not depend on who combines what. The identity stands behind every element.
 template <comm::Reduction Kind, class T>
 struct ChoosingCandidate {
   using accumulator = Candidate<T>;
@@ -35,8 +36,10 @@ struct ChoosingCandidate {
   }
 
   KOKKOS_FORCEINLINE_FUNCTION static constexpr void combine(accumulator& into, accumulator const& other) {
-    bool const better = Kind == comm::Reduction::maximum ? other.value > into.value : other.value < into.value;
-    if (better || (other.value == into.value && other.index < into.index)) into = other;
+    bool const better =
+        Kind == comm::Reduction::maximum ? is_larger(other.value, into.value) : is_smaller(other.value, into.value);
+    bool const equal = other.value == into.value || (is_nan(other.value) && is_nan(into.value));
+    if (better || (equal && other.index < into.index)) into = other;
   }
 };
 
@@ -49,12 +52,11 @@ struct CandidateTerm {
   }
 };
 
-/// Writes down the index of a candidate; 0 where there is NaN alone.
 template <class T>
 struct StoreIndex {
   std::int64_t* indices;
   KOKKOS_FORCEINLINE_FUNCTION void operator()(std::int64_t row, Candidate<T> const& candidate) const {
-    indices[row] = candidate.index == Kokkos::Experimental::finite_max_v<std::int64_t> ? 0 : candidate.index;
+    indices[row] = candidate.index;
   }
 };
 
@@ -122,8 +124,9 @@ auto index_of_extreme(char const* name, Ready const& ready) {
 }  // namespace detail
 
 /// The global index of the largest element along a dimension, split or not, as `argmax<-1>(logits)`: the lowest one
-/// where several are equal, NaN passed over. The other dimensions keep their axes. Communicates pairs of a value and an
-/// index: one all-reduce over the axes that split the dimension. Throws ExtentError where the dimension is empty.
+/// where several are equal, the first NaN where there is one. The other dimensions keep their axes. Communicates pairs
+/// of a value and an index: one all-reduce over the axes that split the dimension. Throws ExtentError where the
+/// dimension is empty.
 template <int Dimension, Expression Operand>
 auto argmax(Operand const& x) {
   return detail::index_of_extreme<comm::Reduction::maximum, Dimension>("argmax", detail::prepared(x, "argmax"));

@@ -28,8 +28,9 @@ auto scanned(Ready const& ready, Scan scan, bool reversed) {
   using Sum = typename Rule::accumulator;
   auto const& first = first_tensor(ready);
   MemoryPool& memory = first.mesh().memory();
-  ShardedTensor<typename First::mesh_type, typename First::spec_type, typename StoredType<Ready>::type, Space> const
-      result(uninitialized, first.mesh(), first.extents());
+  using Result = Summing::result<typename StoredType<Ready>::type>;
+  ShardedTensor<typename First::mesh_type, typename First::spec_type, Result, Space> const result(
+      uninitialized, first.mesh(), first.extents());
   AlongShape const shape(first.local_extents(), Along::only);
   if (shape.rows() == 0) return result;
   auto const kernel = kernel_of(ready);
@@ -59,8 +60,7 @@ auto scanned(Ready const& ready, Scan scan, bool reversed) {
       run_scan<Space>(ScanKernel<Sum, Sum, LeafKernel<Sum>>{
           {totals}, totals, before, AlongShape({chunks, rows}, 0), 1, true, reversed});
   }
-  run_scan<Space>(ScanKernel<typename StoredType<Ready>::type, Sum, Kernel>{kernel, result.data(), starts, shape,
-                                                                            chunks, exclusive, reversed});
+  run_scan<Space>(ScanKernel<Result, Sum, Kernel>{kernel, result.data(), starts, shape, chunks, exclusive, reversed});
   fence<Space>("gshard::cumulative_sum: temporaries end here");
   return result;
 }
@@ -69,8 +69,8 @@ auto scanned(Ready const& ready, Scan scan, bool reversed) {
 
 /// The sums of all elements up to each one along a dimension, split or not; without the element itself where the scan
 /// is exclusive. The result is held as the operand is, an unreduced sum as one too. Floating point is added up in
-/// double. Communicates the totals of blocks: an exclusive scan over the axes that split the dimension, in the order in
-/// which the spec lists them, ceil(log2 p) permutes.
+/// double; of integers the sums are std::int64_t. Communicates the totals of blocks: an exclusive scan over the axes
+/// that split the dimension, in the order in which the spec lists them, ceil(log2 p) permutes.
 template <int Dimension, Expression Operand>
 auto cumulative_sum(Operand const& x, Scan scan = Scan::inclusive) {
   return detail::scanned<Dimension>(detail::prepared(x, "cumulative_sum"), scan, false);

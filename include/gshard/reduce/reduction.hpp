@@ -107,20 +107,26 @@ class Reduction {
   auto run() const {
     using Plan = detail::Planned<Dimensions::spelled(), Result, Operand>;
     if constexpr (Plan::is_refused) return std::conditional_t<std::is_void_v<Result>, Operand, Result>{};
-    else return finished(reduced<Plan>());
+    else return reduced<Plan>();
   }
 
   template <class Plan>
   auto reduced() const {
     Kokkos::Profiling::ScopedRegion const region("gshard::reduce");
     using Result = typename Plan::result_spec;
-    if constexpr (Operation::kind == comm::Reduction::sum) {
-      return reshard<Result>(block_results<with_layout<Operand, Plan::plan.produced>, Plan>());
+    if constexpr (Operation::takes_root) {
+      // Squares leave the range of float sooner than roots of their sums do.
+      auto const squares = reshard<Result>(block_results<Produced<Plan::plan.produced, double>, Plan>());
+      if constexpr (std::is_same_v<Value, double>) {
+        assign(squares, sqrt(squares));
+        return squares;
+      } else {
+        return gshard::eval(convert<Value>(sqrt(squares)));
+      }
+    } else if constexpr (Operation::kind == comm::Reduction::sum) {
+      return reshard<Result>(block_results<Produced<Plan::plan.produced, Value>, Plan>());
     } else {
-      using Chosen =
-          ShardedTensor<typename Operand::mesh_type,
-                        typename with_layout<Operand, detail::without_partial(Plan::plan.produced)>::spec_type,
-                        detail::Computed<Value>, typename Operand::memory_space>;
+      using Chosen = Produced<detail::without_partial(Plan::plan.produced), detail::Computed<Value>>;
       Chosen chosen = block_results<Chosen, Plan>();
       detail::fence<typename Operand::memory_space>("gshard::reduce: what is sent is computed");
       comm::all_reduce<typename Operand::memory_space>(chosen.mesh().state().group(Plan::plan.produced.partial),
@@ -135,24 +141,23 @@ class Reduction {
     }
   }
 
-  /// What this rank's block gives, before anything is sent.
-  template <AnyTensor Produced, class Plan>
-  Produced block_results() const {
+  /// The type of results before anything is sent.
+  template <Layout Held, class T>
+  using Produced = ShardedTensor<typename Operand::mesh_type, spec_of<typename Operand::mesh_type, Held>, T,
+                                 typename Operand::memory_space>;
+
+  /// What this rank's block gives.
+  template <AnyTensor Results, class Plan>
+  Results block_results() const {
     auto const& first = detail::first_tensor(ready_);
     detail::MeshState const& mesh = first.mesh().state();
-    Produced produced(uninitialized, first.mesh(), Dimensions::kept_extents(first.extents()));
+    Results produced(uninitialized, first.mesh(), Dimensions::kept_extents(first.extents()));
     double const factor = Operation::averages ? 1 / static_cast<double>(Dimensions::count(first.extents())) : 1;
     first.mesh().memory().ledger().add_work("reduce", 0, detail::block_bytes(produced) + detail::bytes_read(ready_));
     detail::reduce_block<Operation, Dimensions>(
         ready_, detail::block_of(Plan::plan.operands[0], first.extents(), mesh, mesh.coordinates()), factor,
         produced.data());
     return produced;
-  }
-
-  template <AnyTensor Tensor>
-  static Tensor finished(Tensor const& result) {
-    if constexpr (Operation::takes_root) assign(result, sqrt(result));
-    return result;
   }
 
   Ready ready_;
@@ -169,7 +174,8 @@ auto reduction_of(std::string_view operation, Operand const& x) {
 }  // namespace detail
 
 /// The sum over dimensions, as in `sum<0, 2>(x)`; -1 is the last. 0 where there is nothing to add. Of an unreduced sum
-/// too. Floating point is added up in double on each rank. Communicates as Reduction says.
+/// too. Floating point is added up in double on each rank. Of integers it is std::int64_t. Communicates as Reduction
+/// says.
 template <int First, int... Rest, Expression Operand>
 auto sum(Operand const& x) {
   return detail::reduction_of<detail::Summing, First, Rest...>("sum", x);
@@ -182,21 +188,23 @@ auto mean(Operand const& x) {
   return detail::reduction_of<detail::Averaging, First, Rest...>("mean", x);
 }
 
-/// The largest element over dimensions; of none, minus infinity, or the lowest integer. NaN is passed over.
+/// The largest element over dimensions; of none, minus infinity, or the lowest integer. NaN where an element is.
 /// Communicates as Reduction says.
 template <int First, int... Rest, Expression Operand>
 auto maximum(Operand const& x) {
   return detail::reduction_of<detail::Choosing<comm::Reduction::maximum>, First, Rest...>("maximum", x);
 }
 
-/// The smallest element over dimensions; of none, infinity, or the highest integer. NaN is passed over. Communicates as
-/// Reduction says.
+/// The smallest element over dimensions; of none, infinity, or the highest integer. NaN where an element is.
+/// Communicates as Reduction says.
 template <int First, int... Rest, Expression Operand>
 auto minimum(Operand const& x) {
   return detail::reduction_of<detail::Choosing<comm::Reduction::minimum>, First, Rest...>("minimum", x);
 }
 
-/// The Euclidean norm over dimensions; 0 of none. Of integers it is double. Communicates as Reduction says.
+/// The Euclidean norm over dimensions; 0 of none. Of integers it is double. Squares are added up, and sent, in double:
+/// the norm of floats is right wherever a float holds it, that of doubles up to elements of 1e154. Communicates as
+/// Reduction says.
 template <int First, int... Rest, Expression Operand>
 auto norm(Operand const& x) {
   return detail::reduction_of<detail::Norming, First, Rest...>("norm", x);

@@ -7,47 +7,40 @@
 #include <Kokkos_Core.hpp>
 
 #include <gshard/comm/message.hpp>
+#include <gshard/core/extremes.hpp>
 
 // What reductions do with elements. A rule combines accumulators; an operation says which rule it takes, what it makes
 // of an element before, and of which type its results are.
 
 namespace gshard::detail {
 
-/// Below all others, or above them.
-template <class T>
-KOKKOS_FORCEINLINE_FUNCTION constexpr T lowest_of() {
-  if constexpr (std::is_integral_v<T>) return Kokkos::Experimental::finite_min_v<T>;
-  else return -Kokkos::Experimental::infinity_v<T>;
-}
-template <class T>
-KOKKOS_FORCEINLINE_FUNCTION constexpr T highest_of() {
-  if constexpr (std::is_integral_v<T>) return Kokkos::Experimental::finite_max_v<T>;
-  else return Kokkos::Experimental::infinity_v<T>;
-}
-
-/// Adds, or takes the larger or the smaller; passes over NaN in the latter two.
+/// Adds, or takes the larger or the smaller, where NaN propagates.
 template <comm::Reduction Kind, class Accumulator>
-struct Combining {
-  static constexpr comm::Reduction kind = Kind;
+struct Combining;
+
+template <class Accumulator>
+struct Combining<comm::Reduction::sum, Accumulator> {
+  static constexpr comm::Reduction kind = comm::Reduction::sum;
   using accumulator = Accumulator;
 
-  KOKKOS_FORCEINLINE_FUNCTION static constexpr Accumulator identity() {
-    if constexpr (Kind == comm::Reduction::sum) return Accumulator(0);
-    else if constexpr (Kind == comm::Reduction::maximum) return lowest_of<Accumulator>();
-    else return highest_of<Accumulator>();
-  }
-
-  KOKKOS_FORCEINLINE_FUNCTION static constexpr void combine(Accumulator& into, Accumulator value) {
-    Accumulator const so_far = into;  // a second name: otherwise compilers make a branch of the choice
-    if constexpr (Kind == comm::Reduction::sum) into = so_far + value;
-    else if constexpr (Kind == comm::Reduction::maximum) into = value > so_far ? value : so_far;
-    else into = value < so_far ? value : so_far;
-  }
+  KOKKOS_FORCEINLINE_FUNCTION static constexpr Accumulator identity() { return Accumulator(0); }
+  KOKKOS_FORCEINLINE_FUNCTION static constexpr void combine(Accumulator& into, Accumulator value) { into += value; }
 };
 
-/// What sums of T are kept in: double, or T itself where it is an integer.
+template <class Accumulator>
+struct Combining<comm::Reduction::maximum, Accumulator> : Largest<Accumulator> {
+  static constexpr comm::Reduction kind = comm::Reduction::maximum;
+};
+
+template <class Accumulator>
+struct Combining<comm::Reduction::minimum, Accumulator> : Smallest<Accumulator> {
+  static constexpr comm::Reduction kind = comm::Reduction::minimum;
+};
+
+/// What sums of T are kept in: double, or 64 bits where T is an integer.
 template <class T>
-using SumOf = std::conditional_t<std::is_integral_v<T>, T, double>;
+using SumOf = std::conditional_t<std::is_integral_v<T>,
+                                 std::conditional_t<std::is_unsigned_v<T>, std::uint64_t, std::int64_t>, double>;
 
 template <class T>
 using Fractional = std::conditional_t<std::is_integral_v<T>, double, T>;
@@ -58,7 +51,7 @@ struct Summing {
   static constexpr bool takes_root = false;  ///< whether the square root of the reduced value is the result
   static constexpr comm::Reduction kind = comm::Reduction::sum;
   template <class T>
-  using result = T;
+  using result = std::conditional_t<std::is_integral_v<T>, SumOf<T>, T>;
   template <class T>
   using accumulator = SumOf<T>;
 
@@ -91,6 +84,8 @@ template <comm::Reduction Kind>
 struct Choosing : Summing {
   static constexpr bool is_linear = false;
   static constexpr comm::Reduction kind = Kind;
+  template <class T>
+  using result = T;
   template <class T>
   using accumulator = T;
 };

@@ -29,23 +29,25 @@ struct SoftmaxOfIntegers {
 
 namespace detail {
 
-/// The largest score, or the lowest number where all are minus infinity.
+/// `value`, or what is nearest to it in [-bound, bound]; NaN for NaN.
 template <class T>
-struct Shifting : Combining<comm::Reduction::maximum, T> {
-  KOKKOS_FORCEINLINE_FUNCTION static constexpr T identity() { return Kokkos::Experimental::finite_min_v<T>; }
-};
+KOKKOS_FORCEINLINE_FUNCTION T bounded(T value, T bound) {
+  return value > bound ? bound : value < -bound ? -bound : value;
+}
 
-/// exp(score - shift of its row).
+/// exp(score - shift of its row), the shift being brought into [-bound, bound].
 template <class T, class Kernel>
 struct PowerTerm {
   Kernel kernel;
   T const* shifts;
+  T bound;
   KOKKOS_FORCEINLINE_FUNCTION double operator()(std::int64_t position, std::int64_t row, std::int64_t) const {
-    return static_cast<double>(loop_exp(kernel(position) - shifts[row]));
+    return static_cast<double>(loop_exp(kernel(position) - bounded(shifts[row], bound)));
   }
 };
 
-/// The shifts and the sums of powers of rows: two all-reduces of one number for each row.
+/// The shifts, which are the largest scores, and the sums of powers of rows: two all-reduces of one number for each
+/// row.
 template <class T>
 struct PowerSums {
   T const* shifts;
@@ -53,14 +55,15 @@ struct PowerSums {
 };
 
 template <class Along, class Ready>
-auto power_sums(Scratch<typename FirstTensor<Ready>::memory_space>& scratch, Ready const& ready) {
+auto power_sums(Scratch<typename FirstTensor<Ready>::memory_space>& scratch, Ready const& ready, ValueOf<Ready> bound) {
   using T = ValueOf<Ready>;
   auto const& first = first_tensor(ready);
   auto const kernel = kernel_of(ready);
   using Kernel = std::remove_const_t<decltype(kernel)>;
-  T const* const shifts = row_values<Along, Shifting<T>>(scratch, first, ElementTerm<Summing, T, Kernel>{kernel});
-  double* const sums =
-      row_values<Along, Combining<comm::Reduction::sum, double>>(scratch, first, PowerTerm<T, Kernel>{kernel, shifts});
+  using Rule = Combining<comm::Reduction::maximum, T>;
+  T const* const shifts = row_values<Along, Rule>(scratch, first, ElementTerm<Summing, T, Kernel>{kernel});
+  double* const sums = row_values<Along, Combining<comm::Reduction::sum, double>>(
+      scratch, first, PowerTerm<T, Kernel>{kernel, shifts, bound});
   return PowerSums<T>{shifts, sums};
 }
 
@@ -110,7 +113,7 @@ auto softmax_along(Ready const& ready) {
     return result;
   }
   Scratch<Space> scratch(first.mesh().memory());
-  PowerSums<T> const row = power_sums<Along>(scratch, ready);
+  PowerSums<T> const row = power_sums<Along>(scratch, ready, highest_of<T>());
   launch<Space>("gshard::softmax", shape.rows(), shape.rows() <= small_row, SumsToFactors<Form>{row.sums});
   spread<Space>("gshard::softmax", first.local_extents(), Along::reduced,
                 SoftmaxOfElement<Form, Result, T, Kernel>{kernel, row.shifts, row.sums, result.data()});
@@ -118,13 +121,17 @@ auto softmax_along(Ready const& ready) {
   return result;
 }
 
+/// log(sum) + shift, with the shift bounded as in the powers. With a finite shift the powers of minus infinity alone
+/// add up to 0 and that of infinity is infinity, and so are their logarithms what they should be; without it, both are
+/// NaN.
 template <class Result, class T>
 struct LogSumOfRow {
+  static constexpr T bound = Kokkos::Experimental::finite_max_v<T>;
   T const* shifts;
   double const* sums;
   Result* results;
   KOKKOS_FUNCTION void operator()(std::int64_t row) const {
-    results[row] = static_cast<Result>(static_cast<double>(shifts[row]) + Kokkos::log(sums[row]));
+    results[row] = static_cast<Result>(static_cast<double>(bounded(shifts[row], bound)) + Kokkos::log(sums[row]));
   }
 };
 
@@ -132,22 +139,22 @@ struct LogSumOfRow {
 
 /// exp(x) over its sum along a dimension, split or not, as `softmax<-1>(scores)`; held as x is. The largest element of
 /// each row is subtracted first, so any finite scores will do. Scores of minus infinity, as masks leave them, have
-/// weight 0, and a row of them alone is all 0. Communicates, over the axes that split the dimension, two all-reduces of
-/// one number for each row: the maximum and the sum of powers.
+/// weight 0; a row of them alone is NaN, as is one with infinity or NaN. Communicates, over the axes that split the
+/// dimension, two all-reduces of one number for each row: the maximum and the sum of powers.
 template <int Dimension, Expression Operand>
 auto softmax(Operand const& x) {
   return detail::softmax_along<detail::SoftmaxForm::plain, Dimension>(detail::prepared(x, "softmax"));
 }
 
-/// log(softmax(x)) without its underflow: x - log_sum_exp(x). Scores of minus infinity stay so. Communicates as
-/// softmax.
+/// log(softmax(x)) without its underflow: x - log_sum_exp(x). Scores of minus infinity stay so, and NaN is where it is
+/// in softmax. Communicates as softmax.
 template <int Dimension, Expression Operand>
 auto log_softmax(Operand const& x) {
   return detail::softmax_along<detail::SoftmaxForm::logarithm, Dimension>(detail::prepared(x, "log_softmax"));
 }
 
 /// The logarithm of the sum of exp(x) along a dimension, split or not; the other dimensions keep their axes. Minus
-/// infinity of nothing, or of minus infinity alone. Communicates as softmax.
+/// infinity of nothing, or of minus infinity alone; infinity where an element is. Communicates as softmax.
 template <int Dimension, Expression Operand>
 auto log_sum_exp(Operand const& x) {
   auto const ready = detail::prepared(x, "log_sum_exp");
@@ -161,9 +168,10 @@ auto log_sum_exp(Operand const& x) {
   auto const& first = detail::first_tensor(ready);
   typename Along::template Rows<Value> const result(uninitialized, first.mesh(), Along::kept_extents(first.extents()));
   Scratch<Space> scratch(first.mesh().memory());
-  auto const row = detail::power_sums<Along>(scratch, ready);
+  using LogSum = detail::LogSumOfRow<Value, detail::ValueOf<Ready>>;
+  auto const row = detail::power_sums<Along>(scratch, ready, LogSum::bound);
   detail::launch<Space>("gshard::log_sum_exp", result.local_size(), result.local_size() <= detail::small_row,
-                        detail::LogSumOfRow<Value, detail::ValueOf<Ready>>{row.shifts, row.sums, result.data()});
+                        LogSum{row.shifts, row.sums, result.data()});
   detail::fence<Space>("gshard::log_sum_exp: temporaries end here");
   return result;
 }

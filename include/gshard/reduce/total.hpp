@@ -59,20 +59,20 @@ auto scalar_like(Like const& like, Value value) {
 
 }  // namespace detail
 
-/// The sum of all elements, as a number on the host; of an unreduced sum too. Floating point is added up in double.
+/// The sum of all elements, as a number on the host: a double, or of integers a std::int64_t; of an unreduced sum too.
 /// Communicates one number over the axes that split the tensor, as do the functions below.
 template <Expression Operand>
 auto sum(Operand const& x) {
   return detail::total<detail::Summing>(detail::prepared(x, "sum"));
 }
 
-/// The largest element; of none, minus infinity, or the lowest integer.
+/// The largest element; of none, minus infinity, or the lowest integer. NaN where an element is.
 template <Expression Operand>
 auto maximum(Operand const& x) {
   return detail::total<detail::Choosing<comm::Reduction::maximum>>(detail::prepared(x, "maximum"));
 }
 
-/// The smallest element; of none, infinity, or the highest integer.
+/// The smallest element; of none, infinity, or the highest integer. NaN where an element is.
 template <Expression Operand>
 auto minimum(Operand const& x) {
   return detail::total<detail::Choosing<comm::Reduction::minimum>>(detail::prepared(x, "minimum"));
@@ -85,7 +85,7 @@ double mean(Operand const& x) {
   return detail::total<detail::Averaging>(ready) / static_cast<double>(detail::first_tensor(ready).size());
 }
 
-/// The Euclidean norm of all elements.
+/// The Euclidean norm of all elements. Squares are added up in double: elements up to 1e154 will do.
 template <Expression Operand>
 double norm(Operand const& x) {
   return Kokkos::sqrt(detail::total<detail::Norming>(detail::prepared(x, "norm")));

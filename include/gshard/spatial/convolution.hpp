@@ -159,6 +159,7 @@ template <class Plan, AnyTensor X, AnyTensor W>
 struct ConvolutionRun {
   static constexpr int rank = X::rank - 2;
   using T = typename X::value_type;
+  using Number = Computed<T>;
   using Space = typename X::memory_space;
   using Held = with_layout<X, Plan::plan.operands[0]>;
   using HeldWeights = with_layout<W, Plan::plan.operands[1]>;
@@ -181,13 +182,15 @@ struct ConvolutionRun {
 
   auto halo(Held const& x) const { return window_halo<Plan::plan.produced, Held, rank>(x, outputs, windows); }
 
-  LocalConvolution<T, rank> local(HaloBlock<Held> const& seen, Block const& own, HeldWeights const& w) const {
+  template <class Seen>
+  LocalConvolution<Number, rank> local(HaloBlock<Held, Seen> const& seen, Block const& own,
+                                       HeldWeights const& w) const {
     return {windows, seen.box(), own, w.local_extents()};
   }
 
   /// Enters one contraction over all windows into the ledger: two flops for each product.
-  template <AnyTensor Outputs>
-  void record(char const* operation, Outputs const& y, HaloBlock<Held> const& seen, HeldWeights const& w) const {
+  template <AnyTensor Outputs, class Seen>
+  void record(char const* operation, Outputs const& y, HaloBlock<Held, Seen> const& seen, HeldWeights const& w) const {
     std::int64_t products = y.local_size() * w.local_extent(rank);
     for (int d = 0; d < rank; ++d) products *= w.local_extent(d);
     std::int64_t const inputs = product(seen.box().extents) * static_cast<std::int64_t>(sizeof(T));
@@ -201,7 +204,11 @@ struct ConvolutionRun {
     Produced y(uninitialized, x.mesh(), outputs);
     record("convolution", y, seen, weights);
     Scratch<Space> scratch(x.mesh().memory());
-    local(seen, y.block(), weights).template forward<Space>(seen.data(), weights.data(), y.data(), scratch);
+    auto const elements = widened_elements<Space>(seen.data(), seen.size(), scratch);
+    auto const factors = widened_elements<Space>(weights.data(), weights.local_size(), scratch);
+    compute_rounded<Space>(y.data(), y.local_size(), scratch, [&](Number* results) {
+      local(seen, y.block(), weights).template forward<Space>(elements, factors, results, scratch);
+    });
     fence<Space>("gshard::convolution: temporaries end here");
     return reshard<spec_of<typename X::mesh_type, Plan::plan.result>>(std::move(y));
   }

@@ -57,11 +57,12 @@ struct ConvolutionGradient {
   static Cotangent<X> of_input(Run const& run, Gradient const& gradient, typename Run::Held const& x,
                                typename Run::HeldWeights const& w) {
     auto const plan = run.halo(x);
-    auto const seen = plan.unset();
+    auto const seen = plan.unset_sums();
     Scratch<Space> scratch(x.mesh().memory());
     run.record("convolution input gradient", gradient, seen, w);
-    run.local(seen, gradient.block(), w)
-        .template input_gradient<Space>(gradient.data(), w.data(), seen.data(), scratch);
+    auto const upstream = widened_elements<Space>(gradient.data(), gradient.local_size(), scratch);
+    auto const factors = widened_elements<Space>(w.data(), w.local_size(), scratch);
+    run.local(seen, gradient.block(), w).template input_gradient<Space>(upstream, factors, seen.data(), scratch);
     auto const sum = plan.scatter_sum(seen);
     using Part = with_layout<X, gradient_part_layout<Plan, 0>()>;
     return reshard<typename Cotangent<X>::spec_type>(
@@ -74,8 +75,11 @@ struct ConvolutionGradient {
     with_layout<W, gradient_part_layout<Plan, 1>()> part(uninitialized, w.mesh(), w.extents());
     Scratch<Space> scratch(w.mesh().memory());
     run.record("convolution weight gradient", gradient, seen, w);
-    run.local(seen, gradient.block(), w)
-        .template weight_gradient<Space>(seen.data(), gradient.data(), part.data(), scratch);
+    auto const elements = widened_elements<Space>(seen.data(), seen.size(), scratch);
+    auto const upstream = widened_elements<Space>(gradient.data(), gradient.local_size(), scratch);
+    compute_rounded<Space>(part.data(), part.local_size(), scratch, [&](typename Run::Number* results) {
+      run.local(seen, gradient.block(), w).template weight_gradient<Space>(elements, upstream, results, scratch);
+    });
     fence<Space>("gshard::convolution_gradient: temporaries end here");
     return reshard<typename Cotangent<W>::spec_type>(std::move(part));
   }

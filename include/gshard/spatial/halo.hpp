@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <gshard/expr/functions.hpp>
 #include <gshard/reshard/exchange.hpp>
 #include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
@@ -16,11 +17,12 @@
 namespace gshard {
 
 /// A rank's block of a tensor together with what it needs around it: a packed Kokkos view, LayoutRight, whose index 0
-/// along dimension d is the global index `range(d).begin`. Positions outside the tensor hold the border value.
-template <AnyTensor Tensor>
+/// along dimension d is the global index `range(d).begin`. Positions outside the tensor hold the border value. Elements
+/// that are added up are of the type that the tensor's are computed with, float for BFloat16.
+template <AnyTensor Tensor, class T = typename Tensor::value_type>
 class HaloBlock {
  public:
-  using value_type = typename Tensor::value_type;
+  using value_type = T;
   using memory_space = typename Tensor::memory_space;
 
   /// Room for a box of `owner`'s global indices, unset.
@@ -62,6 +64,7 @@ namespace detail {
 template <AnyTensor Tensor, class Needed>
 class HaloPlan {
   using T = typename Tensor::value_type;
+  using Number = Computed<T>;
   using Space = typename Tensor::memory_space;
   static constexpr std::int64_t element_size = sizeof(T);
 
@@ -99,6 +102,9 @@ class HaloPlan {
   /// Room for the box that this rank needs.
   HaloBlock<Tensor> unset() const { return HaloBlock<Tensor>(x_, mine_); }
 
+  /// Room for sums of the same box.
+  HaloBlock<Tensor, Number> unset_sums() const { return HaloBlock<Tensor, Number>(x_, mine_); }
+
   /// The box that this rank needs: own elements, those of others by one all-to-all over the axes, and `border` outside
   /// the tensor.
   HaloBlock<Tensor> gather(T border) const {
@@ -114,17 +120,17 @@ class HaloPlan {
   }
 
   /// The transpose of `gather`: each element's sum over all boxes that hold it, by one all-to-all over the axes, added
-  /// in the order of the ranks.
-  Tensor scatter_sum(HaloBlock<Tensor> const& block) const {
-    Tensor const sum(x_.mesh(), x_.extents());
+  /// in the order of the ranks, and rounded once.
+  Tensor scatter_sum(HaloBlock<Tensor, Number> const& block) const {
+    Widened<Tensor> const sum(x_.mesh(), x_.extents());
     Scratch<Space> scratch(pool());
-    PartBuffer<Space, T const> const outgoing(block.data(), mine_, takes_, PartOrder::any, pool());
+    PartBuffer<Space, Number const> const outgoing(block.data(), mine_, takes_, PartOrder::any, pool());
     comm::Parts const parts = incoming_parts();
-    T* const incoming = scratch.template get<T>(count(gives_));
+    Number* const incoming = scratch.template get<Number>(count(gives_));
     if (!is_local_) {
       outgoing.pack();
       fence<Space>("gshard: local work before communication");
-      comm::all_to_all(group_, static_cast<T const*>(outgoing.buffer()), outgoing.parts(), incoming, parts,
+      comm::all_to_all(group_, static_cast<Number const*>(outgoing.buffer()), outgoing.parts(), incoming, parts,
                        bound_ * group_.size);
     }
     for (int member = 0; member < group_.size; ++member) {
@@ -133,7 +139,8 @@ class HaloPlan {
       else if (!is_local_) add_box(sum, incoming + parts.offsets[i], gives_[i].box, gives_[i].box);
     }
     fence<Space>("gshard: temporaries end here");
-    return sum;
+    if constexpr (is_rounded<T>) return eval(convert<T>(sum));
+    else return sum;
   }
 
  private:
@@ -165,10 +172,11 @@ class HaloPlan {
     return comm::Parts(std::move(counts));
   }
 
-  static void add_box(Tensor const& sum, T const* source, Block const& source_block, Block const& box) {
+  static void add_box(Widened<Tensor> const& sum, Number const* source, Block const& source_block, Block const& box) {
     if (product(box.extents) == 0) return;
-    add_strided<T, Space>(sum.data() + position_in(box, sum.block()), packed_strides(sum.local_extents()),
-                          source + position_in(box, source_block), packed_strides(source_block.extents), box.extents);
+    add_strided<Number, Space>(sum.data() + position_in(box, sum.block()), packed_strides(sum.local_extents()),
+                               source + position_in(box, source_block), packed_strides(source_block.extents),
+                               box.extents);
   }
 
   Tensor x_;
@@ -226,17 +234,23 @@ using Widths = std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)>;
 /// anything. Source: paper 3.3.3.
 template <AnyTensor Tensor>
 HaloBlock<Tensor> exchange_halo(Tensor const& x, Widths<Tensor> const& low, Widths<Tensor> const& high,
-                                typename Tensor::value_type border = 0) {
+                                typename Tensor::value_type border = {}) {
   return detail::widening("exchange_halo", x, low, high).gather(border);
 }
 
 /// The transpose of exchange_halo, for its gradient: the sum, for each element of the tensor, of what the ranks' blocks
 /// of these widths hold for it. Throws ExtentError where the block was made with other widths.
-template <AnyTensor Tensor>
-Tensor sum_halo(HaloBlock<Tensor> const& block, Widths<Tensor> const& low, Widths<Tensor> const& high) {
+template <AnyTensor Tensor, class T>
+Tensor sum_halo(HaloBlock<Tensor, T> const& block, Widths<Tensor> const& low, Widths<Tensor> const& high) {
   auto const plan = detail::widening("sum_halo", block.owner(), low, high);
   plan.require_box("sum_halo", block.box());
-  return plan.scatter_sum(block);
+  if constexpr (detail::is_rounded<T>) {
+    auto const sums = plan.unset_sums();
+    detail::convert_elements<typename Tensor::memory_space>(sums.data(), block.data(), block.size());
+    return plan.scatter_sum(sums);
+  } else {
+    return plan.scatter_sum(block);
+  }
 }
 
 /// What exchange_halo sends and receives on this rank.

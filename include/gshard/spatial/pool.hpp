@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string_view>
 #include <type_traits>
@@ -45,6 +47,13 @@ struct PoolOfPartial {
       "gshard: max_pool of an unreduced sum is not the sum of the maxima; reduce x first, by reshard to a spec without partial");
 };
 
+template <class Tensor>
+struct AveragePoolOfIntegers {
+  static_assert(
+      always_false<Tensor>,
+      "gshard: average_pool is of floating point, since averages of integers are fractions; convert<float>(x) first");
+};
+
 }  // namespace error
 
 namespace detail {
@@ -62,6 +71,8 @@ struct Pooling {
   using T = typename X::value_type;
   using Space = typename X::memory_space;
   using Geometry = PoolGeometry<rank>;
+  /// The places in a window are numbered by ints.
+  static constexpr std::int64_t largest_window = std::numeric_limits<int>::max();
 
   std::array<Window, static_cast<std::size_t>(rank)> windows;
   Extents outputs;
@@ -70,6 +81,9 @@ struct Pooling {
     require_set(operation, {{"x", x}});
     Extents sizes;
     for (std::int64_t size : options.window) sizes.push_back(size);
+    if (std::ranges::all_of(sizes, [](std::int64_t size) { return size >= 0; }) && !fits(sizes, largest_window))
+      throw ExtentError(text("pooling of '", x.name(), "': a window of extents ", text_of(sizes), " has more than ",
+                             largest_window, " places"));
     windows = windows_of<rank>({.stride = options.stride.value_or(options.window),
                                 .low = options.low,
                                 .high = options.high,
@@ -82,7 +96,8 @@ struct Pooling {
   }
 
   auto halo(X const& x) const { return window_halo<X::layout, X, rank>(x, outputs, windows); }
-  Geometry geometry(X const& x, HaloBlock<X> const& seen, Block const& own) const {
+  template <class Number>
+  Geometry geometry(X const& x, HaloBlock<X, Number> const& seen, Block const& own) const {
     return {windows, x.extents(), seen.box(), own};
   }
 
@@ -91,7 +106,7 @@ struct Pooling {
   template <class Kernel>
   Cotangent<X> input_gradient(X const& x, Block const& own, Kernel const& kernel) const {
     auto const plan = halo(x);
-    auto const seen = plan.unset();
+    auto const seen = plan.unset_sums();
     launch<Space>("gshard::pool_gradient", seen.size(), kernel(geometry(x, seen, own), seen.data()));
     return plan.scatter_sum(seen).template reinterpreted<typename Cotangent<X>::spec_type>(x.extents());
   }
@@ -101,7 +116,7 @@ template <class T, int Rank>
 struct MaxPoolGradientOf {
   T const* y_gradient;
   int const* chosen;
-  MaxPoolGradient<T, Rank> operator()(PoolGeometry<Rank> const& geometry, T* x_gradient) const {
+  MaxPoolGradient<T, Rank> operator()(PoolGeometry<Rank> const& geometry, Computed<T>* x_gradient) const {
     return {geometry, y_gradient, chosen, x_gradient};
   }
 };
@@ -110,7 +125,7 @@ template <class T, int Rank>
 struct AveragePoolGradientOf {
   bool count_padding;
   T const* y_gradient;
-  AveragePoolGradient<T, Rank> operator()(PoolGeometry<Rank> const& geometry, T* x_gradient) const {
+  AveragePoolGradient<T, Rank> operator()(PoolGeometry<Rank> const& geometry, Computed<T>* x_gradient) const {
     return {geometry, count_padding, y_gradient, x_gradient};
   }
 };
@@ -158,6 +173,7 @@ auto average_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTens
                   AverageOver over = AverageOver::elements) {
   using Tensor = detail::ValueTensor<X>;
   [[maybe_unused]] constexpr bool is_fine = detail::check_pool<Tensor>();
+  if constexpr (std::is_integral_v<typename Tensor::value_type>) (void)sizeof(error::AveragePoolOfIntegers<Tensor>);
   using Pooling = detail::Pooling<Tensor>;
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;

@@ -314,4 +314,13 @@ struct WithLayout {
 template <AnyTensor Tensor, Layout Value>
 using with_layout = typename detail::WithLayout<Tensor, Value>::type;
 
+namespace detail {
+
+/// The tensor type in which elements of `Tensor` are computed with and added up: float for BFloat16, else the same.
+template <AnyTensor Tensor>
+using Widened = ShardedTensor<typename Tensor::mesh_type, typename Tensor::spec_type,
+                              Computed<typename Tensor::value_type>, typename Tensor::memory_space>;
+
+}  // namespace detail
+
 }  // namespace gshard

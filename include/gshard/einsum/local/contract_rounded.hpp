@@ -15,13 +15,6 @@
 namespace gshard::detail {
 
 template <class T>
-struct WidenRow {
-  Computed<T>* to;
-  T const* from;
-  KOKKOS_FUNCTION void operator()(std::int64_t i) const { to[i] = from[i]; }
-};
-
-template <class T>
 struct RoundRow {
   T* to;
   Computed<T> const* from;
@@ -40,7 +33,7 @@ LocalTensor<Computed<T> const> widened(LocalTensor<T const> tensor, Scratch& scr
     tensor.data = packed;
   }
   Computed<T>* const wide = scratch.template get<Computed<T>>(count);
-  launch<MemorySpace>("gshard::widen", count, count <= small_row, WidenRow<T>{wide, tensor.data});
+  convert_elements<MemorySpace>(wide, tensor.data, count);
   return {wide, tensor.labels, tensor.extents};
 }
 

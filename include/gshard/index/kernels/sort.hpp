@@ -3,21 +3,21 @@
 
 #include <cstdint>
 
+#include <gshard/core/extremes.hpp>
 #include <gshard/core/launch.hpp>
 
 // Sorting along one dimension of a block (outer, n, inner): one work item for each row of n elements, `inner` apart.
 
 namespace gshard::detail {
 
-/// Whether an element stands before one that came earlier: not where they are equal, and NaN behind all others.
+/// Whether an element stands before one that came earlier: not where they are equal. NaN is above infinity, and equals
+/// NaN.
 template <class T>
 KOKKOS_FORCEINLINE_FUNCTION bool goes_first(T left, T right, bool descending) {
-  bool const left_is_number = left == left;
-  if (left_is_number != (right == right)) return left_is_number;
-  return descending ? left > right : left < right;
+  return descending ? is_larger(left, right) : is_larger(right, left);
 }
 
-/// The positions of each row's elements in order, equal ones as they stand and NaN behind all others: a merge sort of
+/// The positions of each row's elements in order, equal ones as they stand and NaN above infinity: a merge sort of
 /// positions, from the bottom up. `order` and `spare` have the shape of x.
 template <class T>
 struct SortRows {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <gshard/core/bfloat16.hpp>
 #include <gshard/core/launch.hpp>
 
 // Gathers and scatters of slices by index, on one rank's blocks: (outer, n, inner) and (outer, k, inner), packed.
@@ -45,7 +46,7 @@ template <class T, class Index, std::int64_t Piece>
 struct ScatterSlices {
   T const* updates;
   Index const* indices;
-  T* result;
+  Computed<T>* result;
   std::int64_t begin, extent, count, inner, pieces;
 
   KOKKOS_FUNCTION void operator()(std::int64_t item) const {
@@ -57,7 +58,7 @@ struct ScatterSlices {
       std::int64_t const index = indices[k] - begin;
       if (index < 0 || index >= extent) continue;
       T const* const from = updates + (outer * count + k) * inner;
-      T* const to = result + (outer * extent + index) * inner;
+      Computed<T>* const to = result + (outer * extent + index) * inner;
       for (std::int64_t i = first; i < end; ++i) to[i] += from[i];
     }
   }

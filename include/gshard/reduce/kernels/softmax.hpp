@@ -12,8 +12,7 @@
 #include <gshard/core/vector_exp.hpp>
 #include <gshard/reduce/kernels/loops.hpp>
 
-// Softmax of whole rows: each is read from memory once. The largest finite score at least is subtracted first, so that
-// a row of minus infinity alone has powers of 0, not NaN.
+// Softmax of whole rows: each is read from memory once. The largest score is subtracted first.
 
 namespace gshard::detail {
 
@@ -24,11 +23,12 @@ struct AllColumns {
   KOKKOS_FORCEINLINE_FUNCTION std::int64_t count(std::int64_t, std::int64_t columns) const { return columns; }
 };
 
-/// By what powers are multiplied, or what is taken off scores, when their sum is known; nothing where it is 0.
+/// By what powers are multiplied, or what is taken off scores, when their sum is known: of minus infinity alone it is
+/// 0, and the results are NaN.
 template <SoftmaxForm Form, class Sum>
 KOKKOS_FORCEINLINE_FUNCTION Sum softmax_factor(Sum sum) {
-  if constexpr (Form == SoftmaxForm::plain) return sum == Sum(0) ? Sum(0) : Sum(1) / sum;
-  else return sum == Sum(0) ? Sum(0) : Kokkos::log(sum);
+  if constexpr (Form == SoftmaxForm::plain) return Sum(1) / sum;
+  else return Kokkos::log(sum);
 }
 
 template <SoftmaxForm Form, class T>
@@ -53,9 +53,7 @@ struct SoftmaxRows {
     std::int64_t const first = row * columns;
     Source const in = scores;
     Result* const out = results + first;
-    T const bound = Kokkos::Experimental::finite_min_v<T>;
-    T const found = lanes.template max<T>(count, [=](std::int64_t j) { return in(first + j); });
-    T const largest = found > bound ? found : bound;
+    T const largest = lanes.template max<T>(count, [=](std::int64_t j) { return in(first + j); });
     if constexpr (Form == SoftmaxForm::plain && std::is_same_v<T, Result>) {
       T const sum = lanes.template sum<T>(count, [=](std::int64_t j) {
         T const power = loop_exp(in(first + j) - largest);
@@ -99,14 +97,12 @@ struct SoftmaxColumns {
     T largest[tile];
     T sums[tile];
     for (int i = 0; i < count; ++i) {
-      largest[i] = Kokkos::Experimental::finite_min_v<T>;
+      largest[i] = lowest_of<T>();
       sums[i] = T(0);
     }
     for (std::int64_t position = first; position < last; position += step)
       for (int i = 0; i < count; ++i) {
-        T const so_far = largest[i];
-        T const score = in(position + i);
-        largest[i] = score > so_far ? score : so_far;
+        Largest<T>::combine(largest[i], in(position + i));
       }
     for (std::int64_t position = first; position < last; position += step)
       for (int i = 0; i < count; ++i) sums[i] += loop_exp(in(position + i) - largest[i]);
@@ -120,11 +116,9 @@ struct SoftmaxColumns {
     using T = std::remove_cvref_t<decltype(scores(0))>;
     std::int64_t const first = row / shape.inner * shape.length * shape.inner + row % shape.inner;
     std::int64_t const last = first + shape.length * shape.inner;
-    T largest = Kokkos::Experimental::finite_min_v<T>;
-    for (std::int64_t position = first; position < last; position += shape.inner) {
-      T const score = scores(position);
-      largest = score > largest ? score : largest;
-    }
+    T largest = lowest_of<T>();
+    for (std::int64_t position = first; position < last; position += shape.inner)
+      Largest<T>::combine(largest, scores(position));
     T sum = 0;
     for (std::int64_t position = first; position < last; position += shape.inner)
       sum += loop_exp(scores(position) - largest);

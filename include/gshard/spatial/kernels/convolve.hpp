@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include <gshard/core/bfloat16.hpp>
 #include <gshard/core/memory_pool.hpp>
 #include <gshard/einsum/local/contract.hpp>
 #include <gshard/spatial/window.hpp>
@@ -36,7 +37,32 @@ struct ConvolutionLetters {
   }
 };
 
+/// Elements as they are computed with: themselves, or, where they are rounded, a copy in `scratch`.
+template <class MemorySpace, class T, class Scratch>
+Computed<T> const* widened_elements(T* elements, std::int64_t count, Scratch& scratch) {
+  if constexpr (is_rounded<T>) {
+    Computed<T>* const wide = scratch.template get<Computed<T>>(count);
+    convert_elements<MemorySpace>(wide, static_cast<T const*>(elements), count);
+    return wide;
+  } else {
+    return elements;
+  }
+}
+
+/// Calls `compute(results)` with room for results that are not rounded yet, and then rounds them into `elements`.
+template <class MemorySpace, class T, class Scratch, class Compute>
+void compute_rounded(T* elements, std::int64_t count, Scratch& scratch, Compute const& compute) {
+  if constexpr (is_rounded<T>) {
+    Computed<T>* const results = scratch.template get<Computed<T>>(count);
+    compute(results);
+    convert_elements<MemorySpace>(elements, static_cast<Computed<T> const*>(results), count);
+  } else {
+    compute(elements);
+  }
+}
+
 /// One rank's part of a convolution: `input` is the box of x that its outputs see, packed; `outputs` is its block of y.
+/// `T` is what elements are computed with.
 template <class T, int Rank>
 struct LocalConvolution {
   std::array<Window, static_cast<std::size_t>(Rank)> windows;

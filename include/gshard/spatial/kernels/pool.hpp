@@ -6,6 +6,7 @@
 
 #include <Kokkos_Core.hpp>
 
+#include <gshard/core/extremes.hpp>
 #include <gshard/core/launch.hpp>
 #include <gshard/spatial/window.hpp>
 #include <gshard/tensor/layout.hpp>
@@ -93,8 +94,8 @@ struct PoolGeometry {
   }
 };
 
-/// The largest element that each output sees, minus infinity of none, and under which window position the first of
-/// these stands.
+/// The largest element that each output sees, and under which window position the first of these stands; NaN, and the
+/// first NaN, where it sees one. Of none it is lowest_of, and -1.
 template <class T, int Rank>
 struct MaxPool {
   PoolGeometry<Rank> geometry;
@@ -105,11 +106,11 @@ struct MaxPool {
   KOKKOS_FUNCTION void operator()(std::int64_t position) const {
     std::int64_t output[Rank + 2];
     geometry.split(position, geometry.output_extents, output);
-    T largest = -Kokkos::Experimental::infinity_v<T>;
+    T largest = lowest_of<T>();
     int best = -1;
     for (std::int64_t k = 0; k < geometry.window_size(); ++k) {
       std::int64_t const from = geometry.input_position(output, k);
-      if (from < 0 || (best >= 0 && !(x[from] > largest))) continue;
+      if (from < 0 || (best >= 0 && !is_larger(x[from], largest))) continue;
       largest = x[from];
       best = static_cast<int>(k);
     }
@@ -123,12 +124,12 @@ struct MaxPoolGradient {
   PoolGeometry<Rank> geometry;
   T const* y_gradient;
   int const* chosen;
-  T* x_gradient;
+  Computed<T>* x_gradient;
 
   KOKKOS_FUNCTION void operator()(std::int64_t position) const {
     std::int64_t input[Rank + 2];
     geometry.split(position, geometry.input_extents, input);
-    T sum = 0;
+    Computed<T> sum = 0;
     for (std::int64_t k = 0; k < geometry.window_size(); ++k) {
       std::int64_t const from = geometry.output_position(input, k);
       if (from >= 0 && chosen[from] == k) sum += y_gradient[from];
@@ -149,7 +150,7 @@ struct AveragePool {
   KOKKOS_FUNCTION void operator()(std::int64_t position) const {
     std::int64_t output[Rank + 2];
     geometry.split(position, geometry.output_extents, output);
-    T sum = 0;
+    Computed<T> sum = 0;
     std::int64_t seen = 0;
     for (std::int64_t k = 0; k < geometry.window_size(); ++k) {
       std::int64_t const from = geometry.input_position(output, k);
@@ -158,7 +159,7 @@ struct AveragePool {
       ++seen;
     }
     std::int64_t const count = count_padding ? geometry.window_size() : seen;
-    y[position] = count == 0 ? T(0) : sum / static_cast<T>(count);
+    y[position] = static_cast<T>(count == 0 ? Computed<T>(0) : sum / static_cast<Computed<T>>(count));
   }
 };
 
@@ -167,16 +168,17 @@ struct AveragePoolGradient {
   PoolGeometry<Rank> geometry;
   bool count_padding;
   T const* y_gradient;
-  T* x_gradient;
+  Computed<T>* x_gradient;
 
   KOKKOS_FUNCTION void operator()(std::int64_t position) const {
     std::int64_t input[Rank + 2];
     geometry.split(position, geometry.input_extents, input);
-    T sum = 0;
+    Computed<T> sum = 0;
     for (std::int64_t k = 0; k < geometry.window_size(); ++k) {
       std::int64_t const from = geometry.output_position(input, k);
       if (from >= 0)
-        sum += y_gradient[from] / static_cast<T>(count_padding ? geometry.window_size() : geometry.seen(from));
+        sum +=
+            y_gradient[from] / static_cast<Computed<T>>(count_padding ? geometry.window_size() : geometry.seen(from));
     }
     x_gradient[position] = sum;
   }
