@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include <gshard/nn/kernels/dispatch.hpp>
@@ -16,7 +17,7 @@ using namespace gshard::nn::detail;
 namespace {
 
 /// The routes of a gate that always sends second choices.
-struct Routing {
+struct RoutesOfGate {
   std::size_t groups, tokens, experts, capacity;
   Cube<int> expert{"expert", groups, tokens, 2};
   Cube<int> slot{"slot", groups, tokens, 2};
@@ -29,7 +30,7 @@ struct Routing {
   Matrix<double> mean_gates{"mean_gates", groups, experts};
   Vector<double> balance_loss{"balance_loss", groups};
 
-  Routing(Cube<double> gates, std::size_t slots)
+  RoutesOfGate(Cube<double> gates, std::size_t slots)
       : groups(gates.extent(0)), tokens(gates.extent(1)), experts(gates.extent(2)), capacity(slots) {
     run_gate<Top2Gate, double, Host>(gates, {}, {}, {expert, slot, weight, token_of_slot},
                                      {first_choices, choices, kept, real_tokens, mean_gates, balance_loss});
@@ -38,10 +39,10 @@ struct Routing {
 };
 
 /// A routing of random gates: 3 groups of 10 tokens, 4 experts, with overflow at few slots and empty slots at many.
-Routing random_routing(std::size_t capacity) {
+RoutesOfGate random_routing(std::size_t capacity) {
   auto const gates = drawn(Cube<double>("gates", 3, 10, 4), 31);
   for (std::size_t i = 0; i < gates.size(); ++i) gates.data()[i] = std::abs(gates.data()[i]);
-  return Routing(gates, capacity);
+  return RoutesOfGate(gates, capacity);
 }
 
 }  // namespace
@@ -51,7 +52,7 @@ TEST_CASE("T26: a layer of two experts, by routes") {
   auto const x = filled(Cube<double>("x", 1, 4, 2), {1, 2, 3, -1, 0, 1, 2, 2});
   auto const wi = filled(Cube<double>("wi", 2, 2, 2), {1, -1, 0, 2, 2, 0, 1, 1});
   auto const wo = filled(Cube<double>("wo", 2, 2, 2), {1, 0, 1, 1, 0, 1, 2, -1});
-  Routing const routing(gates, 2);
+  RoutesOfGate const routing(gates, 2);
   check_near(routing.weight, {.75, .25, .75, 0, 0, 0, .75, 0}, 1e-15);
   check_near(routing.first_choices, {3, 1}, 0);
   check_near(routing.choices, {4, 4}, 0);
@@ -78,7 +79,7 @@ TEST_CASE("T26: a layer of two experts, by routes") {
 
 TEST_CASE("dispatch and combine by routes are the einsums with the one-hot tensors") {
   for (std::size_t capacity : {1u, 4u, 11u}) {
-    Routing const r = random_routing(capacity);
+    RoutesOfGate const r = random_routing(capacity);
     constexpr std::size_t width = 5;
     auto const x = drawn(Cube<double>("x", r.groups, r.tokens, width), 32);
     auto const results = drawn(Tesseract<double>("results", r.experts, r.groups, capacity, width), 33);
@@ -112,7 +113,7 @@ TEST_CASE("dispatch and combine by routes are the einsums with the one-hot tenso
 
 TEST_CASE("gradients of dispatch, combine and the one-hot tensors against central differences") {
   for (std::size_t capacity : {1u, 4u, 11u}) {
-    Routing const r = random_routing(capacity);
+    RoutesOfGate const r = random_routing(capacity);
     constexpr std::size_t width = 19;
     Cube<double> x = drawn(Cube<double>("x", r.groups, r.tokens, width), 34);
     Tesseract<double> results = drawn(Tesseract<double>("results", r.experts, r.groups, capacity, width), 35);
@@ -157,7 +158,7 @@ TEST_CASE("gradients of dispatch, combine and the one-hot tensors against centra
 TEST_CASE("E24: empty slots and dropped choices may hold anything: they are passed over, not multiplied by 0") {
   // Two tokens; both want expert 0, whose one slot token 0 takes; expert 2 has nobody.
   auto const gates = filled(Cube<double>("gates", 1, 2, 3), {.6, .4, 0, .8, .2, 0});
-  Routing const r(gates, 1);
+  RoutesOfGate const r(gates, 1);
   check_near(r.token_of_slot, {0, 0, -1}, 0);
   Tesseract<double> results("results", 3, 1, 1, 1), gradient("gradient", 3, 1, 1, 1);
   filled(results, {1, 2, not_a_number});
@@ -182,6 +183,55 @@ TEST_CASE("E24: empty slots and dropped choices may hold anything: they are pass
   check_near(y, {3, 0}, 0);
 }
 
+TEST_CASE("BFloat16: the rows of a token's experts are added in float, and rounded once") {
+  // One token at four experts: 256 + 1 + 1 + 2 = 260, of which sums in bfloat16 would lose 2.
+  Cube<int> expert("expert", 1, 1, 4), slot("slot", 1, 1, 4);
+  filled(expert, {0, 1, 2, 3});
+  Tesseract<BFloat16> rows("rows", 4, 1, 1, 1);
+  std::vector<float> const values{256, 1, 1, 2};
+  for (std::size_t e = 0; e < 4; ++e) rows(e, 0, 0, 0) = BFloat16(values[e]);
+  Cube<float> weight("weight", 1, 1, 4);
+  Kokkos::deep_copy(weight, 1.f);
+  Cube<BFloat16> tokens("tokens", 1, 1, 1);
+  combine<BFloat16, Host, float>(rows, expert, slot, weight, tokens);
+  Kokkos::fence();
+  CHECK(float(tokens(0, 0, 0)) == 260);
+  dispatch_backward<BFloat16, Host>(rows, expert, slot, tokens);
+  Kokkos::fence();
+  CHECK(float(tokens(0, 0, 0)) == 260);
+}
+
+TEST_CASE("routes to experts, slots and tokens that do not exist are passed over") {
+  // Two tokens of one expert with two slots; nothing outside of the tables is read or written.
+  int const most = std::numeric_limits<int>::max(), least = std::numeric_limits<int>::min();
+  Cube<double> x("x", 1, 2, 1), weight("weight", 1, 2, 2), y("y", 1, 2, 1), weight_gradient("gradient", 1, 2, 2);
+  filled(x, {5, 7});
+  Kokkos::deep_copy(weight, 1);
+  Tesseract<double> rows("rows", 1, 1, 2, 1), sent("sent", 1, 1, 2, 1), gradient("gradient", 1, 1, 2, 1);
+  filled(rows, {2, 3});
+  for (int wrong : {1, 2, 3, most, least}) {
+    Cube<int> expert("expert", 1, 2, 2), slot("slot", 1, 2, 2), token_of_slot("token_of_slot", 1, 1, 2);
+    filled(expert, {0, double(wrong), 0, 0});
+    filled(slot, {0, 0, double(wrong == 1 ? most : wrong), 1});
+    filled(token_of_slot, {0, double(wrong == 1 ? most : wrong)});
+    dispatch<double, Host>(x, token_of_slot, sent);
+    combine<double, Host, double>(rows, expert, slot, weight, y);
+    combine_slots_backward<double, Host, double>(x, token_of_slot, expert, weight, gradient);
+    combine_weights_backward<double, Host, double>(x, rows, expert, slot, weight_gradient);
+    Kokkos::fence();
+    check_near(sent, {5, 0}, 0);
+    check_near(y, {2, 3}, 0);
+    check_near(gradient, {5, 0}, 0);
+    check_near(weight_gradient, {10, 0, 0, 21}, 0);
+    Tesseract<double> weights("weights", 1, 2, 1, 2), mask("mask", 1, 2, 1, 2);
+    one_hot_routes<double, Host>(expert, slot, weight, weights, mask);
+    one_hot_routes_backward<double, Host>(expert, slot, mask, weight_gradient);
+    Kokkos::fence();
+    check_near(weights, {1, 0, 0, 1}, 0);
+    check_near(weight_gradient, {1, 0, 0, 1}, 0);
+  }
+}
+
 TEST_CASE("no tokens, no slots, no columns") {
   struct Case {
     std::size_t groups, tokens, capacity, width;
@@ -189,7 +239,7 @@ TEST_CASE("no tokens, no slots, no columns") {
   for (Case const c : {Case{0, 3, 2, 4}, Case{2, 0, 2, 4}, Case{2, 3, 0, 4}, Case{2, 3, 2, 0}}) {
     auto const gates = Cube<double>("gates", c.groups, c.tokens, 2);
     Kokkos::deep_copy(gates, .5);
-    Routing const r(gates, c.capacity);
+    RoutesOfGate const r(gates, c.capacity);
     Tesseract<double> slots("slots", 2, c.groups, c.capacity, c.width);
     Cube<double> y("y", c.groups, c.tokens, c.width), weight_gradient("weight_gradient", c.groups, c.tokens, 2);
     Kokkos::deep_copy(slots, 1);

@@ -75,6 +75,9 @@ TEST_CASE("a group of padding alone has no loss and no share in the mean; where 
     CHECK(difference(nn::z_loss(gates, mask_of(grid, 5, 4, padding), routing),
                      collected(nn::z_losses(tensor_of<Gates>(grid, {{1, 4, 4}, g1}), mask_of(grid, 1, 4))),
                      1e-14) == "");
+    using Losses = ShardedTensor<Grid, Spec<"data,expert">, double>;
+    auto const losses = tensor_of<Losses>(grid, {{5}, {3, not_a_number, not_a_number, not_a_number, not_a_number}});
+    CHECK(difference(nn::mean_over_groups(losses, routing), {3}) == "");
     for (int place = 0; place < 4; ++place) padding.push_back(place);
     auto const nothing = routing_of(gates, mask_of(grid, 5, 4, padding));
     CHECK(difference(nn::balance_loss(gates, nothing), {0}) == "");
@@ -232,6 +235,107 @@ TEST_CASE("E12: activations in bfloat16 are routed in float: expert 1, where bfl
   });
 }
 
+// ---- Numbers that are not finite ----
+
+TEST_CASE("the z-loss of logits with -inf is that of the others; of -inf alone +inf; of NaN NaN; padding is not read") {
+  on_every_grid([](Grid const& grid) {
+    constexpr double inf = std::numeric_limits<double>::infinity();
+    auto const losses =
+        collected(nn::z_losses(tensor_of<Gates>(grid, {{5, 1, 3},
+                                                       {0, 0, -inf, -inf, -inf, -inf, 1, inf, 0, 1, not_a_number, inf,
+                                                        not_a_number, not_a_number, not_a_number}}),
+                               mask_of(grid, 5, 1, {4})));
+    CHECK(losses[0] == doctest::Approx(std::log(2.) * std::log(2.)).epsilon(1e-14));
+    CHECK(losses[1] == inf);
+    CHECK(losses[2] == inf);
+    CHECK(std::isnan(losses[3]));
+    CHECK(losses[4] == 0);
+  });
+}
+
+TEST_CASE("a masked expert, of logits -inf, is chosen with no weight, and its logits get a gradient of 0") {
+  on_every_grid([](Grid const& grid) {
+    constexpr double inf = std::numeric_limits<double>::infinity();
+    Tape tape;
+    auto const z = tape.watch(tensor_of<Gates>(grid, {{2, 2, 3}, {1, -inf, 2, 1, -inf, -inf, 0, -inf, 0, 3, -inf, 1}}));
+    auto const gates = softmax<-1>(z);
+    auto const mask = mask_of(grid, 2, 2);
+    auto const routing = routing_of(gates.value(), mask);
+    CHECK(difference(routing.expert, {2, 0, 0, 1, 0, 2, 0, 2}) == "");
+    CHECK(difference(routing.slot, {0, 1, 0, -1, 0, 0, 1, 1}) == "");
+    auto const weights = nn::route_weights(gates, routing);
+    auto const weight = collected(weights.value());
+    CHECK(weight[2] == 1);
+    CHECK(weight[3] == 0);
+    tape.backward(
+        eval(sum(weights * filled<std::remove_cvref_t<decltype(weights.value())>>(grid, {2, 2, 2}, 1, smooth)) +
+             nn::balance_loss(gates, routing) + nn::z_loss(z, mask, routing)));
+    auto const gradient = collected(tape.gradient(z));
+    for (double element : gradient) CHECK(std::isfinite(element));
+    for (std::size_t place : {1U, 4U, 5U, 7U, 10U}) CHECK(gradient[place] == 0);
+  });
+}
+
+TEST_CASE("a token whose gates are NaN goes to the first expert with weight NaN, one without weight goes nowhere") {
+  on_every_grid([](Grid const& grid) {
+    auto const gates = tensor_of<Gates>(grid, {{1, 3, 3}, {.1, not_a_number, .9, .2, .3, .5, 0, 0, 0}});
+    auto const routing = routing_of(gates, mask_of(grid, 1, 3), 6);
+    CHECK(difference(routing.expert, {1, 2, 2, 1, 0, 1}) == "");
+    CHECK(difference(routing.slot, {0, -1, 0, 1, -1, -1}) == "");
+    auto const weight = collected(routing.weight);
+    CHECK(std::isnan(weight[0]));
+    CHECK(weight[1] == 0);  // a choice after the first is sent for a weight above 0
+    CHECK(weight[2] == doctest::Approx(.625).epsilon(1e-14));
+    CHECK(weight[4] == 0);
+    CHECK(std::isnan(collected(nn::balance_loss(gates, routing))[0]));
+  });
+}
+
+// ---- What a count means ----
+
+namespace {
+
+struct MeanOfThree : nn::TopKGate<3> {
+  static constexpr auto balance_choices = nn::BalanceChoices::mean_of_all;
+};
+struct ChoiceWithLoss : nn::ExpertChoiceGate<2> {
+  static constexpr auto balance_choices = nn::BalanceChoices::first;
+};
+
+}  // namespace
+
+TEST_CASE("mean_of_all divides by the choices that a token makes: of 2 experts 2 and not K = 3; even is 1") {
+  on_every_grid([](Grid const& grid) {
+    Tape tape;
+    auto const z = tape.watch(tensor_of<Gates>(grid, {{1, 4, 2}, {0, 0, 0, 0, 0, 0, 0, 0}}));
+    auto const gates = softmax<-1>(z);
+    auto const routing = routing_of<MeanOfThree>(gates.value(), mask_of(grid, 1, 4), 4);
+    auto const loss = nn::balance_loss(gates, routing);
+    CHECK(difference(loss.value(), {1}, 1e-14) == "");
+    tape.backward(loss);
+    CHECK(difference(tape.gradient(z), Values(8, 0), 1e-14) == "");
+  });
+}
+
+TEST_CASE("a token that no expert chose is no padding: it takes part in the mean gates, and gets their gradient") {
+  on_every_grid([](Grid const& grid) {
+    Values logits{.5, .4, .1, .3, .3, .4, .2, .2, .6};
+    for (double& gate : logits) gate = std::log(gate);
+    Tape tape;
+    auto const z = tape.watch(tensor_of<Gates>(grid, {{1, 3, 3}, logits}));
+    auto const gates = softmax<-1>(z);
+    auto const routing = routing_of<ChoiceWithLoss>(gates.value(), mask_of(grid, 1, 3), 1);
+    CHECK(difference(routing.expert, {0, 1, -1, -1, 2, -1}) == "");
+    CHECK(difference(routing.first_choices, {1, 0, 1}) == "");
+    tape.backward(nn::balance_loss(gates, routing));
+    // The loss is E sum_e (c_e / S) m_e, so that a gate's gradient is c_e / 3, and a logit's g_e (c_e - sum_j g_j c_j)
+    // / 3.
+    Values right{.2, -.24, .04, .09, -.21, .12, .04, -.16, .12};
+    for (double& element : right) element /= 3;
+    CHECK(difference(tape.gradient(z), right, 1e-14) == "");
+  });
+}
+
 // ---- Nothing ----
 
 TEST_CASE("no groups, no tokens, and fewer groups than ranks") {
@@ -256,7 +360,8 @@ TEST_CASE("a mask of other extents than the gates is refused") {
     auto const gates = tensor_of<Gates>(grid, {{2, 4, 2}, Values(16, .5)});
     CHECK_THROWS_WITH_AS(
         routing_of(gates, mask_of(grid, 2, 3)),
-        "gate: the mask '' has extents (2, 3) beside gates (2, 4, 2); give one number for each token (G, S)",
+        doctest::Contains(
+            "gate: dimension 1 of mask (2, 3) has to be 4, one number for each token (G, S) of the gates"),
         ExtentError);
   });
 }

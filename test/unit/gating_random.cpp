@@ -128,6 +128,7 @@ Reading policy(Case const& in, std::size_t group) {
   if constexpr (Policy::experts_choose) {
     for (std::size_t e = 0; e < in.experts; ++e) {
       auto order = tokens;
+      std::erase_if(order, [&](std::size_t s) { return g(s, e) == 0; });
       std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return g(a, e) > g(b, e); });
       for (std::size_t c = 0; c < std::min(in.capacity, order.size()); ++c) {
         chosen[order[c]].push_back({order[c], 0, e, g(order[c], e), 0, true, int(c)});
@@ -207,7 +208,7 @@ Reading policy(Case const& in, std::size_t group) {
                          : Policy::balance_choices == BalanceChoices::all ? out.choices[e]
                          : Policy::balance_choices == BalanceChoices::nothing
                              ? 0
-                             : double(out.choices[e]) / Policy::choices;
+                             : double(out.choices[e]) / double(std::min(std::size_t(Policy::choices), in.experts));
     if (!tokens.empty()) out.balance_loss += count * mean / double(tokens.size() * tokens.size()) / double(in.experts);
   }
   return out;

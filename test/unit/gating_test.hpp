@@ -77,7 +77,7 @@ struct Gate {
   Cube<T> gradient(Cube<T> weight_upstream, Vector<T> loss_upstream) const {
     Cube<T> result("gradient", gates.extent(0), gates.extent(1), gates.extent(2));
     Kokkos::deep_copy(result, static_cast<T>(not_a_number));
-    nn::detail::gate_backward<Policy, T, Host>(gates, routes(), counts(), weight_upstream, loss_upstream, result);
+    nn::detail::gate_backward<Policy, T, Host>(gates, real, routes(), counts(), weight_upstream, loss_upstream, result);
     nn::detail::Rank2<T, Host> const rows(gates.data(), gates.extent(0) * gates.extent(1), gates.extent(2));
     nn::detail::Rank2<T, Host> const logits(result.data(), gates.extent(0) * gates.extent(1), gates.extent(2));
     nn::detail::softmax_backward<T, Host>(rows, logits, logits);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What each policy of a gate changes, by small groups.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -281,4 +282,98 @@ TEST_CASE("ExpertChoiceGate: padding is never taken, and more slots than tokens 
   check_near(gate.token_of_slot, {0, 1, -1, -1, -1, 1, 0, -1, -1, -1}, 0);
   CHECK(gate.expert(0, 2, 0) == -1);
   CHECK(gate.tokens(0) == 2);
+}
+
+// ---- Padding, NaN and masked experts, for all gates ----
+
+namespace {
+
+struct SampledThree : TopKGate<3> {
+  static constexpr auto second_choice = SecondChoice::sampled;
+};
+struct ProbableAfterDrops : ByProbability<Always> {
+  static constexpr auto normalise = Normalise::after_drops;
+  static constexpr auto balance_choices = BalanceChoices::mean_of_all;
+};
+template <int K>
+struct ChoiceWithLoss : ExpertChoiceGate<K> {
+  static constexpr auto balance_choices = BalanceChoices::all;
+};
+
+/// All that a gate computes of three tokens among padding, and its gradient, where `rubbish` is in the padding of gates
+/// and of the weights' gradient.
+template <class Policy>
+std::vector<std::vector<double>> results_among_padding(double rubbish) {
+  std::vector<std::vector<double>> rows(6, std::vector<double>(4, rubbish));
+  rows[1] = g1[0];
+  rows[2] = {.7, .3, 0, 0};  // two experts are masked
+  rows[4] = g1[2];
+  Gate<double, Policy> gate(one_group(rows), 2);
+  gate.with_real({0, 1, 1, 0, 1, 0});
+  gate.chance = {.drawn = true, .seed = 3, .stream = 9};
+  gate.run();
+  Cube<double> upstream("upstream", 1, 6, std::size_t(Policy::choices));
+  for (std::size_t s = 0; s < 6; ++s)
+    for (std::size_t k = 0; k < upstream.extent(2); ++k)
+      upstream(0, s, k) = gate.slot(0, s, k) < 0 ? rubbish : double(s + 2 * k);
+  std::vector<std::vector<double>> results;
+  for (Vector<double> const& loss : {Vector<double>{}, vector_of<double>({1})}) {
+    Cube<double> gradient("gradient", 1, 6, 4);
+    nn::detail::gate_backward<Policy, double, Host>(gate.gates, gate.real, gate.routes(), gate.counts(), upstream, loss,
+                                                    gradient);
+    Kokkos::fence();
+    results.push_back(values_of(gradient));
+  }
+  for (auto const& table : {gate.expert, gate.slot, gate.token_of_slot}) results.push_back(values_of(table));
+  for (auto const& counts : {gate.first_choices, gate.choices, gate.kept_choices}) results.push_back(values_of(counts));
+  results.push_back(values_of(gate.weight));
+  results.push_back(values_of(gate.mean_gates));
+  results.push_back(values_of(gate.balance_loss));
+  results.push_back(values_of(gate.tokens));
+  return results;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("padding and dropped choices of NaN change nothing", Policy, Top2Gate, SwitchGate, TopKGate<3>,
+                   SampledThree, ByProbability<Always>, ProbableAfterDrops, Dropless<>, ExpertChoiceGate<1>,
+                   ChoiceWithLoss<3>) {
+  auto const right = results_among_padding<Policy>(.25);
+  for (auto const& values : right)
+    for (double value : values) CHECK(std::isfinite(value));
+  CHECK(results_among_padding<Policy>(not_a_number) == right);
+}
+
+TEST_CASE("NaN ranks above all numbers, whatever the order of experts and tokens") {
+  for (std::vector<double> const& gates : {std::vector<double>{.1, .2, not_a_number, .7},
+                                           {not_a_number, .7, .2, .1},
+                                           {.7, .1, .2, not_a_number},
+                                           {.1, not_a_number, .7, .2}}) {
+    auto const gate = Gate<double>(one_group({gates}), 1).run();
+    CHECK(std::isnan(gates[std::size_t(gate.expert(0, 0, 0))]));
+    CHECK(gates[std::size_t(gate.expert(0, 0, 1))] == .7);
+  }
+  // An expert of two slots takes the token of NaN and the largest gate, and the token keeps its NaN.
+  std::vector<double> column{.3, not_a_number, .8, .5};
+  for (int turn = 0; turn < 4; ++turn) {
+    std::rotate(column.begin(), column.begin() + 1, column.end());
+    std::vector<std::vector<double>> rows;
+    for (double gate : column) rows.push_back({gate});
+    auto const chosen = Gate<double, ExpertChoiceGate<1>>(one_group(rows), 2).run();
+    auto const ranked = Gate<double, ByProbability<SwitchGate>>(one_group(rows), 2).run();
+    for (auto const& table : {chosen.token_of_slot, ranked.token_of_slot}) {
+      CHECK(std::isnan(column[std::size_t(table(0, 0, 0))]));
+      CHECK(column[std::size_t(table(0, 0, 1))] == .8);
+    }
+    for (std::size_t s = 0; s < 4; ++s) {
+      CHECK((chosen.slot(0, s, 0) >= 0) == !(column[s] < .8));
+      CHECK(std::isnan(chosen.weight(0, s, 0)) == std::isnan(column[s]));
+    }
+  }
+}
+
+TEST_CASE("experts that choose take no token whose gate is 0: a masked expert takes none") {
+  auto const gate = Gate<double, ExpertChoiceGate<2>>(one_group({{1, 0, 0}, {.4, 0, .6}, {.5, 0, .5}}), 2).run();
+  check_near(gate.token_of_slot, {0, 2, -1, -1, 1, 2}, 0);
+  check_near(gate.kept_choices, {2, 0, 2}, 0);
 }

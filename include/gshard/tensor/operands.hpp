@@ -79,6 +79,16 @@ inline void require_one_mesh(std::string_view operation, std::initializer_list<O
   require_one_mesh(operation, std::span(operands.begin(), operands.size()));
 }
 
+/// Throws StateError and MeshError unless the operand is set and lives on the mesh.
+template <class Mesh>
+void require_on_mesh(std::string_view operation, Operand const& operand, Mesh const& mesh) {
+  require_set(operation, {operand});
+  if (!mesh.is_set() || operand.mesh != &mesh.state())
+    throw MeshError(text(operation, ": ", text_of(operand), " lives on mesh (", operand.mesh->text(),
+                         "), and the operation works on another one (", mesh.text(),
+                         "); make both from copies of one mesh object, or reshard to the mesh of the other"));
+}
+
 /// Throws ExtentError unless dimension `dimension` of the operand, which is set, has the extent `wanted`; `reason` says
 /// whose that is, as "the number of columns of the logits".
 inline void require_extent(std::string_view operation, Operand const& operand, int dimension, std::int64_t wanted,
@@ -95,6 +105,13 @@ inline void require_equal_extents(std::string_view operation, Operand const& lef
   if ((*left.extents)[left_dimension] != (*right.extents)[right_dimension])
     throw ExtentError(text(operation, ": dimension ", left_dimension, " of ", text_of(left), " and dimension ",
                            right_dimension, " of ", text_of(right), " have to be equal", place_of(left)));
+}
+
+/// require_extent of all dimensions; `dynamic_extent` among the wanted ones stands for any.
+inline void require_extents(std::string_view operation, Operand const& operand, Extents const& wanted,
+                            std::string_view reason) {
+  for (int d = 0; d < wanted.size(); ++d)
+    if (wanted[d] != dynamic_extent) require_extent(operation, operand, d, wanted[d], reason);
 }
 
 /// Throws MeshError and ExtentError unless the set operands live on one mesh and have equal extents.

@@ -4,21 +4,23 @@
 #include <cstdint>
 
 #include <gshard/core/bfloat16.hpp>
-#include <gshard/nn/kernels/views.hpp>
+#include <gshard/nn/kernels/routes.hpp>
 
 // The movement between tokens (G, S, M) and rows at their experts, by the routes of a gate rather than by the paper's
 // one-hot einsums (one_hot.hpp): the work is that of copying the rows. A route is a token's choice, numbered (g, s, k);
 // what `Routes` knows is the row of a route and the route of a row, -1 where there is none. Places without a route are
-// chosen around, never multiplied by zero, so an empty slot may hold anything.
+// passed over, never multiplied by zero, so an empty slot, a dropped choice and padding may hold anything.
 
 namespace gshard::nn::detail {
 
-/// The routes to rows in slots (E, G, C). Without choices, each token is a route.
+/// The routes to rows in slots (E, G, C). Without choices, each token is a route. What names an expert, a slot or a
+/// token that does not exist is no route.
 template <class MemorySpace>
 struct SlotRoutes {
-  Rank3<int const, MemorySpace> expert;         ///< (G, S, K)
+  Rank3<int const, MemorySpace> expert;         ///< (G, S, K); empty without choices
   Rank3<int const, MemorySpace> slot;           ///< (G, S, K)
   Rank3<int const, MemorySpace> token_of_slot;  ///< (E, G, C)
+  std::int64_t experts;                         ///< E
   std::int64_t groups;                          ///< G
   std::int64_t tokens;                          ///< S
   std::int64_t capacity;                        ///< C
@@ -26,20 +28,22 @@ struct SlotRoutes {
 
   KOKKOS_FORCEINLINE_FUNCTION std::int64_t row_of(std::int64_t route) const {
     std::int64_t const c = slot.data()[route];
-    if (c < 0) return -1;
+    std::int64_t const e = expert.data()[route];
+    if (!is_index(c, capacity) || !is_index(e, experts)) return -1;
     std::int64_t const group = route / (tokens * choices);
-    return (expert.data()[route] * groups + group) * capacity + c;
+    return (e * groups + group) * capacity + c;
   }
 
   KOKKOS_FORCEINLINE_FUNCTION std::int64_t route_of(std::int64_t row) const {
     std::int64_t const s = token_of_slot.data()[row];
-    if (s < 0) return -1;
+    if (!is_index(s, tokens)) return -1;
     std::int64_t const group = row / capacity % groups;
     std::int64_t const first = (group * tokens + s) * choices;
+    if (expert.data() == nullptr) return first;
     std::int64_t const e = row / (groups * capacity);
-    std::int64_t k = 0;
-    while (k + 1 < choices && expert.data()[first + k] != e) ++k;
-    return first + k;
+    for (std::int64_t k = 0; k < choices; ++k)
+      if (expert.data()[first + k] == e) return first + k;
+    return -1;
   }
 };
 
@@ -83,6 +87,8 @@ struct RowsToTokens {
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t token, Lanes const& lanes) const {
     T* const out = tokens + token * columns;
+    if constexpr (gshard::detail::is_rounded<T>)
+      if (routes.choices > 2) return add_all(lanes, token, out);
     bool is_set = false;
     T const* held = nullptr;
     Factor held_factor{};
@@ -105,6 +111,19 @@ struct RowsToTokens {
   }
 
  private:
+  /// All rows at once, so that a sum is rounded once.
+  template <class Lanes>
+  KOKKOS_FORCEINLINE_FUNCTION void add_all(Lanes const& lanes, std::int64_t token, T* out) const {
+    lanes.each(columns, [=, this](std::int64_t j) {
+      Factor sum(0);
+      for (std::int64_t route = token * routes.choices; route < (token + 1) * routes.choices; ++route) {
+        std::int64_t const row = routes.row_of(route);
+        if (row >= 0) sum += (weight == nullptr ? Factor(1) : Factor(weight[route])) * rows[row * columns + j];
+      }
+      out[j] = static_cast<T>(sum);
+    });
+  }
+
   template <class Lanes>
   KOKKOS_FORCEINLINE_FUNCTION void add_one(Lanes const& lanes, T* out, bool is_set, T const* row, Factor factor) const {
     if (is_set) lanes.each(columns, [=](std::int64_t j) { out[j] = static_cast<T>(out[j] + factor * row[j]); });
@@ -152,7 +171,7 @@ struct RouteProducts {
 template <class T, class MemorySpace>
 SlotRoutes<MemorySpace> routes_back(Rank4<T const, MemorySpace> slots, Rank3<int const, MemorySpace> expert,
                                     Rank3<int const, MemorySpace> slot) {
-  return {expert, slot, {}, extent(slots, 1), extent(expert, 1), extent(slots, 2), extent(expert, 2)};
+  return {expert, slot, {}, extent(slots, 0), extent(slots, 1), extent(expert, 1), extent(slots, 2), extent(expert, 2)};
 }
 
 template <class MemorySpace, class T, class Routes, class W>
@@ -175,7 +194,8 @@ void route_products(std::int64_t count, RouteProducts<T, Routes, W> const& kerne
 template <class T, class MemorySpace>
 void dispatch(Rank3<T const, MemorySpace> tokens, Rank3<int const, MemorySpace> token_of_slot,
               Rank4<T, MemorySpace> slots) {
-  SlotRoutes<MemorySpace> const routes{{}, {}, token_of_slot, extent(slots, 1), extent(tokens, 1), extent(slots, 2), 1};
+  SlotRoutes<MemorySpace> const routes{
+      {}, {}, token_of_slot, extent(slots, 0), extent(slots, 1), extent(tokens, 1), extent(slots, 2), 1};
   tokens_to_rows<MemorySpace>(
       extent(slots, 0) * extent(slots, 1) * extent(slots, 2),
       TokensToRows<T, SlotRoutes<MemorySpace>>{routes, tokens.data(), nullptr, slots.data(), extent(slots, 3)});
@@ -207,8 +227,14 @@ template <class T, class MemorySpace, class W = T>
 void combine_slots_backward(Rank3<T const, MemorySpace> upstream, Rank3<int const, MemorySpace> token_of_slot,
                             Rank3<int const, MemorySpace> expert, Rank3<W const, MemorySpace> weight,
                             Rank4<T, MemorySpace> gradient) {
-  SlotRoutes<MemorySpace> const routes{
-      expert, {}, token_of_slot, extent(gradient, 1), extent(upstream, 1), extent(gradient, 2), extent(expert, 2)};
+  SlotRoutes<MemorySpace> const routes{expert,
+                                       {},
+                                       token_of_slot,
+                                       extent(gradient, 0),
+                                       extent(gradient, 1),
+                                       extent(upstream, 1),
+                                       extent(gradient, 2),
+                                       extent(expert, 2)};
   tokens_to_rows<MemorySpace>(extent(gradient, 0) * extent(gradient, 1) * extent(gradient, 2),
                               TokensToRows<T, SlotRoutes<MemorySpace>, W>{routes, upstream.data(), weight.data(),
                                                                           gradient.data(), extent(gradient, 3)});

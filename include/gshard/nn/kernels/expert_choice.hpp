@@ -12,7 +12,7 @@ namespace gshard::nn::detail {
 template <class T, class MemorySpace>
 struct ExpertChoiceViews {
   Rank3<T const, MemorySpace> gates;
-  Rank2<int const, MemorySpace> real;
+  Rank2<int const, MemorySpace> mask;
   Routes<T, MemorySpace> routes;
   GateCounts<T, MemorySpace> counts;
 
@@ -23,8 +23,9 @@ struct ExpertChoiceViews {
   }
 };
 
-/// A few neighbouring experts of one group take their tokens, in one walk over these. `choices` is how many each took,
-/// and `mean_gates`, for the time being, the least gate that each took.
+/// A few neighbouring experts of one group take their tokens, in one walk over these, none whose gate is 0. `choices`
+/// is how many each took, and `mean_gates`, for the time being, the gate of the last token of an expert whose slots are
+/// all taken, else 0.
 template <int Width, class T, class MemorySpace>
 struct ExpertsTake : ExpertChoiceViews<T, MemorySpace> {
   KOKKOS_FUNCTION void operator()(std::int64_t item) const {
@@ -36,13 +37,12 @@ struct ExpertsTake : ExpertChoiceViews<T, MemorySpace> {
     int const width = experts - first < Width ? experts - first : Width;
     std::int64_t const most = extent(this->routes.token_of_slot, 2);
     int taken[Width] = {};
-    T least[Width];  // below which a token is not taken: once all slots are full
-    for (int e = 0; e < width; ++e)
-      least[e] = most > 0 ? -Kokkos::Experimental::infinity_v<T> : Kokkos::Experimental::infinity_v<T>;
+    T least[Width];  // up to which a token is not taken; comparisons are such that NaN is
+    for (int e = 0; e < width; ++e) least[e] = most > 0 ? T(0) : Kokkos::Experimental::infinity_v<T>;
     for (int s = 0; s < static_cast<int>(tokens); ++s) {
-      if (this->real.data() != nullptr && this->real.data()[group * tokens + s] == 0) continue;
+      if (this->mask.data() != nullptr && this->mask.data()[group * tokens + s] == 0) continue;
       T const* const g = this->gates.data() + (group * tokens + s) * experts + first;
-      auto const taken_now = [&](int e) { return g[e] > least[e]; };
+      auto const taken_now = [&](int e) { return !(g[e] <= least[e]); };
       for (int e = first_wanted(0, width, taken_now); e < width; e = first_wanted(e + 1, width, taken_now)) {
         auto const heap = this->most_probable(group, first + e);
         heap.offer(s, taken[e]);
@@ -50,7 +50,7 @@ struct ExpertsTake : ExpertChoiceViews<T, MemorySpace> {
       }
     }
     for (int e = 0; e < width; ++e) {
-      this->counts.mean_gates(group, first + e) = taken[e] == most ? least[e] : -Kokkos::Experimental::infinity_v<T>;
+      this->counts.mean_gates(group, first + e) = taken[e] == most ? least[e] : T(0);
       this->most_probable(group, first + e).sort(taken[e]);
       for (std::int64_t c = taken[e]; c < extent(this->routes.token_of_slot, 2); ++c)
         this->routes.token_of_slot(first + e, group, c) = -1;
@@ -59,7 +59,7 @@ struct ExpertsTake : ExpertChoiceViews<T, MemorySpace> {
   }
 };
 
-/// One token stays with the experts of its largest gates, of those that took it.
+/// One token stays with the experts whose gates rank highest, of those that took it.
 template <class Gate, class T, class MemorySpace>
 struct TokenStays : ExpertChoiceViews<T, MemorySpace> {
   static constexpr int most = Gate::choices;
@@ -72,16 +72,16 @@ struct TokenStays : ExpertChoiceViews<T, MemorySpace> {
     int* const expert = this->routes.expert.data() + most * token;
     int* const slot = this->routes.slot.data() + most * token;
     for (int k = 0; k < most; ++k) expert[k] = slot[k] = -1;
-    if (this->real.data() != nullptr && this->real.data()[token] == 0) return;
+    if (this->mask.data() != nullptr && this->mask.data()[token] == 0) return;
     int count = 0;
     T const* const least = this->counts.mean_gates.data() + group * experts;
-    auto const taken = [=](int e) { return g[e] >= least[e]; };
+    auto const taken = [=](int e) { return !(g[e] < least[e]); };
     for (int e = first_wanted(0, experts, taken); e < experts; e = first_wanted(e + 1, experts, taken)) {
-      if (count == most && !(g[e] > g[expert[most - 1]])) continue;
+      if (count == most && !ranks_above(g[e], g[expert[most - 1]])) continue;
       int const found = this->most_probable(group, e).slot_of(s, this->counts.choices(group, e));
       if (found < 0) continue;
       int place = count < most ? count++ : most - 1;
-      for (; place > 0 && g[e] > g[expert[place - 1]]; --place) {
+      for (; place > 0 && ranks_above(g[e], g[expert[place - 1]]); --place) {
         expert[place] = expert[place - 1];
         slot[place] = slot[place - 1];
       }
@@ -111,18 +111,18 @@ struct ExpertGivesUp : ExpertChoiceViews<T, MemorySpace> {
   }
 };
 
-/// Each expert takes as many tokens of each group as it has slots, those with its largest gates.
+/// Each expert takes as many tokens of each group as it has slots, those whose gates rank highest.
 template <class Gate, class T, class MemorySpace>
-void let_experts_choose(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> real,
+void let_experts_choose(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> mask,
                         Routes<T, MemorySpace> const& routes, GateCounts<T, MemorySpace> const& counts) {
   constexpr int width = runs_on_host<MemorySpace> ? 64 : 1;
   std::int64_t const groups = extent(gates, 0), experts = extent(gates, 2);
   launch<MemorySpace>("gshard::experts_take", groups * ((experts + width - 1) / width),
-                      ExpertsTake<width, T, MemorySpace>{{gates, real, routes, counts}});
+                      ExpertsTake<width, T, MemorySpace>{{gates, mask, routes, counts}});
   launch<MemorySpace>("gshard::token_stays", groups * extent(gates, 1),
-                      TokenStays<Gate, T, MemorySpace>{{gates, real, routes, counts}});
+                      TokenStays<Gate, T, MemorySpace>{{gates, mask, routes, counts}});
   launch<MemorySpace>("gshard::expert_gives_up", groups * experts,
-                      ExpertGivesUp<Gate, T, MemorySpace>{{gates, real, routes, counts}});
+                      ExpertGivesUp<Gate, T, MemorySpace>{{gates, mask, routes, counts}});
 }
 
 }  // namespace gshard::nn::detail

@@ -35,7 +35,7 @@ template <class Gate, class T, class MemorySpace>
 struct GateChoices {
   static constexpr int most = Gate::choices;
   Rank3<T const, MemorySpace> gates;
-  Rank2<int const, MemorySpace> real;
+  Rank2<int const, MemorySpace> mask;
   GateChance<T, MemorySpace> chance;
   Routes<T, MemorySpace> routes;
 
@@ -43,8 +43,8 @@ struct GateChoices {
     int* const expert = routes.expert.data() + most * token;
     int* const slot = routes.slot.data() + most * token;
     int const experts = static_cast<int>(gates.extent(2));
-    bool const counts = real.data() == nullptr || real.data()[token] != 0;
-    int const count = !counts ? 0 : experts < most ? experts : most;
+    bool const is_token = mask.data() == nullptr || mask.data()[token] != 0;
+    int const count = !is_token ? 0 : experts < most ? experts : most;
     for (int k = count; k < most; ++k) expert[k] = slot[k] = -1;
     if (count == 0) return;
     T const* const g = gates.data() + token * experts;
@@ -55,18 +55,18 @@ struct GateChoices {
     for (int k = 0; k < count; ++k) sum += g[chosen[k]];
     for (int k = 0; k < count; ++k) {
       expert[k] = chosen[k];
-      slot[k] = k == 0 || goes(token, k, g[chosen[k]] / sum) ? 0 : -1;
+      slot[k] = goes(token, k, g[chosen[k]], sum) ? 0 : -1;
     }
   }
 
  private:
-  /// The largest gates, of equals the first, in order.
+  /// The gates that rank highest, of equals the first, in order.
   KOKKOS_FORCEINLINE_FUNCTION static void take_largest(T const* g, int experts, int (&chosen)[most]) {
     T largest[most] = {};
     for (int e = 0; e < experts; ++e) {
-      if (e >= most && !(g[e] > largest[most - 1])) continue;
+      if (e >= most && !ranks_above(g[e], largest[most - 1])) continue;
       int place = e < most ? e : most - 1;
-      for (; place > 0 && g[e] > largest[place - 1]; --place) {
+      for (; place > 0 && ranks_above(g[e], largest[place - 1]); --place) {
         largest[place] = largest[place - 1];
         chosen[place] = chosen[place - 1];
       }
@@ -75,12 +75,12 @@ struct GateChoices {
     }
   }
 
-  /// The largest gate, and then experts drawn by their gates from the rest.
+  /// The gate that ranks highest, and then experts drawn by their gates from the rest.
   KOKKOS_FORCEINLINE_FUNCTION void sample(std::int64_t token, T const* g, int experts, int count,
                                           int (&chosen)[most]) const {
     chosen[0] = 0;
     for (int e = 1; e < experts; ++e)
-      if (g[e] > g[chosen[0]]) chosen[0] = e;
+      if (ranks_above(g[e], g[chosen[0]])) chosen[0] = e;
     double rest = ThreadLanes::sum<double>(experts, [&](std::int64_t e) { return g[e]; });
     for (int k = 1; k < count; ++k) {
       rest -= static_cast<double>(g[chosen[k - 1]]);
@@ -109,7 +109,10 @@ struct GateChoices {
     return false;
   }
 
-  KOKKOS_FORCEINLINE_FUNCTION bool goes(std::int64_t token, int choice, T weight) const {
+  /// Whether a choice is sent, of the gates of all choices `sum`: not where its gate is 0.
+  KOKKOS_FORCEINLINE_FUNCTION bool goes(std::int64_t token, int choice, T gate, T sum) const {
+    if (choice == 0) return gate != T(0);
+    T const weight = gate / sum;
     T number = T(0);
     if (Gate::second_choice == SecondChoice::random && chance.drawn)
       number = chance.template number<most>(token, choice);
@@ -124,31 +127,33 @@ struct GateWeights {
   Routes<T, MemorySpace> routes;
 
   KOKKOS_FUNCTION void operator()(std::int64_t token) const {
-    T const* const g = gates.data() + token * extent(gates, 2);
-    int const* const expert = routes.expert.data() + Gate::choices * token;
-    int const* const slot = routes.slot.data() + Gate::choices * token;
+    TokenChoices<Gate, T> const choices{gates.data() + token * extent(gates, 2),
+                                        routes.expert.data() + Gate::choices * token,
+                                        routes.slot.data() + Gate::choices * token, extent(gates, 2)};
     T* const weight = routes.weight.data() + Gate::choices * token;
-    T const sum = divisor_of_gates<Gate>(g, expert, slot);
-    for (int k = 0; k < Gate::choices; ++k) weight[k] = slot[k] < 0 || sum == T(0) ? T(0) : g[expert[k]] / sum;
+    T const sum = choices.divisor();
+    for (int k = 0; k < Gate::choices; ++k)
+      weight[k] = choices.is_kept(k) && sum != T(0) ? choices.gates[choices.expert[k]] / sum : T(0);
   }
 };
 
-/// A gate, on gates (G, S, E) that are a softmax already; C is the extent of routes.token_of_slot. `real` (G, S) is 0
-/// for padding, which is neither routed nor counted; empty: all tokens are real. A choice after the first whose weight
-/// is 0 is dropped as if by chance.
+/// A gate, on gates (G, S, E) that are a softmax already; C is the extent of routes.token_of_slot. `mask` (G, S) is 0
+/// for padding, whose gates are not read, and which is neither routed nor counted; empty: there is no padding.
+/// A choice whose gate is 0, as that of a masked expert, is dropped as if by chance; experts that choose take no token
+/// whose gate is 0. A token whose gates are NaN chooses the first expert, or is chosen before others, with weight NaN.
 template <class Gate, class T, class MemorySpace>
-void run_gate(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> real,
+void run_gate(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> mask,
               GateChance<T, MemorySpace> const& chance, Routes<T, MemorySpace> const& routes,
               GateCounts<T, MemorySpace> const& counts) {
   std::int64_t const tokens = extent(gates, 0) * extent(gates, 1);
   if constexpr (Gate::experts_choose) {
-    let_experts_choose<Gate>(gates, real, routes, counts);
+    let_experts_choose<Gate>(gates, mask, routes, counts);
   } else {
-    launch<MemorySpace>("gshard::gate_choices", tokens, GateChoices<Gate, T, MemorySpace>{gates, real, chance, routes});
+    launch<MemorySpace>("gshard::gate_choices", tokens, GateChoices<Gate, T, MemorySpace>{gates, mask, chance, routes});
     give_slots<Gate>(gates, routes, counts);
   }
   launch<MemorySpace>("gshard::gate_weights", tokens, GateWeights<Gate, T, MemorySpace>{gates, routes});
-  balance<Gate>(gates, real, counts);
+  balance<Gate>(gates, mask, counts);
 }
 
 }  // namespace gshard::nn::detail

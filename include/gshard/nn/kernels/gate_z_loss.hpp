@@ -7,11 +7,11 @@
 
 namespace gshard::nn::detail {
 
-/// One token's log(sum_e exp(logit_e)); 0 for padding, whose logits are not read.
+/// One token's log(sum_e exp(logit_e)), -inf where all logits are; 0 for padding, whose logits are not read.
 template <class T, class MemorySpace>
 struct GateLogSums {
   Rank3<T const, MemorySpace> logits;
-  Rank2<int const, MemorySpace> real;
+  Rank2<int const, MemorySpace> mask;
   Rank2<T, MemorySpace> log_sums;
 
   template <class Lanes>
@@ -19,30 +19,32 @@ struct GateLogSums {
     std::int64_t const experts = extent(logits, 2);
     T const* const z = logits.data() + token * experts;
     T result = T(0);
-    if (real.data()[token] != 0 && experts > 0) {
+    if (mask.data()[token] != 0 && experts > 0) {
       T const largest = lanes.template max<T>(experts, [=](std::int64_t e) { return z[e]; });
-      T const sum = lanes.template sum<T>(experts, [=](std::int64_t e) { return loop_exp(z[e] - largest); });
-      result = largest + Kokkos::log(sum);
+      // An infinite maximum less itself is NaN: the logarithm is then that maximum, or NaN beside a NaN.
+      T const shift = Kokkos::isinf(largest) ? T(0) : largest;
+      T const sum = lanes.template sum<T>(experts, [=](std::int64_t e) { return loop_exp(z[e] - shift); });
+      result = shift + Kokkos::log(sum);
     }
     lanes.once([&] { log_sums.data()[token] = result; });
   }
 };
 
-/// One group's mean of log_sum^2 over its real tokens, and their number.
+/// One group's mean of log_sum^2 over its tokens, padding left out, and their number.
 template <class T, class MemorySpace>
 struct GateZLoss {
-  Rank2<int const, MemorySpace> real;
+  Rank2<int const, MemorySpace> mask;
   Rank2<T const, MemorySpace> log_sums;
   Rank1<int, MemorySpace> tokens;
   Rank1<T, MemorySpace> losses;
 
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t group, Lanes const& lanes) const {
-    std::int64_t const count = extent(real, 1);
-    int const* const mask = real.data() + group * count;
+    std::int64_t const count = extent(mask, 1);
+    int const* const tokens_of_group = mask.data() + group * count;
     T const* const log_sum = log_sums.data() + group * count;
     std::int64_t const found =
-        lanes.template sum<std::int64_t>(count, [=](std::int64_t s) { return mask[s] != 0 ? 1 : 0; });
+        lanes.template sum<std::int64_t>(count, [=](std::int64_t s) { return tokens_of_group[s] != 0 ? 1 : 0; });
     double const sum = lanes.template sum<double>(
         count, [=](std::int64_t s) { return static_cast<double>(log_sum[s]) * static_cast<double>(log_sum[s]); });
     lanes.once([&] {
@@ -56,7 +58,7 @@ struct GateZLoss {
 template <class T, class MemorySpace>
 struct GateZLossBackward {
   Rank3<T const, MemorySpace> logits;
-  Rank2<int const, MemorySpace> real;
+  Rank2<int const, MemorySpace> mask;
   Rank2<T const, MemorySpace> log_sums;
   Rank1<int const, MemorySpace> tokens;
   Rank1<T const, MemorySpace> upstream;
@@ -67,7 +69,7 @@ struct GateZLossBackward {
     std::int64_t const experts = extent(logits, 2);
     T const* const z = logits.data() + token * experts;
     T* const out = gradient.data() + token * experts;
-    if (real.data()[token] == 0) {
+    if (mask.data()[token] == 0) {
       lanes.each(experts, [=](std::int64_t e) { out[e] = T(0); });
       return;
     }

@@ -3,12 +3,12 @@
 
 #include <cstdint>
 
-#include <Kokkos_Core.hpp>
+#include <gshard/nn/kernels/routes.hpp>
 
 namespace gshard::nn::detail {
 
-/// The C tokens of a group with the largest gates of one expert, kept in the expert's slots as a heap whose root is the
-/// first to go.
+/// The C tokens of a group whose gates of one expert rank highest, kept in the expert's slots as a heap whose root is
+/// the first to go.
 template <class T>
 struct MostProbable {
   int* tokens;          ///< C places
@@ -16,11 +16,12 @@ struct MostProbable {
   T const* gates;       ///< of the group's first token, at this expert
   std::int64_t stride;  ///< from token to token
 
-  /// Whether token a is taken sooner than token b: the larger gate, of equals the first token.
+  /// Whether token a is taken sooner than token b: the gate that ranks above, of equals the first token. A total order,
+  /// NaN included.
   KOKKOS_FORCEINLINE_FUNCTION bool precedes(int a, int b) const {
     T const gate_a = gates[a * stride];
     T const gate_b = gates[b * stride];
-    return gate_a > gate_b || (gate_a == gate_b && a < b);
+    return ranks_above(gate_a, gate_b) || (!ranks_above(gate_b, gate_a) && a < b);
   }
 
   /// Takes the token, in place of the last one where all slots are full; `count` tokens are in.
@@ -35,7 +36,7 @@ struct MostProbable {
     }
   }
 
-  /// Puts the tokens in order, the largest gate in slot 0.
+  /// Puts the tokens in order, the highest gate in slot 0.
   KOKKOS_FORCEINLINE_FUNCTION void sort(int count) const {
     for (int last = count - 1; last > 0; --last) {
       int const token = tokens[last];

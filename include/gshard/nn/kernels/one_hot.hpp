@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include <gshard/nn/kernels/views.hpp>
+#include <gshard/nn/kernels/routes.hpp>
 
 // The paper's form of the routes (Algorithm 2): tensors (G, S, E, C) for the einsums GSEC,GSM->EGCM and GSEC,GECM->GSM.
 
@@ -30,7 +30,7 @@ struct OneHotKernel {
     lanes.barrier();
     lanes.once([&] {
       for (std::int64_t route = token * extent(expert, 2); route < (token + 1) * extent(expert, 2); ++route) {
-        if (slot.data()[route] < 0) continue;
+        if (!is_index(slot.data()[route], capacity) || !is_index(expert.data()[route], extent(weights, 2))) continue;
         std::int64_t const place = expert.data()[route] * capacity + slot.data()[route];
         w[place] = weight.data()[route];
         m[place] = T(1);
@@ -48,11 +48,12 @@ struct OneHotBackwardKernel {
 
   KOKKOS_FUNCTION void operator()(std::int64_t route) const {
     std::int64_t const capacity = extent(upstream, 3);
+    std::int64_t const experts = extent(upstream, 2);
     std::int64_t const c = slot.data()[route];
-    gradient.data()[route] =
-        c < 0
-            ? T(0)
-            : upstream.data()[(route / extent(expert, 2) * extent(upstream, 2) + expert.data()[route]) * capacity + c];
+    std::int64_t const e = expert.data()[route];
+    gradient.data()[route] = is_index(c, capacity) && is_index(e, experts)
+                                 ? upstream.data()[(route / extent(expert, 2) * experts + e) * capacity + c]
+                                 : T(0);
   }
 };
 

@@ -12,9 +12,10 @@ namespace gshard::nn::detail {
 /// group.
 template <class T, class MemorySpace>
 struct Routes {
-  /// (G, S, K): the choices; -1 for padding, and for those beyond the last expert
+  /// (G, S, K): the choices; -1 where there is none: for padding, beyond the last expert, and where no expert chose the
+  /// token
   Rank3<int, MemorySpace> expert;
-  /// (G, S, K): the place among the expert's slots for the group; -1 when the choice is dropped
+  /// (G, S, K): the place among the expert's slots for the group; -1 where there is no choice, or it is dropped
   Rank3<int, MemorySpace> slot;
   Rank3<T, MemorySpace> weight;           ///< (G, S, K): 0 when the choice is dropped
   Rank3<int, MemorySpace> token_of_slot;  ///< (E, G, C): the inverse; -1 for an empty slot
@@ -46,21 +47,46 @@ KOKKOS_FORCEINLINE_FUNCTION int first_wanted(int first, int count, Wanted const&
   return first;
 }
 
-/// Whether the weight of a choice is divided by a sum that the choice's gate is part of.
-template <class Gate>
-KOKKOS_FORCEINLINE_FUNCTION constexpr bool in_divisor(int expert, int slot) {
-  return expert >= 0 && Gate::normalise != Normalise::never &&
-         (Gate::normalise == Normalise::before_drops || slot >= 0);
+/// Whether gate `a` ranks above gate `b`: the larger one. NaN ranks above all numbers, so that a token of NaN is routed
+/// like any other, and shows, whatever the order of tokens and experts.
+template <class T>
+KOKKOS_FORCEINLINE_FUNCTION bool ranks_above(T a, T b) {
+  return a > b || (a != a && b == b);
 }
 
-/// What the gates of one token's choices are divided by.
-template <class Gate, class T>
-KOKKOS_FORCEINLINE_FUNCTION T divisor_of_gates(T const* gates, int const* expert, int const* slot) {
-  if constexpr (Gate::normalise == Normalise::never) return T(1);
-  T sum = T(0);
-  for (int k = 0; k < Gate::choices; ++k)
-    if (in_divisor<Gate>(expert[k], slot[k])) sum += gates[expert[k]];
-  return sum;
+/// Whether `index` is one of `count`. Tables of routes that a caller wrote may name experts, slots and tokens that do
+/// not exist: such a route is passed over as a dropped one is.
+KOKKOS_FORCEINLINE_FUNCTION constexpr bool is_index(std::int64_t index, std::int64_t count) {
+  return index >= 0 && index < count;
 }
+
+/// The choices of one token among E experts, and their slots.
+template <class Gate, class T>
+struct TokenChoices {
+  T const* gates;     ///< (E)
+  int const* expert;  ///< (K)
+  int const* slot;    ///< (K)
+  std::int64_t experts;
+
+  KOKKOS_FORCEINLINE_FUNCTION bool is_kept(int choice) const {
+    return slot[choice] >= 0 && is_index(expert[choice], experts);
+  }
+
+  /// Whether the weight of a choice is divided by a sum that the choice's gate is part of.
+  KOKKOS_FORCEINLINE_FUNCTION bool is_in_divisor(int choice) const {
+    if constexpr (Gate::normalise == Normalise::never) return false;
+    else if constexpr (Gate::normalise == Normalise::after_drops) return is_kept(choice);
+    else return is_index(expert[choice], experts);
+  }
+
+  /// What the gates of the choices are divided by.
+  KOKKOS_FORCEINLINE_FUNCTION T divisor() const {
+    if constexpr (Gate::normalise == Normalise::never) return T(1);
+    T sum = T(0);
+    for (int k = 0; k < Gate::choices; ++k)
+      if (is_in_divisor(k)) sum += gates[expert[k]];
+    return sum;
+  }
+};
 
 }  // namespace gshard::nn::detail

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <gshard/core/memory_pool.hpp>
-#include <gshard/nn/kernels/views.hpp>
+#include <gshard/nn/kernels/routes.hpp>
 
 // The routes of a gate in the order of their experts: a stable counting sort, in chunks that count and place theirs by
 // themselves.
@@ -15,7 +15,7 @@ namespace gshard::nn::detail {
 
 /// The routes to ragged rows, as tables.
 struct TabledRoutes {
-  std::int64_t const* rows;    ///< of each route; -1 where it was dropped
+  std::int64_t const* rows;    ///< of each route; -1 where it was dropped or is none
   std::int64_t const* routes;  ///< of each row
   std::int64_t choices;        ///< K
 
@@ -25,13 +25,16 @@ struct TabledRoutes {
 
 struct RouteChunks {
   int const* expert;  ///< of each route
-  int const* slot;    ///< negative where the route was dropped
+  int const* slot;    ///< negative where there is no route
   std::int64_t routes;
   std::int64_t experts;
   std::int64_t length;   ///< routes of a chunk
   std::int64_t* counts;  ///< (chunks, E)
 
   std::int64_t chunks() const { return (routes + length - 1) / length; }
+  KOKKOS_FORCEINLINE_FUNCTION bool is_kept(std::int64_t route) const {
+    return slot[route] >= 0 && is_index(expert[route], experts);
+  }
   KOKKOS_FORCEINLINE_FUNCTION std::int64_t end(std::int64_t chunk) const {
     return (chunk + 1) * length < routes ? (chunk + 1) * length : routes;
   }
@@ -44,7 +47,7 @@ struct CountRoutes {
     std::int64_t* const counts = sort.counts + chunk * sort.experts;
     for (std::int64_t e = 0; e < sort.experts; ++e) counts[e] = 0;
     for (std::int64_t route = chunk * sort.length; route < sort.end(chunk); ++route)
-      if (sort.slot[route] >= 0) ++counts[sort.expert[route]];
+      if (sort.is_kept(route)) ++counts[sort.expert[route]];
   }
 };
 
@@ -75,7 +78,7 @@ struct PlaceRoutes {
   KOKKOS_FUNCTION void operator()(std::int64_t chunk) const {
     std::int64_t* const counts = sort.counts + chunk * sort.experts;
     for (std::int64_t route = chunk * sort.length; route < sort.end(chunk); ++route) {
-      if (sort.slot[route] < 0) {
+      if (!sort.is_kept(route)) {
         rows[route] = -1;
         continue;
       }

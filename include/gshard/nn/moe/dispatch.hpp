@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <tuple>
+
 #include <gshard/nn/kernels/dispatch.hpp>
 #include <gshard/nn/moe/gate.hpp>
 
 namespace gshard::nn {
 
 /// The rows of the tokens in their slots: x (G, S, M) gives (E, G, C, M), empty slots zero; the paper's GSEC,GSM->EGCM
-/// by index, its cost linear in the tokens. Local: E is whole, G stays on its axes.
+/// by index, its cost linear in the tokens. Local: E is whole, G stays on its axes. Rows of padding and of dropped
+/// choices are not read, nor are the gradients of empty slots.
+/// Throws StateError, MeshError or ExtentError where x has other groups than the routing.
 template <class X, AnyTensor Gates, AnyGate Gate>
 auto dispatch(X const& x, Routing<Gates, Gate> const& routing) {
   using Tensor = detail::ValueTensor<X>;
@@ -18,10 +22,14 @@ auto dispatch(X const& x, Routing<Gates, Gate> const& routing) {
     result.dimensions = {{}, Tensor::layout.dimensions[0], {}, {}};
     return result;
   }();
+  static_assert(detail::check_slots<Gate>() && detail::check_by_group<Tensor, Gates, 0, 2>());
   Tensor const& tokens = detail::value_of(x);
-  with_layout<Tensor, layout> const slots(
-      uninitialized, tokens.mesh(),
-      {routing.token_of_slot.extent(0), routing.token_of_slot.extent(1), routing.capacity, tokens.extent(2)});
+  detail::RoutingShape const shape = routing.shape("dispatch");
+  gshard::detail::require_one_mesh("dispatch", {{"x", tokens}, {"the routing's expert", routing.expert}});
+  gshard::detail::require_extents("dispatch", {"x", tokens}, {shape.groups, shape.tokens, dynamic_extent},
+                                  "as in the routing, (G, S)");
+  with_layout<Tensor, layout> const slots(uninitialized, tokens.mesh(),
+                                          {shape.experts, shape.groups, shape.capacity, tokens.extent(2)});
   detail::record_kernel("dispatch", slots, tokens, routing.token_of_slot);
   detail::dispatch<T, Space>(tokens.local(), routing.token_of_slot.local(), slots.local());
   return detail::recorded_beside(x, slots, [slot = detail::slot_of(x), tokens, routing](auto const& gradient) {
@@ -34,7 +42,9 @@ auto dispatch(X const& x, Routing<Gates, Gate> const& routing) {
 }
 
 /// The experts' rows back at their tokens, weighted: slots (E, G, C, M) and weights (G, S, K) give (G, S, M); the
-/// paper's GSEC,GECM->GSM by index. Dropped choices add nothing. Local: E is whole.
+/// paper's GSEC,GECM->GSM by index. Dropped choices add nothing, and padding gets zeros: empty slots, weights of
+/// dropped choices, and gradients of padding are not read. Local: E is whole. Throws StateError, MeshError or
+/// ExtentError where slots or weights have other extents than the routing.
 template <class X, class W, AnyTensor Gates, AnyGate Gate>
 auto combine(X const& slots, W const& weights, Routing<Gates, Gate> const& routing) {
   using Tensor = detail::ValueTensor<X>;
@@ -48,22 +58,34 @@ auto combine(X const& slots, W const& weights, Routing<Gates, Gate> const& routi
   }();
   static_assert(Tensor::layout.dimensions[0].empty(),
                 "gshard: combine needs the slots of all experts; reshard them so that E is `_`");
+  static_assert(detail::check_slots<Gate>() && detail::check_by_group<Tensor, Gates, 1, 2>() &&
+                detail::check_by_group<detail::ValueTensor<W>, Gates, 0, 2>());
   Tensor const& rows = detail::value_of(slots);
   auto const& weight = detail::value_of(weights);
-  with_layout<Tensor, layout> const tokens(uninitialized, rows.mesh(),
-                                           {routing.weight.extent(0), routing.weight.extent(1), rows.extent(3)});
+  detail::RoutingShape const shape = routing.shape("combine");
+  gshard::detail::require_one_mesh("combine",
+                                   {{"slots", rows}, {"weights", weight}, {"the routing's expert", routing.expert}});
+  gshard::detail::require_extents("combine", {"slots", rows},
+                                  {shape.experts, shape.groups, shape.capacity, dynamic_extent},
+                                  "as in the routing, (E, G, C)");
+  gshard::detail::require_extents("combine", {"weights", weight}, {shape.groups, shape.tokens, shape.choices},
+                                  "as in the routing, (G, S, K)");
+  with_layout<Tensor, layout> const tokens(uninitialized, rows.mesh(), {shape.groups, shape.tokens, rows.extent(3)});
   detail::record_kernel("combine", tokens, rows);
   detail::combine<T, Space, Weight>(rows.local(), routing.expert.local(), routing.slot.local(), weight.local(),
                                     tokens.local());
   return detail::recorded_beside(
-      slots, tokens,
+      std::tie(slots, weights), tokens,
       [rows, weight, routing, of_slots = detail::slot_of(slots),
        of_weights = detail::slot_of(weights)](auto const& gradient) {
-        Tensor const rows_gradient = detail::unset_like(rows);
-        detail::record_kernel("combine gradient", rows_gradient, gradient);
-        detail::combine_slots_backward<T, Space, Weight>(gradient.local(), routing.token_of_slot.local(),
-                                                         routing.expert.local(), weight.local(), rows_gradient.local());
-        of_slots.add(rows_gradient);
+        if constexpr (detail::wants_gradient<decltype(of_slots)>) {
+          Tensor const rows_gradient = detail::unset_like(rows);
+          detail::record_kernel("combine gradient", rows_gradient, gradient);
+          detail::combine_slots_backward<T, Space, Weight>(gradient.local(), routing.token_of_slot.local(),
+                                                           routing.expert.local(), weight.local(),
+                                                           rows_gradient.local());
+          of_slots.add(rows_gradient);
+        }
         if constexpr (detail::wants_gradient<decltype(of_weights)>) {
           auto const weights_gradient = detail::unset_like(weight);
           detail::record_kernel("combine weights gradient", gradient, rows);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdint>
 #include <string>
+#include <tuple>
+#include <type_traits>
 
 #include <gshard/autodiff/einsum.hpp>
 #include <gshard/autodiff/map.hpp>
@@ -14,10 +16,22 @@
 #include <gshard/nn/moe/options.hpp>
 #include <gshard/nn/operation.hpp>
 #include <gshard/nn/parallelism.hpp>
+#include <gshard/tensor/operands.hpp>
 
 // Experts are layers: class templates <Mesh, Parallelism, T, MemorySpace>, made from (mesh, initializer,
-// MixtureOptions) and called with rows and with what does to each row the work of its own expert,
+// MixtureOptions), which they check, and called with rows and with what does to each row the work of its own expert,
 // `by_expert.times(rows, weight)` and `by_expert.plus(rows, bias)`. So one layer serves rows in slots and ragged rows.
+
+namespace gshard::error {
+
+template <class Rows, class Bias>
+struct ExpertBiasHeld {
+  static_assert(
+      always_false<Rows>,
+      "gshard: the bias (E, N) of experts is held as their rows (E, G, C, N) are; reshard it so that E and N lie on the same axes, without a partial sum, and convert it to the same elements");
+};
+
+}  // namespace gshard::error
 
 namespace gshard::nn {
 
@@ -48,12 +62,18 @@ struct BySlots {
   }
 
   /// rows (E, G, C, N) plus bias (E, N). Local; its gradient is summed over the axes that split the slots.
+  /// Throws StateError, MeshError or ExtentError where E or N differ.
   template <class X, class B>
   auto plus(X const& rows, B const& bias) const {
     using Tensor = detail::ValueTensor<X>;
     using Bias = detail::ValueTensor<B>;
+    if constexpr (!is_bias_of<Tensor, Bias>())
+      (void)sizeof(error::ExpertBiasHeld<typename Tensor::spec_type, typename Bias::spec_type>);
     Tensor const& in = detail::value_of(rows);
     Bias const& added = detail::value_of(bias);
+    gshard::detail::require_one_mesh("expert bias", {{"rows", in}, {"bias", added}});
+    gshard::detail::require_extents("expert bias", {"bias", added}, {in.extent(0), in.extent(3)},
+                                    "as of the rows (E, G, C, N)");
     Tensor const result = detail::unset_like(in);
     detail::record_kernel("expert bias", result, in, added);
     std::int64_t const each = in.local_extent(1) * in.local_extent(2);
@@ -61,13 +81,23 @@ struct BySlots {
         in.local_extent(0) * each, detail::AddExpertBias<typename Tensor::value_type>{
                                        in.data(), added.data(), result.data(), in.local_extent(3), {each, nullptr, 0}});
     return detail::recorded_beside(
-        rows, result,
+        std::tie(rows, bias), result,
         [of_rows = detail::slot_of(rows), of_bias = detail::slot_of(bias),
          shape = added.extents()](auto const& gradient) {
           using Sums = gshard::detail::PlanOf<"egcn->en", Cotangent<Bias>, std::remove_cvref_t<decltype(gradient)>>;
           of_rows.add(gradient);
-          of_bias.add_part(gshard::detail::produced_by<Sums>(shape, gradient));
+          if constexpr (detail::wants_gradient<decltype(of_bias)>)
+            of_bias.add_part(gshard::detail::produced_by<Sums>(shape, gradient));
         });
+  }
+
+ private:
+  template <AnyTensor Rows, AnyTensor Bias>
+  static constexpr bool is_bias_of() {
+    if (Rows::rank != 4 || Bias::rank != 2) return false;
+    return Rows::layout.dimensions[0] == Bias::layout.dimensions[0] &&
+           Rows::layout.dimensions[3] == Bias::layout.dimensions[1] && Rows::layout.partial.empty() &&
+           Bias::layout.partial.empty() && std::is_same_v<with_spec<Rows, typename Bias::spec_type>, Bias>;
   }
 };
 
@@ -124,7 +154,7 @@ struct ReluLayers {
   OutputLinear<Mesh, Parallelism, HasBias, T, MemorySpace> wo;  ///< (E, H, M)
 
   ReluLayers(Mesh const& mesh, Initializer& initializer, MixtureOptions const& shape)
-      : wi(mesh, initializer, shape.experts, shape.model, shape.hidden, "expert wi"),
+      : wi(mesh, initializer, shape.check().experts, shape.model, shape.hidden, "expert wi"),
         wo(mesh, initializer, shape.experts, shape.hidden, shape.model, "expert wo") {}
 
   template <class X, class ByExpert>
@@ -148,7 +178,7 @@ struct GatedLayers {
   OutputLinear<Mesh, Parallelism, HasBias, T, MemorySpace> wo;  ///< (E, H, M)
 
   GatedLayers(Mesh const& mesh, Initializer& initializer, MixtureOptions const& shape)
-      : wg(mesh, initializer, shape.experts, shape.model, shape.hidden, "expert wg"),
+      : wg(mesh, initializer, shape.check().experts, shape.model, shape.hidden, "expert wg"),
         wi(mesh, initializer, shape.experts, shape.model, shape.hidden, "expert wi"),
         wo(mesh, initializer, shape.experts, shape.hidden, shape.model, "expert wo") {}
 

@@ -3,16 +3,38 @@
 
 #include <concepts>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
+#include <string_view>
 #include <type_traits>
 
 #include <gshard/autodiff/map.hpp>
 #include <gshard/autodiff/reduce.hpp>
+#include <gshard/nn/clear_padding.hpp>
 #include <gshard/nn/kernels/gate.hpp>
 #include <gshard/nn/kernels/gate_backward.hpp>
 #include <gshard/nn/moe/gates.hpp>
 #include <gshard/nn/operation.hpp>
 #include <gshard/nn/random_stream.hpp>
+#include <gshard/tensor/operands.hpp>
+
+namespace gshard::error {
+
+template <class GroupAxes>
+struct OperandNotByGroup {
+  static_assert(
+      always_false<GroupAxes>,
+      "gshard: a tensor that meets gates or a routing has its groups G split over the axes named here, all other dimensions whole, and no partial sum; reshard it so, on the same mesh");
+};
+
+template <class Gate>
+struct RoutingHasNoSlots {
+  static_assert(
+      always_false<Gate>,
+      "gshard: a gate that never drops has no slots to send tokens to; use dispatch_ragged, or the layer in the form DispatchForm::ragged, which is its default");
+};
+
+}  // namespace gshard::error
 
 namespace gshard::nn {
 
@@ -34,10 +56,54 @@ using ByGroup =
     ShardedTensor<typename Gates::mesh_type, spec_of<typename Gates::mesh_type, layout_by_group<Gates>(Before, After)>,
                   T, typename Gates::memory_space>;
 
+/// Does not compile unless `Given` is held as ByGroup<Gates, ..., Before, After>.
+template <AnyTensor Given, AnyTensor Gates, int Before, int After>
+consteval bool check_by_group() {
+  using Wanted = ByGroup<Gates, typename Given::value_type, Before, After>;
+  if constexpr (!std::is_same_v<typename Given::mesh_type, typename Wanted::mesh_type> ||
+                !std::is_same_v<typename Given::memory_space, typename Wanted::memory_space> ||
+                !(Given::layout == Wanted::layout))
+    (void)sizeof(
+        error::OperandNotByGroup<
+            gshard::detail::NameOf<gshard::detail::names_of<typename Gates::mesh_type>(Gates::layout.dimensions[0])>>);
+  return true;
+}
+
+/// Does not compile where the gate never drops.
+template <AnyGate Gate>
+consteval bool check_slots() {
+  if constexpr (Gate::drop == Drop::never) (void)sizeof(error::RoutingHasNoSlots<Gate>);
+  return true;
+}
+
+/// The extents of a routing.
+struct RoutingShape {
+  std::int64_t groups;    ///< G
+  std::int64_t tokens;    ///< S
+  std::int64_t experts;   ///< E
+  std::int64_t capacity;  ///< C
+  std::int64_t choices;   ///< K
+};
+
+struct RoutingTable {
+  gshard::detail::Operand operand;
+  Extents wanted;
+};
+
+/// Requires tables on one mesh, of the wanted extents.
+inline void require_tables(std::string_view operation, std::initializer_list<RoutingTable> tables) {
+  for (RoutingTable const& table : tables) {
+    gshard::detail::require_one_mesh(operation, {tables.begin()->operand, table.operand});
+    gshard::detail::require_extents(operation, table.operand, table.wanted, "as of the routing's other tables");
+  }
+}
+
 }  // namespace detail
 
 /// Where a gate sends the tokens of gates (G, S, E), G split over the axes of the tokens, K = Gate::choices. For
-/// Top2Gate, what Algorithm 1 of the paper leaves. Choices are constants for gradients.
+/// Top2Gate, what Algorithm 1 of the paper leaves. Choices are constants for gradients. The tables belong together;
+/// where a caller writes experts, slots or tokens that do not exist into one, operations pass over these as over
+/// dropped choices.
 template <AnyTensor Gates, AnyGate Gate = Top2Gate>
 class Routing {
   using T = typename Gates::value_type;
@@ -45,30 +111,55 @@ class Routing {
   template <class Element, int Before, int After>
   using Tensor = detail::ByGroup<Gates, Element, Before, After>;
 
+  template <AnyTensor Mask>
+  static consteval bool check_types() {
+    static_assert(Gates::rank == 3 && Mask::rank == 2, "gshard: a gate takes gates (G, S, E) and a mask (G, S)");
+    static_assert(std::floating_point<T>,
+                  "gshard: a gate computes in float or double; convert its logits, as in convert<float>(x)");
+    static_assert(std::is_same_v<typename Mask::value_type, int>,
+                  "gshard: the mask of real tokens holds int, 1 for words and 0 for padding");
+    static_assert(Gates::layout.dimensions[1].empty() && Gates::layout.dimensions[2].empty(),
+                  "gshard: a gate works on whole groups and all experts; reshard the gates so that S and E are `_`");
+    static_assert(
+        Gates::layout.dimensions[0] == Mask::layout.dimensions[0] && Mask::layout.dimensions[1].empty(),
+        "gshard: a gate looks up which tokens of its own groups are real; reshard the mask so that G is split as that of the gates, and S is `_`");
+    return detail::check_by_group<Gates, Gates, 0, 2>() && detail::check_by_group<Mask, Gates, 0, 1>();
+  }
+
  public:
   using gate_type = Gate;
   static constexpr int choices_of_token = Gate::choices;  ///< K
   static constexpr bool has_capacity = Gate::drop != Drop::never;
 
-  std::int64_t capacity;            ///< C; 0 for a gate that never drops
-  Tensor<int, 0, 2> expert;         ///< (G, S, K): the choices of each token; -1 for padding
-  Tensor<int, 0, 2> slot;           ///< (G, S, K): its place among the expert's slots for the group; -1 when dropped
-  Tensor<T, 0, 2> weight;           ///< (G, S, K): 0 when dropped
-  Tensor<int, 1, 1> token_of_slot;  ///< (E, G, C): the token in each slot; -1 when empty
+  std::int64_t capacity;         ///< C; 0 for a gate that never drops
+  Tensor<int, 0, 1> token_mask;  ///< (G, S): 0 for padding
+  /// (G, S, K): the choices of each token; -1 where there is none: for padding, beyond the last expert, and where no
+  /// expert chose the token
+  Tensor<int, 0, 2> expert;
+  /// (G, S, K): the choice's place among the expert's slots for the group; -1 where there is no choice, or it is
+  /// dropped
+  Tensor<int, 0, 2> slot;
+  Tensor<T, 0, 2> weight;           ///< (G, S, K): 0 where there is no slot
+  Tensor<int, 1, 1> token_of_slot;  ///< (E, G, C): the token in each slot; -1 for an empty slot
   Tensor<int, 0, 1> first_choices;  ///< (G, E): tokens that chose the expert first
   Tensor<int, 0, 1> choices;        ///< (G, E): all choices of the expert, dropped ones included
   Tensor<int, 0, 1> kept;           ///< (G, E): those that have a slot: without capacity, slots 0 .. kept - 1
-  Tensor<int, 0, 0> tokens;         ///< (G): real tokens
-  Tensor<T, 0, 1> mean_gates;       ///< (G, E): the mean gate over the real tokens
-  /// (G): (1/E) sum_e (c_e/S) m_e, S the real tokens of the group (Algorithm 1, line 13)
+  Tensor<int, 0, 0> tokens;         ///< (G): tokens without padding
+  Tensor<T, 0, 1> mean_gates;       ///< (G, E): the mean gate over the tokens; 0 for a group of padding alone
+  /// (G): (1/E) sum_e (c_e/S) m_e, S the tokens of the group without padding (Algorithm 1, line 13); 0 for a group of
+  /// padding alone
   Tensor<T, 0, 0> balance_loss;
 
-  /// Runs the gate. `real` (G, S) is 0 for padding. Without random numbers it infers: chance drops nothing, within the
-  /// capacity of inference. Local: groups are independent. Throws ExtentError where the mask has other groups or tokens
-  /// than the gates.
-  template <AnyTensor Real>
-  Routing(Gates const& gates, Real const& real, GateOptions const& options, std::optional<RandomStream> random)
-      : capacity(options.capacity<Gate>(gates.extent(1), gates.extent(2), random.has_value())),
+  /// Runs the gate. `mask` (G, S) is 0 for padding, whose gates are not read. Without random numbers it infers: chance
+  /// drops nothing, within the capacity of inference. Local: groups are independent.
+  /// An expert is masked by logits of -inf, that is by gates of 0: a choice whose gate is 0 is dropped, and an expert
+  /// that chooses takes no token whose gate is 0. A token whose gates are NaN is sent to the first expert with weight
+  /// NaN. Throws OptionError where an option is not allowed; StateError, MeshError or ExtentError where the mask does
+  /// not belong to the gates; ExtentError where there is no expert, or a group has more than 2^31 - 1 choices.
+  template <AnyTensor Mask, bool = check_types<Mask>()>
+  Routing(Gates const& gates, Mask const& mask, GateOptions const& options, std::optional<RandomStream> random)
+      : capacity(checked_capacity(gates, mask, options, random.has_value())),
+        token_mask(mask),
         expert(uninitialized, gates.mesh(), {gates.extent(0), gates.extent(1), Gate::choices}),
         slot(uninitialized, gates.mesh(), {gates.extent(0), gates.extent(1), Gate::choices}),
         weight(uninitialized, gates.mesh(), {gates.extent(0), gates.extent(1), Gate::choices}),
@@ -79,25 +170,32 @@ class Routing {
         tokens(uninitialized, gates.mesh(), {gates.extent(0)}),
         mean_gates(uninitialized, gates.mesh(), {gates.extent(0), gates.extent(2)}),
         balance_loss(uninitialized, gates.mesh(), {gates.extent(0)}) {
-    static_assert(Gates::rank == 3 && Real::rank == 2, "gshard: a gate takes gates (G, S, E) and a mask (G, S)");
-    static_assert(std::floating_point<T>,
-                  "gshard: a gate computes in float or double; convert its logits, as in convert<float>(x)");
-    static_assert(std::is_same_v<typename Real::value_type, int>,
-                  "gshard: the mask of real tokens holds int, 1 for words and 0 for padding");
-    static_assert(Gates::layout.dimensions[1].empty() && Gates::layout.dimensions[2].empty(),
-                  "gshard: a gate works on whole groups and all experts; reshard the gates so that S and E are `_`");
-    static_assert(
-        Gates::layout.dimensions[0] == Real::layout.dimensions[0] && Real::layout.dimensions[1].empty(),
-        "gshard: a gate looks up which tokens of its own groups are real; reshard the mask so that G is split as that of the gates, and S is `_`");
-    if (real.extent(0) != gates.extent(0) || real.extent(1) != gates.extent(1))
-      throw ExtentError(gshard::detail::text(
-          "gate: the mask '", real.name(), "' has extents ", gshard::detail::text_of(real.extents()), " beside gates ",
-          gshard::detail::text_of(gates.extents()), "; give one number for each token (G, S)"));
     auto const [seed, stream] = detail::fold_in(random.value_or(RandomStream{}), detail::RandomPurpose::routing);
     detail::GateChance<T, Space> const chance{
         random.has_value(), seed, stream, static_cast<std::uint64_t>(gates.range(0).begin * gates.extent(1)), {}};
     detail::record_kernel("gate", gates, expert, slot, weight, token_of_slot);
-    detail::run_gate<Gate, T, Space>(gates.local(), real.local(), chance, routes(), counts());
+    detail::run_gate<Gate, T, Space>(gates.local(), token_mask.local(), chance, routes(), counts());
+  }
+
+  /// The extents of the tables. Throws StateError, MeshError or ExtentError, naming `operation`, where a caller has
+  /// replaced a table by one that does not belong to the others.
+  detail::RoutingShape shape(std::string_view operation) const {
+    gshard::detail::require_set(operation,
+                                {{"the routing's expert", expert}, {"the routing's token_of_slot", token_of_slot}});
+    std::int64_t const groups = expert.extent(0), size = expert.extent(1), experts = token_of_slot.extent(0);
+    Extents const by_choice{groups, size, Gate::choices}, by_expert{groups, experts}, by_group{groups};
+    detail::require_tables(operation, {{{"the routing's expert", expert}, by_choice},
+                                       {{"the routing's slot", slot}, by_choice},
+                                       {{"the routing's weight", weight}, by_choice},
+                                       {{"the routing's token_of_slot", token_of_slot}, {experts, groups, capacity}},
+                                       {{"the routing's token_mask", token_mask}, {groups, size}},
+                                       {{"the routing's first_choices", first_choices}, by_expert},
+                                       {{"the routing's choices", choices}, by_expert},
+                                       {{"the routing's kept", kept}, by_expert},
+                                       {{"the routing's tokens", tokens}, by_group},
+                                       {{"the routing's mean_gates", mean_gates}, by_expert},
+                                       {{"the routing's balance_loss", balance_loss}, by_group}});
+    return {groups, size, experts, capacity, Gate::choices};
   }
 
   /// The same as local views, for kernels.
@@ -108,37 +206,83 @@ class Routing {
     return {first_choices.local(), choices.local(),    kept.local(),
             tokens.local(),        mean_gates.local(), balance_loss.local()};
   }
+
+ private:
+  /// Checks the values of all inputs, and returns the capacity.
+  template <AnyTensor Mask>
+  static std::int64_t checked_capacity(Gates const& gates, Mask const& mask, GateOptions const& options,
+                                       bool training) {
+    gshard::detail::require_one_mesh("gate", {{"gates", gates}, {"mask", mask}});
+    gshard::detail::require_extents("gate", {"mask", mask}, {gates.extent(0), gates.extent(1)},
+                                    "one number for each token (G, S) of the gates");
+    if (gates.extent(2) < 1 || gates.extent(2) > max_capacity)
+      throw ExtentError(gshard::detail::text("gate: ", text_of(gshard::detail::Operand("gates", gates)),
+                                             " are of no expert; give (G, S, E) with E from 1 to 2147483647"));
+    if (gates.extent(1) > max_capacity / Gate::choices)
+      throw ExtentError(gshard::detail::text("gate: ", text_of(gshard::detail::Operand("gates", gates)),
+                                             " have groups of more than 2147483647 choices, ", Gate::choices,
+                                             " for each token; give smaller groups (token_groups)"));
+    return options.capacity<Gate>(gates.extent(1), gates.extent(2), training);
+  }
 };
 
-/// The weights (G, S, K) of a routing, recorded beside the gates they were computed from.
+namespace detail {
+
+/// Does not compile unless `Values` may be gates that a routing of `Gates` was made from.
+template <AnyTensor Values, AnyTensor Gates>
+consteval bool check_gates() {
+  static_assert(std::is_same_v<typename Values::value_type, typename Gates::value_type>,
+                "gshard: the gates beside a routing are those that it was made from, of the same element type");
+  return check_by_group<Values, Gates, 0, 2>();
+}
+
+/// Requires that `gates` may be those that the routing was made from.
+template <AnyTensor Gates, AnyGate Gate>
+void require_gates_of(std::string_view operation, gshard::detail::Operand const& gates,
+                      Routing<Gates, Gate> const& routing) {
+  RoutingShape const shape = routing.shape(operation);
+  gshard::detail::require_one_mesh(operation, {gates, {"the routing's expert", routing.expert}});
+  gshard::detail::require_extents(operation, gates, {shape.groups, shape.tokens, shape.experts},
+                                  "as of the gates that the routing was made from");
+}
+
+}  // namespace detail
+
+/// The weights (G, S, K) of a routing, recorded beside the gates they were computed from. The gradients of padding and
+/// of dropped choices are not read.
+/// Throws StateError, MeshError or ExtentError where the gates are not those of the routing.
 template <class X, AnyTensor Gates, AnyGate Gate>
 auto route_weights(X const& gates, Routing<Gates, Gate> const& routing) {
   using T = typename Gates::value_type;
   using Space = typename Gates::memory_space;
+  static_assert(detail::check_gates<detail::ValueTensor<X>, Gates>());
+  detail::require_gates_of("route_weights", {"gates", detail::value_of(gates)}, routing);
   return detail::recorded_beside(
       gates, routing.weight,
       [slot = detail::slot_of(gates), values = detail::value_of(gates), routing](auto const& gradient) {
         Gates const of_gates = detail::unset_like(values);
         detail::record_kernel("gate gradient", of_gates, values);
-        detail::gate_backward<Gate, T, Space>(values.local(), routing.routes(), routing.counts(), gradient.local(), {},
-                                              of_gates.local());
+        detail::gate_backward<Gate, T, Space>(values.local(), routing.token_mask.local(), routing.routes(),
+                                              routing.counts(), gradient.local(), {}, of_gates.local());
         slot.add(of_gates);
       });
 }
 
 /// The balance loss (G) of a routing, (1/E) sum_e (c_e/S) m_e, recorded beside the gates: the gradient flows through
-/// the mean gates alone (paper 2.2).
+/// the mean gates alone (paper 2.2). Throws as route_weights.
 template <class X, AnyTensor Gates, AnyGate Gate>
 auto balance_losses(X const& gates, Routing<Gates, Gate> const& routing) {
   using T = typename Gates::value_type;
   using Space = typename Gates::memory_space;
+  static_assert(detail::check_gates<detail::ValueTensor<X>, Gates>());
+  detail::require_gates_of("balance_losses", {"gates", detail::value_of(gates)}, routing);
   return detail::recorded_beside(
       gates, routing.balance_loss,
       [slot = detail::slot_of(gates), values = detail::value_of(gates), routing](auto const& gradient) {
         Gates const of_gates = detail::unset_like(values);
         detail::record_kernel("gate gradient", of_gates, values);
-        detail::gate_backward<Gate, T, Space>(values.local(), routing.routes(), routing.counts(), {}, gradient.local(),
-                                              of_gates.local());
+        detail::gate_backward<Gate, T, Space>(values.local(), routing.token_mask.local(), routing.routes(),
+                                              routing.counts(), {}, gradient.local(), of_gates.local());
         slot.add(of_gates);
       });
 }
@@ -165,14 +309,22 @@ struct AtLeastOne : gshard::functions::NotLinear {
 
 }  // namespace functions
 
-/// The mean of losses (G) over the groups that have tokens: groups of padding alone count for nothing, and where there
-/// are no others it is 0. A scalar; two all-reduces of one number over the axes that split the groups.
+/// The mean of losses (G) over the groups that have tokens: losses of groups of padding alone are not read, and where
+/// there are no others it is 0. A scalar; two all-reduces of one number over the axes that split the groups.
+/// Throws StateError, MeshError or ExtentError where the losses are not one for each group.
 template <class Losses, AnyTensor Gates, AnyGate Gate>
 auto mean_over_groups(Losses const& losses, Routing<Gates, Gate> const& routing) {
-  using T = typename Gates::value_type;
-  auto const groups = sum<0>(eval(map(functions::HasTokens<T>{}, routing.tokens))).template eval_as<Spec<>>();
-  auto const total = sum<0>(losses).template eval_as<Spec<>>();
-  return eval(total / eval(map(functions::AtLeastOne{}, groups)));
+  using Values = detail::ValueTensor<Losses>;
+  static_assert(detail::check_by_group<Values, Gates, 0, 0>());
+  detail::RoutingShape const shape = routing.shape("mean_over_groups");
+  gshard::detail::require_one_mesh("mean_over_groups",
+                                   {{"losses", detail::value_of(losses)}, {"the routing's expert", routing.expert}});
+  gshard::detail::require_extents("mean_over_groups", {"losses", detail::value_of(losses)}, {shape.groups},
+                                  "one loss for each group of the routing");
+  // Counted in double: float holds no odd number above 2^24.
+  auto const groups = sum<0>(eval(map(functions::HasTokens<double>{}, routing.tokens))).template eval_as<Spec<>>();
+  auto const total = sum<0>(clear_padding(losses, routing.tokens)).template eval_as<Spec<>>();
+  return eval(total / eval(convert<typename Values::value_type>(eval(map(functions::AtLeastOne{}, groups)))));
 }
 
 namespace detail {

@@ -124,7 +124,7 @@ struct ExpertChoiceGate : TopKGate<AtMost> {
 /// The numbers of a gate.
 struct GateOptions {
   /// Slots of each expert for each group, in shares of S / E; nothing: the gate's own factor, for Top2Gate the
-  /// paper's 2.
+  /// paper's 2. Infinity: as many slots as tokens.
   std::optional<double> capacity_factor{};
   std::int64_t minimum_capacity = 1;
   /// Slots come in multiples of this.
@@ -135,13 +135,26 @@ struct GateOptions {
   /// What the router z-loss (see z_loss) counts beside the balance loss; 0: there is none.
   double z_loss_weight = 0;
 
-  /// C for groups of so many tokens; 0 for a gate that never drops.
+  /// Throws OptionError, naming the option, unless the capacity factors are 0 or more (infinite: nothing is dropped),
+  /// minimum_capacity is 0 or more, capacity_multiple is 1 or more, and z_loss_weight is finite and 0 or more.
+  void check() const {
+    if (capacity_factor) detail::require_capacity_factor("capacity_factor", *capacity_factor);
+    detail::require_capacity_bounds(minimum_capacity, capacity_multiple);
+    if (inference_capacity_factor)
+      detail::require_capacity_factor("inference_capacity_factor", *inference_capacity_factor);
+    gshard::detail::require_non_negative("z_loss_weight", z_loss_weight);
+  }
+
+  /// C for groups of so many tokens (expert_capacity); 0 for a gate that never drops. Throws OptionError as `check` and
+  /// expert_capacity do.
   template <AnyGate Gate>
   std::int64_t capacity(std::int64_t tokens_per_group, std::int64_t experts, bool training) const {
+    check();
     if constexpr (Gate::drop == Drop::never) return 0;
     double const factor = training ? capacity_factor.value_or(Gate::capacity_factor)
                                    : inference_capacity_factor.value_or(2 * Gate::capacity_factor);
-    return expert_capacity(tokens_per_group, experts, factor, minimum_capacity, Gate::rounding, capacity_multiple);
+    return detail::expert_capacity(training ? "capacity_factor" : "inference_capacity_factor", tokens_per_group,
+                                   experts, factor, minimum_capacity, Gate::rounding, capacity_multiple);
   }
 };
 

@@ -11,6 +11,7 @@
 #include <gshard/autodiff/reduce.hpp>
 #include <gshard/autodiff/reshard.hpp>
 #include <gshard/autodiff/softmax.hpp>
+#include <gshard/nn/clear_padding.hpp>
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/moe/dispatch.hpp>
 #include <gshard/nn/moe/dropless.hpp>
@@ -21,12 +22,24 @@
 #include <gshard/nn/moe/one_hot.hpp>
 #include <gshard/nn/moe/shared_experts.hpp>
 
+namespace gshard::error {
+
+template <class TokenAxes>
+struct MixtureTokensHeld {
+  static_assert(
+      always_false<TokenAxes>,
+      "gshard: a mixture of experts takes tokens (G, S, M) of its element type and a mask (G, S) of int, on its mesh; reshard them so that G is split over the axes named here, those of Parallelism::tokens, and all else is whole");
+};
+
+}  // namespace gshard::error
+
 namespace gshard::nn {
 
 /// How tokens get to their experts. The same results up to rounding, where no choice is dropped for want of a slot.
 enum class DispatchForm {
   by_index,  ///< rows into slots (E, G, C) and back, by index
-  /// the same by the einsums of Algorithm 2 with one-hot tensors: the readable one, and as costly as S/H of the experts
+  /// the same by the einsums of Algorithm 2 with one-hot tensors: the readable one, and as costly as S/H of the
+  /// experts. They multiply by 0 what the other forms pass over: NaN of one token reaches all of its group
   by_one_hot,
   ragged  ///< as many rows for each expert as chose it: no slots, no empty rows
 };
@@ -44,7 +57,8 @@ struct MixtureResult {
 /// by a learned gate, within the capacity of its group, and to the shared experts, if there are any. `Parallelism` says
 /// which axes split what: where those of the experts are among those of the tokens, dispatch and return are one
 /// all-to-all each, over the expert axes alone. `Gate` is a policy as those of gates.hpp, `Experts` any class template
-/// as those of experts.hpp.
+/// as those of experts.hpp. Padding is left out: whatever its rows and their gradients hold, NaN included, outputs of
+/// padding are zeros, and all else is as without it.
 template <class Mesh, class Parallelism, AnyGate Gate = Top2Gate,
           template <class, class, class, class> class Experts = ReluExperts, class T = float,
           class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
@@ -68,37 +82,39 @@ class MixtureOfExperts {
   SharedExperts<Mesh, Parallelism, Experts, T, MemorySpace> shared;
   MixtureOptions options;
 
+  /// Throws OptionError where an option is not allowed.
   MixtureOfExperts(Mesh const& mesh, Initializer& initializer, MixtureOptions const& shape)
-      : gate(initializer.normal<GateWeight>(mesh, {shape.model, checked(shape).experts},
+      : gate(initializer.normal<GateWeight>(mesh, {shape.check().model, shape.experts},
                                             1 / std::sqrt(static_cast<double>(shape.model)), "gate")),
         experts(mesh, initializer, shape),
         shared(mesh, initializer, shape),
         options(shape) {}
 
-  /// x (G, S, M) split as Spec<tokens, _, _>; `real` (G, S) is 0 for padding; `random` in training, nothing for
+  /// x (G, S, M) split as Spec<tokens, _, _>; `mask` (G, S) is 0 for padding; `random` in training, nothing for
   /// inference. Two reshards between the specs of tokens and experts; of ragged rows, an exchange of counts and two of
   /// rows, over the expert axes.
-  template <DispatchForm Form = default_form, class X, AnyTensor Real>
-  auto operator()(X const& x, Real const& real, std::optional<RandomStream> random) {
-    static_assert(
-        Form == DispatchForm::ragged || Gate::drop != Drop::never,
-        "gshard: a gate that never drops has no slots to send tokens to; run its layer in the form DispatchForm::ragged, which is its default");
+  /// Throws StateError, MeshError or ExtentError where x or mask does not belong to the layer; OptionError where an
+  /// option that was changed is not allowed.
+  template <DispatchForm Form = default_form, class X, AnyTensor Mask>
+  auto operator()(X const& x, Mask const& mask, std::optional<RandomStream> random) {
+    check_inputs<Form>(detail::value_of(x), mask);
     if constexpr (Form == DispatchForm::ragged && rows != tokens) {
       // Ranks that hold the same tokens take a share of them each.
-      auto result = run<Form>(reshard<Spec<rows, _, _>>(x), reshard<Spec<rows, _>>(real), random);
+      auto result = run<Form>(reshard<Spec<rows, _, _>>(x), reshard<Spec<rows, _>>(mask), random);
       auto const output = reshard<Spec<tokens, _, _>>(result.output);
       return MixtureResult{output, result.balance_loss, result.routing};
     } else {
-      return run<Form>(x, real, random);
+      return run<Form>(x, mask, random);
     }
   }
 
-  /// The output alone, in inference: nothing is summed over the groups for a loss.
-  template <DispatchForm Form = default_form, AnyTensor X, AnyTensor Real>
-  X infer(X const& x, Real const& real) {
+  /// The output alone, in inference: nothing is summed over the groups for a loss. Throws as the call.
+  template <DispatchForm Form = default_form, AnyTensor X, AnyTensor Mask>
+  X infer(X const& x, Mask const& mask) {
+    check_inputs<Form>(x, mask);
     if constexpr (Form == DispatchForm::ragged && rows != tokens)
-      return reshard<Spec<tokens, _, _>>(infer_rows<Form>(reshard<Spec<rows, _, _>>(x), reshard<Spec<rows, _>>(real)));
-    else return infer_rows<Form>(x, real);
+      return reshard<Spec<tokens, _, _>>(infer_rows<Form>(reshard<Spec<rows, _, _>>(x), reshard<Spec<rows, _>>(mask)));
+    else return infer_rows<Form>(x, mask);
   }
 
   template <class Visit>
@@ -109,30 +125,50 @@ class MixtureOfExperts {
   }
 
  private:
-  static MixtureOptions const& checked(MixtureOptions const& shape) {
-    if (shape.experts < 1)
-      throw ExtentError(gshard::detail::text("mixture: ", shape.experts, " experts; give 1 or more"));
-    return shape;
+  template <DispatchForm Form, AnyTensor X, AnyTensor Mask>
+  void check_inputs(X const& x, Mask const& mask) const {
+    if constexpr (Form != DispatchForm::ragged) static_assert(detail::check_slots<Gate>());
+    constexpr AxisList groups = layout_of<Mesh, Spec<tokens>>.dimensions[0];
+    if constexpr (!std::is_same_v<with_spec<X, Spec<>>, ShardedTensor<Mesh, Spec<>, T, MemorySpace>> ||
+                  !(X::layout == Layout{{groups, {}, {}}, {}}) || !(Mask::layout == Layout{{groups, {}}, {}}) ||
+                  !detail::is_mask_of<X, Mask>())
+      (void)sizeof(error::MixtureTokensHeld<gshard::detail::NameOf<tokens>>);
+    gshard::detail::require_on_mesh("mixture of experts", {"x", x}, gate.value.mesh());
+    gshard::detail::require_on_mesh("mixture of experts", {"mask", mask}, gate.value.mesh());
+    gshard::detail::require_extent("mixture of experts", {"x", x}, 2, options.model, "as the option model says");
+    gshard::detail::require_extents("mixture of experts", {"mask", mask}, {x.extent(0), x.extent(1)},
+                                    "one number for each token (G, S)");
+    options.check();
   }
 
-  template <DispatchForm Form, AnyTensor X, AnyTensor Real>
-  X infer_rows(X const& x, Real const& real) {
-    auto const gates = softmax<-1>(router_logits(x));
-    Routing<std::remove_const_t<decltype(gates)>, Gate> const routing(gates, real, options.gate, {});
-    return shared.added_to(routed<Form>(x, routing.weight, routing), x);
+  template <DispatchForm Form, AnyTensor X, AnyTensor Mask>
+  X infer_rows(X const& x, Mask const& mask) {
+    X const cleared = clear_padding(x, mask);
+    auto const gates = softmax<-1>(router_logits(cleared));
+    Routing<std::remove_const_t<decltype(gates)>, Gate> const routing(gates, mask, options.gate, {});
+    return output_of<Form>(cleared, mask, routing.weight, routing);
   }
 
-  template <DispatchForm Form, class X, AnyTensor Real>
-  auto run(X const& x, Real const& real, std::optional<RandomStream> random) {
-    auto const logits = router_logits(x);
+  template <DispatchForm Form, class X, AnyTensor Mask>
+  auto run(X const& x, Mask const& mask, std::optional<RandomStream> random) {
+    X const cleared = clear_padding(x, mask);
+    auto const logits = router_logits(cleared);
     auto const gates = softmax<-1>(logits);
     using Gates = detail::ValueTensor<decltype(gates)>;
-    Routing<Gates, Gate> const routing(detail::value_of(gates), real, options.gate, random);
+    Routing<Gates, Gate> const routing(detail::value_of(gates), mask, options.gate, random);
     auto const weights = route_weights(gates, routing);
     auto balance = balance_loss(gates, routing);
     if (options.gate.z_loss_weight != 0)
-      balance = eval(balance + z_loss(logits, real, routing) * options.gate.z_loss_weight);
-    return MixtureResult{shared.added_to(routed<Form>(x, weights, routing), x), balance, routing};
+      balance = eval(balance + z_loss(logits, mask, routing) * options.gate.z_loss_weight);
+    return MixtureResult{output_of<Form>(cleared, mask, weights, routing), balance, routing};
+  }
+
+  /// The work of the experts, zeros for padding. By index and by ragged rows padding goes nowhere; einsums and shared
+  /// experts read all rows, of the outputs' gradients as well.
+  template <DispatchForm Form, class X, AnyTensor Mask, class Weights, class Routes>
+  auto output_of(X const& x, Mask const& mask, Weights const& weights, Routes const& routing) {
+    auto const output = shared.added_to(routed<Form>(x, weights, routing), x);
+    return Form == DispatchForm::by_one_hot || shared.layer ? clear_padding(output, mask) : output;
   }
 
   /// Gates compute in float at least, from what tokens and weights hold.

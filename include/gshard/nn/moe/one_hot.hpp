@@ -15,7 +15,8 @@ struct OneHotRoutes {
 };
 
 /// The routing as one-hot tensors, for the paper's Algorithm 2 by einsums: readable, and S/H as costly as the experts
-/// themselves. Local.
+/// themselves. Local. The einsums multiply what is masked by 0: give them rows of padding that are zero
+/// (clear_padding). Throws StateError, MeshError or ExtentError where the weights have other extents than the routing.
 template <class W, AnyTensor Gates, AnyGate Gate>
 auto one_hot_routes(W const& weights, Routing<Gates, Gate> const& routing) {
   using Weight = detail::ValueTensor<W>;
@@ -27,8 +28,13 @@ auto one_hot_routes(W const& weights, Routing<Gates, Gate> const& routing) {
     return result;
   }();
   using Tensor = with_layout<Weight, layout>;
+  static_assert(detail::check_slots<Gate>() && detail::check_by_group<Weight, Gates, 0, 2>());
   Weight const& weight = detail::value_of(weights);
-  Extents const extents{weight.extent(0), weight.extent(1), routing.token_of_slot.extent(0), routing.capacity};
+  detail::RoutingShape const shape = routing.shape("one_hot_routes");
+  gshard::detail::require_one_mesh("one_hot_routes", {{"weights", weight}, {"the routing's expert", routing.expert}});
+  gshard::detail::require_extents("one_hot_routes", {"weights", weight}, {shape.groups, shape.tokens, shape.choices},
+                                  "as in the routing, (G, S, K)");
+  Extents const extents{shape.groups, shape.tokens, shape.experts, shape.capacity};
   Tensor const combine(uninitialized, weight.mesh(), extents);
   Tensor const mask(uninitialized, weight.mesh(), extents);
   detail::record_kernel("one_hot_routes", combine, mask, weight);

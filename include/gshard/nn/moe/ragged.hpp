@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -13,7 +15,25 @@
 #include <gshard/nn/kernels/arrange_rows.hpp>
 #include <gshard/nn/kernels/expert_bias.hpp>
 #include <gshard/nn/moe/axes.hpp>
-#include <gshard/tensor/sharded_tensor.hpp>
+#include <gshard/tensor/operands.hpp>
+
+namespace gshard::error {
+
+template <class RowAxes>
+struct RaggedTokensSplit {
+  static_assert(
+      always_false<RowAxes>,
+      "gshard: ragged rows are of tokens, weights and routings whose groups G are split over the axes named here; reshard them so, with all other dimensions whole and no partial sum");
+};
+
+template <class RowAxes>
+struct RaggedRowsHeld {
+  static_assert(
+      always_false<RowAxes>,
+      "gshard: ragged rows (R, N), as dispatch_ragged gives them, have R split over the axes named here; experts' weights (E, K, N) and biases (E, N), of the same elements, have E split over the axes of the experts, a bias N as the rows");
+};
+
+}  // namespace gshard::error
 
 namespace gshard::nn {
 
@@ -48,10 +68,44 @@ class RaggedExchange {
   template <class T>
   using Rows = ShardedTensor<Mesh, Spec<row_axes, _>, T, MemorySpace>;
 
-  /// `counts` are this rank's rows for each of all experts. Throws CommunicationError where they do not add up to
+  /// Does not compile unless `Tokens` (G, S, N) has G split over the axes of the rows, and the rest whole.
+  template <AnyTensor Tokens>
+  static consteval bool check_tokens() {
+    if constexpr (!(Tokens::layout == Layout{{row_list, {}, {}}, {}}) || !is_here<Tokens>)
+      (void)sizeof(error::RaggedTokensSplit<RowNames>);
+    return true;
+  }
+
+  /// Does not compile unless `Given` (R, N) has R split over the axes of the rows, and N `whole` where that is asked.
+  template <AnyTensor Given, bool Whole = false>
+  static consteval bool check_rows() {
+    constexpr Layout layout = Given::layout;
+    if constexpr (layout.rank() != 2 || !layout.partial.empty() || !is_here<Given>)
+      (void)sizeof(error::RaggedRowsHeld<RowNames>);
+    else if constexpr (!(layout.dimensions[0] == row_list) || (Whole && !layout.dimensions[1].empty()))
+      (void)sizeof(error::RaggedRowsHeld<RowNames>);
+    return true;
+  }
+
+  /// Does not compile unless `Given` (E, ...) of `Rank` dimensions has E split over the axes of the experts, and a bias
+  /// (E, N) has N as `Rows` (R, N).
+  template <AnyTensor Given, int Rank, AnyTensor Rows>
+  static consteval bool check_weights() {
+    constexpr Layout layout = Given::layout;
+    if constexpr (layout.rank() != Rank || !layout.partial.empty() || !is_here<Given> ||
+                  !std::is_same_v<typename Given::value_type, typename Rows::value_type>)
+      (void)sizeof(error::RaggedRowsHeld<RowNames>);
+    else if constexpr (!(layout.dimensions[0] == expert_axes) ||
+                       (Rank == 2 && !(layout.dimensions[1] == Rows::layout.dimensions[1])))
+      (void)sizeof(error::RaggedRowsHeld<RowNames>);
+    return true;
+  }
+
+  /// `counts` are this rank's rows for each of all experts.
+  /// Throws StateError where the mesh is unset; CommunicationError where a count is negative or they do not add up to
   /// `rows`, before anything is sent.
   RaggedExchange(Mesh const& mesh, std::vector<std::int64_t> const& counts, std::int64_t rows)
-      : mesh_(mesh),
+      : mesh_(checked(mesh, counts, rows)),
         group_(mesh.state().group(experts_over)),
         sent_(parts_for_ranks(counts)),
         sent_rows_(rows),
@@ -74,9 +128,19 @@ class RaggedExchange {
     return Rows<T>(uninitialized, mesh_, {capacity_ * mesh_.state().size(rows_over), columns});
   }
 
+  /// Throws StateError, MeshError or ExtentError unless the rows are of this exchange: capacity() for each rank.
+  template <AnyTensor Given>
+  void require_rows(std::string_view operation, Given const& rows) const {
+    gshard::detail::require_on_mesh(operation, {"rows", rows}, mesh_);
+    gshard::detail::require_extent(operation, {"rows", rows}, 0, capacity_ * mesh_.state().size(rows_over),
+                                   "the blocks of the exchange, as unset_rows and dispatch_ragged make them");
+  }
+
   /// Rows for all experts, sorted by expert, to their experts: one all-to-all over the expert axes.
+  /// Throws as require_rows.
   template <class T>
   Rows<T> to_experts(Rows<T> const& rows) const {
+    require_rows("ragged exchange", rows);
     if (group_.size == 1) return rows;
     std::int64_t const columns = rows.extent(1);
     Scratch<MemorySpace> scratch(mesh_.memory());
@@ -88,9 +152,10 @@ class RaggedExchange {
     return result;
   }
 
-  /// Rows of the experts back to where they came from.
+  /// Rows of the experts back to where they came from. Throws as require_rows.
   template <class T>
   Rows<T> to_tokens(Rows<T> const& rows) const {
+    require_rows("ragged exchange", rows);
     if (group_.size == 1) return rows;
     std::int64_t const columns = rows.extent(1);
     Scratch<MemorySpace> scratch(mesh_.memory());
@@ -102,6 +167,23 @@ class RaggedExchange {
   }
 
  private:
+  static constexpr AxisList row_list = layout_of<Mesh, Spec<row_axes>>.dimensions[0];
+  using RowNames = gshard::detail::NameOf<row_axes>;
+  template <AnyTensor Given>
+  static constexpr bool is_here =
+      std::is_same_v<typename Given::mesh_type, Mesh> && std::is_same_v<typename Given::memory_space, MemorySpace>;
+
+  static Mesh const& checked(Mesh const& mesh, std::vector<std::int64_t> const& counts, std::int64_t rows) {
+    if (!mesh.is_set()) throw StateError("ragged exchange: the mesh is unset; give one made from a runtime");
+    bool const is_negative = std::any_of(counts.begin(), counts.end(), [](std::int64_t count) { return count < 0; });
+    std::int64_t const sum = comm::detail::total(counts);
+    if (is_negative || sum != rows)
+      throw CommunicationError(gshard::detail::text(
+          "ragged exchange: the counts for ", counts.size(), " experts add up to ", sum, " rows, but there are ", rows,
+          is_negative ? ", and a count is negative" : "", "; rank ", mesh.rank(), " of mesh (", mesh.text(), ")"));
+    return mesh;
+  }
+
   Range experts_of(int member, std::int64_t experts) const {
     auto const& state = mesh_.state();
     return gshard::detail::dimension_range(experts, expert_axes, state, state.member_coordinates(experts_over, member));
@@ -122,11 +204,6 @@ class RaggedExchange {
 
   /// Exchanges the counts, and notes how the rows that come are sorted.
   comm::Parts exchanged(std::vector<std::int64_t> const& counts, std::int64_t rows) {
-    std::int64_t const sum = comm::detail::total(counts);
-    if (sum != rows)
-      throw CommunicationError(gshard::detail::text("ragged exchange: the counts for ", counts.size(),
-                                                    " experts add up to ", sum, " rows, but there are ", rows,
-                                                    "; rank ", mesh_.rank(), " of mesh (", mesh_.text(), ")"));
     auto const experts = static_cast<std::int64_t>(counts.size());
     std::int64_t const own = experts_of(group_.rank, experts).size();
     comm::Parts outgoing;

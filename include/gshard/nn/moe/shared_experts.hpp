@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <type_traits>
 
 #include <gshard/nn/moe/experts.hpp>
 
@@ -19,16 +20,24 @@ class SharedExperts {
  public:
   std::optional<Experts<Mesh, Alone, T, MemorySpace>> layer;  ///< none where there are no shared experts
 
+  /// Throws OptionError where an option is not allowed.
   SharedExperts(Mesh const& mesh, Initializer& initializer, MixtureOptions const& shape) {
+    shape.check();
     MixtureOptions one = shape;
     one.experts = 1;
     one.hidden = shape.shared_experts * shape.hidden;
     if (shape.shared_experts > 0) layer.emplace(mesh, initializer, one);
   }
 
-  /// `routed` (G, S, M) plus what the shared experts make of `x` (G, S, M), of the same spec.
+  /// `routed` (G, S, M) plus what the shared experts make of `x` (G, S, M), of the same spec. Both are recorded, or
+  /// neither. Throws StateError, MeshError or ExtentError where they differ.
   template <class Y, class X>
   Y added_to(Y const& routed, X const& x) {
+    static_assert(
+        AnyVar<X> == AnyVar<Y> && std::is_same_v<detail::ValueTensor<X>, detail::ValueTensor<Y>>,
+        "gshard: shared experts add what they make of x to a tensor of the type of x; record both or neither");
+    gshard::detail::require_same_shape("shared experts",
+                                       {{"routed", detail::value_of(routed)}, {"x", detail::value_of(x)}});
     if (!layer) return routed;
     using Tensor = detail::ValueTensor<X>;
     Extents const extents = detail::value_of(x).extents();

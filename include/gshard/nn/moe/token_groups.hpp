@@ -3,9 +3,8 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <string>
 
-#include <gshard/core/error.hpp>
+#include <gshard/core/options.hpp>
 
 namespace gshard::nn {
 
@@ -17,15 +16,27 @@ struct TokenGroups {
 
 /// The fewest groups of equal size that `parts` ranks can share evenly, of at most `largest` tokens each where the
 /// division allows: G is the least multiple of `parts` that divides `tokens` and is at least tokens / largest, rounded
-/// down. Throws Error where `parts` does not divide `tokens`.
+/// down. No tokens are `parts` empty groups.
+/// Throws OptionError where `tokens` is negative, or `largest` or `parts` is below 1; ExtentError where `parts` does
+/// not divide `tokens`.
 inline TokenGroups token_groups(std::int64_t tokens, std::int64_t largest, std::int64_t parts) {
+  gshard::detail::require_at_least("tokens", tokens, 0);
+  gshard::detail::require_at_least("largest", largest, 1);
+  gshard::detail::require_at_least("parts", parts, 1);
   if (tokens % parts != 0)
-    throw Error("token_groups: " + std::to_string(tokens) + " tokens cannot be shared evenly by " +
-                std::to_string(parts) + " ranks; pad them to a multiple");
-  std::int64_t const fewest = std::max<std::int64_t>(1, tokens / largest);
-  std::int64_t groups = (fewest + parts - 1) / parts * parts;
-  while (groups < tokens && tokens % groups != 0) groups += parts;
-  return {groups, tokens / groups};
+    throw ExtentError(gshard::detail::text("token_groups: ", tokens, " tokens cannot be shared evenly by ", parts,
+                                           " ranks; pad them to a multiple"));
+  std::int64_t const of_part = tokens / parts;
+  if (of_part == 0) return {parts, 0};
+  // Groups of one part: the least divisor of its tokens that is at least `fewest`.
+  std::int64_t const fewest = (std::max<std::int64_t>(1, tokens / largest) - 1) / parts + 1;
+  std::int64_t groups = of_part;
+  for (std::int64_t divisor = 1; divisor <= of_part / divisor; ++divisor) {
+    if (of_part % divisor != 0) continue;
+    for (std::int64_t candidate : {divisor, of_part / divisor})
+      if (candidate >= fewest) groups = std::min(groups, candidate);
+  }
+  return {groups * parts, of_part / groups};
 }
 
 }  // namespace gshard::nn

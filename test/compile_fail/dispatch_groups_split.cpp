@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tokens whose groups are split otherwise than those of the routing.
+// expect-error: a tensor that meets gates or a routing has its groups G split over the axes named here
+#include <gshard/nn/moe/dispatch.hpp>
+
+using namespace gshard;
+using Grid = Mesh<Axis<"data">, Axis<"expert">>;
+template <AxisNames... Entries>
+using T = ShardedTensor<Grid, Spec<Entries...>>;
+using Routing = nn::Routing<T<"data", _, _>>;
+
+#ifdef GSHARD_EXPECT_ERROR
+std::int64_t slots(T<"data,expert", _, _> const& x, Routing const& routing) { return nn::dispatch(x, routing).size(); }
+#else
+std::int64_t slots(T<"data", _, _> const& x, Routing const& routing) { return nn::dispatch(x, routing).size(); }
+#endif
