@@ -11,6 +11,7 @@
 #include <gshard/nn/layer_norm.hpp>
 #include <gshard/nn/rms_norm.hpp>
 #include <gshard/nn/zero_padding.hpp>
+#include <gshard/reshard/gather.hpp>
 
 #include "layer_references.hpp"
 
