@@ -575,6 +575,20 @@ TEST_CASE("ranks in different collectives, reductions, element types, places of 
                                         end);
 }
 
+TEST_CASE("the operations and the program's own regions that a rank is in are named, and may differ") {
+  Checked const checked;
+  Kokkos::Profiling::ScopedRegion const own("layer " + std::to_string(rank()));
+  double value = 1;
+  CHECK_NOTHROW(comm::all_reduce(checked.group(), &value, 1));
+  if (ranks() == 1) return;
+  ShardedTensor<Line, Spec<"x">, double> const x(checked.mesh, {6});
+  std::string const text = refusal([&] {
+    if (rank() == ranks() - 1) replicate(x);
+    else comm::all_reduce(checked.group(), &value, 1);
+  });
+  check_mentions(text, {" in layer 0 over", " in layer " + std::to_string(ranks() - 1) + " > gshard::reshard over"});
+}
+
 TEST_CASE("ranks that make different meshes") {
   Runtime checked(runtime().communicator());
   checked.check_communication();
@@ -584,6 +598,10 @@ TEST_CASE("ranks that make different meshes") {
   else
     check_mentions(text, {"rank 0 Mesh (x=" + std::to_string(ranks()) + ", y=1)",
                           "rank 1 Mesh (x=1, y=" + std::to_string(ranks()) + ")"});
+  if (ranks() == 1) return;
+  RankOrder order = RankOrder::zigzag(ranks());
+  if (rank() == 1) std::swap(order.ranks[0], order.ranks[1]);
+  check_mentions(refusal([&] { Line(checked, {ranks()}, order); }), {"with the same rank order"});
 }
 
 TEST_CASE("a rank skips a collective and waits elsewhere: after the time limit all say where each rank waits") {

@@ -41,7 +41,7 @@ inline std::vector<std::int64_t> gathered(Group const& group, std::vector<std::i
 inline std::vector<CollectiveCall> same_operation(Group const& group, CollectiveCall const& own) {
   std::vector<CollectiveCall> const calls = group.check->meet(group.communicator, own);
   for (std::size_t i = 1; i < calls.size(); ++i)
-    if (calls[i].text() != calls[0].text())
+    if (!calls[i].is_like(calls[0]))
       throw CommunicationError(text("check_communication: the ranks of a group of ", group.size,
                                     " enter different collectives: member 0 ", calls[0].text(), ", member ", i, " ",
                                     calls[i].text(),

@@ -11,10 +11,12 @@
 #include <source_location>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include <mpi.h>
+#include <Kokkos_Core.hpp>
 
 #include <gshard/core/error.hpp>
 #include <gshard/core/mpi.hpp>
@@ -30,10 +32,57 @@ inline std::string text_of(std::source_location const& site) {
   return text(file, ":", site.line());
 }
 
+/// The regions that this rank is in, those of gshard's operations and those that the program marks itself by
+/// Kokkos::Profiling::ScopedRegion: kept by callbacks of Kokkos Tools from `follow` on, which call those of a tool.
+class Regions {
+ public:
+  static void follow() {
+    State& state = Regions::state();
+    if (std::exchange(state.is_followed, true)) return;
+    auto const callbacks = Kokkos::Tools::Experimental::get_callbacks();
+    state.tool_push = callbacks.push_region;
+    state.tool_pop = callbacks.pop_region;
+    Kokkos::Tools::Experimental::set_push_region_callback(&push);
+    Kokkos::Tools::Experimental::set_pop_region_callback(&pop);
+  }
+
+  /// Returns the regions, outermost first, as "layer 3 > gshard::einsum".
+  static std::string text() {
+    std::string result;
+    for (std::string const& name : state().names) result += (result.empty() ? "" : " > ") + name;
+    return result;
+  }
+
+ private:
+  struct State {
+    bool is_followed = false;
+    std::thread::id thread = std::this_thread::get_id();
+    std::vector<std::string> names;
+    Kokkos_Profiling_pushFunction tool_push = nullptr;
+    Kokkos_Profiling_popFunction tool_pop = nullptr;
+  };
+
+  static State& state() {
+    static State state;
+    return state;
+  }
+
+  static void push(char const* name) {
+    if (state().tool_push != nullptr) state().tool_push(name);
+    if (state().thread == std::this_thread::get_id()) state().names.emplace_back(name);
+  }
+
+  static void pop() {
+    if (state().tool_pop != nullptr) state().tool_pop();
+    if (state().thread == std::this_thread::get_id() && !state().names.empty()) state().names.pop_back();
+  }
+};
+
 /// What a rank says of the collective that it is about to enter: one message of fixed size.
 struct CollectiveCall {
   char operation[64]{};        ///< as "all_reduce (maximum) of float"
   char site[96]{};             ///< as "reduce/total.hpp:46"
+  char regions[128]{};         ///< as "layer 3 > gshard::einsum"; ranks may differ in them
   char axes[64]{};             ///< of the group
   std::uint64_t counts = 0;    ///< fingerprint of the numbers that all members have to give alike
   std::uint64_t sent = 0;      ///< sum of the fingerprints of what this member sends, by sender, receiver and count
@@ -45,11 +94,18 @@ struct CollectiveCall {
     copy(operation_text, operation);
     copy(site_text, site);
     copy(axes_text, axes);
+    copy(Regions::text(), regions);
+  }
+
+  /// Whether two members of a group mean the same operation, at one place of the program.
+  bool is_like(CollectiveCall const& other) const {
+    return std::string_view(operation) == other.operation && std::string_view(site) == other.site;
   }
 
   std::string text() const {
     std::string result(operation);
     if (*site != '\0') result += detail::text(" at ", site);
+    if (*regions != '\0') result += detail::text(" in ", regions);
     if (*axes != '\0') result += detail::text(" over \"", axes, "\"");
     return result;
   }
@@ -81,6 +137,7 @@ class CommunicationCheck {
       : everyone_(communicator), time_limit_(time_limit) {
     require_mpi(MPI_Comm_rank(everyone_, &rank_), "MPI_Comm_rank");
     require_mpi(MPI_Comm_size(everyone_, &size_), "MPI_Comm_size");
+    Regions::follow();
   }
 
   /// Tells `own` to the other ranks of `communicator`; returns what each of them says, in rank order. One message to

@@ -124,6 +124,8 @@ class Runtime {
   /// To be called by all ranks alike before meshes are made: holds for the collectives of meshes made from now on, and
   /// for making meshes. Costs a message to every other rank of the group each time. A rank may compute for longer than
   /// the limit only where no other one waits for it. Does not see MPI calls that the program makes itself.
+  /// Messages also name the operations of gshard that a rank is in, and the regions that the program marks by
+  /// `Kokkos::Profiling::ScopedRegion`, as "layer 3 > gshard::einsum".
   void check_communication(bool wanted = true, std::chrono::duration<double> time_limit = std::chrono::seconds(60)) {
     detail::require_positive("time_limit (in seconds)", time_limit.count());
     check_ = wanted ? std::make_shared<detail::CommunicationCheck>(control_communicator_, time_limit) : nullptr;

@@ -223,13 +223,16 @@ class MeshState {
 
   /// Throws CommunicationError where the ranks make different meshes.
   void check_same_mesh(Runtime const& runtime) const {
-    std::string const own = "Mesh (" + text() + ")";
-    std::vector<CollectiveCall> const calls = check_->meet({own, "", ""});
+    CollectiveCall own("Mesh (" + text() + ")", "", "");
+    for (int size : sizes_) own.counts = fingerprint({size}, own.counts);
+    for (int rank : rank_at_position_) own.counts = fingerprint({rank}, own.counts);
+    std::vector<CollectiveCall> const calls = check_->meet(own);
     for (std::size_t rank = 1; rank < calls.size(); ++rank)
-      if (calls[rank].text() != calls[0].text())
+      if (!calls[rank].is_like(calls[0]) || calls[rank].counts != calls[0].counts)
         throw CommunicationError("check_communication: the ranks do different things: rank 0 " + calls[0].text() +
                                  ", rank " + std::to_string(rank) + " " + calls[rank].text() + "; all of the " +
-                                 std::to_string(runtime.size()) + " ranks have to make the same meshes");
+                                 std::to_string(runtime.size()) +
+                                 " ranks have to make the same meshes, with the same rank order");
   }
 
   std::vector<std::string> names_;
