@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A matrix has dimensions 0 and 1.
+// A matrix has dimensions 0 and 1, or -2 and -1.
 // expect-error: the operation names a dimension that the tensor does not have
 #include <gshard/index.hpp>
 
@@ -9,7 +9,7 @@ template <AxisNames... Entries>
 using T = ShardedTensor<Grid, Spec<Entries...>>;
 
 #ifdef GSHARD_EXPECT_ERROR
-auto part(T<"data", _> const& x) { return slice<2>(x, 0, 1); }
+auto part(T<"data", _> const& x) { return slice<-3>(x, 0, 1); }
 #else
-auto part(T<"data", _> const& x) { return slice<1>(x, 0, 1); }
+auto part(T<"data", _> const& x) { return slice<-2>(x, 0, 1); }
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Each rank adds what it has, to what it has.
-// expect-error: the updates of scatter_add are held as the tensor is
+// expect-error: the updates of scatter_add are of the tensor.s elements and held as the tensor is
 #include <gshard/index.hpp>
 
 using namespace gshard;

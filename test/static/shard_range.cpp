@@ -63,6 +63,14 @@ consteval bool holds_everywhere() {
 }
 static_assert(holds_everywhere());
 
+// ---- The largest extents and numbers of parts
+constexpr std::int64_t largest = std::numeric_limits<std::int64_t>::max();
+static_assert(shard_range(largest, 2, 1) == Range{(std::int64_t{1} << 62), largest});
+static_assert(shard_range(largest, largest, largest - 1) == Range{largest - 1, largest});
+static_assert(shard_range(3, largest, largest - 1) == Range{3, 3});
+static_assert(shard_range(largest, largest - 1, largest - 2) == Range{largest, largest}, "blocks of two");
+static_assert(shard_range(largest, 3, 2) == Range{2 * (largest / 3 + 1), largest} || largest % 3 == 0);
+
 // ---- Several axes on one dimension nest: each cuts what the one before it left
 consteval Range nested(std::int64_t extent, int outer_parts, int outer, int inner_parts, int inner) {
   Range const first = shard_range(extent, outer_parts, outer);

@@ -168,8 +168,8 @@ TEST_CASE("C16: an update that does not lie in the tensor is refused on all rank
   on_every_mesh([](TwoAxes const& mesh) {
     auto const x = filled<On<_, "x">>(mesh, {2, 2}, 1);
     auto const update = from_vector<On<_, "x">>(mesh, {2, 1}, std::vector<double>{99, 99});
-    CHECK_THROWS_WITH_AS(update_slice<1>(x, update, 2), doctest::Contains("[2, 3) does not lie in dimension 1"),
-                         ExtentError);
+    CHECK_THROWS_WITH_AS(update_slice<1>(x, update, 2),
+                         doctest::Contains("1 indices from 2 on do not lie in dimension 1 of x (2, 2)"), ExtentError);
     CHECK_THROWS_AS(slice<1>(x, 1, 3), ExtentError);
   });
 }
@@ -275,12 +275,12 @@ TEST_CASE("refusals name the tensor, its extents, the mesh and the rank; the lar
   on_every_mesh([](TwoAxes const& mesh) {
     On<"x"> x(mesh, {4}, "weights");
     std::string const place =
-        gshard::detail::text("dimension 0 of 'weights' (4); rank ", mesh.rank(), " of mesh (", mesh.text(), ")");
+        gshard::detail::text("dimension 0 of x 'weights' (4); rank ", mesh.rank(), " of mesh (", mesh.text(), ")");
     CHECK_THROWS_WITH_AS(slice<0>(x, 1, 9), doctest::Contains(place.c_str()), ExtentError);
     CHECK_THROWS_WITH_AS(slice<0>(x, 0, 4, 0), doctest::Contains(place.c_str()), ExtentError);
     CHECK_THROWS_WITH_AS(pad<0>(x, -9, 0), doctest::Contains(place.c_str()), ExtentError);
     CHECK_THROWS_WITH_AS(update_slice<0>(x, x, std::numeric_limits<std::int64_t>::max()),
-                         doctest::Contains("does not lie"), ExtentError);
+                         doctest::Contains("do not lie"), ExtentError);
     CHECK(slice<0>(x, 1, 4, std::numeric_limits<std::int64_t>::max()).extent(0) == 1);
   });
 }

@@ -2,7 +2,10 @@
 // What each rank holds of a tensor, and what it is told about it.
 #include "dense_reference.hpp"
 #include "mpi_test.hpp"
+#include "wrong_inputs.hpp"
 
+#include <algorithm>
+#include <limits>
 #include <sstream>
 #include <string>
 #include <type_traits>
@@ -203,4 +206,51 @@ TEST_CASE("print: all elements on rank 0, a row a line") {
   print(stream, tensor);
   if (rank() == 0) CHECK(stream.str() == describe(tensor) + "\n0 1\n10 11\n20 21\n");
   else CHECK(stream.str().empty());
+}
+
+// ---- Single elements
+
+TEST_CASE("at reads an element by its global indices where a rank holds it, and names the holder where it does not") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    using Rows = ShardedTensor<TwoAxes, Spec<"x,y", _>, double>;
+    Rows const x = filled<Rows>(mesh, {7, 3}, 1);
+    std::vector<double> const elements = dense_values({7, 3}, 1);
+    for (std::int64_t i = 0; i < 7; ++i)
+      for (std::int64_t j = 0; j < 3; ++j) {
+        // Seven rows in blocks of ceil(ceil(7 / x) / y), x outer: rank_at by hand.
+        std::int64_t const outer = (7 + mesh.size(0) - 1) / mesh.size(0);
+        std::int64_t const left = std::min(outer, 7 - i / outer * outer);
+        std::int64_t const inner = (left + mesh.size(1) - 1) / mesh.size(1);
+        std::int64_t const holder = i / outer * mesh.size(1) + i % outer / inner;
+        CHECK(x.holds(i, j) == (holder == mesh.rank()));
+        if (x.holds(i, j)) {
+          CHECK(x.at(i, j) == elements[static_cast<std::size_t>(3 * i + j)]);
+        } else {
+          std::string const words =
+              gshard::detail::text("element (", i, ", ", j, ") of tensor '' (7, 3) is held by rank ", holder,
+                                   " of mesh (", mesh.text(), "), not by rank ");
+          CHECK_THROWS_WITH_AS(x.at(i, j), doctest::Contains(words.c_str()), IndexError);
+        }
+      }
+    ShardedTensor<TwoAxes, Spec<"x">, double> const replicated(mesh, {2 * mesh.size(0)});
+    CHECK(replicated.at(2 * mesh.coordinate(0) + 1) == 0);
+    ShardedTensor<TwoAxes, Spec<>, int> const scalar(mesh);
+    CHECK((scalar.holds() && scalar.at() == 0));
+  });
+}
+
+TEST_CASE("elements that a tensor does not have are refused on all ranks alike") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    ShardedTensor<TwoAxes, Spec<"x", "y">> const x(mesh, {4, 3}, "x");
+    struct Index {
+      std::int64_t row, column;
+    };
+    for (auto const& [row, column] :
+         {Index{7, 0}, Index{4, 0}, Index{0, 3}, Index{-1, 0}, Index{std::numeric_limits<std::int64_t>::min(), 0}}) {
+      expect_refusal<IndexError>("at: no such element", [&] { x.at(row, column); }, "'x' (4, 3) has no element");
+      expect_refusal<IndexError>("holds: no such element", [&] { x.holds(row, column); }, "has no element");
+    }
+    expect_refusal<IndexError>("at: of nothing", [&] { ShardedTensor<TwoAxes, Spec<_>>(mesh, {0}).at(0); }, "[0, 0)");
+    expect_refusal<StateError>("at: unset", [&] { decltype(x)().at(0, 0); }, "unset");
+  });
 }

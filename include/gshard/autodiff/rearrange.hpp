@@ -25,7 +25,7 @@ Cotangent<Tensor> gradient_of_operand(Cotangent<Rearranged<Tensor>> const& gradi
     for (Progression& dimension : map) dimension = transposed(dimension);
     moves.push_back({gradient, map});
   }
-  MoveExchange<Result>(moves, result, axes_along<Tensor, Dimension>(), true).run();
+  MoveExchange<Result>(moves, result, axes_along<Tensor, Dimension>, true).run();
   return result.template reinterpreted<typename Cotangent<Tensor>::spec_type>(extents);
 }
 
@@ -44,23 +44,29 @@ auto recorded_rearrangement(Var<Tensor> const& x, Rearrangement const& way, type
 /// following.
 template <int Dimension, AnyTensor Tensor>
 auto slice(Var<Tensor> const& x, std::int64_t begin, std::int64_t end, std::int64_t stride = 1) {
-  return detail::recorded_rearrangement<Dimension>(x, detail::slice_of(x.value(), Dimension, begin, end, stride));
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
+  return detail::recorded_rearrangement<dimension>(x,
+                                                   detail::slice_of({"x", x.value()}, dimension, begin, end, stride));
 }
 
 template <int Dimension, AnyTensor Tensor>
 auto pad(Var<Tensor> const& x, std::int64_t low, std::int64_t high, typename Tensor::value_type value = {},
          std::int64_t interior = 0) {
-  return detail::recorded_rearrangement<Dimension>(x, detail::pad_of(x.value(), Dimension, low, high, interior), value);
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
+  return detail::recorded_rearrangement<dimension>(x, detail::pad_of({"x", x.value()}, dimension, low, high, interior),
+                                                   value);
 }
 
 template <int Dimension, AnyTensor Tensor>
 auto reverse(Var<Tensor> const& x) {
-  return detail::recorded_rearrangement<Dimension>(x, detail::reverse_of(x.value().extents(), Dimension));
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
+  return detail::recorded_rearrangement<dimension>(x, detail::reverse_of({"x", x.value()}, dimension));
 }
 
 template <int Dimension, AnyTensor Tensor>
 auto roll(Var<Tensor> const& x, std::int64_t shift) {
-  return detail::recorded_rearrangement<Dimension>(x, detail::roll_of(x.value().extents(), Dimension, shift));
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
+  return detail::recorded_rearrangement<dimension>(x, detail::roll_of({"x", x.value()}, dimension, shift));
 }
 
 namespace detail {
@@ -87,11 +93,12 @@ template <int Dimension, class... Operands>
 auto concatenate(Operands const&... operands) {
   auto const result = concatenate<Dimension>(detail::value_of(operands)...);
   using Result = std::remove_const_t<decltype(result)>;
+  constexpr int dimension = detail::dimension_of<Dimension, Result::rank>;
   auto const slots = std::make_tuple(detail::slot_of(operands)...);
   std::vector<Extents> const extents{detail::value_of(operands).extents()...};
-  std::vector<std::int64_t> const begins = detail::beginnings<Dimension>(detail::value_of(operands)...);
+  std::vector<std::int64_t> const begins = detail::beginnings<dimension>(detail::value_of(operands)...);
   return detail::tape_of(operands...).record(result, [slots, extents, begins](Cotangent<Result> const& gradient) {
-    detail::pull_all_concatenated<Dimension, Result>(slots, gradient, extents, begins,
+    detail::pull_all_concatenated<dimension, Result>(slots, gradient, extents, begins,
                                                      std::index_sequence_for<Operands...>{});
   });
 }
@@ -117,13 +124,14 @@ template <int Dimension, class X, class Update>
 auto update_slice(X const& x, Update const& update, std::int64_t begin) {
   auto const result = update_slice<Dimension>(detail::value_of(x), detail::value_of(update), begin);
   using Result = std::remove_const_t<decltype(result)>;
+  constexpr int dimension = detail::dimension_of<Dimension, Result::rank>;
   auto const of_x = detail::slot_of(x);
   auto const of_update = detail::slot_of(update);
   Extents const extents = detail::value_of(update).extents();
   return detail::tape_of(x, update).record(
       result, [of_x, of_update, extents, begin](Cotangent<Result> const& gradient) {
-        detail::pull_concatenated<Dimension, Result>(of_update, gradient, extents, begin);
-        detail::pull_outside<Dimension, Result>(of_x, gradient, extents, begin);
+        detail::pull_concatenated<dimension, Result>(of_update, gradient, extents, begin);
+        detail::pull_outside<dimension, Result>(of_x, gradient, extents, begin);
       });
 }
 

@@ -10,19 +10,21 @@ namespace gshard {
 /// split_dimension of a recorded tensor; its gradient is merged again.
 template <int Dimension, AnyTensor Tensor>
 auto split_dimension(Var<Tensor> const& x, std::int64_t outer) {
-  auto const result = split_dimension<Dimension>(x.value(), outer);
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
+  auto const result = split_dimension<dimension>(x.value(), outer);
   return x.tape().record(result, [slot = x.slot()](Cotangent<std::remove_const_t<decltype(result)>> const& gradient) {
-    slot.add(merge_dimensions<Dimension>(gradient));
+    slot.add(merge_dimensions<dimension>(gradient));
   });
 }
 
 /// merge_dimensions of a recorded tensor; its gradient is split again.
 template <int Dimension, AnyTensor Tensor>
 auto merge_dimensions(Var<Tensor> const& x) {
-  auto const result = merge_dimensions<Dimension>(x.value());
-  return x.tape().record(result, [slot = x.slot(), outer = x.value().extent(Dimension)](
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
+  auto const result = merge_dimensions<dimension>(x.value());
+  return x.tape().record(result, [slot = x.slot(), before = x.value().extents()](
                                      Cotangent<std::remove_const_t<decltype(result)>> const& gradient) {
-    slot.add(split_dimension<Dimension>(gradient, outer));
+    slot.add(detail::split_into<dimension>(gradient, before[dimension], before[dimension + 1]));
   });
 }
 

@@ -24,14 +24,15 @@ auto recorded_take_along(Var<Tensor> const& x, Indices const& places) {
 /// sort of a recorded tensor.
 template <int Dimension, AnyTensor Tensor>
 auto sort(Var<Tensor> const& x, Order order = Order::ascending) {
-  return detail::recorded_take_along<Dimension>(x, argsort<Dimension>(x.value(), order));
+  return detail::recorded_take_along<detail::dimension_of<Dimension, Tensor::rank>>(
+      x, argsort<Dimension>(x.value(), order));
 }
 
 /// top_k of a recorded tensor: its values are recorded.
 template <int Dimension, AnyTensor Tensor>
 auto top_k(Var<Tensor> const& x, std::int64_t count) {
   auto const places = top_k<Dimension>(x.value(), count).indices;
-  auto const values = detail::recorded_take_along<Dimension>(x, places);
+  auto const values = detail::recorded_take_along<detail::dimension_of<Dimension, Tensor::rank>>(x, places);
   return Ranked<std::remove_const_t<decltype(values)>, std::remove_const_t<decltype(places)>>{values, places};
 }
 

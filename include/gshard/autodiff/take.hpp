@@ -10,11 +10,12 @@ namespace gshard {
 /// split the indices.
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 auto take(Var<Tensor> const& x, Indices const& indices) {
-  auto const result = take<Dimension>(x.value(), indices);
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
+  auto const result = take<dimension>(x.value(), indices);
   using Result = std::remove_const_t<decltype(result)>;
   return x.tape().record(result,
                          [slot = x.slot(), indices, extents = x.value().extents()](Cotangent<Result> const& gradient) {
-                           slot.add(detail::scattered<Dimension, Cotangent<Tensor>>(extents, indices, gradient));
+                           slot.add(detail::scattered<dimension, Cotangent<Tensor>>(extents, indices, gradient));
                          });
 }
 
@@ -36,11 +37,12 @@ template <int Dimension, class X, AnyTensor Indices, class Updates>
 auto scatter_add(X const& x, Indices const& indices, Updates const& updates) {
   auto const result = scatter_add<Dimension>(detail::value_of(x), indices, detail::value_of(updates));
   using Result = std::remove_const_t<decltype(result)>;
+  constexpr int dimension = detail::dimension_of<Dimension, Result::rank>;
   auto const of_x = detail::slot_of(x);
   auto const of_updates = detail::slot_of(updates);
   return detail::tape_of(x, updates).record(result, [of_x, of_updates, indices](Cotangent<Result> const& gradient) {
     if constexpr (detail::wants_gradient<decltype(of_x)>) of_x.add(gradient);
-    detail::pull_updates<Dimension>(of_updates, gradient, indices);
+    detail::pull_updates<dimension>(of_updates, gradient, indices);
   });
 }
 

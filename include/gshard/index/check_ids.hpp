@@ -12,6 +12,7 @@
 #include <gshard/index/kernels/check_ids.hpp>
 #include <gshard/reduce/kernels/fold.hpp>
 #include <gshard/reduce/rules.hpp>
+#include <gshard/tensor/element.hpp>
 #include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/record_kernel.hpp>
 
@@ -59,33 +60,12 @@ std::int64_t first_wrong_id(Ids const& ids, std::int64_t lowest, std::int64_t li
   return is_abstract<Space> ? no_position : first;
 }
 
-/// The index of a row-major position.
-inline Extents index_of(std::int64_t position, Extents const& extents) {
-  Extents index = extents;
-  for (int d = extents.size() - 1; d >= 0; --d) {
-    index[d] = position % extents[d];
-    position /= extents[d];
-  }
-  return index;
-}
-
-/// The position of an index in a packed block, or -1 where it is not in the block.
-inline std::int64_t position_in(Block const& block, Extents const& index) {
-  std::int64_t position = 0;
-  for (int d = 0; d < index.size(); ++d) {
-    std::int64_t const local = index[d] - block.offsets[d];
-    if (local < 0 || local >= block.extents[d]) return -1;
-    position = position * block.extents[d] + local;
-  }
-  return position;
-}
-
 /// Throws IndexError that names the id at a global position, which one rank at least of the group holds.
 template <AnyTensor Ids>
 [[noreturn]] void refuse_id(std::string_view operation, Operand const& operand, Ids const& ids, Group const& group,
                             std::int64_t position, std::int64_t limit, NegativeIds negative) {
   Extents const index = index_of(position, ids.extents());
-  std::int64_t const here = position_in(ids.block(), index);
+  std::int64_t const here = local_position(ids.block(), index);
   std::int64_t id = std::numeric_limits<std::int64_t>::min();
   if (here >= 0) {
     typename Ids::value_type held{};

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -9,6 +8,7 @@
 #include <Kokkos_Profiling_ScopedRegion.hpp>
 
 #include <gshard/comm/all_to_all.hpp>
+#include <gshard/core/checked.hpp>
 #include <gshard/index/progression.hpp>
 #include <gshard/tensor/copy_block.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
@@ -93,15 +93,15 @@ class MoveExchange {
     for (int member = 0; member < group_.size; ++member) {
       std::vector<int> const there = coordinates(member);
       std::size_t const i = static_cast<std::size_t>(member);
-      std::int64_t largest =
-          product(block_of(Tensor::layout, result_.extents(), result_.mesh().state(), there).extents);
+      bound = saturated_sum(
+          bound, product(block_of(Tensor::layout, result_.extents(), result_.mesh().state(), there).extents));
       for (Move<Tensor> const& move : moves_) {
-        largest += product(block_of(Tensor::layout, move.source.extents(), result_.mesh().state(), there).extents);
+        bound = saturated_sum(
+            bound, product(block_of(Tensor::layout, move.source.extents(), result_.mesh().state(), there).extents));
         if (member == group_.rank) continue;
         sent[i] += count_of(part(move, here, there));
         received[i] += count_of(part(move, there, here));
       }
-      bound = std::max(bound, largest);
     }
     comm::Parts const outgoing(std::move(sent));
     comm::Parts const incoming(std::move(received));
@@ -113,8 +113,7 @@ class MoveExchange {
           pack(packed + offset, move, way);
         });
     fence<Space>("gshard: local work before communication");
-    comm::all_to_all(group_, static_cast<T const*>(packed), outgoing, arrived, incoming,
-                     bound * std::max(1, group_.size));
+    comm::all_to_all(group_, static_cast<T const*>(packed), outgoing, arrived, incoming, bound);
     for_each_part(
         incoming, [&](Move<Tensor> const& move, int member) { return part(move, coordinates(member), here); },
         [&](Move<Tensor> const&, Progressions const& way, std::int64_t offset) { unpack(arrived + offset, way); });

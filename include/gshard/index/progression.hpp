@@ -37,12 +37,14 @@ constexpr Range positions_in(Range range, std::int64_t count, std::int64_t begin
   return intersection(inside, {0, count});
 }
 
-/// The part of a progression that leads from the indices `from` to the indices `to`.
+/// The part of a progression that leads from the indices `from` to the indices `to`. Of one element alone the steps,
+/// which may be long, are 1: strides are multiplied by them.
 constexpr Progression restricted(Progression const& whole, Range from, Range to) {
   Range const part = intersection(positions_in(from, whole.count, whole.from, whole.from_step),
                                   positions_in(to, whole.count, whole.to, whole.to_step));
-  return {part.size(), whole.from + part.begin * whole.from_step, whole.from_step,
-          whole.to + part.begin * whole.to_step, whole.to_step};
+  bool const has_steps = part.size() > 1;
+  return {part.size(), whole.from + part.begin * whole.from_step, has_steps ? whole.from_step : 1,
+          whole.to + part.begin * whole.to_step, has_steps ? whole.to_step : 1};
 }
 
 /// The same elements on their way back; from the last one on where the way there was backwards.

@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <string>
+#include <string_view>
 #include <vector>
 
+#include <gshard/core/checked.hpp>
 #include <gshard/core/error.hpp>
 #include <gshard/index/move.hpp>
+#include <gshard/tensor/dimension.hpp>
+#include <gshard/tensor/operands.hpp>
 
 namespace gshard {
 
 namespace error {
-
-template <int Dimension, class Tensor>
-struct IndexDimension {
-  static_assert(always_false<Tensor>,
-                "gshard: the operation names a dimension that the tensor does not have; dimensions count from 0");
-};
 
 template <class First, class Other>
 struct ConcatenatedTensorsDiffer {
@@ -58,27 +56,14 @@ inline Rearrangement along(Extents const& extents, int dimension, std::int64_t r
   return all;
 }
 
+/// The axes that split a dimension, which counts from 0.
 template <AnyTensor Tensor, int Dimension>
-consteval AxisSet axes_along() {
-  if constexpr (Dimension < 0 || Dimension >= Tensor::rank) {
-    (void)sizeof(error::IndexDimension<Dimension, Tensor>);
-    return {};
-  } else {
-    return set_of(Tensor::layout.dimensions[Dimension]);
-  }
-}
+inline constexpr AxisSet axes_along = set_of(Tensor::layout.dimensions[Dimension]);
 
 /// The value of an element that no operand gives: of an unreduced sum, the first part alone holds it.
 template <AnyTensor Tensor>
 typename Tensor::value_type part_of(Tensor const& tensor, typename Tensor::value_type value) {
   return tensor.mesh().state().group(Tensor::layout.partial).rank == 0 ? value : typename Tensor::value_type(0);
-}
-
-/// Whose extents an operation was asked for, for messages.
-template <AnyTensor Tensor>
-std::string text_about(Tensor const& x) {
-  return text("'", x.name(), "' ", text_of(x.extents()), "; rank ", x.mesh().rank(), " of mesh (", x.mesh().text(),
-              ")");
 }
 
 /// Carries out a rearrangement along `Dimension`; elements that no map leads to are `value`.
@@ -93,41 +78,57 @@ Rearranged<Tensor> rearranged(Tensor const& x, Rearrangement const& way, typenam
   Result const source = x.template reinterpreted<typename Result::spec_type>(x.extents());
   std::vector<Move<Result>> moves;
   for (Progressions const& map : way.maps) moves.push_back({source, map});
-  MoveExchange<Result>(moves, result, axes_along<Tensor, Dimension>(), false).run();
+  MoveExchange<Result>(moves, result, axes_along<Tensor, Dimension>, false).run();
   return result;
 }
 
 // ---- What each operation does with extents
 
-template <AnyTensor Tensor>
-Rearrangement slice_of(Tensor const& x, int dimension, std::int64_t begin, std::int64_t end, std::int64_t stride) {
-  if (begin < 0 || end > x.extent(dimension) || begin > end || stride < 1)
+inline Rearrangement slice_of(Operand const& x, int dimension, std::int64_t begin, std::int64_t end,
+                              std::int64_t stride) {
+  require_set("slice", {x});
+  if (begin < 0 || end > (*x.extents)[dimension] || begin > end || stride < 1)
     throw ExtentError(text("slice: [", begin, ", ", end, ") in steps of ", stride, " does not lie in dimension ",
-                           dimension, " of ", text_about(x)));
-  std::int64_t const count = (end - begin) / stride + ((end - begin) % stride == 0 ? 0 : 1);
-  return along(x.extents(), dimension, count, {{count, begin, stride, 0, 1}});
+                           dimension, " of ", text_of(x), place_of(x)));
+  std::int64_t const size = end - begin;
+  std::int64_t const count = size / stride + (size % stride == 0 ? 0 : 1);
+  return along(*x.extents, dimension, count, {{count, begin, std::min(stride, size + 1), 0, 1}});
 }
 
-template <AnyTensor Tensor>
-Rearrangement pad_of(Tensor const& x, int dimension, std::int64_t low, std::int64_t high, std::int64_t interior) {
-  std::int64_t const extent = x.extent(dimension);
-  std::int64_t const result = low + (extent == 0 ? 0 : (extent - 1) * (interior + 1) + 1) + high;
-  if (interior < 0 || result < 0)
+/// The largest extent that an operation makes.
+inline constexpr std::int64_t max_extent = std::int64_t{1} << 62;
+
+/// The most elements that `pad` puts before, behind or between others: indices stay within 64 bits.
+inline constexpr std::int64_t max_padding = std::int64_t{1} << 60;
+
+inline Rearrangement pad_of(Operand const& x, int dimension, std::int64_t low, std::int64_t high,
+                            std::int64_t interior) {
+  require_set("pad", {x});
+  std::int64_t const extent = (*x.extents)[dimension];
+  auto const is_width = [](std::int64_t number) { return number >= -max_padding && number <= max_padding; };
+  bool const are_widths = is_width(low) && is_width(high) && is_width(interior) && interior >= 0;
+  std::int64_t const inner =
+      extent == 0 || !are_widths ? 0 : saturated_sum(saturated_product(extent - 1, interior + 1), 1);
+  std::int64_t const result = are_widths && inner <= max_extent ? low + inner + high : -1;
+  if (result < 0 || result > max_extent)
     throw ExtentError(text("pad: ", low, " before, ", high, " behind and ", interior,
-                           " between leave fewer than no elements in dimension ", dimension, " of ", text_about(x)));
+                           " between leave no extent of 0 to 2^62 in dimension ", dimension, " of ", text_of(x),
+                           place_of(x)));
   Progression const way = restricted({extent, 0, 1, low, interior + 1}, {0, extent}, {0, result});
-  return along(x.extents(), dimension, result, {way});
+  return along(*x.extents, dimension, result, {way});
 }
 
-inline Rearrangement reverse_of(Extents const& extents, int dimension) {
-  std::int64_t const extent = extents[dimension];
-  return along(extents, dimension, extent, {{extent, extent - 1, -1, 0, 1}});
+inline Rearrangement reverse_of(Operand const& x, int dimension) {
+  require_set("reverse", {x});
+  std::int64_t const extent = (*x.extents)[dimension];
+  return along(*x.extents, dimension, extent, {{extent, extent - 1, -1, 0, 1}});
 }
 
-inline Rearrangement roll_of(Extents const& extents, int dimension, std::int64_t shift) {
-  std::int64_t const extent = extents[dimension];
+inline Rearrangement roll_of(Operand const& x, int dimension, std::int64_t shift) {
+  require_set("roll", {x});
+  std::int64_t const extent = (*x.extents)[dimension];
   std::int64_t const turn = extent == 0 ? 0 : (shift % extent + extent) % extent;
-  return along(extents, dimension, extent, {{extent - turn, 0, 1, turn, 1}, {turn, extent - turn, 1, 0, 1}});
+  return along(*x.extents, dimension, extent, {{extent - turn, 0, 1, turn, 1}, {turn, extent - turn, 1, 0, 1}});
 }
 
 /// An operand of a concatenation whose first index goes to `begin` of `result`.
@@ -135,34 +136,41 @@ inline Rearrangement placed_at(Extents const& extents, int dimension, std::int64
   return along(extents, dimension, result, {{extents[dimension], 0, 1, begin, 1}});
 }
 
-template <int Dimension, AnyTensor First, AnyTensor Other>
-void check_concatenated(First const& first, Other const& other) {
-  if constexpr (!std::is_same_v<Rearranged<First>, Rearranged<Other>>)
-    (void)sizeof(error::ConcatenatedTensorsDiffer<First, Other>);
-  if (!(first.mesh() == other.mesh()))
-    throw MeshError(text("concatenate: '", first.name(), "' and '", other.name(), "' live on different meshes"));
-  for (int d = 0; d < First::rank; ++d)
-    if (d != Dimension && first.extent(d) != other.extent(d))
-      throw ExtentError(text("concatenate along dimension ", Dimension, ": '", first.name(), "' has extents ",
-                             text_of(first.extents()), ", '", other.name(), "' ", text_of(other.extents()),
-                             "; all other dimensions have to agree; rank ", first.mesh().rank(), " of mesh (",
-                             first.mesh().text(), ")"));
+template <AnyTensor First, AnyTensor Other>
+consteval bool check_alike() {
+  constexpr bool is_alike = std::is_same_v<Rearranged<First>, Rearranged<Other>>;
+  if constexpr (!is_alike) (void)sizeof(error::ConcatenatedTensorsDiffer<First, Other>);
+  return is_alike;
 }
 
-/// Where each operand of a concatenation begins.
+/// Throws where operands that are put into one tensor are unset, live on different meshes, or differ in another
+/// dimension.
+inline void require_alike_but(std::string_view operation, int dimension, std::vector<Operand> const& operands) {
+  for (Operand const& operand : operands) {
+    require_one_mesh(operation, {operands.front(), operand});
+    for (int d = 0; d < operand.extents->size(); ++d)
+      if (d != dimension)
+        require_extent(operation, operand, d, (*operands.front().extents)[d],
+                       text("as in ", text_of(operands.front())));
+  }
+}
+
+/// Where each operand of a concatenation begins, and behind them where the last one ends. Throws ExtentError where that
+/// is no extent.
 template <int Dimension, AnyTensor... Tensors>
 std::vector<std::int64_t> beginnings(Tensors const&... tensors) {
   std::vector<std::int64_t> begins{0};
-  (begins.push_back(begins.back() + tensors.extent(Dimension)), ...);
+  for (std::int64_t extent : {tensors.extent(Dimension)...}) begins.push_back(saturated_sum(begins.back(), extent));
+  if (begins.back() > max_extent)
+    throw ExtentError(text("concatenate: the operands have more than 2^62 indices in dimension ", Dimension));
   return begins;
 }
 
-template <int Dimension, AnyTensor Tensor, AnyTensor Update>
-void check_update(Tensor const& x, Update const& update, std::int64_t begin) {
-  check_concatenated<Dimension>(x, update);
-  if (begin < 0 || begin > x.extent(Dimension) - update.extent(Dimension))
-    throw ExtentError(text("update_slice: [", begin, ", ", begin + update.extent(Dimension),
-                           ") does not lie in dimension ", Dimension, " of ", text_about(x)));
+inline void check_update(int dimension, Operand const& x, Operand const& update, std::int64_t begin) {
+  require_alike_but("update_slice", dimension, {x, update});
+  if (begin < 0 || begin > (*x.extents)[dimension] - (*update.extents)[dimension])
+    throw ExtentError(text("update_slice: ", (*update.extents)[dimension], " indices from ", begin,
+                           " on do not lie in dimension ", dimension, " of ", text_of(x), place_of(x)));
 }
 
 }  // namespace detail
@@ -171,51 +179,59 @@ void check_update(Tensor const& x, Update const& update, std::int64_t begin) {
 // one all-to-all over the axes that split `Dimension`; not at all where that is whole or every rank has what it needs.
 // Of unreduced sums, too. Source: paper 3.3.3.
 
+// Negative dimensions count from the end.
+
 /// The elements [begin, end) along `Dimension`, every `stride`-th of them. Throws ExtentError where they are not all
 /// there.
 template <int Dimension, AnyTensor Tensor>
 auto slice(Tensor const& x, std::int64_t begin, std::int64_t end, std::int64_t stride = 1) {
-  return detail::rearranged<Dimension>(x, detail::slice_of(x, Dimension, begin, end, stride));
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
+  return detail::rearranged<dimension>(x, detail::slice_of({"x", x}, dimension, begin, end, stride));
 }
 
 /// `low` elements of `value` before, `high` behind (negative: so many fewer) and `interior` between those along
-/// `Dimension`.
+/// `Dimension`. Throws ExtentError where fewer elements than none are left, or more than 64 bits count.
 template <int Dimension, AnyTensor Tensor>
 auto pad(Tensor const& x, std::int64_t low, std::int64_t high, typename Tensor::value_type value = {},
          std::int64_t interior = 0) {
-  return detail::rearranged<Dimension>(x, detail::pad_of(x, Dimension, low, high, interior), value);
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
+  return detail::rearranged<dimension>(x, detail::pad_of({"x", x}, dimension, low, high, interior), value);
 }
 
 /// The elements along `Dimension` from the last to the first.
 template <int Dimension, AnyTensor Tensor>
 auto reverse(Tensor const& x) {
-  return detail::rearranged<Dimension>(x, detail::reverse_of(x.extents(), Dimension));
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
+  return detail::rearranged<dimension>(x, detail::reverse_of({"x", x}, dimension));
 }
 
 /// Each element `shift` places on along `Dimension`, those at the end to the beginning.
 template <int Dimension, AnyTensor Tensor>
 auto roll(Tensor const& x, std::int64_t shift) {
-  return detail::rearranged<Dimension>(x, detail::roll_of(x.extents(), Dimension, shift));
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
+  return detail::rearranged<dimension>(x, detail::roll_of({"x", x}, dimension, shift));
 }
 
 /// Tensors of one spec, one behind the other along `Dimension`. Throws ExtentError where their other extents differ.
 template <int Dimension, AnyTensor First, AnyTensor... Rest>
 auto concatenate(First const& first, Rest const&... rest) {
   using Result = detail::Rearranged<First>;
-  constexpr AxisSet axes = detail::axes_along<First, Dimension>();
-  (detail::check_concatenated<Dimension>(first, rest), ...);
-  std::vector<std::int64_t> const begins = detail::beginnings<Dimension>(first, rest...);
+  constexpr int dimension = detail::dimension_of<Dimension, First::rank>;
+  static_assert((detail::check_alike<First, Rest>() && ... && true));
+  detail::require_alike_but("concatenate", dimension,
+                            {detail::Operand("first operand", first), detail::Operand("other operand", rest)...});
+  std::vector<std::int64_t> const begins = detail::beginnings<dimension>(first, rest...);
   Extents extents = first.extents();
-  extents[Dimension] = begins.back();
+  extents[dimension] = begins.back();
   Result const result(uninitialized, first.mesh(), extents);
   std::vector<detail::Move<Result>> moves;
   auto place = [&](auto const& tensor) {
-    auto const way = detail::placed_at(tensor.extents(), Dimension, begins[moves.size()], begins.back());
+    auto const way = detail::placed_at(tensor.extents(), dimension, begins[moves.size()], begins.back());
     moves.push_back({tensor.template reinterpreted<typename Result::spec_type>(tensor.extents()), way.maps.front()});
   };
   place(first);
   (place(rest), ...);
-  detail::MoveExchange<Result>(moves, result, axes, false).run();
+  detail::MoveExchange<Result>(moves, result, detail::axes_along<First, dimension>, false).run();
   return result;
 }
 
@@ -224,13 +240,15 @@ auto concatenate(First const& first, Rest const&... rest) {
 template <int Dimension, AnyTensor Tensor, AnyTensor Update>
 auto update_slice(Tensor const& x, Update const& update, std::int64_t begin) {
   using Result = detail::Rearranged<Tensor>;
-  detail::check_update<Dimension>(x, update, begin);
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
+  static_assert(detail::check_alike<Tensor, Update>());
+  detail::check_update(dimension, {"x", x}, {"update", update}, begin);
   Result const result(uninitialized, x.mesh(), x.extents());
   detail::copy_elements<typename Tensor::memory_space>(result.data(), x.data(), x.local_size());
   std::vector<detail::Move<Result>> const moves{
       {update.template reinterpreted<typename Result::spec_type>(update.extents()),
-       detail::placed_at(update.extents(), Dimension, begin, x.extent(Dimension)).maps.front()}};
-  detail::MoveExchange<Result>(moves, result, detail::axes_along<Tensor, Dimension>(), false).run();
+       detail::placed_at(update.extents(), dimension, begin, x.extent(dimension)).maps.front()}};
+  detail::MoveExchange<Result>(moves, result, detail::axes_along<Tensor, dimension>, false).run();
   return result;
 }
 

@@ -9,8 +9,10 @@
 #include <Kokkos_Profiling_ScopedRegion.hpp>
 
 #include <gshard/comm/all_to_all.hpp>
+#include <gshard/core/checked.hpp>
 #include <gshard/index/kernels/segments.hpp>
 #include <gshard/tensor/loop_nest.hpp>
+#include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
 namespace gshard {
@@ -140,7 +142,8 @@ class ReshapeExchange {
              sent[static_cast<std::size_t>(member)], scratch);
     copy(from_.data(), to.data(), common_segments(before(group_.rank), after(group_.rank)), scratch);
     fence<Space>("gshard: local work before communication");
-    comm::all_to_all(group_, static_cast<T const*>(packed), outgoing, arrived, incoming, bound * group_.size);
+    comm::all_to_all(group_, static_cast<T const*>(packed), outgoing, arrived, incoming,
+                     saturated_product(bound, group_.size));
     for (int member = 0; member < group_.size; ++member)
       if (member != group_.rank)
         copy(arrived + incoming.offsets[static_cast<std::size_t>(member)], to.data(),
@@ -201,6 +204,8 @@ class ReshapeExchange {
 template <AnyTensor From, AnyTensor To>
 void check_reshape(From const& x, Extents const& extents) {
   if constexpr (!(From::layout.partial == To::layout.partial)) (void)sizeof(error::ReshapePartialDiffers<From, To>);
+  require_set("reshape", {{"x", x}});
+  To::checked(extents, x.name());
   if (product(x.extents()) != product(extents))
     throw ExtentError(text("reshape: '", x.name(), "' ", text_of(x.extents()), " has ", product(x.extents()),
                            " elements, not the ", product(extents), " of ", text_of(extents), "; rank ",

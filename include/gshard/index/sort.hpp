@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <string_view>
 #include <type_traits>
 
 #include <gshard/index/kernels/sort.hpp>
@@ -42,7 +43,7 @@ namespace detail {
 
 template <int Dimension, AnyTensor Tensor>
 consteval bool check_sorted() {
-  constexpr bool whole = axes_along<Tensor, Dimension>().empty();
+  constexpr bool whole = axes_along<Tensor, Dimension>.empty();
   if constexpr (!whole) (void)sizeof(error::SortAlongSplit<Dimension, Tensor>);
   if constexpr (!Tensor::layout.partial.empty()) (void)sizeof(error::SortOfPartial<Tensor>);
   return whole && Tensor::layout.partial.empty();
@@ -52,17 +53,24 @@ template <AnyTensor Tensor>
 using PlacesOf = ShardedTensor<typename Tensor::mesh_type, typename Rearranged<Tensor>::spec_type, int,
                                typename Tensor::memory_space>;
 
-template <AnyTensor Tensor>
-void check_places_are_ints(Tensor const& x, int dimension) {
-  if (x.extent(dimension) > std::numeric_limits<int>::max())
+/// Throws where a tensor cannot be sorted: it is unset, or has more places than an int counts.
+inline void require_sortable(std::string_view operation, Operand const& x, int dimension) {
+  require_set(operation, {x});
+  if ((*x.extents)[dimension] > std::numeric_limits<int>::max())
+    throw ExtentError(text(operation, ": places are ints, which those in dimension ", dimension, " exceed, of ",
+                           text_of(x), place_of(x)));
+}
+
+inline void require_top_k(Operand const& x, int dimension, std::int64_t count) {
+  require_sortable("top_k", x, dimension);
+  if (count < 0 || count > (*x.extents)[dimension])
     throw ExtentError(
-        text("sort: places are ints, which those in dimension ", dimension, " exceed, of ", text_about(x)));
+        text("top_k: there are no ", count, " elements in dimension ", dimension, " of ", text_of(x), place_of(x)));
 }
 
 template <int Dimension, AnyTensor Tensor>
 PlacesOf<Tensor> sorted_places(Tensor const& x, Order order) {
   using Space = typename Tensor::memory_space;
-  check_places_are_ints(x, Dimension);
   PlacesOf<Tensor> const places(uninitialized, x.mesh(), x.extents());
   Scratch<Space> scratch(x.mesh().memory());
   SlicesOf const rows(x.local_extents(), Dimension);
@@ -80,7 +88,6 @@ PlacesOf<Tensor> places_of_largest(Tensor const& x, std::int64_t count) {
   // a row in ascending order costs one pass a place, which is still less than to sort it
   constexpr std::int64_t few = 16;
   if (count > few) return slice<Dimension>(sorted_places<Dimension>(x, Order::descending), 0, count);
-  check_places_are_ints(x, Dimension);
   Extents extents = x.extents();
   extents[Dimension] = count;
   PlacesOf<Tensor> const places(uninitialized, x.mesh(), extents);
@@ -120,31 +127,33 @@ Tensor put_along(Gradient const& gradient, Indices const& indices, Extents const
 
 // Along a dimension that no axis splits. Local. Equal elements keep their order: the lowest index goes first. NaN
 // is above infinity: last in ascending order, first in descending order and in top_k, as argmax finds it first.
+// Negative dimensions count from the end.
 
 /// The places of the elements of each row along `Dimension`, in the order of the elements.
 template <int Dimension, AnyTensor Tensor>
 auto argsort(Tensor const& x, Order order = Order::ascending) {
-  [[maybe_unused]] constexpr bool is_fine = detail::check_sorted<Dimension, Tensor>();
-  return detail::sorted_places<Dimension>(x, order);
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
+  [[maybe_unused]] constexpr bool is_fine = detail::check_sorted<dimension, Tensor>();
+  detail::require_sortable("sort", {"x", x}, dimension);
+  return detail::sorted_places<dimension>(x, order);
 }
 
 /// The elements of each row along `Dimension`, in order.
 template <int Dimension, AnyTensor Tensor>
 auto sort(Tensor const& x, Order order = Order::ascending) {
-  return detail::take_along<Dimension>(x, argsort<Dimension>(x, order));
+  return detail::take_along<detail::dimension_of<Dimension, Tensor::rank>>(x, argsort<Dimension>(x, order));
 }
 
 /// The `count` largest elements of each row along `Dimension`, the largest first, and their places. Throws ExtentError
 /// where a row has fewer.
 template <int Dimension, AnyTensor Tensor>
 auto top_k(Tensor const& x, std::int64_t count) {
-  if (count < 0 || count > x.extent(Dimension))
-    throw ExtentError(detail::text("top_k: there are no ", count, " elements in dimension ", Dimension, " of ",
-                                   detail::text_about(x)));
-  [[maybe_unused]] constexpr bool is_fine = detail::check_sorted<Dimension, Tensor>();
-  auto const places = detail::places_of_largest<Dimension>(x, count);
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
+  [[maybe_unused]] constexpr bool is_fine = detail::check_sorted<dimension, Tensor>();
+  detail::require_top_k({"x", x}, dimension, count);
+  auto const places = detail::places_of_largest<dimension>(x, count);
   return Ranked<detail::Rearranged<Tensor>, std::remove_const_t<decltype(places)>>{
-      detail::take_along<Dimension>(x, places), places};
+      detail::take_along<dimension>(x, places), places};
 }
 
 }  // namespace gshard

@@ -34,7 +34,7 @@ template <int Dimension, class Tensor, class Updates>
 struct UpdatesHeldOtherwise {
   static_assert(
       always_false<Tensor>,
-      "gshard: the updates of scatter_add are held as the tensor is, but along the indexed dimension, where they are held as the indices are; reshard them so");
+      "gshard: the updates of scatter_add are of the tensor's elements and held as the tensor is, but along the indexed dimension, where they are held as the indices are; reshard or convert them so");
 };
 
 }  // namespace error
@@ -70,9 +70,9 @@ constexpr Layout layout_of_scattered(Layout layout, Layout const& indices) {
 
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 consteval bool check_indices() {
-  (void)axes_along<Tensor, Dimension>();
   if constexpr (Indices::rank != 1 || !is_index<typename Indices::value_type> || !Indices::layout.partial.empty() ||
-                !std::is_same_v<typename Indices::mesh_type, typename Tensor::mesh_type>) {
+                !std::is_same_v<typename Indices::mesh_type, typename Tensor::mesh_type> ||
+                !std::is_same_v<typename Indices::memory_space, typename Tensor::memory_space>) {
     (void)sizeof(error::IndicesType<Indices>);
     return false;
   } else {
@@ -82,22 +82,14 @@ consteval bool check_indices() {
   }
 }
 
-template <AnyTensor Tensor, AnyTensor Other>
-void check_same_mesh(char const* operation, Tensor const& x, Other const& other) {
-  if (!(x.mesh() == other.mesh()))
-    throw MeshError(text(operation, ": '", x.name(), "' lives on mesh (", x.mesh().text(), "), '", other.name(),
-                         "' on another one (", other.mesh().text(), ")"));
-}
-
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 using Taken = with_layout<Tensor, layout_of_taken<Dimension>(Tensor::layout, Indices::layout)>;
 
-/// Slices of x by index: each rank those that it holds.
+/// Slices of x by indices, which have been checked: each rank those that it holds.
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 Taken<Dimension, Tensor, Indices> take_held(Tensor const& x, Indices const& indices) {
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
-  check_same_mesh("take", x, indices);
   constexpr std::int64_t piece = slice_piece<Space>;
   Extents extents = x.extents();
   extents[Dimension] = indices.extent(0);
@@ -135,50 +127,64 @@ Widened<To> scattered(Extents const& extents, Indices const& indices, Updates co
 }
 
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices, AnyTensor Updates>
-void check_updates(Tensor const& x, Indices const& indices, Updates const& updates) {
-  constexpr Layout held = [] {
-    Layout layout = Tensor::layout;
-    layout.dimensions[Dimension] = Indices::layout.dimensions[0];
-    return layout;
-  }();
-  if constexpr (!(Updates::layout == held)) (void)sizeof(error::UpdatesHeldOtherwise<Dimension, Tensor, Updates>);
-  check_same_mesh("scatter_add", x, indices);
-  check_same_mesh("scatter_add", x, updates);
-  for (int d = 0; d < Tensor::rank; ++d) {
-    std::int64_t const wanted = d == Dimension ? indices.extent(0) : x.extent(d);
-    if (updates.extent(d) != wanted)
-      throw ExtentError(text("scatter_add along dimension ", Dimension, " of '", x.name(), "' ", text_of(x.extents()),
-                             ": the updates have extents ", text_of(updates.extents()), ", and dimension ", d,
-                             " should have ", wanted, "; rank ", x.mesh().rank(), " of mesh (", x.mesh().text(), ")"));
-  }
+consteval bool check_updates() {
+  Layout held = Tensor::layout;
+  held.dimensions[Dimension] = Indices::layout.dimensions[0];
+  return Updates::layout == held && std::is_same_v<typename Updates::value_type, typename Tensor::value_type> &&
+         std::is_same_v<typename Updates::mesh_type, typename Tensor::mesh_type> &&
+         std::is_same_v<typename Updates::memory_space, typename Tensor::memory_space>;
+}
+
+inline void require_updates(int dimension, Operand const& x, Operand const& indices, Operand const& updates) {
+  require_one_mesh("scatter_add", {x, indices, updates});
+  for (int d = 0; d < x.extents->size(); ++d)
+    require_extent("scatter_add", updates, d, d == dimension ? (*indices.extents)[0] : (*x.extents)[d],
+                   d == dimension ? text("the number of ", text_of(indices)) : text("as in ", text_of(x)));
 }
 
 }  // namespace detail
 
-/// The slices of x at `indices` along `Dimension`: x (.., n, ..) and indices (k) to (.., k, ..), where k is held as the
-/// indices are; an index outside [0, n), -1 for padding say, takes zeros. Local. Where axes split `Dimension`, each
-/// rank takes what it holds and the result is an unreduced sum over them: reshard it to what you need, which is an
-/// all-reduce or a reduce-scatter. The axes that split the indices split no dimension of x.
+/// Returns the slices of x at `indices` along `Dimension`, of which negative ones count from the end: x (.., n, ..) and
+/// indices (k) to (.., k, ..), where k is held as the indices are. The axes that split the indices split no dimension
+/// of x. Where axes split `Dimension`, each rank takes what it holds and the result is an unreduced sum over them:
+/// reshard it to what you need, which is an all-reduce or a reduce-scatter. Communication: the indices are checked by
+/// an all-reduce of one number over the axes that split them, none where they are whole. Throws IndexError, on all
+/// ranks, where an index is not in [0, n).
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 auto take(Tensor const& x, Indices const& indices) {
-  if constexpr (detail::check_indices<Dimension, Tensor, Indices>()) return detail::take_held<Dimension>(x, indices);
-  else return x;
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
+  if constexpr (detail::check_indices<dimension, Tensor, Indices>()) {
+    detail::require_one_mesh("take", {{"x", x}, {"indices", indices}});
+    detail::require_ids("take", "indices", indices, x.extent(dimension));
+    return detail::take_held<dimension>(x, indices);
+  } else {
+    return x;
+  }
 }
 
-/// x (.., n, ..) with slice k of `updates` (.., k, ..) added at indices[k] along `Dimension`: equal indices add up, in
-/// the order of k on each rank; those outside [0, n) are left out. The updates are held as x is, but as the indices are
-/// along `Dimension`. Communication: an all-reduce over the axes that split the indices.
+/// Returns x (.., n, ..) with slice k of `updates` (.., k, ..) added at indices[k] along `Dimension`, of which negative
+/// ones count from the end. Equal indices add up, in the order of k on each rank. The updates are held as x is, but as
+/// the indices are along `Dimension`. Communication: an all-reduce over the axes that split the indices, and before it
+/// one of one number, which checks them. Throws IndexError, on all ranks, where an index is not in [0, n).
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices, AnyTensor Updates>
 Tensor scatter_add(Tensor const& x, Indices const& indices, Updates const& updates) {
-  if constexpr (!detail::check_indices<Dimension, Tensor, Indices>()) return x;
-  detail::check_updates<Dimension>(x, indices, updates);
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
   using T = typename Tensor::value_type;
-  if constexpr (Indices::layout.split().empty() && !detail::is_rounded<T>) {
-    Tensor const result = copy(x);
-    detail::scatter_held<Dimension>(result, indices, updates);
-    return result;
+  if constexpr (!detail::check_indices<dimension, Tensor, Indices>()) {
+    return x;
+  } else if constexpr (!detail::check_updates<dimension, Tensor, Indices, Updates>()) {
+    (void)sizeof(error::UpdatesHeldOtherwise<dimension, Tensor, Updates>);
+    return x;
   } else {
-    return eval(convert<T>(x + detail::scattered<Dimension, Tensor>(x.extents(), indices, updates)));
+    detail::require_updates(dimension, {"x", x}, {"indices", indices}, {"updates", updates});
+    detail::require_ids("scatter_add", "indices", indices, x.extent(dimension));
+    if constexpr (Indices::layout.split().empty() && !detail::is_rounded<T>) {
+      Tensor const result = copy(x);
+      detail::scatter_held<dimension>(result, indices, updates);
+      return result;
+    } else {
+      return eval(convert<T>(x + detail::scattered<dimension, Tensor>(x.extents(), indices, updates)));
+    }
   }
 }
 

@@ -8,18 +8,12 @@
 #include <gshard/core/fixed_string.hpp>
 #include <gshard/expr/expression.hpp>
 #include <gshard/reduce/kernels/loops.hpp>
+#include <gshard/tensor/dimension.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
 namespace gshard {
 
 namespace error {
-
-template <int Dimension, int Rank>
-struct NoSuchDimension {
-  static_assert(
-      always_false<std::integral_constant<int, Dimension>>,
-      "gshard: the operation names a dimension that the tensor does not have; dimensions count from 0, and from -1, the last one, downwards");
-};
 
 template <int Dimension, int Rank>
 struct DimensionNamedTwice {
@@ -38,14 +32,10 @@ struct Dimensions {
     ReducedDimensions named;
     for (int d = 0; d < Tensor::rank; ++d) named.push_back(false);
     [[maybe_unused]] auto mark = [&]<int Dimension>(std::integral_constant<int, Dimension>) {
-      constexpr int d = Dimension < 0 ? Dimension + Tensor::rank : Dimension;
-      if constexpr (d < 0 || d >= Tensor::rank) {
-        (void)sizeof(error::NoSuchDimension<Dimension, Tensor::rank>);
-      } else {
-        if constexpr ((0 + ... + ((Given < 0 ? Given + Tensor::rank : Given) == d ? 1 : 0)) > 1)
-          (void)sizeof(error::DimensionNamedTwice<d, Tensor::rank>);
-        named[d] = true;
-      }
+      constexpr int d = dimension_of<Dimension, Tensor::rank>;
+      if constexpr ((0 + ... + ((Given < 0 ? Given + Tensor::rank : Given) == d ? 1 : 0)) > 1)
+        (void)sizeof(error::DimensionNamedTwice<d, Tensor::rank>);
+      named[d] = true;
     };
     (mark(std::integral_constant<int, Given>{}), ...);
     return named;

@@ -10,6 +10,7 @@
 #include <gshard/reshard/execute.hpp>
 #include <gshard/reshard/plan.hpp>
 #include <gshard/tensor/operands.hpp>
+#include <gshard/tensor/dimension.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
 namespace gshard {
@@ -148,14 +149,13 @@ auto replicate(Tensor&& tensor) {
 }
 
 /// Dimension `Dimension` split over `Names`, in place of what split it before; the other dimensions stay as they are
-/// (paper 3.2).
+/// (paper 3.2). Negative dimensions count from the end.
 template <int Dimension, AxisNames Names, AnyTensor Tensor>
 auto split(Tensor&& tensor) {
   using Original = std::remove_cvref_t<Tensor>;
   using Mesh = typename Original::mesh_type;
-  static_assert(Dimension >= 0 && Dimension < Original::rank,
-                "gshard: split<dimension, axes> names a dimension that the tensor does not have");
-  static constexpr Layout target = detail::split_layout(Original::layout, Dimension, detail::axes_of<Mesh, Names>());
+  constexpr int dimension = detail::dimension_of<Dimension, Original::rank>;
+  static constexpr Layout target = detail::split_layout(Original::layout, dimension, detail::axes_of<Mesh, Names>());
   return reshard<spec_of<Mesh, target>>(std::forward<Tensor>(tensor));
 }
 

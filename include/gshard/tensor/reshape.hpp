@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <gshard/tensor/dimension.hpp>
 #include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
@@ -46,39 +47,49 @@ consteval bool is_whole() {
   return whole;
 }
 
-}  // namespace detail
-
-/// The tensor with dimension `Dimension` as two, the first of `outer` indices: (.., n, ..) becomes (.., outer, n /
-/// outer, ..). Shares the elements; local. Throws ExtentError where `outer` does not divide the extent.
+/// The tensor with a dimension of outer * inner indices as two.
 template <int Dimension, AnyTensor Tensor>
-auto split_dimension(Tensor const& tensor, std::int64_t outer) {
-  static_assert(detail::is_whole<Dimension, Tensor>());
-  detail::require_set("split_dimension", {{"tensor", tensor}});
-  std::int64_t const extent = tensor.extent(Dimension);
-  if (outer < 1 || extent % outer != 0)
-    throw ExtentError(detail::text("split_dimension: dimension ", Dimension, " of '", tensor.name(), "' ",
-                                   detail::text_of(tensor.extents()), " cannot be cut into ", outer, " equal parts"));
+auto split_into(Tensor const& tensor, std::int64_t outer, std::int64_t inner) {
   Extents extents;
   for (int d = 0; d < Tensor::rank; ++d) {
     extents.push_back(d == Dimension ? outer : tensor.extent(d));
-    if (d == Dimension) extents.push_back(extent / outer);
+    if (d == Dimension) extents.push_back(inner);
   }
-  using Result = with_layout<Tensor, detail::split_dimension_layout(Tensor::layout, Dimension)>;
+  using Result = with_layout<Tensor, split_dimension_layout(Tensor::layout, Dimension)>;
   return tensor.template reinterpreted<typename Result::spec_type>(extents);
 }
 
+}  // namespace detail
+
+/// The tensor with dimension `Dimension` as two, the first of `outer` indices: (.., n, ..) becomes (.., outer, n /
+/// outer, ..). Shares the elements; local. Negative dimensions count from the end. Throws ExtentError where `outer`
+/// does not divide the extent.
+template <int Dimension, AnyTensor Tensor>
+auto split_dimension(Tensor const& tensor, std::int64_t outer) {
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
+  static_assert(detail::is_whole<dimension, Tensor>());
+  detail::require_set("split_dimension", {{"tensor", tensor}});
+  std::int64_t const extent = tensor.extent(dimension);
+  if (outer < 1 || extent % outer != 0)
+    throw ExtentError(detail::text("split_dimension: dimension ", dimension, " of '", tensor.name(), "' ",
+                                   detail::text_of(tensor.extents()), " cannot be cut into ", outer, " equal parts"));
+  return detail::split_into<dimension>(tensor, outer, extent / outer);
+}
+
 /// The tensor with dimensions `Dimension` and `Dimension + 1` as one: (.., a, b, ..) becomes (.., a b, ..). Shares the
-/// elements; local.
+/// elements; local. Negative dimensions count from the end.
 template <int Dimension, AnyTensor Tensor>
 auto merge_dimensions(Tensor const& tensor) {
-  static_assert(detail::is_whole<Dimension, Tensor>() && detail::is_whole<Dimension + 1, Tensor>());
+  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
+  static_assert(detail::is_whole<dimension, Tensor>() &&
+                detail::is_whole<detail::dimension_of<dimension + 1, Tensor::rank>, Tensor>());
   detail::require_set("merge_dimensions", {{"tensor", tensor}});
   Extents extents;
   for (int d = 0; d < Tensor::rank; ++d) {
-    if (d == Dimension + 1) extents.back() *= tensor.extent(d);
+    if (d == dimension + 1) extents.back() *= tensor.extent(d);
     else extents.push_back(tensor.extent(d));
   }
-  using Result = with_layout<Tensor, detail::merge_dimensions_layout(Tensor::layout, Dimension)>;
+  using Result = with_layout<Tensor, detail::merge_dimensions_layout(Tensor::layout, dimension)>;
   return tensor.template reinterpreted<typename Result::spec_type>(extents);
 }
 

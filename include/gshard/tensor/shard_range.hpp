@@ -24,12 +24,17 @@ constexpr Range intersection(Range left, Range right) {
 }
 
 /// Part `index` of `extent` indices cut into `parts`: blocks of ceil(extent / parts), the last ones shorter or empty
-/// (paper 3.3.3). The only source of block boundaries in gshard.
+/// (paper 3.3.3). The only source of block boundaries in gshard. Preconditions: extent >= 0, parts >= 1 and 0 <= index
+/// < parts; no such numbers overflow.
 GSHARD_FUNCTION constexpr Range shard_range(std::int64_t extent, std::int64_t parts, std::int64_t index) {
-  std::int64_t const block = (extent + parts - 1) / parts;
-  std::int64_t const begin = index * block;
-  std::int64_t const end = begin + block;
-  return {begin < extent ? begin : extent, end < extent ? end : extent};
+  // Unsigned, since a block may end behind the extent by almost as many indices as there are parts.
+  auto const whole = static_cast<std::uint64_t>(extent);
+  auto const count = static_cast<std::uint64_t>(parts);
+  std::uint64_t const block = whole / count + (whole % count == 0 ? 0 : 1);
+  std::uint64_t const begin = static_cast<std::uint64_t>(index) * block;
+  std::uint64_t const end = begin + block;
+  return {static_cast<std::int64_t>(begin < whole ? begin : whole),
+          static_cast<std::int64_t>(end < whole ? end : whole)};
 }
 
 }  // namespace gshard

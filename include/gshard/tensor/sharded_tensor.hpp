@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -14,6 +15,7 @@
 
 #include <gshard/core/error.hpp>
 #include <gshard/core/launch.hpp>
+#include <gshard/tensor/element.hpp>
 #include <gshard/tensor/layout.hpp>
 
 namespace gshard {
@@ -33,6 +35,19 @@ struct TensorExtentsContradict {
       always_false<std::integral_constant<int, Dimension>>,
       "gshard: the types of two tensors fix different extents for one dimension (0 is the first); give both specs the same extent(...), or leave "
       "one to run time by `_`");
+};
+
+template <int Given, int Wanted>
+struct ElementIndices {
+  static_assert(always_false<std::integral_constant<int, Given>>,
+                "gshard: at and holds take one global index for each dimension of the tensor");
+};
+
+template <class Tensor>
+struct ElementOfPartial {
+  static_assert(
+      always_false<Tensor>,
+      "gshard: no rank holds an element of an unreduced sum, but a part of it; reduce the tensor first, by reshard to a spec without partial");
 };
 
 }  // namespace error
@@ -165,6 +180,8 @@ class ShardedTensor {
 
   /// Global extents.
   Extents const& extents() const { return extents_; }
+  /// The global extent of a dimension. Throws ExtentError where there is no such dimension, as local_extent and range
+  /// do.
   std::int64_t extent(int dimension) const { return extents_[known(dimension)]; }
   std::int64_t size() const {
     require_set("size");
@@ -187,7 +204,8 @@ class ShardedTensor {
   }
 
   /// This rank's block as a plain Kokkos view, valid as long as some handle of this tensor. Its indices are local:
-  /// local index i of dimension d is the global index `range(d).begin + i`.
+  /// local()(0, 0) is the element at the global indices range(0).begin, range(1).begin, and elements that other ranks
+  /// hold are out of its bounds, which a view does not check. `at` takes global indices, and checks them.
   view_type local() const { return detail::local_view<T, rank, MemorySpace>(data(), block().extents); }
 
   /// The block's elements in a row.
@@ -196,6 +214,27 @@ class ShardedTensor {
   }
   /// The first element of the block; null where the tensor is unset.
   T* data() const { return static_cast<T*>(storage_.get()); }
+
+  /// Returns whether this rank holds the element at these global indices. Throws IndexError, on all ranks, where the
+  /// tensor has no such element.
+  template <std::integral... Indices>
+  bool holds(Indices... indices) const {
+    return detail::local_position(block_, element(indices...)) >= 0;
+  }
+
+  /// Returns a copy of the element at these global indices, which this rank holds. Waits for kernels on the tensor's
+  /// memory and copies one element to the host: for tests and output, not for loops. No communication. Throws
+  /// IndexError where the tensor has no such element, and, naming the rank that has it, where this rank does not hold
+  /// it.
+  template <std::integral... Indices>
+  T at(Indices... indices) const {
+    Extents const index = element(indices...);
+    std::int64_t const position = detail::local_position(block_, index);
+    if (position < 0) detail::refuse_element(name_, layout, extents_, index, mesh_.state());
+    T value{};
+    detail::copy_to_host<MemorySpace>(&value, data() + position, 1);
+    return value;
+  }
 
   /// Whether no other handle shares the elements.
   bool is_sole_owner() const { return storage_.use_count() == 1; }
@@ -217,7 +256,8 @@ class ShardedTensor {
     }
     if (!fits(extents, max_bytes / static_cast<std::int64_t>(sizeof(T))))
       throw ExtentError(detail::text("tensor '", name, "' of extents ", detail::text_of(extents), " and ", sizeof(T),
-                                     " bytes an element has more than 2^62 bytes; extents of 0 count as 1 here"));
+                                     " bytes an element has ", approximate_bytes(extents),
+                                     " bytes, more than 2^62 bytes; extents of 0 count as 1 here"));
     return extents;
   }
 
@@ -270,6 +310,29 @@ class ShardedTensor {
       throw MemoryError(detail::text("tensor '", name_, "' with spec ", detail::text_of<Mesh>(layout), " of extents ",
                                      detail::text_of(extents_), " needs ", bytes, " bytes on rank ", mesh_.rank(),
                                      " of mesh (", mesh_.text(), "): ", error.what()));
+    }
+  }
+
+  static double approximate_bytes(Extents const& extents) {
+    double bytes = sizeof(T);
+    for (std::int64_t extent : extents) bytes *= extent == 0 ? 1.0 : static_cast<double>(extent);
+    return bytes;
+  }
+
+  /// The global indices of an element, which the tensor has.
+  template <class... Indices>
+  Extents element(Indices... indices) const {
+    if constexpr (sizeof...(Indices) != rank) {
+      (void)sizeof(error::ElementIndices<static_cast<int>(sizeof...(Indices)), rank>);
+      return {};
+    } else if constexpr (!layout.partial.empty()) {
+      (void)sizeof(error::ElementOfPartial<ShardedTensor>);
+      return {};
+    } else {
+      require_set("element");
+      Extents const index{static_cast<std::int64_t>(indices)...};
+      detail::require_element(name_, extents_, index, mesh_.state());
+      return index;
     }
   }
 

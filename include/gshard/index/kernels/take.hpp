@@ -7,7 +7,8 @@
 #include <gshard/core/launch.hpp>
 
 // Gathers and scatters of slices by index, on one rank's blocks: (outer, n, inner) and (outer, k, inner), packed.
-// Indices are global; those outside the range [begin, begin + n) that this rank holds are left out.
+// Indices are global and have been checked; those outside the range [begin, begin + n) belong to other ranks, and are
+// left out here.
 
 namespace gshard::detail {
 

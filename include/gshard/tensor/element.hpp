@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include <gshard/core/error.hpp>
+#include <gshard/tensor/layout.hpp>
+
+// Single elements by their global indices: where they are in a block, and which rank holds them.
+
+namespace gshard::detail {
+
+/// The position in a packed block of the element at global indices, or -1 where the block does not have it.
+inline std::int64_t local_position(Block const& block, Extents const& index) {
+  std::int64_t position = 0;
+  for (int d = 0; d < index.size(); ++d) {
+    std::int64_t const local = index[d] - block.offsets[d];
+    if (local < 0 || local >= block.extents[d]) return -1;
+    position = position * block.extents[d] + local;
+  }
+  return position;
+}
+
+/// The global indices of a row-major position in a tensor.
+inline Extents index_of(std::int64_t position, Extents const& extents) {
+  Extents index = extents;
+  for (int d = extents.size() - 1; d >= 0; --d) {
+    index[d] = position % extents[d];
+    position /= extents[d];
+  }
+  return index;
+}
+
+/// The coordinates of the rank that holds an element, those of this rank along the axes that split nothing.
+inline std::vector<int> holder_of(Layout const& layout, Extents const& extents, MeshState const& mesh,
+                                  Extents const& index) {
+  std::vector<int> coordinates = mesh.coordinates();
+  for (int d = 0; d < layout.rank(); ++d) {
+    Range range{0, extents[d]};
+    for (int axis : layout.dimensions[d]) {
+      std::int64_t const part = (index[d] - range.begin) / shard_range(range.size(), mesh.size(axis), 0).size();
+      Range const held = shard_range(range.size(), mesh.size(axis), part);
+      range = {range.begin + held.begin, range.begin + held.end};
+      coordinates[static_cast<std::size_t>(axis)] = static_cast<int>(part);
+    }
+  }
+  return coordinates;
+}
+
+/// Throws IndexError unless a tensor of this name and these extents has an element at `index`, on all ranks alike.
+inline void require_element(std::string_view name, Extents const& extents, Extents const& index,
+                            MeshState const& mesh) {
+  for (int d = 0; d < index.size(); ++d)
+    if (index[d] < 0 || index[d] >= extents[d])
+      throw IndexError(text("tensor '", name, "' ", text_of(extents), " has no element ", text_of(index),
+                            "; indices of dimension ", d, " are in the range [0, ", extents[d], "); rank ", mesh.rank(),
+                            " of mesh (", mesh.text(), ")"));
+}
+
+/// Throws IndexError about an element that this rank does not hold.
+[[noreturn]] inline void refuse_element(std::string_view name, Layout const& layout, Extents const& extents,
+                                        Extents const& index, MeshState const& mesh) {
+  throw IndexError(text("element ", text_of(index), " of tensor '", name, "' ", text_of(extents), " is held by rank ",
+                        mesh.rank_at(holder_of(layout, extents, mesh, index)), " of mesh (", mesh.text(),
+                        "), not by rank ", mesh.rank(), "; read it there, or replicate the tensor"));
+}
+
+}  // namespace gshard::detail
