@@ -16,3 +16,4 @@
 #include <gshard/tensor/shard_range.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 #include <gshard/tensor/spec.hpp>
+#include <gshard/tensor/unevaluated.hpp>

@@ -187,6 +187,15 @@ TEST_CASE("linear functions of unreduced sums") {
   });
 }
 
+TEST_CASE("an unreduced sum times a whole tensor: the gradient of the whole one is reduced") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    auto const sums = filled<On<_, "y", partial("x")>>(mesh, {3, 2}, 1, smooth);
+    auto const whole = filled<On<_, "y">>(mesh, {3, 2}, 2, positive);
+    check_gradients([](auto const& x, auto const& y) { return weighted(x * y); }, sums, whole);
+    check_gradients([](auto const& x, auto const& y) { return weighted(y * x - x / y); }, sums, whole);
+  });
+}
+
 TEST_CASE("sum and mean, of uneven shards too") {
   on_every_mesh([](TwoAxes const& mesh) {
     auto const a = filled<On<"x", "y">>(mesh, {3, 5}, 1, smooth);

@@ -112,6 +112,41 @@ TEST_CASE("linear expressions of unreduced sums") {
   }
 }
 
+TEST_CASE("an unreduced sum times whole tensors is an unreduced sum") {
+  for (auto const& shape : two_axis_shapes()) {
+    TwoAxes const mesh(runtime(), shape);
+    auto const sums = filled<On<"x", _, partial("y")>>(mesh, {3, 4}, 1);
+    auto const whole = filled<On<"x", _>>(mesh, {3, 4}, 20);
+    auto expected = dense_values_of(sums, 1);
+    auto const factors = dense_values_of(whole, 20);
+    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] *= factors[i] + 0.5;
+    auto const product = eval((whole + 0.5) * sums);
+    static_assert(std::is_same_v<decltype(product), decltype(sums)>);
+    CHECK(difference(product, expected) == "");
+    CHECK(difference(eval(sums / (1 / (whole + 0.5))), expected) == "");
+  }
+}
+
+namespace {
+
+/// Says neither whether it is linear nor what its derivative is.
+struct Cube {
+  template <class T>
+  KOKKOS_FUNCTION T operator()(T x) const {
+    return x * x * x;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a function of one's own needs a call operator only; an expression becomes the tensor that is declared") {
+  check_map([](auto const& a, auto const&) { return map(Cube{}, a); }, [](double x, double) { return x * x * x; });
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  auto const x = filled<On<"x", "y">>(mesh, {3, 4}, 1, smooth);
+  On<"x", "y"> const y = square(x);
+  CHECK(to_vector(y) == to_vector(eval(x * x)));
+}
+
 // ---- Reductions
 
 namespace {

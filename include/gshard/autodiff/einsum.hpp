@@ -94,7 +94,7 @@ struct PlannedGradient {
 
 /// An einsum with recorded operands: like Einsum, it waits for its result spec, then runs and is recorded.
 template <FixedString Text, class... Operands>
-class RecordedEinsum {
+class RecordedEinsum : public detail::UnevaluatedOperation {
  public:
   static constexpr bool is_recorded = true;
   using First = std::tuple_element_t<0, std::tuple<detail::OperandTensor<detail::PlainOperand<Operands>>...>>;
@@ -110,17 +110,21 @@ class RecordedEinsum {
     return run<detail::Marked<with_spec<First, Spec>, How>>();
   }
 
-  template <class Spec>
-  operator Var<ShardedTensor<typename First::mesh_type, Spec, typename First::value_type,
-                             typename First::memory_space>>() const {
-    return eval_as<Spec>();
+  template <AnyTensor Result>
+  operator Var<Result>() const {
+    return run<Result>();
+  }
+  template <AnyTensor Result>
+  operator Result() const {
+    return detail::refuse_as_plain<Result>();
   }
 
- private:
+  /// The result as the tensor type `Result`, marked or not, says; void for none.
   template <class Result>
   auto run() const {
     using Plan = detail::PlanOf<Text, Result, detail::PlainOperand<Operands>...>;
     if constexpr (Plan::is_refused) {
+      using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
       Tape& tape =
           std::apply([](auto const&... operands) -> Tape& { return detail::einsum_tape_of(operands...); }, operands_);
       if constexpr (std::is_void_v<Result>) return Var<First>(tape, 0, First{});
@@ -130,6 +134,7 @@ class RecordedEinsum {
     }
   }
 
+ private:
   template <class Plan, class Declared>
   static auto record(Operands const&... operands) {
     auto const tensors = std::make_tuple(
@@ -140,8 +145,6 @@ class RecordedEinsum {
 
   template <class Plan, class Declared, class Tensors>
   static auto record_pair(Tensors const& tensors, Operands const&... operands) {
-    static_assert(detail::check_fixed_extents<Text, detail::DeclaredTensor<Declared>,
-                                              detail::OperandTensor<detail::PlainOperand<Operands>>...>());
     Extents const extents = detail::result_extents({Text.view()}, Plan::subscripts, tensors);
     auto const result =
         std::apply([&](auto const&... tensor) { return detail::run_einsum<Plan>(extents, tensor...); }, tensors);
@@ -186,13 +189,11 @@ auto einsum(Operands const&... operands) {
 /// A recorded einsum whose result circulates: it waits for its result spec.
 template <FixedString Text, class... Operands>
 struct Handled<RecordedEinsum<Text, Operands...>, Handling::circulating> {
-  using First = typename RecordedEinsum<Text, Operands...>::First;
   RecordedEinsum<Text, Operands...> operand;
 
-  template <class Spec>
-  operator Var<ShardedTensor<typename First::mesh_type, Spec, typename First::value_type,
-                             typename First::memory_space>>() const {
-    return operand.template eval_as<Spec, Handling::circulating>();
+  template <AnyTensor Result>
+  operator Var<Result>() const {
+    return operand.template run<Handled<Result, Handling::circulating>>();
   }
 };
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include <gshard/autodiff/tape.hpp>
@@ -10,11 +11,27 @@
 
 namespace gshard {
 
+namespace error {
+
+template <class Function, int Operand>
+struct FunctionWithoutDerivative {
+  static_assert(
+      always_false<Function>,
+      "gshard: a pointwise function of a recorded tensor has no derivative for that operand (0 is the first); add "
+      "`template <int Operand, class T> static T derivative(T x, T result)` to the function, or take "
+      "x.value(), which is not recorded");
+};
+
+}  // namespace error
+
 namespace detail {
 
-/// The gradient that `Function` passes to operand `Operand`: that of the result, times the derivative.
-template <class Function, int Operand>
-struct GradientOf : functions::NotLinear {
+/// The gradient that `Function` passes to operand `Operand`: that of the result, times the derivative. A function that
+/// is linear in unreduced sums has a derivative that is linear in them, too, and is applied to their parts (`InParts`).
+template <class Function, int Operand, bool InParts = false>
+struct GradientOf {
+  template <bool...>
+  static constexpr bool is_linear = InParts;
   template <class T, class... InputsAndResult>
   KOKKOS_FUNCTION T operator()(T gradient, InputsAndResult... values) const {
     return gradient * Function::template derivative<Operand>(values...);
@@ -33,8 +50,8 @@ auto plain_operand(Operand const& operand) {
   else return materialized(operand);
 }
 
-/// Functions of unreduced sums are linear: their derivatives do not depend on values, and the gradient, which has the
-/// right layout, stands in.
+/// Functions of unreduced sums are linear: the derivatives for the sums do not depend on these, and the gradient, which
+/// has the right layout, stands in.
 template <class Value, class Gradient>
 auto or_stand_in(Value const& value, Gradient const& gradient) {
   if constexpr (AnyTensor<Value>) {
@@ -53,14 +70,30 @@ auto gradient_of_map(Gradient const& gradient, Result const& result, Inputs cons
                     or_stand_in(result, gradient)));
 }
 
+/// The same for a whole operand beside unreduced sums: itself an unreduced sum, since each rank has its part of them.
+template <class Function, int Operand, class Gradient, class Result, class... Inputs>
+auto gradient_in_parts(Gradient const& gradient, Result const& result, Inputs const&... inputs) {
+  return eval(map(GradientOf<Function, Operand, true>{}, gradient, inputs..., result));
+}
+
 template <class Function, int Operand, class Slot, class Gradient, class Result, class Inputs>
 void pull_map(Slot const& slot, Gradient const& gradient, Result const& result, Inputs const& inputs) {
   if constexpr (wants_gradient<Slot>) {
+    using Tensor = std::tuple_element_t<Operand, Inputs>;
+    constexpr bool in_parts = Tensor::layout.partial.empty() && !Result::layout.partial.empty();
     auto const own = std::apply(
-        [&](auto const&... input) { return gradient_of_map<Function, Operand>(gradient, result, input...); }, inputs);
-    using Element = typename std::tuple_element_t<Operand, Inputs>::value_type;
-    if constexpr (std::is_same_v<typename std::remove_const_t<decltype(own)>::value_type, Element>) slot.add(own);
-    else slot.add(eval(convert<Element>(own)));
+        [&](auto const&... input) {
+          if constexpr (in_parts) return gradient_in_parts<Function, Operand>(gradient, result, input...);
+          else return gradient_of_map<Function, Operand>(gradient, result, input...);
+        },
+        inputs);
+    using Element = typename Tensor::value_type;
+    auto add = [&](auto const& converted) {
+      if constexpr (in_parts) slot.add_part(converted);
+      else slot.add(converted);
+    };
+    if constexpr (std::is_same_v<typename std::remove_const_t<decltype(own)>::value_type, Element>) add(own);
+    else add(eval(convert<Element>(own)));
   }
 }
 
@@ -82,6 +115,47 @@ template <class Operand>
 auto as_var(Operand const& operand) {
   if constexpr (Recorded<Operand> && !AnyVar<Operand>) return operand.eval();
   else return operand;
+}
+
+/// An operand without its history, and computed.
+template <class Operand>
+using PlainOf = decltype(plain_operand(as_var(std::declval<Operand const&>())));
+
+/// Whether `Function` has a derivative with respect to operand `Operand`, called with the values of the operands and
+/// the result.
+template <class Function, int Operand, class Result, class... Values>
+concept HasDerivative = PassesGradient<Function, Operand> || requires(Values... values, Result result) {
+  Function::template derivative<Operand>(values..., result);
+};
+
+/// The mistake of a function without a derivative for a recorded operand; void for none.
+template <class Function, class Operands, class Plain, class Positions>
+struct DerivativeMistakeOf;
+template <class Function, class... Operands, class... Plain, std::size_t... Position>
+struct DerivativeMistakeOf<Function, std::tuple<Operands...>, std::tuple<Plain...>, std::index_sequence<Position...>> {
+  using Result = std::remove_cvref_t<std::invoke_result_t<Function const&, ValueOf<Plain>...>>;
+  using type = typename FirstMistake<std::conditional_t<
+      !Recorded<Operands> || HasDerivative<Function, static_cast<int>(Position), Result, ValueOf<Plain>...>, void,
+      error::FunctionWithoutDerivative<Function, static_cast<int>(Position)>>...>::type;
+};
+
+template <class Function, class... Operands>
+struct RecordedMapMistakeOf {
+  using map_mistake = MapMistake<Function, PlainOf<Operands>...>;
+  static constexpr auto find() {
+    if constexpr (std::is_void_v<map_mistake>)
+      return DerivativeMistakeOf<Function, std::tuple<Operands...>, std::tuple<PlainOf<Operands>...>,
+                                 std::index_sequence_for<Operands...>>{};
+    else return std::type_identity<map_mistake>{};
+  }
+  using type = typename decltype(find())::type;
+};
+
+/// The first recorded operand: stands in for the result where the compiler has refused the function.
+template <class First, class... Rest>
+auto recorded_stand_in(First const& first, Rest const&... rest) {
+  if constexpr (Recorded<First>) return as_var(first);
+  else return recorded_stand_in(rest...);
 }
 
 /// A tensor that nobody else needs: the expression that takes it may write its result there.
@@ -128,9 +202,15 @@ auto recorded_map(Function const& function, Operands const&... operands) {
 template <class Function, detail::RecordedMapOperand... Operands>
   requires(detail::Recorded<Operands> || ...)
 auto map(Function const& function, Operands const&... operands) {
-  if constexpr (detail::UsesResultOnly<Function> && !(AnyVar<Operands> && ...))
+  using Mistake = typename detail::RecordedMapMistakeOf<Function, Operands...>::type;
+  if constexpr (!std::is_void_v<Mistake>) {
+    using Refused [[maybe_unused]] = decltype(Mistake{});
+    return detail::recorded_stand_in(operands...);
+  } else if constexpr (detail::UsesResultOnly<Function> && !(AnyVar<Operands> && ...)) {
     return detail::recorded_in_place(function, operands.eval()...);
-  else return detail::recorded_map(function, detail::as_var(operands)...);
+  } else {
+    return detail::recorded_map(function, detail::as_var(operands)...);
+  }
 }
 
 }  // namespace gshard

@@ -142,7 +142,7 @@ auto recompute(Function const& function, Inputs const&... inputs) {
     Recomputation const recomputation(function, inputs...);
     auto const values = recomputation.forward();
     if constexpr (detail::GradientsOf<std::remove_const_t<decltype(values)>>::are_recorded) {
-      (void)sizeof(error::RecomputeUsesRecorded<Function>);
+      using Refused [[maybe_unused]] = decltype(error::RecomputeUsesRecorded<Function>{});
     } else {
       Tape& tape = detail::tape_of(inputs...);
       int const node = tape.record_several<Gradients>(

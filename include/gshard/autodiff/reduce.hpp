@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include <Kokkos_Core.hpp>
@@ -107,7 +108,7 @@ Tensor gradient_of_sum(typename Tensor::mesh_type const& mesh, Extents const& ex
 /// communication, to all elements (sum, mean, norm), or in equal parts to those that are the maximum or minimum, for
 /// which their number is summed over the axes that split the reduced dimensions. The gradient of a norm of 0 is 0.
 template <class Operation, AnyTensor Tensor, int... Given>
-class RecordedReduction {
+class RecordedReduction : public detail::UnevaluatedOperation {
   using Plain = Reduction<Operation, Tensor, Given...>;
   using Dimensions = typename Plain::Dimensions;
   using KeptSpec = typename Dimensions::kept_spec;
@@ -115,7 +116,12 @@ class RecordedReduction {
  public:
   static constexpr bool is_recorded = true;
 
-  explicit RecordedReduction(Var<Tensor> const& x) : x_(x) {}
+  explicit RecordedReduction(Var<Tensor> const& x) : x_(x) {
+    using Mistake = detail::PartialSumMistake<Tensor, !Operation::is_linear>;
+    if constexpr (!std::is_void_v<Mistake>) {
+      using Refused [[maybe_unused]] = decltype(Mistake{});
+    }
+  }
 
   auto eval() const { return record(Plain(x_.value()).eval()); }
 
@@ -125,9 +131,13 @@ class RecordedReduction {
     return record(Plain(x_.value()).template eval_as<Spec>());
   }
 
-  template <class Spec>
-  operator Var<with_spec<Tensor, Spec>>() const {
-    return eval_as<Spec>();
+  template <AnyTensor Result>
+  operator Var<Result>() const {
+    return record(static_cast<Result>(Plain(x_.value())));
+  }
+  template <AnyTensor Result>
+  operator Result() const {
+    return detail::refuse_as_plain<Result>();
   }
 
  private:

@@ -12,6 +12,7 @@
 #include <gshard/autodiff/accumulate.hpp>
 #include <gshard/expr/functions.hpp>
 #include <gshard/reshard/reshard.hpp>
+#include <gshard/tensor/unevaluated.hpp>
 
 namespace gshard {
 
@@ -19,6 +20,25 @@ namespace gshard {
 /// the whole with factor 1.
 template <AnyTensor Tensor>
 using Cotangent = with_layout<Tensor, detail::without_partial(Tensor::layout)>;
+
+namespace error {
+
+template <class Spec>
+struct GradientOfConstParameter {
+  static_assert(
+      always_false<Spec>,
+      "gshard: bind and watch keep the gradient in the parameter, which is const here; leave out `const` behind "
+      "the call operator of the layer, or take parameter.value");
+};
+
+template <class Loss>
+struct BackwardOfUnrecorded {
+  static_assert(always_false<Loss>,
+                "gshard: backward starts at a recorded tensor; compute the loss from tape.watch(...) of a parameter or "
+                "tensor, and eval(...) it");
+};
+
+}  // namespace error
 
 class Tape;
 
@@ -46,9 +66,20 @@ class GradientSlot {
   int node_;
 };
 
+namespace detail {
+
+/// Says that a recorded tensor does not become a plain one, and stands in for it.
+template <AnyTensor Result>
+Result refuse_as_plain() {
+  using Refused [[maybe_unused]] = decltype(error::RecordedUsedAsPlain<typename Result::spec_type>{});
+  return {};
+}
+
+}  // namespace detail
+
 /// A tensor whose history is on a tape. Operations on it are those of tensors, and are recorded.
 template <AnyTensor Tensor>
-class Var {
+class Var : public detail::WithoutTensorMembers<error::RecordedUsedAsPlain> {
  public:
   using tensor_type = Tensor;
   static constexpr bool is_recorded = true;
@@ -57,8 +88,17 @@ class Var {
 
   /// The same recorded tensor, with other extents fixed by the type, or none.
   template <AnyTensor Other>
-    requires(!std::is_same_v<Other, Tensor> && std::is_convertible_v<Other const&, Tensor>)
+    requires(!std::is_same_v<Other, Tensor> && detail::same_but_extents<Other, Tensor>)
   Var(Var<Other> const& other) : Var(other.tape(), other.node(), other.value()) {}
+
+  /// No recorded tensor moves unseen, or becomes a plain one: says so, and does not compile.
+  template <AnyTensor Other>
+    requires(!detail::same_but_extents<Other, Tensor>)
+  Var(Var<Other> const& other) : Var(other.tape(), other.node(), other.value()) {}
+  template <AnyTensor Result>
+  operator Result() const {
+    return detail::refuse_as_plain<Result>();
+  }
 
   Tensor const& value() const& { return value_; }
   Tensor value() && { return std::move(value_); }
@@ -131,19 +171,31 @@ class Tape {
   /// A leaf: `gradient(leaf)` is known after the backward pass.
   template <AnyTensor Tensor>
   Var<Tensor> watch(Tensor const& tensor) {
-    if constexpr (std::is_integral_v<typename Tensor::value_type>) (void)sizeof(error::GradientOfIntegers<Tensor>);
+    if constexpr (std::is_integral_v<typename Tensor::value_type>)
+      using Refused [[maybe_unused]] = decltype(error::GradientOfIntegers<Tensor>{});
     return record(tensor, std::function<void(Cotangent<Tensor> const&)>{});
   }
 
   /// A leaf whose gradient the backward pass adds to `parameter.gradient`.
   template <AnyTensor Tensor>
   Var<Tensor> watch(Parameter<Tensor>& parameter) {
-    if constexpr (std::is_integral_v<typename Tensor::value_type>) (void)sizeof(error::GradientOfIntegers<Tensor>);
+    if constexpr (std::is_integral_v<typename Tensor::value_type>)
+      using Refused [[maybe_unused]] = decltype(error::GradientOfIntegers<Tensor>{});
     int const node = static_cast<int>(nodes_.size());
     nodes_.push_back(
         {.pull = [target = &parameter](void* sum) { static_cast<Sum<Tensor>*>(sum)->move_to(target->gradient); },
          .parameter = &parameter});
     return {*this, node, parameter.value};
+  }
+
+  template <Unevaluated Operation>
+  auto watch(Operation const& operation) {
+    return watch(detail::refuse_unevaluated(operation));
+  }
+  template <AnyTensor Tensor>
+  Var<Tensor> watch(Parameter<Tensor> const& parameter) {
+    using Refused [[maybe_unused]] = decltype(error::GradientOfConstParameter<typename Tensor::spec_type>{});
+    return watch(parameter.value);
   }
 
   /// The result of an operation, and what to do with its gradient: `pull(gradient)` adds to the slots of the operands.
@@ -201,6 +253,12 @@ class Tape {
     Cotangent<Tensor> one(uninitialized, loss.value().mesh(), Extents{});
     detail::fill_elements<typename Tensor::memory_space>(one.data(), 1, typename Tensor::value_type(1));
     backward(loss, one);
+  }
+
+  /// What is no recorded tensor: a compile error that says so.
+  template <class Loss>
+  void backward(Loss const&) {
+    using Refused [[maybe_unused]] = decltype(error::BackwardOfUnrecorded<Loss>{});
   }
 
   /// Runs the gradients of everything that led to `result`, whose own gradient is `seed`.
@@ -292,6 +350,10 @@ template <AnyTensor Tensor>
 Tensor const& value_of(Var<Tensor> const& var) {
   return var.value();
 }
+template <Unevaluated Operation>
+auto value_of(Operation const& operation) {
+  return value_of(refuse_unevaluated(operation));
+}
 
 template <class Operand>
 using ValueTensor = std::remove_cvref_t<decltype(value_of(std::declval<Operand const&>()))>;
@@ -311,6 +373,11 @@ template <AnyTensor Tensor, class... Operands>
 decltype(auto) bind(Parameter<Tensor>& parameter, Operands const&... operands) {
   if constexpr ((AnyVar<Operands> || ...)) return detail::tape_of(operands...).watch(parameter);
   else return static_cast<Tensor const&>(parameter.value);
+}
+template <AnyTensor Tensor, class Operand>
+Tensor const& bind(Parameter<Tensor> const& parameter, Operand const&) {
+  using Refused [[maybe_unused]] = decltype(error::GradientOfConstParameter<typename Tensor::spec_type>{});
+  return parameter.value;
 }
 
 }  // namespace gshard

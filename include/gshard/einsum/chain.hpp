@@ -23,19 +23,14 @@ auto held_operand(OperandTensor<Operand> const& tensor) {
 template <FixedString Text, class... Operands>
 inline constexpr OrderSearch order_search{subscripts_for<Text, OperandTensor<Operands>...>};
 
+/// The first mistake in the types of a chain; void for none.
 template <FixedString Text, class Result, class... Operands>
-consteval bool check_chain() {
-  if constexpr (!check_operands<Text, OperandTensor<Operands>...>()) {
-    return false;
-  } else if constexpr (order_search<Text, Operands...>.orders.empty()) {
-    (void)sizeof(error::EinsumProductTooLarge<TextLetters<Text>>);
-    return false;
-  } else if constexpr (!std::is_void_v<Result>) {
-    return check_result<Text, OperandTensor<Result>, OperandTensor<Operands>...>() &&
-           check_fixed_extents<Text, OperandTensor<Result>, OperandTensor<Operands>...>();
-  } else {
-    return true;
-  }
+constexpr auto chain_mistake() {
+  using Types = EinsumTypesMistake<Text, DeclaredTensor<Result>, OperandTensor<Operands>...>;
+  if constexpr (!std::is_void_v<Types>) return std::type_identity<Types>{};
+  else if constexpr (order_search<Text, Operands...>.orders.empty())
+    return std::type_identity<error::EinsumProductTooLarge<TextLetters<Text>>>{};
+  else return std::type_identity<void>{};
 }
 
 template <FixedString Text, class Result, class... Operands>
@@ -51,7 +46,7 @@ consteval auto orders_of_chain() {
                            extents_fixed_by<Text, OperandTensor<Operands>...>());
 }
 
-/// The facts of a chain whose types have passed `check_chain`.
+/// The facts of a chain of whose types chain_mistake has nothing to say.
 template <FixedString Text, class Result, class... Given>
 struct ChainTypes {
   using Operands = std::tuple<decltype(held_operand<Given>(std::declval<OperandTensor<Given>>()))...>;
@@ -102,7 +97,9 @@ struct ChainPair {
 template <class Chain, int Order, int... Position>
 consteval ChainOrder planned_order(std::integer_sequence<int, Position...>) {
   ChainOrder order;
-  (order.add_step(ChainPair<Chain, Order, Position>::pair, ChainPair<Chain, Order, Position>::Plan::plan), ...);
+  (order.add_step(ChainPair<Chain, Order, Position>::pair,
+                  checked_plan<typename ChainPair<Chain, Order, Position>::Plan>()),
+   ...);
   return order;
 }
 
@@ -160,7 +157,8 @@ template <FixedString Text, class Result, class... Given>
 struct Chain {
   using Types = ChainTypes<Text, Result, Given...>;
   using Tensors = std::tuple<OperandTensor<Given>...>;
-  static constexpr bool is_refused = !check_chain<Text, Result, Given...>();
+  using mistake = typename decltype(chain_mistake<Text, Result, Given...>())::type;
+  static constexpr bool is_refused = !std::is_void_v<mistake>;
   static constexpr ChainPlan plan = planned_chain<Types, is_refused>();
 
   static LetterExtents letter_extents(Tensors const& tensors) {

@@ -24,7 +24,7 @@ namespace gshard {
 
 namespace detail {
 
-/// The facts of an einsum whose types have passed `check_operands`.
+/// The facts of an einsum of whose types EinsumTypesMistake has nothing to say.
 template <FixedString Text, class... Operands>
 consteval EinsumFacts einsum_facts() {
   using Mesh = typename std::tuple_element_t<0, std::tuple<OperandTensor<Operands>...>>::mesh_type;
@@ -46,18 +46,10 @@ consteval EinsumFacts declared_facts() {
 
 template <FixedString Text, class Result, class... Operands>
 consteval EinsumPlan planned() {
-  if constexpr (check_operands<Text, OperandTensor<Operands>...>()) {
-    if constexpr (std::is_void_v<Result>) {
-      constexpr EinsumPlan plan = plan_einsum(einsum_facts<Text, Operands...>());
-      report_fault<Text, plan.fault, OperandTensor<Operands>...>();
-      return plan;
-    } else if constexpr (check_result<Text, OperandTensor<Result>, OperandTensor<Operands>...>()) {
-      constexpr EinsumPlan plan = plan_einsum(declared_facts<Text, Result, Operands...>());
-      report_fault<Text, plan.fault, OperandTensor<Operands>...>();
-      return plan;
-    }
-  }
-  return {};
+  if constexpr (!std::is_void_v<EinsumTypesMistake<Text, DeclaredTensor<Result>, OperandTensor<Operands>...>>)
+    return {};
+  else if constexpr (std::is_void_v<Result>) return plan_einsum(einsum_facts<Text, Operands...>());
+  else return plan_einsum(declared_facts<Text, Result, Operands...>());
 }
 
 template <class... Operands>
@@ -84,9 +76,10 @@ struct Planned {
   /// The spec of the result: extents that the types fix stay fixed.
   using result_spec = with_extents_of<typename DeclaredSpec<Result, MeshOf<Operands...>, plan.result>::type,
                                       FixedResult<Text, OperandTensor<Operands>...>>;
-  /// Whether the compiler has said already what is wrong with the types: a result that is made up keeps it from saying
-  /// more.
-  static constexpr bool is_refused = plan.operands.empty();
+  /// What is wrong with the types; void for nothing. Who runs a plan has the compiler say it, and makes a result up.
+  using mistake = typename FirstMistake<EinsumTypesMistake<Text, DeclaredTensor<Result>, OperandTensor<Operands>...>,
+                                        PlanMistake<Text, plan.fault, MeshOf<Operands...>>>::type;
+  static constexpr bool is_refused = !std::is_void_v<mistake>;
 };
 
 /// The same for more than two operands: in chain.hpp.
@@ -109,6 +102,15 @@ consteval auto planned_types() {
   } else {
     return PlanOf<Text, void, Types...>{};
   }
+}
+
+/// The plan, or what is wrong.
+template <class Plan>
+consteval auto checked_plan() {
+  if constexpr (Plan::is_refused) {
+    using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
+  }
+  return Plan::plan;
 }
 
 template <class Tensor>
@@ -191,12 +193,13 @@ void run_einsum_into(Result const& result, bool add, Operands const&... operands
 /// `plan_of<"gsec,gsm->egcm", decltype(mask), decltype(x), decltype(sent)>`. A constant to print and to assert; marked
 /// ones are `Movable<Tensor>`, `Gathered<Tensor>`, `Circulating<Tensor>`.
 template <FixedString Text, class... Types>
-inline constexpr auto plan_of = decltype(detail::planned_types<Text, std::remove_cvref_t<Types>...>())::plan;
+inline constexpr auto plan_of =
+    detail::checked_plan<decltype(detail::planned_types<Text, std::remove_cvref_t<Types>...>())>();
 
 /// An einsum that waits to be told how its result is to be held: assign it to a tensor type, or `shard<Spec>(...)` it,
 /// and the declared spec is the annotation; `eval(...)` it, or give it to an operation, and the spec is propagated.
 template <FixedString Text, class... Operands>
-class Einsum {
+class Einsum : public detail::UnevaluatedOperation {
  public:
   static constexpr bool is_deferred = true;
 
@@ -214,10 +217,9 @@ class Einsum {
     return run<detail::Marked<with_spec<First, Spec>, How>>();
   }
 
-  template <class Spec>
-  operator ShardedTensor<typename First::mesh_type, Spec, typename First::value_type, typename First::memory_space>()
-      const {
-    return eval_as<Spec>();
+  template <AnyTensor Result>
+  operator Result() const {
+    return run<Result>();
   }
 
   /// Throws where a tensor that is there already cannot take the result: StateError, MeshError or ExtentError.
@@ -234,34 +236,33 @@ class Einsum {
   void into(Result const& result, bool add) const {
     using Plan = detail::PlanOf<Text, detail::Marked<Result, How>, Operands...>;
     if constexpr (Plan::is_refused) {
-      return;
+      using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
     } else if constexpr (sizeof...(Operands) > 2) {
       Plan::run_into(result, add, operands_);
     } else {
-      static_assert(detail::check_fixed_extents<Text, Result, detail::OperandTensor<Operands>...>());
       check_result(result);
       std::apply([&](auto const&... operands) { detail::run_einsum_into<Plan>(result, add, operands...); }, operands_);
     }
   }
 
- private:
+  /// The result as the tensor type `Result`, marked or not, says; void for none.
   template <class Result>
   auto run() const {
     using Plan = detail::PlanOf<Text, Result, Operands...>;
     if constexpr (Plan::is_refused) {
+      using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
       if constexpr (std::is_void_v<Result>) return First{};
       else return detail::OperandTensor<Result>{};
     } else if constexpr (sizeof...(Operands) > 2) {
       return Plan::run(operands_);
     } else {
       Extents const extents = detail::result_extents({Text.view()}, Plan::subscripts, operands_);
-      static_assert(
-          detail::check_fixed_extents<Text, detail::DeclaredTensor<Result>, detail::OperandTensor<Operands>...>());
       return std::apply([&](auto const&... operands) { return detail::run_einsum<Plan>(extents, operands...); },
                         operands_);
     }
   }
 
+ private:
   std::tuple<detail::OperandTensor<Operands>...> operands_;
 };
 
@@ -286,13 +287,11 @@ auto einsum(A const& a, B const& b) {
 /// An einsum whose result circulates: it waits for its result spec.
 template <FixedString Text, class... Operands>
 struct Handled<Einsum<Text, Operands...>, Handling::circulating> {
-  using First = typename Einsum<Text, Operands...>::First;
   Einsum<Text, Operands...> operand;
 
-  template <class Spec>
-  operator ShardedTensor<typename First::mesh_type, Spec, typename First::value_type, typename First::memory_space>()
-      const {
-    return operand.template eval_as<Spec, Handling::circulating>();
+  template <AnyTensor Result>
+  operator Result() const {
+    return operand.template run<Handled<Result, Handling::circulating>>();
   }
 };
 

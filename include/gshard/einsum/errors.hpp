@@ -9,6 +9,7 @@
 #include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include <gshard/core/error.hpp>
 #include <gshard/einsum/fixed_extents.hpp>
@@ -115,84 +116,103 @@ struct EinsumWithoutRing {
 
 namespace gshard::detail {
 
-/// Says so where the types fix different extents for one letter; `Result` is void where it is not declared.
+/// The mistake of types that fix different extents for one letter; `Result` is void where it is not declared.
 template <FixedString Text, class Result, class... Tensors>
-consteval bool check_fixed_extents() {
+constexpr auto fixed_extents_mistake() {
   constexpr FixedExtents fixed = [] {
     FixedExtents all = extents_fixed_by<Text, Tensors...>();
     if constexpr (!std::is_void_v<Result>) all.add(subscripts_for<Text, Tensors...>.result, Result::static_extents);
     return all;
   }();
-  if constexpr (fixed.contradicted != '\0')
-    (void)sizeof(
-        error::EinsumExtentsDiffer<TextLetters<Text>, error::Letter<fixed.contradicted>, fixed.known, fixed.other>);
-  return fixed.contradicted == '\0';
+  if constexpr (fixed.contradicted == '\0') return std::type_identity<void>{};
+  else
+    return std::type_identity<
+        error::EinsumExtentsDiffer<TextLetters<Text>, error::Letter<fixed.contradicted>, fixed.known, fixed.other>>{};
 }
 
-template <FixedString Text, class... Tensors>
-consteval bool check_operands() {
-  using Name = TextLetters<Text>;
+/// The mistake of tensors of one einsum on different meshes, of other elements or in other memory.
+template <class First, class Other>
+constexpr auto einsum_tensor_mistake() {
+  if constexpr (!std::is_same_v<typename Other::mesh_type, typename First::mesh_type>)
+    return std::type_identity<error::EinsumMeshesDiffer<typename First::mesh_type, typename Other::mesh_type>>{};
+  else if constexpr (!std::is_same_v<typename Other::value_type, typename First::value_type>)
+    return std::type_identity<error::EinsumElementsDiffer<typename First::value_type, typename Other::value_type>>{};
+  else if constexpr (!std::is_same_v<typename Other::memory_space, typename First::memory_space>)
+    return std::type_identity<
+        error::EinsumElementsDiffer<typename First::memory_space, typename Other::memory_space>>{};
+  else return std::type_identity<void>{};
+}
+
+template <FixedString Text, int Operand, int Letters, class First, class Tensor>
+constexpr auto einsum_operand_mistake() {
+  if constexpr (Letters != Tensor::rank)
+    return std::type_identity<error::EinsumOperandRank<TextLetters<Text>, Operand, Letters, Tensor::rank>>{};
+  else return einsum_tensor_mistake<First, Tensor>();
+}
+
+template <FixedString Text, class First, class... Rest, std::size_t... Position>
+constexpr auto einsum_operands_mistake(std::index_sequence<0, Position...>) {
+  constexpr Subscripts subscripts = subscripts_for<Text, First, Rest...>;
+  return std::type_identity<typename FirstMistake<
+      typename decltype(einsum_operand_mistake<Text, 0, subscripts.operands[0].size(), First, First>())::type,
+      typename decltype(einsum_operand_mistake<Text, static_cast<int>(Position),
+                                               subscripts.operands[static_cast<int>(Position)].size(), First,
+                                               Rest>())::type...>::type>{};
+}
+
+/// The first mistake in the types of an einsum; `Result` is void where it is not declared.
+template <FixedString Text, class Result, class... Tensors>
+constexpr auto einsum_types_mistake() {
   using First = std::tuple_element_t<0, std::tuple<Tensors...>>;
   constexpr Subscripts subscripts = subscripts_for<Text, Tensors...>;
   if constexpr (parse_subscripts(Text.view()).fault.kind != SubscriptsFault::none) {
-    return false;
+    return subscripts_mistake<Text>();
   } else if constexpr (subscripts.operands.size() != static_cast<int>(sizeof...(Tensors))) {
-    (void)sizeof(error::EinsumOperandCount<Name, static_cast<int>(sizeof...(Tensors)), subscripts.operands.size()>);
-    return false;
+    return std::type_identity<error::EinsumOperandCount<TextLetters<Text>, static_cast<int>(sizeof...(Tensors)),
+                                                        subscripts.operands.size()>>{};
   } else if constexpr (parse_subscripts(Text.view(), OperandRanks{Tensors::rank...}).fault.kind !=
                        SubscriptsFault::none) {
-    return false;
+    return subscripts_mistake<Text, Tensors::rank...>();
   } else {
-    return [&]<std::size_t... Positions>(std::index_sequence<Positions...>) {
-      auto check = []<int Operand, class Tensor>(std::integral_constant<int, Operand>, std::type_identity<Tensor>) {
-        constexpr int letters = subscripts_for<Text, Tensors...>.operands[Operand].size();
-        if constexpr (letters != Tensor::rank)
-          (void)sizeof(error::EinsumOperandRank<Name, Operand, letters, Tensor::rank>);
-        constexpr bool same_mesh = std::is_same_v<typename Tensor::mesh_type, typename First::mesh_type>;
-        if constexpr (!same_mesh)
-          (void)sizeof(error::EinsumMeshesDiffer<typename First::mesh_type, typename Tensor::mesh_type>);
-        constexpr bool same_elements = std::is_same_v<typename Tensor::value_type, typename First::value_type> &&
-                                       std::is_same_v<typename Tensor::memory_space, typename First::memory_space>;
-        if constexpr (!same_elements) (void)sizeof(error::EinsumElementsDiffer<First, Tensor>);
-        return letters == Tensor::rank && same_mesh && same_elements;
-      };
-      return (check(std::integral_constant<int, static_cast<int>(Positions)>{}, std::type_identity<Tensors>{}) &&
-              ...) &&
-             check_fixed_extents<Text, void, Tensors...>();
-    }(std::index_sequence_for<Tensors...>{});
+    using OfOperands = decltype(einsum_operands_mistake<Text, Tensors...>(std::index_sequence_for<Tensors...>{}));
+    if constexpr (!std::is_void_v<typename OfOperands::type>) {
+      return OfOperands{};
+    } else if constexpr (std::is_void_v<Result>) {
+      return fixed_extents_mistake<Text, Result, Tensors...>();
+    } else if constexpr (subscripts.result.size() != Result::rank) {
+      return std::type_identity<error::EinsumResultRank<TextLetters<Text>, subscripts.result.size(), Result::rank>>{};
+    } else if constexpr (!std::is_void_v<typename decltype(einsum_tensor_mistake<First, Result>())::type>) {
+      return einsum_tensor_mistake<First, Result>();
+    } else {
+      return fixed_extents_mistake<Text, Result, Tensors...>();
+    }
   }
 }
+template <FixedString Text, class Result, class... Tensors>
+using EinsumTypesMistake = typename decltype(einsum_types_mistake<Text, Result, Tensors...>())::type;
 
-template <FixedString Text, class Result, class First, class... Rest>
-consteval bool check_result() {
-  constexpr int letters = subscripts_for<Text, First, Rest...>.result.size();
-  if constexpr (letters != Result::rank)
-    (void)sizeof(error::EinsumResultRank<TextLetters<Text>, letters, Result::rank>);
-  constexpr bool same_mesh = std::is_same_v<typename Result::mesh_type, typename First::mesh_type>;
-  if constexpr (!same_mesh)
-    (void)sizeof(error::EinsumMeshesDiffer<typename First::mesh_type, typename Result::mesh_type>);
-  constexpr bool same_elements = std::is_same_v<typename Result::value_type, typename First::value_type> &&
-                                 std::is_same_v<typename Result::memory_space, typename First::memory_space>;
-  if constexpr (!same_elements) (void)sizeof(error::EinsumElementsDiffer<First, Result>);
-  return letters == Result::rank && same_mesh && same_elements;
-}
-
-template <FixedString Text, PlanFault fault, class First, class...>
-consteval void report_fault() {
+/// The mistake that a plan found; void for none.
+template <FixedString Text, PlanFault fault, class Mesh>
+constexpr auto plan_mistake() {
   using Name = TextLetters<Text>;
-  if constexpr (fault.kind != PlanFault::none) {
-    using AxisName = NameOf<AxisNames{First::mesh_type::name(fault.axis), false}>;
+  if constexpr (fault.kind == PlanFault::none) {
+    return std::type_identity<void>{};
+  } else {
+    using AxisName = NameOf<AxisNames{Mesh::name(fault.axis), false}>;
     if constexpr (fault.kind == PlanFault::operand_must_move)
-      (void)sizeof(error::EinsumOperandMustMove<Name, fault.operand, error::Letter<fault.letter>, AxisName>);
+      return std::type_identity<
+          error::EinsumOperandMustMove<Name, fault.operand, error::Letter<fault.letter>, AxisName>>{};
     else if constexpr (fault.kind == PlanFault::operand_must_reorder)
-      (void)sizeof(error::EinsumOperandMustReorder<Name, fault.operand, AxisName>);
+      return std::type_identity<error::EinsumOperandMustReorder<Name, fault.operand, AxisName>>{};
     else if constexpr (fault.kind == PlanFault::operand_must_reduce)
-      (void)sizeof(error::EinsumOperandMustReduce<Name, fault.operand, AxisName>);
+      return std::type_identity<error::EinsumOperandMustReduce<Name, fault.operand, AxisName>>{};
     else if constexpr (fault.kind == PlanFault::operand_stays)
-      (void)sizeof(error::EinsumOperandStays<Name, fault.operand>);
-    else (void)sizeof(error::EinsumWithoutRing<Name, fault.operand>);
+      return std::type_identity<error::EinsumOperandStays<Name, fault.operand>>{};
+    else return std::type_identity<error::EinsumWithoutRing<Name, fault.operand>>{};
   }
 }
+template <FixedString Text, PlanFault fault, class Mesh>
+using PlanMistake = typename decltype(plan_mistake<Text, fault, Mesh>())::type;
 
 /// An einsum in messages, as `einsum "ab,bc->ac"`; of a convolution, the einsum by which it is planned.
 struct EinsumName {

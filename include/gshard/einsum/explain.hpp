@@ -271,6 +271,7 @@ template <FixedString Text, class... Tensors>
 Explanation explain(Tensors const&... tensors) {
   using Plan = decltype(detail::planned_types<Text, Tensors...>());
   if constexpr (Plan::is_refused) {
+    using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
     return {};
   } else {
     auto const given = std::forward_as_tuple(tensors...);

@@ -40,13 +40,12 @@ struct FixedExtents {
 
 template <FixedString Text, class... Tensors>
 consteval Subscripts subscripts_of_tensors() {
-  // Another number of tensors than the text names is reported by check_operands.
   if constexpr (operand_count<Text> == static_cast<int>(sizeof...(Tensors)))
-    return subscripts_of<Text, Tensors::rank...>;
-  else return subscripts_of<Text>;
+    return parse_subscripts(Text.view(), OperandRanks{Tensors::rank...}).subscripts;
+  else return parse_subscripts(Text.view()).subscripts;
 }
 
-/// The subscripts of an einsum of these tensors.
+/// The subscripts of an einsum of these tensors; mistakes in them are for EinsumTypesMistake to name.
 template <FixedString Text, class... Tensors>
 inline constexpr Subscripts subscripts_for = subscripts_of_tensors<Text, Tensors...>();
 

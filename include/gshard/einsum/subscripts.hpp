@@ -208,20 +208,30 @@ constexpr auto text_letters(std::index_sequence<Positions...>) {
 template <FixedString Text>
 using TextLetters = decltype(text_letters<Text>(std::make_index_sequence<Text.view().size()>{}));
 
+/// The mistake in the subscripts of operands of these ranks; void for none.
+template <FixedString Text, int... Ranks>
+constexpr auto subscripts_mistake() {
+  constexpr SubscriptsFault fault = parse_subscripts(Text.view(), OperandRanks{Ranks...}).fault;
+  using Name = TextLetters<Text>;
+  if constexpr (fault.kind == SubscriptsFault::malformed) return std::type_identity<error::SubscriptsMalformed<Name>>{};
+  else if constexpr (fault.kind == SubscriptsFault::too_long)
+    return std::type_identity<error::SubscriptsTooLong<Name>>{};
+  else if constexpr (fault.kind == SubscriptsFault::result_letter_in_no_operand)
+    return std::type_identity<error::ResultLetterInNoOperand<error::Letter<fault.letter>, Name>>{};
+  else if constexpr (fault.kind == SubscriptsFault::result_letter_twice)
+    return std::type_identity<error::ResultLetterTwice<error::Letter<fault.letter>, Name>>{};
+  else if constexpr (fault.kind == SubscriptsFault::result_ellipsis_in_no_operand)
+    return std::type_identity<error::ResultEllipsisInNoOperand<Name>>{};
+  else return std::type_identity<void>{};
+}
+
 template <FixedString Text, int... Ranks>
 consteval Subscripts checked_subscripts() {
-  constexpr ParsedSubscripts parsed = parse_subscripts(Text.view(), OperandRanks{Ranks...});
-  constexpr SubscriptsFault fault = parsed.fault;
-  using Name = TextLetters<Text>;
-  if constexpr (fault.kind == SubscriptsFault::malformed) (void)sizeof(error::SubscriptsMalformed<Name>);
-  if constexpr (fault.kind == SubscriptsFault::too_long) (void)sizeof(error::SubscriptsTooLong<Name>);
-  if constexpr (fault.kind == SubscriptsFault::result_letter_in_no_operand)
-    (void)sizeof(error::ResultLetterInNoOperand<error::Letter<fault.letter>, Name>);
-  if constexpr (fault.kind == SubscriptsFault::result_letter_twice)
-    (void)sizeof(error::ResultLetterTwice<error::Letter<fault.letter>, Name>);
-  if constexpr (fault.kind == SubscriptsFault::result_ellipsis_in_no_operand)
-    (void)sizeof(error::ResultEllipsisInNoOperand<Name>);
-  return parsed.subscripts;
+  using Mistake = typename decltype(subscripts_mistake<Text, Ranks...>())::type;
+  if constexpr (!std::is_void_v<Mistake>) {
+    using Refused [[maybe_unused]] = decltype(Mistake{});
+  }
+  return parse_subscripts(Text.view(), OperandRanks{Ranks...}).subscripts;
 }
 
 }  // namespace detail

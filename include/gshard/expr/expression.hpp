@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -14,6 +15,7 @@
 #include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/record_kernel.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
+#include <gshard/tensor/unevaluated.hpp>
 
 namespace gshard {
 
@@ -50,31 +52,71 @@ concept Expression = AnyTensor<Type> || Deferred<Type> || detail::is_map<std::re
 
 namespace error {
 
+/// `First` and `Other` are the specs, meshes or memory spaces that differ.
 template <class First, class Other>
 struct PointwiseLayoutsDiffer {
   static_assert(
       always_false<First>,
-      "gshard: the operands of a pointwise expression have different meshes, specs or memory spaces; bring one to the other's spec "
-      "first, by reshard<Spec<...>>(tensor), so that what moves is written down");
+      "gshard: the operands of a pointwise expression have different meshes, specs or memory spaces; bring one to "
+      "the other's spec first, by reshard<Spec<...>>(tensor), so that what moves is written down");
 };
 
-template <class First, class Other>
+template <int FirstRank, int OtherRank>
+struct PointwiseRanksDiffer {
+  static_assert(
+      always_false<std::integral_constant<int, FirstRank>>,
+      "gshard: the operands of a pointwise expression have different numbers of dimensions; give the smaller one "
+      "those that it lacks first, as einsum<\"a,b->ab\">(ones, bias) does");
+};
+
+template <class FirstSpec, class OtherSpec>
 struct WholeMeetsPartialSum {
   static_assert(
-      always_false<First>,
-      "gshard: the operands of a pointwise expression are unreduced sums over different axes, or one is whole and would be added once by each "
-      "rank; reduce the sums first, or bring all to one partial(...) spec, by reshard, which fills up with zeros for free");
+      always_false<FirstSpec>,
+      "gshard: the operands of a pointwise expression are unreduced sums over different axes, or one is whole and would be "
+      "added once by each rank; reduce the sums first, or bring all to one partial(...) spec, by reshard, which fills up "
+      "with zeros for free");
 };
 
-template <class Function, class Tensor>
+template <class Function, class Spec>
 struct NonlinearOfPartialSum {
   static_assert(
       always_false<Function>,
-      "gshard: the operand is an unreduced sum (partial in its spec): only sums of such tensors and multiples by a number are defined on "
-      "the parts; reduce it first, by reshard to a spec without partial");
+      "gshard: the operand is an unreduced sum (partial in its spec): only sums of such tensors and multiples "
+      "of them are defined on the parts; reduce it first, by reshard to a spec without partial");
 };
 
-template <class Function, class Expression>
+template <class Function, class Spec>
+struct FunctionSaysNotWhetherLinear {
+  static_assert(
+      always_false<Function>,
+      "gshard: a function of an unreduced sum (partial in its spec) has no is_linear; reduce the sum first, or "
+      "add `template <bool... IsNumber> static constexpr bool is_linear` to a function that is linear");
+};
+
+template <class FirstElement, class OtherElement>
+struct PointwiseElementsDiffer {
+  static_assert(
+      always_false<FirstElement>,
+      "gshard: the operands of a pointwise expression have different element types; convert one of them first, by "
+      "convert<double>(tensor)");
+};
+
+template <class Function, int OperandCount>
+struct FunctionDoesNotTakeOperands {
+  static_assert(always_false<Function>,
+                "gshard: a pointwise function has no call operator that takes one number of each operand; give it one, "
+                "const and a template over the number type");
+};
+
+template <class Element, class Number>
+struct FractionMeetsIntegers {
+  static_assert(always_false<Element>,
+                "gshard: a floating-point number meets a tensor of integers, and would be rounded to one; convert the "
+                "tensor first, by convert<float>(tensor), or give an integer");
+};
+
+template <class Function, class Element>
 struct FunctionOfIntegers {
   static_assert(
       always_false<Function>,
@@ -99,12 +141,18 @@ auto eval(Operation const& operation) {
 /// which runs a whole tree of maps as one kernel, over the deferred tensors in it; made by the functions and operators
 /// of expr/functions.hpp.
 template <class Function, class... Operands>
-class Map {
+class Map : public detail::UnevaluatedOperation {
  public:
   Function function;
   std::tuple<Operands...> operands;
 
   explicit Map(Function const& applied, Operands const&... to) : function(applied), operands(to...) {}
+
+  /// `eval(*this)`, which has the spec of the operands.
+  template <AnyTensor Result>
+  operator Result() const {
+    return eval(*this);
+  }
 };
 
 namespace detail {
@@ -142,71 +190,117 @@ constexpr auto tensor_types() {
   }(std::type_identity<Operand>{});
 }
 
-/// The first tensor type of an expression without deferred tensors.
+template <class... Tensors>
+struct LeadingTensor;
+template <class First>
+struct LeadingTensor<First> {
+  using type = First;
+};
+template <class First, class... Rest>
+struct LeadingTensor<First, Rest...> {
+  using Later = typename LeadingTensor<Rest...>::type;
+  using type = std::conditional_t<First::layout.partial.empty() && !Later::layout.partial.empty(), Later, First>;
+};
+template <class... Tensors>
+struct LeadingTensor<std::tuple<std::type_identity<Tensors>...>> : LeadingTensor<Tensors...> {};
+
+/// The type of tensor whose placement the value of an expression without deferred tensors has: the first unreduced sum,
+/// or where there is none the first tensor.
 template <class Operand>
-using FirstTensor = typename std::tuple_element_t<0, decltype(tensor_types<Operand>())>::type;
+using FirstTensor = typename LeadingTensor<decltype(tensor_types<Operand>())>::type;
 
 template <class Left, class Right>
 inline constexpr bool same_placement =
     std::is_same_v<typename Left::mesh_type, typename Right::mesh_type> && Left::layout == Right::layout &&
     std::is_same_v<typename Left::memory_space, typename Right::memory_space>;
 
-template <class Left, class Right>
-inline constexpr bool differ_in_partial_alone =
-    std::is_same_v<typename Left::mesh_type, typename Right::mesh_type> &&
-    Left::layout.dimensions == Right::layout.dimensions && Left::layout.partial != Right::layout.partial;
+/// The first type of a list that is not `First`; `First` where all are.
+template <class First, class... Rest>
+struct OtherType {
+  using type = First;
+};
+template <class First, class Next, class... Rest>
+struct OtherType<First, Next, Rest...> {
+  using type = Next;
+};
+template <class First, class... Rest>
+struct OtherType<First, First, Rest...> : OtherType<First, Rest...> {};
 
-template <class First, class... Types>
-consteval bool check_placements(std::tuple<Types...>) {
-  auto check = []<class Other>(std::type_identity<Other>) {
-    if constexpr (differ_in_partial_alone<First, Other>) (void)sizeof(error::WholeMeetsPartialSum<First, Other>);
-    else if constexpr (!same_placement<First, Other>) (void)sizeof(error::PointwiseLayoutsDiffer<First, Other>);
-    else return check_extents<typename First::spec_type, typename Other::spec_type>();
-    return same_placement<First, Other>;
-  };
-  return (check(Types{}) && ...);
+/// The mistake of a pointwise function of two tensors that are held differently, unreduced sums apart; void for none.
+template <class First, class Other>
+constexpr auto placement_mistake() {
+  if constexpr (!std::is_same_v<typename First::mesh_type, typename Other::mesh_type>) {
+    return std::type_identity<error::PointwiseLayoutsDiffer<typename First::mesh_type, typename Other::mesh_type>>{};
+  } else if constexpr (!std::is_same_v<typename First::memory_space, typename Other::memory_space>) {
+    return std::type_identity<
+        error::PointwiseLayoutsDiffer<typename First::memory_space, typename Other::memory_space>>{};
+  } else if constexpr (First::rank != Other::rank) {
+    return std::type_identity<error::PointwiseRanksDiffer<First::rank, Other::rank>>{};
+  } else if constexpr (First::layout.dimensions != Other::layout.dimensions) {
+    return std::type_identity<error::PointwiseLayoutsDiffer<typename First::spec_type, typename Other::spec_type>>{};
+  } else {
+    return std::type_identity<ExtentsMistake<typename First::spec_type, typename Other::spec_type>>{};
+  }
+}
+template <class First, class Other>
+using PlacementMistake = typename decltype(placement_mistake<First, Other>())::type;
+
+template <class First, class Operand>
+struct OperandPlacementMistake {
+  using type = PlacementMistake<First, FirstTensor<Operand>>;
+};
+template <class First, class T>
+struct OperandPlacementMistake<First, Constant<T>> {
+  using type = void;
+};
+
+template <class Operand>
+inline constexpr bool is_partial_sum = !FirstTensor<Operand>::layout.partial.empty();
+template <class T>
+inline constexpr bool is_partial_sum<Constant<T>> = false;
+
+template <class Operand, class Otherwise>
+struct SpecOfOperand {
+  using type = typename FirstTensor<Operand>::spec_type;
+};
+template <class T, class Otherwise>
+struct SpecOfOperand<Constant<T>, Otherwise> {
+  using type = Otherwise;
+};
+
+template <class Operand, AxisSet Axes>
+inline constexpr bool is_whole_or_partial_over =
+    FirstTensor<Operand>::layout.partial.empty() || FirstTensor<Operand>::layout.partial == Axes;
+template <class T, AxisSet Axes>
+inline constexpr bool is_whole_or_partial_over<Constant<T>, Axes> = true;
+
+/// Whether `Function` is linear in its operands but those that are marked.
+template <class Function, bool... IsFixed>
+constexpr bool is_linear() {
+  if constexpr (requires { Function::template is_linear<IsFixed...>; }) return Function::template is_linear<IsFixed...>;
+  else return false;
 }
 
-/// Whether an expression is a linear combination of its tensors, so that it may be applied to the parts of an unreduced
-/// sum.
-template <class Operand>
-inline constexpr bool is_linear = true;
+/// The mistake of a function of unreduced sums, which may be applied to the parts where it is linear in the sums, whole
+/// tensors and numbers being fixed; void for none.
 template <class Function, class... Operands>
-inline constexpr bool is_linear<Map<Function, Operands...>> =
-    Function::template is_linear<is_constant<Operands>...> && (is_linear<Operands> && ...);
-
-/// Whether an expression's values are integers.
-template <class Operand>
-inline constexpr bool has_integers = false;
-template <AnyTensor Tensor>
-inline constexpr bool has_integers<Tensor> = std::is_integral_v<typename Tensor::value_type>;
-template <class Function, class... Operands>
-inline constexpr bool has_integers<Map<Function, Operands...>> = (has_integers<Operands> || ...);
-template <class Function, class... Operands>
-  requires requires { typename Function::stored_type; }
-inline constexpr bool has_integers<Map<Function, Operands...>> = std::is_integral_v<typename Function::stored_type>;
-
-template <class Function>
-concept OfFractions = requires { requires Function::is_of_fractions; };
-
-/// Refuses functions whose values are fractions where their operands are integers: the fractions would be lost.
-template <class Operand>
-consteval void refuse_lost_fractions(std::type_identity<Operand>) {}
-template <class Function, class... Operands>
-consteval void refuse_lost_fractions(std::type_identity<Map<Function, Operands...>>) {
-  if constexpr (OfFractions<Function> && (has_integers<Operands> || ...))
-    (void)sizeof(error::FunctionOfIntegers<Function, Map<Function, Operands...>>);
-  (refuse_lost_fractions(std::type_identity<Operands>{}), ...);
-}
-
-template <class Expression>
-consteval bool check_expression() {
-  using First = FirstTensor<Expression>;
-  refuse_lost_fractions(std::type_identity<Expression>{});
-  bool const placed = check_placements<First>(tensor_types<Expression>());
-  if constexpr (!First::layout.partial.empty() && !is_linear<Expression>)
-    (void)sizeof(error::NonlinearOfPartialSum<Expression, First>);
-  return placed;
+constexpr auto partial_sum_mistake() {
+  using First = FirstTensor<Map<Function, Operands...>>;
+  using Spec = typename First::spec_type;
+  using OtherSpec = typename OtherType<Spec, typename SpecOfOperand<Operands, Spec>::type...>::type;
+  if constexpr (First::layout.partial.empty()) {
+    return std::type_identity<void>{};
+  } else if constexpr (!(is_whole_or_partial_over<Operands, First::layout.partial> && ...)) {
+    return std::type_identity<error::WholeMeetsPartialSum<Spec, OtherSpec>>{};
+  } else if constexpr (is_linear<Function, !is_partial_sum<Operands>...>()) {
+    return std::type_identity<void>{};
+  } else if constexpr (is_linear<Function, is_constant<Operands>...>()) {
+    return std::type_identity<error::WholeMeetsPartialSum<Spec, OtherSpec>>{};
+  } else if constexpr (!requires { Function::template is_linear<is_constant<Operands>...>; }) {
+    return std::type_identity<error::FunctionSaysNotWhetherLinear<Function, Spec>>{};
+  } else {
+    return std::type_identity<error::NonlinearOfPartialSum<Function, Spec>>{};
+  }
 }
 
 template <class Operand>
@@ -225,6 +319,50 @@ auto kernel_of(Operand const& operand) {
   }
 }
 
+template <class Ready>
+using ValueOf = std::remove_cvref_t<decltype(kernel_of(std::declval<Ready const&>())(0))>;
+
+/// A function whose values are fractions, which would be lost of integers.
+template <class Function>
+concept OfFractions = requires { requires Function::is_of_fractions; };
+
+template <class Function, class First, class... Rest>
+constexpr auto value_mistake() {
+  using Other = typename OtherType<First, Rest...>::type;
+  if constexpr (OfFractions<Function> && (std::is_integral_v<First> || ... || std::is_integral_v<Rest>))
+    return std::type_identity<error::FunctionOfIntegers<Function, First>>{};
+  else if constexpr (std::is_invocable_v<Function const&, First, Rest...>) return std::type_identity<void>{};
+  else if constexpr (!std::is_same_v<First, Other>)
+    return std::type_identity<error::PointwiseElementsDiffer<First, Other>>{};
+  else return std::type_identity<error::FunctionDoesNotTakeOperands<Function, static_cast<int>(1 + sizeof...(Rest))>>{};
+}
+
+template <class Function, class... Operands>
+struct MapMistakeOf {
+  using First = FirstTensor<Map<Function, Operands...>>;
+  using placement = typename FirstMistake<typename OperandPlacementMistake<First, Operands>::type...>::type;
+  static constexpr auto find() {
+    if constexpr (std::is_void_v<placement>)
+      return std::type_identity<
+          typename FirstMistake<typename decltype(partial_sum_mistake<Function, Operands...>())::type,
+                                typename decltype(value_mistake<Function, ValueOf<Operands>...>())::type>::type>{};
+    else return std::type_identity<placement>{};
+  }
+  using type = typename decltype(find())::type;
+};
+
+/// The mistake of `function` of operands of these types; void for none.
+template <class Function, class... Operands>
+using MapMistake = typename MapMistakeOf<Function, decltype(materialized(std::declval<Operands const&>()))...>::type;
+
+/// The first operand that is no number: stands in for the result where the compiler has refused an expression, and
+/// keeps it from saying more.
+template <class First, class... Rest>
+auto stand_in(First const& first, Rest const&... rest) {
+  if constexpr (is_constant<First>) return stand_in(rest...);
+  else return first;
+}
+
 template <class Expression>
 auto const& first_tensor(Expression const& expression) {
   if constexpr (AnyTensor<Expression>) {
@@ -239,21 +377,20 @@ auto const& first_tensor(Expression const& expression) {
   }
 }
 
-/// An expression ready to run: without deferred tensors, checked. `operation` is what it is an operand of.
+/// An expression ready to run: without deferred tensors, its meshes and extents checked. `operation` is what it is an
+/// operand of.
 template <class Operand>
 auto prepared(Operand const& operand, std::string_view operation = "pointwise function") {
   auto ready = materialized(operand);
-  static_assert(check_expression<decltype(ready)>());
-  detail::Operand const first(role_of_operand(0), first_tensor(ready));
+  std::optional<detail::Operand> first;
   int position = 0;
   for_each_tensor(ready, [&](auto const& tensor) {
-    require_same_shape(operation, {first, {role_of_operand(position++), tensor}});
+    detail::Operand const next(role_of_operand(position++), tensor);
+    if (!first) first = next;
+    require_same_shape(operation, {*first, next});
   });
   return ready;
 }
-
-template <class Ready>
-using ValueOf = std::remove_cvref_t<decltype(kernel_of(std::declval<Ready const&>())(0))>;
 
 template <class Function, class Otherwise>
 struct NamedStoredType {
@@ -264,6 +401,13 @@ template <class Function, class Otherwise>
 struct NamedStoredType<Function, Otherwise> {
   using type = typename Function::stored_type;
 };
+
+/// The mistake of assigning the value of an expression, held as `First`, to a tensor; void for none.
+template <class Result, class First>
+using AssignMistake = typename FirstMistake<
+    PlacementMistake<Result, First>,
+    std::conditional_t<Result::layout.partial == First::layout.partial, void,
+                       error::WholeMeetsPartialSum<typename Result::spec_type, typename First::spec_type>>>::type;
 
 /// The element type of an expression's value: what its function gives, or names as `stored_type`; but BFloat16 where a
 /// float comes from BFloat16 alone.
@@ -328,9 +472,13 @@ auto eval(Map<Function, Operands...> const& expression) {
 template <AnyTensor Result, Expression Operand>
 void assign(Result const& result, Operand const& expression) {
   auto const ready = detail::prepared(expression);
-  static_assert(detail::check_placements<Result>(detail::tensor_types<std::remove_const_t<decltype(ready)>>()));
-  detail::require_same_shape("assign", {{"result", result}, {"operand 0", detail::first_tensor(ready)}});
-  detail::run_into(result, ready);
+  using Mistake = detail::AssignMistake<Result, detail::FirstTensor<std::remove_const_t<decltype(ready)>>>;
+  if constexpr (std::is_void_v<Mistake>) {
+    detail::require_same_shape("assign", {{"result", result}, {"operand 0", detail::first_tensor(ready)}});
+    detail::run_into(result, ready);
+  } else {
+    using Refused [[maybe_unused]] = decltype(Mistake{});
+  }
 }
 
 /// A tensor of its own with the same elements.

@@ -218,7 +218,11 @@ struct ElementOfOperand<Operand> {
 /// A number as an operand beside `Operand`, in its element type.
 template <class Number, class Operand>
 Constant<typename ElementOfOperand<Operand>::type> constant_for(Number value) {
-  return {static_cast<typename ElementOfOperand<Operand>::type>(value)};
+  using Element = typename ElementOfOperand<Operand>::type;
+  if constexpr (std::is_integral_v<Element> && std::is_floating_point_v<Number>) {
+    using Refused [[maybe_unused]] = decltype(error::FractionMeetsIntegers<Element, Number>{});
+  }
+  return {static_cast<Element>(value)};
 }
 
 template <class Type>
@@ -233,7 +237,13 @@ concept MapOperand = Expression<Type> || is_constant<Type>;
 /// what it is applied to.
 template <class Function, detail::MapOperand... Operands>
 auto map(Function const& function, Operands const&... operands) {
-  return Map<Function, Operands...>(function, operands...);
+  using Mistake = detail::MapMistake<Function, Operands...>;
+  if constexpr (std::is_void_v<Mistake>) {
+    return Map<Function, Operands...>(function, operands...);
+  } else {
+    using Refused [[maybe_unused]] = decltype(Mistake{});
+    return detail::stand_in(operands...);
+  }
 }
 
 template <PointwiseOperand Operand>

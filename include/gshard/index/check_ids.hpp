@@ -86,7 +86,7 @@ template <AnyTensor Ids>
 void require_ids(std::string_view operation, std::string_view role, Ids const& ids, std::int64_t limit,
                  NegativeIds negative = NegativeIds::refused) {
   if constexpr (!is_index<typename Ids::value_type> || !Ids::layout.partial.empty()) {
-    (void)sizeof(error::IdsType<Ids>);
+    using Refused [[maybe_unused]] = decltype(error::IdsType<Ids>{});
   } else {
     std::int64_t const lowest = negative == NegativeIds::padding ? std::numeric_limits<std::int64_t>::min() : 0;
     Group const& group = ids.mesh().state().group(Ids::layout.split());

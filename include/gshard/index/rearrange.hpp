@@ -139,7 +139,7 @@ inline Rearrangement placed_at(Extents const& extents, int dimension, std::int64
 template <AnyTensor First, AnyTensor Other>
 consteval bool check_alike() {
   constexpr bool is_alike = std::is_same_v<Rearranged<First>, Rearranged<Other>>;
-  if constexpr (!is_alike) (void)sizeof(error::ConcatenatedTensorsDiffer<First, Other>);
+  if constexpr (!is_alike) using Refused [[maybe_unused]] = decltype(error::ConcatenatedTensorsDiffer<First, Other>{});
   return is_alike;
 }
 
@@ -187,6 +187,10 @@ template <int Dimension, AnyTensor Tensor>
 auto slice(Tensor const& x, std::int64_t begin, std::int64_t end, std::int64_t stride = 1) {
   constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
   return detail::rearranged<dimension>(x, detail::slice_of({"x", x}, dimension, begin, end, stride));
+}
+template <int Dimension, Unevaluated Operation>
+auto slice(Operation const& x, std::int64_t begin, std::int64_t end, std::int64_t stride = 1) {
+  return slice<Dimension>(detail::refuse_unevaluated(x), begin, end, stride);
 }
 
 /// `low` elements of `value` before, `high` behind (negative: so many fewer) and `interior` between those along

@@ -14,6 +14,7 @@
 #include <gshard/tensor/loop_nest.hpp>
 #include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
+#include <gshard/tensor/unevaluated.hpp>
 
 namespace gshard {
 
@@ -203,7 +204,8 @@ class ReshapeExchange {
 
 template <AnyTensor From, AnyTensor To>
 void check_reshape(From const& x, Extents const& extents) {
-  if constexpr (!(From::layout.partial == To::layout.partial)) (void)sizeof(error::ReshapePartialDiffers<From, To>);
+  if constexpr (!(From::layout.partial == To::layout.partial))
+    using Refused [[maybe_unused]] = decltype(error::ReshapePartialDiffers<From, To>{});
   require_set("reshape", {{"x", x}});
   To::checked(extents, x.name());
   if (product(x.extents()) != product(extents))
@@ -227,6 +229,10 @@ with_spec<Tensor, To> reshape(Tensor const& x, Extents const& extents) {
   Result const result(uninitialized, x.mesh(), extents);
   exchange.run(result);
   return result;
+}
+template <class To, Unevaluated Operation>
+auto reshape(Operation const& x, Extents const& extents) {
+  return reshape<To>(detail::refuse_unevaluated(x), extents);
 }
 
 }  // namespace gshard

@@ -10,6 +10,7 @@
 #include <gshard/index/rearrange.hpp>
 #include <gshard/index/take.hpp>
 #include <gshard/tensor/record_kernel.hpp>
+#include <gshard/tensor/unevaluated.hpp>
 
 namespace gshard {
 
@@ -44,8 +45,9 @@ namespace detail {
 template <int Dimension, AnyTensor Tensor>
 consteval bool check_sorted() {
   constexpr bool whole = axes_along<Tensor, Dimension>.empty();
-  if constexpr (!whole) (void)sizeof(error::SortAlongSplit<Dimension, Tensor>);
-  if constexpr (!Tensor::layout.partial.empty()) (void)sizeof(error::SortOfPartial<Tensor>);
+  if constexpr (!whole) using Refused [[maybe_unused]] = decltype(error::SortAlongSplit<Dimension, Tensor>{});
+  if constexpr (!Tensor::layout.partial.empty())
+    using Refused [[maybe_unused]] = decltype(error::SortOfPartial<Tensor>{});
   return whole && Tensor::layout.partial.empty();
 }
 
@@ -154,6 +156,10 @@ auto top_k(Tensor const& x, std::int64_t count) {
   auto const places = detail::places_of_largest<dimension>(x, count);
   return Ranked<detail::Rearranged<Tensor>, std::remove_const_t<decltype(places)>>{
       detail::take_along<dimension>(x, places), places};
+}
+template <int Dimension, Unevaluated Operation>
+auto top_k(Operation const& x, std::int64_t count) {
+  return top_k<Dimension>(detail::refuse_unevaluated(x), count);
 }
 
 }  // namespace gshard

@@ -11,6 +11,7 @@
 #include <gshard/index/kernels/take.hpp>
 #include <gshard/index/rearrange.hpp>
 #include <gshard/reshard/reshard.hpp>
+#include <gshard/tensor/unevaluated.hpp>
 
 namespace gshard {
 
@@ -73,11 +74,12 @@ consteval bool check_indices() {
   if constexpr (Indices::rank != 1 || !is_index<typename Indices::value_type> || !Indices::layout.partial.empty() ||
                 !std::is_same_v<typename Indices::mesh_type, typename Tensor::mesh_type> ||
                 !std::is_same_v<typename Indices::memory_space, typename Tensor::memory_space>) {
-    (void)sizeof(error::IndicesType<Indices>);
+    using Refused [[maybe_unused]] = decltype(error::IndicesType<Indices>{});
     return false;
   } else {
     constexpr AxisSet shared = Indices::layout.split() & (Tensor::layout.split() | Tensor::layout.partial);
-    if constexpr (!shared.empty()) (void)sizeof(error::IndicesShareAxis<Dimension, Tensor, Indices>);
+    if constexpr (!shared.empty())
+      using Refused [[maybe_unused]] = decltype(error::IndicesShareAxis<Dimension, Tensor, Indices>{});
     return shared.empty();
   }
 }
@@ -161,6 +163,10 @@ auto take(Tensor const& x, Indices const& indices) {
     return x;
   }
 }
+template <int Dimension, Unevaluated Operation, AnyTensor Indices>
+auto take(Operation const& x, Indices const& indices) {
+  return take<Dimension>(detail::refuse_unevaluated(x), indices);
+}
 
 /// Returns x (.., n, ..) with slice k of `updates` (.., k, ..) added at indices[k] along `Dimension`, of which negative
 /// ones count from the end. Equal indices add up, in the order of k on each rank. The updates are held as x is, but as
@@ -173,7 +179,7 @@ Tensor scatter_add(Tensor const& x, Indices const& indices, Updates const& updat
   if constexpr (!detail::check_indices<dimension, Tensor, Indices>()) {
     return x;
   } else if constexpr (!detail::check_updates<dimension, Tensor, Indices, Updates>()) {
-    (void)sizeof(error::UpdatesHeldOtherwise<dimension, Tensor, Updates>);
+    using Refused [[maybe_unused]] = decltype(error::UpdatesHeldOtherwise<dimension, Tensor, Updates>{});
     return x;
   } else {
     detail::require_updates(dimension, {"x", x}, {"indices", indices}, {"updates", updates});

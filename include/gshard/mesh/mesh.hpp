@@ -360,7 +360,7 @@ class Mesh {
   template <std::size_t Count>
   static std::array<int, axis_count> counted(int const (&sizes)[Count]) {
     if constexpr (static_cast<int>(Count) != axis_count) {
-      (void)sizeof(error::MeshSizesCount<static_cast<int>(Count), axis_count>);
+      using Refused [[maybe_unused]] = decltype(error::MeshSizesCount<static_cast<int>(Count), axis_count>{});
       return {};
     } else {
       return std::to_array(sizes);

@@ -53,7 +53,8 @@ Tensor cleared(Tensor const& tokens, Mask const& mask) {
 template <class X, AnyTensor Mask>
 auto clear_padding(X const& x, Mask const& mask) {
   using Tensor = detail::ValueTensor<X>;
-  if constexpr (!detail::is_mask_of<Tensor, Mask>()) (void)sizeof(error::PaddingMaskHeld<Mask>);
+  if constexpr (!detail::is_mask_of<Tensor, Mask>())
+    using Refused [[maybe_unused]] = decltype(error::PaddingMaskHeld<Mask>{});
   Tensor const& tokens = detail::value_of(x);
   detail::require_rows_of("clear_padding", "mask", mask, "x", tokens);
   return detail::recorded_beside(

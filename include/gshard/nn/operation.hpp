@@ -36,7 +36,8 @@ using gshard::detail::wants_gradient;
 /// compiled for plain tensors.
 template <class... Operands, AnyTensor Result, class Pullback>
 auto recorded_beside(std::tuple<Operands const&...> const& operands, Result const& result, Pullback const& pullback) {
-  if constexpr (std::is_integral_v<typename Result::value_type>) (void)sizeof(error::LayerOfIntegers<Result>);
+  if constexpr (std::is_integral_v<typename Result::value_type>)
+    using Refused [[maybe_unused]] = decltype(error::LayerOfIntegers<Result>{});
   if constexpr ((AnyVar<Operands> || ...)) {
     Tape& tape =
         std::apply([](auto const&... operand) -> Tape& { return gshard::detail::tape_of(operand...); }, operands);

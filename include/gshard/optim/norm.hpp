@@ -10,6 +10,7 @@
 
 #include <gshard/autodiff/tape.hpp>
 #include <gshard/comm/all_reduce.hpp>
+#include <gshard/optim/model.hpp>
 #include <gshard/reduce/total.hpp>
 #include <gshard/tensor/operands.hpp>
 
@@ -105,8 +106,8 @@ class SumsOverRanks {
 /// gradients that are unreduced sums are reduced first. Throws StateError for an unset parameter, MeshError where
 /// parameters or gradients live on several meshes, and ExtentError where a gradient has other extents than its
 /// parameter.
-template <class Model>
-double gradient_norm(Model& model) {
+template <Model Type>
+double gradient_norm(Type& model) {
   detail::ParameterCheck check("gradient_norm");
   model.for_each_parameter([&](auto& parameter) { check(parameter); });
   detail::SumsOverRanks squares;
@@ -120,9 +121,19 @@ double gradient_norm(Model& model) {
 }
 
 /// Forgets the gradients of all parameters of `model`.
-template <class Model>
-void clear_gradients(Model& model) {
+template <Model Type>
+void clear_gradients(Type& model) {
   model.for_each_parameter([](auto& parameter) { parameter.clear_gradient(); });
+}
+
+/// What is no Model: a compile error that says so.
+template <class Type>
+double gradient_norm(Type&) {
+  return detail::refuse_model<Type>();
+}
+template <class Type>
+void clear_gradients(Type&) {
+  detail::refuse_model<Type>();
 }
 
 }  // namespace gshard::optim

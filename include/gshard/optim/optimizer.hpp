@@ -93,9 +93,11 @@ struct Slot {
 
   static consteval bool check() {
     if constexpr (Value::rank != Given::rank || !std::is_same_v<typename Value::mesh_type, typename Given::mesh_type>)
-      (void)sizeof(error::GradientOfOtherShape<Value, Given>);
-    else if constexpr (!Value::layout.partial.empty()) (void)sizeof(error::ParameterIsPartial<Value>);
-    else if constexpr (std::is_integral_v<T>) (void)sizeof(error::ParameterOfIntegers<Value>);
+      using Refused [[maybe_unused]] = decltype(error::GradientOfOtherShape<Value, Given>{});
+    else if constexpr (!Value::layout.partial.empty())
+      using Refused [[maybe_unused]] = decltype(error::ParameterIsPartial<Value>{});
+    else if constexpr (std::is_integral_v<T>)
+      using Refused [[maybe_unused]] = decltype(error::ParameterOfIntegers<Value>{});
     return true;
   }
   static_assert(check());
@@ -210,6 +212,13 @@ class OptimizerOf {
       next += count;
     });
     return norm;
+  }
+
+  /// What is no Model: a compile error that says so.
+  template <class Type>
+    requires(!Model<Type>)
+  double step(Type&, double) {
+    return refuse_model<Type>();
   }
 
   /// How many steps there were.

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include <gshard/core/fixed_string.hpp>
@@ -15,6 +16,12 @@ namespace gshard {
 
 namespace error {
 
+template <class Dimension>
+struct DimensionIsAnArgument {
+  static_assert(always_false<Dimension>,
+                "gshard: the dimensions of a reduction are template arguments, as in sum<1>(x) or mean<0, 2>(x)");
+};
+
 template <int Dimension, int Rank>
 struct DimensionNamedTwice {
   static_assert(always_false<std::integral_constant<int, Dimension>>,
@@ -25,19 +32,34 @@ struct DimensionNamedTwice {
 
 namespace detail {
 
+template <int Given, int Rank>
+inline constexpr int counted_dimension = Given < 0 ? Given + Rank : Given;
+
+/// The mistake of one of several given dimensions of a tensor of rank `Rank`; void for none.
+template <int Rank, int Dimension, int... Given>
+constexpr auto dimension_mistake() {
+  constexpr int d = counted_dimension<Dimension, Rank>;
+  if constexpr (d < 0 || d >= Rank) return std::type_identity<error::NoSuchDimension<Dimension, Rank>>{};
+  else if constexpr ((0 + ... + (counted_dimension<Given, Rank> == d ? 1 : 0)) > 1)
+    return std::type_identity<error::DimensionNamedTwice<d, Rank>>{};
+  else return std::type_identity<void>{};
+}
+template <int Rank, int... Given>
+using DimensionsMistake =
+    typename FirstMistake<typename decltype(dimension_mistake<Rank, Given, Given...>())::type...>::type;
+
 /// The dimensions that an operation on tensors like `Tensor` reduces, negative ones counted from the end.
 template <AnyTensor Tensor, int... Given>
 struct Dimensions {
   static consteval ReducedDimensions checked() {
     ReducedDimensions named;
     for (int d = 0; d < Tensor::rank; ++d) named.push_back(false);
-    [[maybe_unused]] auto mark = [&]<int Dimension>(std::integral_constant<int, Dimension>) {
-      constexpr int d = dimension_of<Dimension, Tensor::rank>;
-      if constexpr ((0 + ... + ((Given < 0 ? Given + Tensor::rank : Given) == d ? 1 : 0)) > 1)
-        (void)sizeof(error::DimensionNamedTwice<d, Tensor::rank>);
-      named[d] = true;
-    };
-    (mark(std::integral_constant<int, Given>{}), ...);
+    using Mistake = DimensionsMistake<Tensor::rank, Given...>;
+    if constexpr (std::is_void_v<Mistake>) {
+      ((named[counted_dimension<Given, Tensor::rank>] = true), ...);
+    } else {
+      using Refused [[maybe_unused]] = decltype(Mistake{});
+    }
     return named;
   }
   static constexpr ReducedDimensions reduced = checked();
@@ -94,11 +116,18 @@ struct Dimensions {
   using Rows = ShardedTensor<typename Tensor::mesh_type, kept_spec, T, typename Tensor::memory_space>;
 };
 
+/// The mistake of what is not linear in a tensor that is an unreduced sum; void for none.
+template <AnyTensor Tensor, bool IsRefused>
+using PartialSumMistake = std::conditional_t<IsRefused && !Tensor::layout.partial.empty(),
+                                             error::NonlinearOfPartialSum<void, typename Tensor::spec_type>, void>;
+
 /// Refuses what is not linear in an unreduced sum.
 template <class Ready>
 consteval void refuse_partial() {
-  if constexpr (!FirstTensor<Ready>::layout.partial.empty())
-    (void)sizeof(error::NonlinearOfPartialSum<Ready, FirstTensor<Ready>>);
+  using Mistake = PartialSumMistake<FirstTensor<Ready>, true>;
+  if constexpr (!std::is_void_v<Mistake>) {
+    using Refused [[maybe_unused]] = decltype(Mistake{});
+  }
 }
 
 }  // namespace detail

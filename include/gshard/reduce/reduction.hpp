@@ -63,7 +63,7 @@ void reduce_block(Ready const& ready, Block const& wanted, double factor, T* res
 /// over these axes, nothing where it is declared partial. A maximum or minimum is one all-reduce over these axes, and
 /// then what the declared result needs.
 template <class Operation, class Ready, int... Given>
-class Reduction {
+class Reduction : public detail::UnevaluatedOperation {
   using First = detail::FirstTensor<Ready>;
   using Value = typename Operation::template result<typename detail::StoredType<Ready>::type>;
 
@@ -75,9 +75,7 @@ class Reduction {
       ShardedTensor<typename First::mesh_type, typename First::spec_type, Value, typename First::memory_space>;
   using Dimensions = detail::Dimensions<Operand, Given...>;
 
-  explicit Reduction(Ready const& ready) : ready_(ready) {
-    if constexpr (!Operation::is_linear) detail::refuse_partial<Ready>();
-  }
+  explicit Reduction(Ready const& ready) : ready_(ready) {}
 
   auto eval() const { return run<void>(); }
 
@@ -97,17 +95,21 @@ class Reduction {
     return run<with_spec<Operand, Spec>>();
   }
 
-  template <class Spec>
-  operator ShardedTensor<typename First::mesh_type, Spec, Value, typename First::memory_space>() const {
-    return eval_as<Spec>();
+  template <AnyTensor Result>
+  operator Result() const {
+    return run<Result>();
   }
 
  private:
   template <class Result>
   auto run() const {
     using Plan = detail::Planned<Dimensions::spelled(), Result, Operand>;
-    if constexpr (Plan::is_refused) return std::conditional_t<std::is_void_v<Result>, Operand, Result>{};
-    else return reduced<Plan>();
+    if constexpr (Plan::is_refused) {
+      using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
+      return std::conditional_t<std::is_void_v<Result>, Operand, Result>{};
+    } else {
+      return reduced<Plan>();
+    }
   }
 
   template <class Plan>
@@ -168,7 +170,15 @@ namespace detail {
 template <class Operation, int... Given, class Operand>
 auto reduction_of(std::string_view operation, Operand const& x) {
   auto const ready = prepared(x, operation);
-  return Reduction<Operation, std::remove_const_t<decltype(ready)>, Given...>(ready);
+  using First = FirstTensor<std::remove_const_t<decltype(ready)>>;
+  using Mistake = typename FirstMistake<DimensionsMistake<First::rank, Given...>,
+                                        PartialSumMistake<First, !Operation::is_linear>>::type;
+  if constexpr (std::is_void_v<Mistake>) {
+    return Reduction<Operation, std::remove_const_t<decltype(ready)>, Given...>(ready);
+  } else {
+    using Refused [[maybe_unused]] = decltype(Mistake{});
+    return RefusedOperation<First>{};
+  }
 }
 
 }  // namespace detail

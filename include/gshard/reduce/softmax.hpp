@@ -85,15 +85,26 @@ struct SoftmaxOfElement {
   }
 };
 
-template <class Ready>
-consteval void check_softmax() {
-  refuse_partial<Ready>();
-  if constexpr (std::is_integral_v<ValueOf<Ready>>) (void)sizeof(error::SoftmaxOfIntegers<ValueOf<Ready>>);
+/// The mistake of a softmax of this expression along `Dimension`; void for none.
+template <class Ready, int Dimension>
+using SoftmaxMistake = typename FirstMistake<
+    DimensionsMistake<FirstTensor<Ready>::rank, Dimension>, PartialSumMistake<FirstTensor<Ready>, true>,
+    std::conditional_t<std::is_integral_v<ValueOf<Ready>>, error::SoftmaxOfIntegers<ValueOf<Ready>>, void>>::type;
+
+/// `compute(ready)`, or where that is a mistake the compile error and a stand-in.
+template <int Dimension, class Ready, class Compute>
+auto softmax_checked(Ready const& ready, Compute const& compute) {
+  using Mistake = SoftmaxMistake<Ready, Dimension>;
+  if constexpr (std::is_void_v<Mistake>) {
+    return compute(ready);
+  } else {
+    using Refused [[maybe_unused]] = decltype(Mistake{});
+    return first_tensor(ready);
+  }
 }
 
 template <SoftmaxForm Form, int Dimension, class Ready>
 auto softmax_along(Ready const& ready) {
-  check_softmax<Ready>();
   Kokkos::Profiling::ScopedRegion const region("gshard::softmax");
   using First = FirstTensor<Ready>;
   using Along = Dimensions<First, Dimension>;
@@ -135,6 +146,24 @@ struct LogSumOfRow {
   }
 };
 
+template <int Dimension, class Ready>
+auto log_sum_exp_along(Ready const& ready) {
+  Kokkos::Profiling::ScopedRegion const region("gshard::log_sum_exp");
+  using First = FirstTensor<Ready>;
+  using Along = Dimensions<First, Dimension>;
+  using Space = typename First::memory_space;
+  using Value = typename StoredType<Ready>::type;
+  auto const& first = first_tensor(ready);
+  typename Along::template Rows<Value> const result(uninitialized, first.mesh(), Along::kept_extents(first.extents()));
+  Scratch<Space> scratch(first.mesh().memory());
+  using LogSum = LogSumOfRow<Value, ValueOf<Ready>>;
+  auto const row = power_sums<Along>(scratch, ready, LogSum::bound);
+  launch<Space>("gshard::log_sum_exp", result.local_size(), result.local_size() <= small_row,
+                LogSum{row.shifts, row.sums, result.data()});
+  fence<Space>("gshard::log_sum_exp: temporaries end here");
+  return result;
+}
+
 }  // namespace detail
 
 /// exp(x) over its sum along a dimension, split or not, as `softmax<-1>(scores)`; held as x is. The largest element of
@@ -143,37 +172,27 @@ struct LogSumOfRow {
 /// dimension, two all-reduces of one number for each row: the maximum and the sum of powers.
 template <int Dimension, Expression Operand>
 auto softmax(Operand const& x) {
-  return detail::softmax_along<detail::SoftmaxForm::plain, Dimension>(detail::prepared(x, "softmax"));
+  return detail::softmax_checked<Dimension>(detail::prepared(x, "softmax"), [](auto const& ready) {
+    return detail::softmax_along<detail::SoftmaxForm::plain, Dimension>(ready);
+  });
 }
 
 /// log(softmax(x)) without its underflow: x - log_sum_exp(x). Scores of minus infinity stay so, and NaN is where it is
 /// in softmax. Communicates as softmax.
 template <int Dimension, Expression Operand>
 auto log_softmax(Operand const& x) {
-  return detail::softmax_along<detail::SoftmaxForm::logarithm, Dimension>(detail::prepared(x, "log_softmax"));
+  return detail::softmax_checked<Dimension>(detail::prepared(x, "log_softmax"), [](auto const& ready) {
+    return detail::softmax_along<detail::SoftmaxForm::logarithm, Dimension>(ready);
+  });
 }
 
 /// The logarithm of the sum of exp(x) along a dimension, split or not; the other dimensions keep their axes. Minus
 /// infinity of nothing, or of minus infinity alone; infinity where an element is. Communicates as softmax.
 template <int Dimension, Expression Operand>
 auto log_sum_exp(Operand const& x) {
-  auto const ready = detail::prepared(x, "log_sum_exp");
-  using Ready = std::remove_const_t<decltype(ready)>;
-  detail::check_softmax<Ready>();
-  Kokkos::Profiling::ScopedRegion const region("gshard::log_sum_exp");
-  using First = detail::FirstTensor<Ready>;
-  using Along = detail::Dimensions<First, Dimension>;
-  using Space = typename First::memory_space;
-  using Value = typename detail::StoredType<Ready>::type;
-  auto const& first = detail::first_tensor(ready);
-  typename Along::template Rows<Value> const result(uninitialized, first.mesh(), Along::kept_extents(first.extents()));
-  Scratch<Space> scratch(first.mesh().memory());
-  using LogSum = detail::LogSumOfRow<Value, detail::ValueOf<Ready>>;
-  auto const row = detail::power_sums<Along>(scratch, ready, LogSum::bound);
-  detail::launch<Space>("gshard::log_sum_exp", result.local_size(), result.local_size() <= detail::small_row,
-                        LogSum{row.shifts, row.sums, result.data()});
-  detail::fence<Space>("gshard::log_sum_exp: temporaries end here");
-  return result;
+  return detail::softmax_checked<Dimension>(detail::prepared(x, "log_sum_exp"), [](auto const& ready) {
+    return detail::log_sum_exp_along<Dimension>(ready);
+  });
 }
 
 }  // namespace gshard

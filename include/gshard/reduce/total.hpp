@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <type_traits>
 
@@ -89,6 +90,33 @@ double mean(Operand const& x) {
 template <Expression Operand>
 double norm(Operand const& x) {
   return Kokkos::sqrt(detail::total<detail::Norming>(detail::prepared(x, "norm")));
+}
+
+// Dimensions in brackets: compile errors that say where they go.
+template <Expression Operand, std::integral Dimension>
+auto sum(Operand const& x, Dimension) {
+  using Refused [[maybe_unused]] = decltype(error::DimensionIsAnArgument<Dimension>{});
+  return sum(x);
+}
+template <Expression Operand, std::integral Dimension>
+auto mean(Operand const& x, Dimension) {
+  using Refused [[maybe_unused]] = decltype(error::DimensionIsAnArgument<Dimension>{});
+  return mean(x);
+}
+template <Expression Operand, std::integral Dimension>
+auto maximum(Operand const& x, Dimension) {
+  using Refused [[maybe_unused]] = decltype(error::DimensionIsAnArgument<Dimension>{});
+  return maximum(x);
+}
+template <Expression Operand, std::integral Dimension>
+auto minimum(Operand const& x, Dimension) {
+  using Refused [[maybe_unused]] = decltype(error::DimensionIsAnArgument<Dimension>{});
+  return minimum(x);
+}
+template <Expression Operand, std::integral Dimension>
+auto norm(Operand const& x, Dimension) {
+  using Refused [[maybe_unused]] = decltype(error::DimensionIsAnArgument<Dimension>{});
+  return norm(x);
 }
 
 }  // namespace gshard

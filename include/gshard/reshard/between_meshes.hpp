@@ -12,6 +12,7 @@
 
 #include <gshard/reshard/reshard.hpp>
 #include <gshard/tensor/device_assignment.hpp>
+#include <gshard/tensor/unevaluated.hpp>
 
 namespace gshard {
 
@@ -147,7 +148,7 @@ detail::on_mesh<Mesh<Axes...>, To, std::remove_cvref_t<Tensor>> reshard(Tensor&&
   using Original = std::remove_cvref_t<Tensor>;
   using NewMesh = Mesh<Axes...>;
   if constexpr (To::rank != Original::rank) {
-    (void)sizeof(error::ReshardChangesRank<Original::rank, To::rank>);
+    using Refused [[maybe_unused]] = decltype(error::ReshardChangesRank<Original::rank, To::rank>{});
   } else {
     detail::require_set("reshard", {{"tensor", tensor}});
     detail::require_set("reshard", mesh);

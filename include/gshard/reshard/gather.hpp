@@ -8,8 +8,20 @@
 
 #include <gshard/reshard/reshard.hpp>
 #include <gshard/tensor/describe.hpp>
+#include <gshard/tensor/unevaluated.hpp>
 
 namespace gshard {
+
+namespace error {
+
+template <class Spec>
+struct TensorIsStreamed {
+  static_assert(always_false<Spec>,
+                "gshard: a tensor is not written by <<, since all ranks have to take part; all of them call "
+                "print(stream, x), and rank 0 writes");
+};
+
+}  // namespace error
 
 /// All elements in row-major order, on every rank: for tests, logs and small results. Replicates the tensor.
 template <AnyTensor Tensor>
@@ -19,6 +31,23 @@ std::vector<typename Tensor::value_type> to_vector(Tensor const& tensor) {
   std::vector<typename Tensor::value_type> elements(static_cast<std::size_t>(whole.size()));
   detail::copy_to_host<typename Tensor::memory_space>(elements.data(), whole.data(), whole.size());
   return elements;
+}
+template <Unevaluated Operation>
+auto to_vector(Operation const& x) {
+  return to_vector(detail::refuse_unevaluated(x));
+}
+template <class Recorded>
+  requires(Recorded::is_recorded && !Unevaluated<Recorded>)
+auto to_vector(Recorded const& x) {
+  using Refused [[maybe_unused]] = decltype(error::RecordedUsedAsPlain<Recorded>{});
+  return to_vector(x.value());
+}
+
+/// A compile error that names `print`.
+template <AnyTensor Tensor>
+std::ostream& operator<<(std::ostream& stream, Tensor const&) {
+  using Refused [[maybe_unused]] = decltype(error::TensorIsStreamed<typename Tensor::spec_type>{});
+  return stream;
 }
 
 /// Writes the description and all elements on rank 0, one row of the last dimension a line. Replicates the tensor.

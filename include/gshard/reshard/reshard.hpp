@@ -12,6 +12,7 @@
 #include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/dimension.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
+#include <gshard/tensor/unevaluated.hpp>
 
 namespace gshard {
 
@@ -87,12 +88,23 @@ auto take_steps(Tensor const& tensor, bool may_share, bool may_overwrite) {
   }
 }
 
+template <class Tensor, class To>
+struct ReshardMistakeOf {
+  using type = ExtentsMistake<typename Tensor::spec_type, To>;
+};
+template <class Tensor, class To>
+  requires(Tensor::rank != To::rank)
+struct ReshardMistakeOf<Tensor, To> {
+  using type = error::ReshardChangesRank<Tensor::rank, To::rank>;
+};
+
 template <class To, class Tensor>
 resharded<Tensor, To> reshard_into(Tensor const& tensor, bool may_share, bool may_overwrite) {
-  if constexpr (To::rank != Tensor::rank) {
-    (void)sizeof(error::ReshardChangesRank<Tensor::rank, To::rank>);
+  using Mistake = typename ReshardMistakeOf<Tensor, To>::type;
+  if constexpr (!std::is_void_v<Mistake>) {
+    using Refused [[maybe_unused]] = decltype(Mistake{});
+    return {};
   } else {
-    static_assert(check_extents<typename Tensor::spec_type, To>());
     require_set("reshard", {{"tensor", tensor}});
     (void)resharded<Tensor, To>::checked(tensor.extents(), tensor.name());
     Kokkos::Profiling::ScopedRegion const region("gshard::reshard");
@@ -116,6 +128,10 @@ template <class To, AnyTensor Tensor>
 resharded<std::remove_cvref_t<Tensor>, To> reshard(Tensor&& tensor) {
   bool const may_overwrite = !std::is_lvalue_reference_v<Tensor> && tensor.is_sole_owner();
   return detail::reshard_into<To, std::remove_cvref_t<Tensor>>(tensor, false, may_overwrite);
+}
+template <class To, Unevaluated Operation>
+auto reshard(Operation const& x) {
+  return reshard<To>(detail::refuse_unevaluated(x));
 }
 
 namespace detail {
@@ -147,6 +163,10 @@ auto replicate(Tensor&& tensor) {
   return reshard<spec_of<typename Original::mesh_type, detail::replicated_layout(Original::rank)>>(
       std::forward<Tensor>(tensor));
 }
+template <Unevaluated Operation>
+auto replicate(Operation const& x) {
+  return replicate(detail::refuse_unevaluated(x));
+}
 
 /// Dimension `Dimension` split over `Names`, in place of what split it before; the other dimensions stay as they are
 /// (paper 3.2). Negative dimensions count from the end.
@@ -157,6 +177,10 @@ auto split(Tensor&& tensor) {
   constexpr int dimension = detail::dimension_of<Dimension, Original::rank>;
   static constexpr Layout target = detail::split_layout(Original::layout, dimension, detail::axes_of<Mesh, Names>());
   return reshard<spec_of<Mesh, target>>(std::forward<Tensor>(tensor));
+}
+template <int Dimension, AxisNames Names, Unevaluated Operation>
+auto split(Operation const& x) {
+  return split<Dimension, Names>(detail::refuse_unevaluated(x));
 }
 
 /// The tensor held as `To` says (paper 3.2); another name for reshard.

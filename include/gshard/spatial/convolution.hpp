@@ -75,7 +75,7 @@ template <AnyTensor X, AnyTensor W>
 consteval bool check_convolution() {
   constexpr int rank = spatial_rank<X>;
   if constexpr (X::rank != rank + 2 || W::rank != X::rank) {
-    (void)sizeof(error::ConvolutionRank<X>);
+    using Refused [[maybe_unused]] = decltype(error::ConvolutionRank<X>{});
     return false;
   } else {
     constexpr bool whole = [] {
@@ -83,7 +83,7 @@ consteval bool check_convolution() {
       for (int d = 0; d < rank; ++d) result = result && W::layout.dimensions[d].empty();
       return result;
     }();
-    if constexpr (!whole) (void)sizeof(error::ConvolutionWindowSplit<W>);
+    if constexpr (!whole) using Refused [[maybe_unused]] = decltype(error::ConvolutionWindowSplit<W>{});
     return whole;
   }
 }
@@ -251,8 +251,12 @@ class Convolution {
   template <class Result>
   auto run() const {
     using Plan = detail::Planned<convolution_subscripts<rank>, Result, X, W>;
-    if constexpr (Plan::is_refused) return std::conditional_t<std::is_void_v<Result>, Input, Result>{};
-    else return detail::ConvolutionRun<Plan, Input, Weights>(options_, x_, w_).forward(x_, w_);
+    if constexpr (Plan::is_refused) {
+      using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
+      return std::conditional_t<std::is_void_v<Result>, Input, Result>{};
+    } else {
+      return detail::ConvolutionRun<Plan, Input, Weights>(options_, x_, w_).forward(x_, w_);
+    }
   }
 
   Input x_;

@@ -120,6 +120,7 @@ class RecordedConvolution {
     using Plan = detail::Planned<convolution_subscripts<rank>, Result, PlainX, PlainW>;
     Tape& tape = detail::einsum_tape_of(x_, w_);
     if constexpr (Plan::is_refused) {
+      using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
       using Tensor = std::conditional_t<std::is_void_v<Result>, Input, Result>;
       return Var<Tensor>(tape, 0, Tensor{});
     } else {

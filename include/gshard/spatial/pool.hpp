@@ -60,7 +60,7 @@ namespace detail {
 
 template <AnyTensor X>
 consteval bool check_pool() {
-  if constexpr (X::rank < 3 || X::rank > 5) (void)sizeof(error::PoolRank<X>);
+  if constexpr (X::rank < 3 || X::rank > 5) using Refused [[maybe_unused]] = decltype(error::PoolRank<X>{});
   return X::rank >= 3 && X::rank <= 5;
 }
 
@@ -141,7 +141,8 @@ template <class X>
 auto max_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X>>> const& options) {
   using Tensor = detail::ValueTensor<X>;
   [[maybe_unused]] constexpr bool is_fine = detail::check_pool<Tensor>();
-  if constexpr (!Tensor::layout.partial.empty()) (void)sizeof(error::PoolOfPartial<Tensor>);
+  if constexpr (!Tensor::layout.partial.empty())
+    using Refused [[maybe_unused]] = decltype(error::PoolOfPartial<Tensor>{});
   using Pooling = detail::Pooling<Tensor>;
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
@@ -173,7 +174,8 @@ auto average_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTens
                   AverageOver over = AverageOver::elements) {
   using Tensor = detail::ValueTensor<X>;
   [[maybe_unused]] constexpr bool is_fine = detail::check_pool<Tensor>();
-  if constexpr (std::is_integral_v<typename Tensor::value_type>) (void)sizeof(error::AveragePoolOfIntegers<Tensor>);
+  if constexpr (std::is_integral_v<typename Tensor::value_type>)
+    using Refused [[maybe_unused]] = decltype(error::AveragePoolOfIntegers<Tensor>{});
   using Pooling = detail::Pooling<Tensor>;
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;

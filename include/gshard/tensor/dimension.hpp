@@ -27,7 +27,7 @@ consteval int checked_dimension() {
   if constexpr (Dimension >= -Rank && Dimension < Rank) {
     return Dimension < 0 ? Dimension + Rank : Dimension;
   } else {
-    (void)sizeof(error::NoSuchDimension<Dimension, Rank>);
+    using Refused [[maybe_unused]] = decltype(error::NoSuchDimension<Dimension, Rank>{});
     return 0;
   }
 }

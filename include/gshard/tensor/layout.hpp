@@ -112,8 +112,9 @@ consteval Layout checked_layout() {
   constexpr auto examined = examine_spec<Mesh, Spec>();
   constexpr SpecFault fault = examined.second;
   if constexpr (fault.kind == SpecFault::unknown_axis)
-    (void)sizeof(error::SpecNamesUnknownAxis<NameOf<fault.name>, Mesh>);
-  if constexpr (fault.kind == SpecFault::axis_twice) (void)sizeof(error::SpecUsesAxisTwice<NameOf<fault.name>, Mesh>);
+    using Refused [[maybe_unused]] = decltype(error::SpecNamesUnknownAxis<NameOf<fault.name>, Mesh>{});
+  if constexpr (fault.kind == SpecFault::axis_twice)
+    using Refused [[maybe_unused]] = decltype(error::SpecUsesAxisTwice<NameOf<fault.name>, Mesh>{});
   return examined.first;
 }
 

@@ -43,7 +43,7 @@ constexpr Layout merge_dimensions_layout(Layout const& layout, int dimension) {
 template <int Dimension, AnyTensor Tensor>
 consteval bool is_whole() {
   constexpr bool whole = Tensor::layout.dimensions[Dimension].empty();
-  if constexpr (!whole) (void)sizeof(error::ReshapeCrossesRanks<Dimension, Tensor>);
+  if constexpr (!whole) using Refused [[maybe_unused]] = decltype(error::ReshapeCrossesRanks<Dimension, Tensor>{});
   return whole;
 }
 

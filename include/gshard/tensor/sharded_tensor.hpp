@@ -20,6 +20,9 @@
 
 namespace gshard {
 
+template <class Mesh, class Spec, class T, class MemorySpace>
+class ShardedTensor;
+
 namespace error {
 
 template <int Given, int Wanted>
@@ -50,19 +53,101 @@ struct ElementOfPartial {
       "gshard: no rank holds an element of an unreduced sum, but a part of it; reduce the tensor first, by reshard to a spec without partial");
 };
 
+template <class Spec, class... Indices>
+struct TensorIsIndexed {
+  static_assert(
+      always_false<Spec>,
+      "gshard: a tensor has no call operator, since each rank holds a block; x.at(i, j) is an element that this rank "
+      "holds, x.local()(i, j) one by its local indices, to_vector(x) has all of them");
+};
+
+template <class From, class To>
+struct ConvertedTensorMoves {
+  static_assert(
+      always_false<From>,
+      "gshard: a tensor of one spec is given where another spec is declared, and tensors do not move unseen; write "
+      "reshard<Spec<...>>(tensor)");
+};
+
+template <class From, class To>
+struct ConvertedTensorOfOtherElements {
+  static_assert(
+      always_false<From>,
+      "gshard: a tensor of one element type is given where another one is declared; write convert<double>(tensor)");
+};
+
+template <int From, int To>
+struct ConvertedTensorOfOtherRank {
+  static_assert(
+      always_false<std::integral_constant<int, From>>,
+      "gshard: a tensor is given where one of another number of dimensions is declared; use reshape, or correct "
+      "the declared Spec<...>");
+};
+
+template <class From, class To>
+struct ConvertedTensorOfOtherMesh {
+  static_assert(always_false<From>,
+                "gshard: a tensor on a mesh of one type is given where another one is declared; write "
+                "reshard<Spec<...>>(tensor, mesh)");
+};
+
+template <class From, class To>
+struct ConvertedTensorOfOtherMemory {
+  static_assert(always_false<From>,
+                "gshard: a tensor in one memory space is given where another one is declared; make both in one space");
+};
+
 }  // namespace error
 
 namespace detail {
 
-/// Says so where two specs of one rank fix different extents.
 template <class Spec, class Other>
-consteval bool check_extents() {
-  constexpr int dimension = contradiction(Spec::static_extents(), Other::static_extents());
-  if constexpr (dimension >= 0)
-    (void)sizeof(error::TensorExtentsContradict<dimension, Spec::static_extents()[dimension],
-                                                Other::static_extents()[dimension]>);
-  return true;
-}
+struct ExtentsMistakeOf {
+  static constexpr int dimension = contradiction(Spec::static_extents(), Other::static_extents());
+  static constexpr auto find() {
+    if constexpr (dimension < 0) return std::type_identity<void>{};
+    else
+      return std::type_identity<error::TensorExtentsContradict<dimension, Spec::static_extents()[dimension],
+                                                               Other::static_extents()[dimension]>>{};
+  }
+  using type = typename decltype(find())::type;
+};
+
+/// The mistake of two specs of one rank that fix different extents; void where they agree.
+template <class Spec, class Other>
+using ExtentsMistake = typename ExtentsMistakeOf<Spec, Other>::type;
+
+/// Whether two tensor types are one, up to extents that they fix.
+template <class Tensor, class Other>
+inline constexpr bool same_but_extents = false;
+template <class Mesh, class Spec, class OtherSpec, class T, class MemorySpace>
+inline constexpr bool
+    same_but_extents<ShardedTensor<Mesh, Spec, T, MemorySpace>, ShardedTensor<Mesh, OtherSpec, T, MemorySpace>> =
+        layout_of<Mesh, Spec> == layout_of<Mesh, OtherSpec>;
+
+template <class From, class To>
+struct ConversionMistakeOf;
+template <class Mesh, class Spec, class T, class MemorySpace, class OtherMesh, class OtherSpec, class OtherT,
+          class OtherSpace>
+struct ConversionMistakeOf<ShardedTensor<Mesh, Spec, T, MemorySpace>,
+                           ShardedTensor<OtherMesh, OtherSpec, OtherT, OtherSpace>> {
+  static constexpr auto find() {
+    if constexpr (!std::is_same_v<Mesh, OtherMesh>)
+      return std::type_identity<error::ConvertedTensorOfOtherMesh<Mesh, OtherMesh>>{};
+    else if constexpr (!std::is_same_v<MemorySpace, OtherSpace>)
+      return std::type_identity<error::ConvertedTensorOfOtherMemory<MemorySpace, OtherSpace>>{};
+    else if constexpr (!std::is_same_v<T, OtherT>)
+      return std::type_identity<error::ConvertedTensorOfOtherElements<T, OtherT>>{};
+    else if constexpr (Spec::rank != OtherSpec::rank)
+      return std::type_identity<error::ConvertedTensorOfOtherRank<Spec::rank, OtherSpec::rank>>{};
+    else return std::type_identity<error::ConvertedTensorMoves<Spec, OtherSpec>>{};
+  }
+  using type = typename decltype(find())::type;
+};
+
+/// What differs between two tensor types that are not `same_but_extents`.
+template <class From, class To>
+using ConversionMistake = typename ConversionMistakeOf<From, To>::type;
 
 template <class T, int Rank>
 struct ViewData {
@@ -146,7 +231,19 @@ class ShardedTensor {
         extents_(other.is_set() ? checked(other.extents_, name_) : other.extents_),
         block_(other.block_),
         storage_(other.storage_) {
-    static_assert(detail::check_extents<OtherSpec, Spec>());
+    using Mistake = detail::ExtentsMistake<OtherSpec, Spec>;
+    if constexpr (!std::is_void_v<Mistake>) {
+      using Refused [[maybe_unused]] = decltype(Mistake{});
+    }
+  }
+
+  /// No tensor becomes one of other mesh, layout, elements or memory unseen: says which of them differs, and does not
+  /// compile.
+  template <class OtherMesh, class OtherSpec, class OtherT, class OtherSpace>
+    requires(!detail::same_but_extents<ShardedTensor<OtherMesh, OtherSpec, OtherT, OtherSpace>, ShardedTensor>)
+  ShardedTensor(ShardedTensor<OtherMesh, OtherSpec, OtherT, OtherSpace> const&) {
+    using Refused [[maybe_unused]] =
+        decltype(detail::ConversionMistake<ShardedTensor<OtherMesh, OtherSpec, OtherT, OtherSpace>, ShardedTensor>{});
   }
 
   ShardedTensor(Uninitialized, Mesh const& mesh, Extents const& extents, std::string_view name = {})
@@ -207,6 +304,13 @@ class ShardedTensor {
   /// local()(0, 0) is the element at the global indices range(0).begin, range(1).begin, and elements that other ranks
   /// hold are out of its bounds, which a view does not check. `at` takes global indices, and checks them.
   view_type local() const { return detail::local_view<T, rank, MemorySpace>(data(), block().extents); }
+
+  /// A compile error that says how elements are read.
+  template <class... Indices>
+  T operator()(Indices const&...) const {
+    using Refused [[maybe_unused]] = decltype(error::TensorIsIndexed<Spec, Indices...>{});
+    return {};
+  }
 
   /// The block's elements in a row.
   detail::LocalView<T, 1, MemorySpace> flat() const {
@@ -296,7 +400,7 @@ class ShardedTensor {
   template <std::size_t Count>
   static Extents counted(std::int64_t const (&extents)[Count]) {
     if constexpr (static_cast<int>(Count) != rank)
-      (void)sizeof(error::TensorExtentsCount<static_cast<int>(Count), rank>);
+      using Refused [[maybe_unused]] = decltype(error::TensorExtentsCount<static_cast<int>(Count), rank>{});
     Extents result;
     for (std::int64_t extent : extents) result.push_back(extent);
     return result;
@@ -323,10 +427,10 @@ class ShardedTensor {
   template <class... Indices>
   Extents element(Indices... indices) const {
     if constexpr (sizeof...(Indices) != rank) {
-      (void)sizeof(error::ElementIndices<static_cast<int>(sizeof...(Indices)), rank>);
+      using Refused [[maybe_unused]] = decltype(error::ElementIndices<static_cast<int>(sizeof...(Indices)), rank>{});
       return {};
     } else if constexpr (!layout.partial.empty()) {
-      (void)sizeof(error::ElementOfPartial<ShardedTensor>);
+      using Refused [[maybe_unused]] = decltype(error::ElementOfPartial<ShardedTensor>{});
       return {};
     } else {
       require_set("element");

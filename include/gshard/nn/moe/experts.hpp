@@ -68,7 +68,8 @@ struct BySlots {
     using Tensor = detail::ValueTensor<X>;
     using Bias = detail::ValueTensor<B>;
     if constexpr (!is_bias_of<Tensor, Bias>())
-      (void)sizeof(error::ExpertBiasHeld<typename Tensor::spec_type, typename Bias::spec_type>);
+      using Refused [[maybe_unused]] =
+          decltype(error::ExpertBiasHeld<typename Tensor::spec_type, typename Bias::spec_type>{});
     Tensor const& in = detail::value_of(rows);
     Bias const& added = detail::value_of(bias);
     gshard::detail::require_one_mesh("expert bias", {{"rows", in}, {"bias", added}});

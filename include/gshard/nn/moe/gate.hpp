@@ -63,16 +63,16 @@ consteval bool check_by_group() {
   if constexpr (!std::is_same_v<typename Given::mesh_type, typename Wanted::mesh_type> ||
                 !std::is_same_v<typename Given::memory_space, typename Wanted::memory_space> ||
                 !(Given::layout == Wanted::layout))
-    (void)sizeof(
-        error::OperandNotByGroup<
-            gshard::detail::NameOf<gshard::detail::names_of<typename Gates::mesh_type>(Gates::layout.dimensions[0])>>);
+    using Refused [[maybe_unused]] =
+        decltype(error::OperandNotByGroup<gshard::detail::NameOf<gshard::detail::names_of<typename Gates::mesh_type>(
+                     Gates::layout.dimensions[0])>>{});
   return true;
 }
 
 /// Does not compile where the gate never drops.
 template <AnyGate Gate>
 consteval bool check_slots() {
-  if constexpr (Gate::drop == Drop::never) (void)sizeof(error::RoutingHasNoSlots<Gate>);
+  if constexpr (Gate::drop == Drop::never) using Refused [[maybe_unused]] = decltype(error::RoutingHasNoSlots<Gate>{});
   return true;
 }
 

@@ -132,7 +132,7 @@ class MixtureOfExperts {
     if constexpr (!std::is_same_v<with_spec<X, Spec<>>, ShardedTensor<Mesh, Spec<>, T, MemorySpace>> ||
                   !(X::layout == Layout{{groups, {}, {}}, {}}) || !(Mask::layout == Layout{{groups, {}}, {}}) ||
                   !detail::is_mask_of<X, Mask>())
-      (void)sizeof(error::MixtureTokensHeld<gshard::detail::NameOf<tokens>>);
+      using Refused [[maybe_unused]] = decltype(error::MixtureTokensHeld<gshard::detail::NameOf<tokens>>{});
     gshard::detail::require_on_mesh("mixture of experts", {"x", x}, gate.value.mesh());
     gshard::detail::require_on_mesh("mixture of experts", {"mask", mask}, gate.value.mesh());
     gshard::detail::require_extent("mixture of experts", {"x", x}, 2, options.model, "as the option model says");

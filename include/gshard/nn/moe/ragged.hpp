@@ -72,7 +72,7 @@ class RaggedExchange {
   template <AnyTensor Tokens>
   static consteval bool check_tokens() {
     if constexpr (!(Tokens::layout == Layout{{row_list, {}, {}}, {}}) || !is_here<Tokens>)
-      (void)sizeof(error::RaggedTokensSplit<RowNames>);
+      using Refused [[maybe_unused]] = decltype(error::RaggedTokensSplit<RowNames>{});
     return true;
   }
 
@@ -81,9 +81,9 @@ class RaggedExchange {
   static consteval bool check_rows() {
     constexpr Layout layout = Given::layout;
     if constexpr (layout.rank() != 2 || !layout.partial.empty() || !is_here<Given>)
-      (void)sizeof(error::RaggedRowsHeld<RowNames>);
+      using Refused [[maybe_unused]] = decltype(error::RaggedRowsHeld<RowNames>{});
     else if constexpr (!(layout.dimensions[0] == row_list) || (Whole && !layout.dimensions[1].empty()))
-      (void)sizeof(error::RaggedRowsHeld<RowNames>);
+      using Refused [[maybe_unused]] = decltype(error::RaggedRowsHeld<RowNames>{});
     return true;
   }
 
@@ -94,10 +94,10 @@ class RaggedExchange {
     constexpr Layout layout = Given::layout;
     if constexpr (layout.rank() != Rank || !layout.partial.empty() || !is_here<Given> ||
                   !std::is_same_v<typename Given::value_type, typename Rows::value_type>)
-      (void)sizeof(error::RaggedRowsHeld<RowNames>);
+      using Refused [[maybe_unused]] = decltype(error::RaggedRowsHeld<RowNames>{});
     else if constexpr (!(layout.dimensions[0] == expert_axes) ||
                        (Rank == 2 && !(layout.dimensions[1] == Rows::layout.dimensions[1])))
-      (void)sizeof(error::RaggedRowsHeld<RowNames>);
+      using Refused [[maybe_unused]] = decltype(error::RaggedRowsHeld<RowNames>{});
     return true;
   }
 
