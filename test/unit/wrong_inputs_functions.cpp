@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Wrong inputs of expr/, einsum/ and reduce/: each call is refused by one exception on all ranks, before a message is
 // sent and before anything is changed.
+#include <cstdint>
 #include <functional>
+#include <limits>
+#include <string>
 #include <vector>
 
 #include <gshard/einsum.hpp>
@@ -196,4 +199,17 @@ TEST_CASE("results that are there already: of reductions, of einsums that circul
   expect_refusal<StateError>(
       "shard of a circulating einsum: unset operand",
       [&] { (void)shard<Spec<_, "x">>(circulating(einsum<"ab,bc->ac">(a, Left{}))); }, "operand 1 (unset)");
+}
+
+TEST_CASE("counts of an einsum without ranks that exceed 64 bits stay at the largest number") {
+  AbstractRuntime machine;
+  using Line = Mesh<Axis<"x">>;
+  using Huge = ShardedTensor<Line, Spec<_, _>, float, AbstractSpace>;
+  Line const mesh(machine, {1});
+  std::int64_t const extent = std::int64_t{1} << 27;
+  Huge const a(mesh, {extent, extent});
+  (void)eval(einsum<"ab,bc->ac">(a, a));
+  CHECK(machine.ledger().flops() == std::numeric_limits<std::int64_t>::max());
+  CHECK(explain<"ab,bc->ac">(a, a).flops == std::numeric_limits<std::int64_t>::max());
+  CHECK(explain<"ab,bc,cd->ad">(a, a, a).text.find("9223372036854775807 multiplications") != std::string::npos);
 }

@@ -50,11 +50,16 @@ auto recorded_operands(std::tuple<Tensors...> const& tensors, Operands const&...
   return std::apply([&](auto const&... tensor) { return std::make_tuple(one(operands, tensor)...); }, tensors);
 }
 
-template <class First, class... Rest>
-Tape& einsum_tape_of(First const& first, Rest const&... rest) {
-  if constexpr (is_recorded_handled<First>) return first.operand.tape();
-  else if constexpr (AnyVar<First>) return first.tape();
-  else return einsum_tape_of(rest...);
+/// As tape_of; operands may be marked.
+template <class... Operands>
+Tape& einsum_tape_of(Operands const&... operands) {
+  Tape* tape = nullptr;
+  auto join = [&]<class Operand>(Operand const& operand) {
+    if constexpr (is_recorded_handled<Operand>) join_tape(tape, operand.operand.tape());
+    else if constexpr (AnyVar<Operand>) join_tape(tape, operand.tape());
+  };
+  (join(operands), ...);
+  return *tape;
 }
 
 /// The einsum whose result is the gradient of operand `Operand` of `Forward`: that operand's letters from those of the

@@ -15,6 +15,7 @@ template <class To, AnyVar X>
 auto reshard(X&& x) {
   using Tensor = typename std::remove_cvref_t<X>::tensor_type;
   Tape& tape = x.tape();
+  tape.require_unrun();
   auto const slot = x.slot();
   return tape.record(reshard<To>(std::forward<X>(x).value()), [slot](Cotangent<resharded<Tensor, To>> const& gradient) {
     slot.add(detail::held_as<typename Cotangent<Tensor>::spec_type>(gradient));
@@ -26,6 +27,7 @@ template <class To, AnyVar X, class... Axes>
 auto reshard(X&& x, Mesh<Axes...> const& mesh) {
   using Tensor = typename std::remove_cvref_t<X>::tensor_type;
   Tape& tape = x.tape();
+  tape.require_unrun();
   auto const slot = x.slot();
   auto const back = x.value().mesh();
   auto const result = reshard<To>(std::forward<X>(x).value(), mesh);

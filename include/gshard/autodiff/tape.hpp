@@ -12,6 +12,7 @@
 #include <gshard/autodiff/accumulate.hpp>
 #include <gshard/expr/functions.hpp>
 #include <gshard/reshard/reshard.hpp>
+#include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/unevaluated.hpp>
 
 namespace gshard {
@@ -41,6 +42,22 @@ struct BackwardOfUnrecorded {
 }  // namespace error
 
 class Tape;
+
+namespace detail {
+
+/// A tape as recorded tensors refer to it: the pointer is null once the tape is gone.
+using TapeHandle = std::shared_ptr<Tape*>;
+
+inline TapeHandle const& handle_of(Tape const& tape);
+
+/// The tape of a recorded tensor. Throws StateError where it is gone.
+inline Tape& tape_behind(TapeHandle const& handle) {
+  if (*handle == nullptr)
+    throw StateError("a recorded tensor is used after its Tape is gone; keep the Tape as long as what it has recorded");
+  return **handle;
+}
+
+}  // namespace detail
 
 /// Where the gradient of a recorded tensor is collected. Holds no elements: operations keep this, not the tensor, for
 /// their backward pass.
@@ -77,14 +94,15 @@ Result refuse_as_plain() {
 
 }  // namespace detail
 
-/// A tensor whose history is on a tape. Operations on it are those of tensors, and are recorded.
+/// A tensor whose history is on a tape. Operations on it are those of tensors, and are recorded; they throw StateError
+/// where its tape has run, is gone, or is not that of another operand.
 template <AnyTensor Tensor>
 class Var : public detail::WithoutTensorMembers<error::RecordedUsedAsPlain> {
  public:
   using tensor_type = Tensor;
   static constexpr bool is_recorded = true;
 
-  Var(Tape& tape, int node, Tensor value) : tape_(&tape), node_(node), value_(std::move(value)) {}
+  Var(Tape& tape, int node, Tensor value) : tape_(detail::handle_of(tape)), node_(node), value_(std::move(value)) {}
 
   /// The same recorded tensor, with other extents fixed by the type, or none.
   template <AnyTensor Other>
@@ -102,12 +120,12 @@ class Var : public detail::WithoutTensorMembers<error::RecordedUsedAsPlain> {
 
   Tensor const& value() const& { return value_; }
   Tensor value() && { return std::move(value_); }
-  Tape& tape() const { return *tape_; }
+  Tape& tape() const { return detail::tape_behind(tape_); }
   int node() const { return node_; }
-  GradientSlot<Tensor> slot() const { return {*tape_, node_}; }
+  GradientSlot<Tensor> slot() const { return {tape(), node_}; }
 
  private:
-  Tape* tape_;
+  detail::TapeHandle tape_;
   int node_;
   Tensor value_;
 };
@@ -154,10 +172,12 @@ struct Parameter {
 };
 
 /// Records operations as they run, and runs their gradients backwards, once. Activations are kept until their
-/// operation's gradient is done; then their memory is free for the next ones.
+/// operation's gradient is done; then their memory is free for the next ones. After the backward pass, recording and a
+/// second pass throw StateError.
 class Tape {
  public:
   Tape() = default;
+  ~Tape() { *handle_ = nullptr; }
   /// A tape that leaves the gradients of parameters unreduced in `sums`, where operations give them so.
   explicit Tape(Accumulation& sums) : accumulation_(&sums) {}
   /// A tape for a part of what is recorded on another one.
@@ -171,6 +191,7 @@ class Tape {
   /// A leaf: `gradient(leaf)` is known after the backward pass.
   template <AnyTensor Tensor>
   Var<Tensor> watch(Tensor const& tensor) {
+    detail::require_set("Tape::watch", {{"tensor", tensor}});
     if constexpr (std::is_integral_v<typename Tensor::value_type>)
       using Refused [[maybe_unused]] = decltype(error::GradientOfIntegers<Tensor>{});
     return record(tensor, std::function<void(Cotangent<Tensor> const&)>{});
@@ -181,10 +202,11 @@ class Tape {
   Var<Tensor> watch(Parameter<Tensor>& parameter) {
     if constexpr (std::is_integral_v<typename Tensor::value_type>)
       using Refused [[maybe_unused]] = decltype(error::GradientOfIntegers<Tensor>{});
-    int const node = static_cast<int>(nodes_.size());
-    nodes_.push_back(
-        {.pull = [target = &parameter](void* sum) { static_cast<Sum<Tensor>*>(sum)->move_to(target->gradient); },
-         .parameter = &parameter});
+    int const node = add_node(parameter.value);
+    nodes_.back().pull = [target = &parameter](void* sum) {
+      static_cast<Sum<Tensor>*>(sum)->move_to(target->gradient);
+    };
+    nodes_.back().parameter = &parameter;
     return {*this, node, parameter.value};
   }
 
@@ -201,10 +223,10 @@ class Tape {
   /// The result of an operation, and what to do with its gradient: `pull(gradient)` adds to the slots of the operands.
   template <AnyTensor Tensor, class Pull>
   Var<Tensor> record(Tensor const& value, Pull pull) {
-    int const node = static_cast<int>(nodes_.size());
+    int const node = add_node(value);
     bool leaf = false;
     if constexpr (std::is_constructible_v<bool, Pull>) leaf = !static_cast<bool>(pull);
-    nodes_.push_back({.is_leaf = leaf});
+    nodes_.back().is_leaf = leaf;
     if (!leaf)
       nodes_.back().pull = [pull = std::move(pull)](void* sum) { pull(static_cast<Sum<Tensor>*>(sum)->take()); };
     return {*this, node, value};
@@ -215,6 +237,7 @@ class Tape {
   /// it.
   template <class Gradients, class Pull>
   int record_several(Pull pull) {
+    require_unrun();
     nodes_.push_back(
         {.pull = [pull = std::move(pull)](void* gradients) { pull(*static_cast<Gradients*>(gradients)); }});
     return static_cast<int>(nodes_.size()) - 1;
@@ -228,9 +251,10 @@ class Tape {
     return *static_cast<Gradients*>(slot.get());
   }
 
-  /// Adds to the gradient of a node of type `Tensor`.
+  /// Adds to the gradient of a node of type `Tensor`. Throws MeshError and ExtentError where it is not of the node's.
   template <AnyTensor Tensor, AnyTensor Gradient>
   void accumulate(int node, Gradient const& gradient) {
+    require_fits(node, {"gradient", gradient});
     detail::running_sum<Cotangent<Tensor>>(nodes_[static_cast<std::size_t>(node)].gradient).add(gradient);
   }
 
@@ -238,6 +262,7 @@ class Tape {
   /// of other passes.
   template <AnyTensor Tensor, AnyTensor Part>
   void accumulate_part(int index, Part part) {
+    require_fits(index, {"gradient", part});
     Node& node = nodes_[static_cast<std::size_t>(index)];
     if (accumulation_ != nullptr && node.parameter != nullptr)
       accumulation_->add<Cotangent<Tensor>>(node.parameter, std::move(part), node.pull);
@@ -245,7 +270,16 @@ class Tape {
     else node.parts.template add<Cotangent<Tensor>>(std::move(part));
   }
 
-  /// Runs the gradients of everything that led to `loss`, a scalar.
+  /// Throws StateError where the backward pass has run.
+  void require_unrun() const {
+    if (has_run_)
+      throw StateError(
+          "Tape: the backward pass has run already; record the next pass on a new Tape, or add losses up "
+          "before the first");
+  }
+
+  /// Runs the gradients of everything that led to `loss`, a scalar. Throws StateError where the tape has run already,
+  /// or did not record the loss.
   template <AnyTensor Tensor>
   void backward(Var<Tensor> const& loss) {
     static_assert(Tensor::rank == 0 && Tensor::layout.partial.empty(),
@@ -261,15 +295,21 @@ class Tape {
     using Refused [[maybe_unused]] = decltype(error::BackwardOfUnrecorded<Loss>{});
   }
 
-  /// Runs the gradients of everything that led to `result`, whose own gradient is `seed`.
+  /// Runs the gradients of everything that led to `result`, whose own gradient is `seed`. Throws as above, and
+  /// MeshError and ExtentError where the seed does not have the mesh and extents of the result.
   template <AnyTensor Tensor>
   void backward(Var<Tensor> const& result, Cotangent<Tensor> const& seed) {
+    require_unrun();
+    require_own("backward", result.tape());
+    detail::require_same_shape("Tape::backward", {{"result", result.value()}, {"seed", seed}});
     accumulate<Tensor>(result.node(), seed);
     backward();
   }
 
   /// Runs the gradients of everything that led to what `accumulate` gave a gradient.
   void backward() {
+    require_unrun();
+    has_run_ = true;
     for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
       if (!node->parts.empty()) node->parts.reduce(node->gradient);
       if (node->is_leaf) continue;
@@ -279,11 +319,19 @@ class Tape {
     }
   }
 
-  /// The gradient of a leaf after the backward pass: zeros where the loss does not depend on it.
+  /// The gradient of a leaf after the backward pass: zeros where the loss does not depend on it. Throws StateError
+  /// before that pass, and where `var` is no leaf of this tape: results do not keep their gradients, and those of
+  /// parameters are in the Parameter.
   template <AnyTensor Tensor>
   Cotangent<Tensor> gradient(Var<Tensor> const& var) const {
-    auto const& slot = nodes_[static_cast<std::size_t>(var.node())].gradient;
-    if (slot) return static_cast<Sum<Tensor> const*>(slot.get())->rounded();
+    require_own("gradient", var.tape());
+    Node const& node = nodes_[static_cast<std::size_t>(var.node())];
+    if (!has_run_) throw StateError("Tape::gradient: the backward pass has not run; call backward first");
+    if (node.parameter != nullptr)
+      throw StateError("Tape::gradient: the recorded tensor is a Parameter; its gradient is parameter.gradient");
+    if (!node.is_leaf)
+      throw StateError("Tape::gradient: the recorded tensor is a result; watch(tensor) what is to keep its gradient");
+    if (node.gradient) return static_cast<Sum<Tensor> const*>(node.gradient.get())->rounded();
     return Cotangent<Tensor>(var.value().mesh(), var.value().extents());
   }
 
@@ -298,11 +346,44 @@ class Tape {
     bool is_leaf = false;
     void const* parameter = nullptr;
     detail::Unreduced parts{};
+    detail::MeshState const* mesh = nullptr;  ///< of the value, and its extents; null where an operation has several
+    Extents extents{};
   };
+
+  friend detail::TapeHandle const& detail::handle_of(Tape const& tape);
+
+  void require_own(char const* function, Tape const& tape) const {
+    if (&tape != this)
+      throw StateError(detail::text("Tape::", function, ": the recorded tensor is on another Tape; ask that one"));
+  }
+
+  void require_fits(int node, detail::Operand const& gradient) const {
+    Node const& of = nodes_[static_cast<std::size_t>(node)];
+    detail::require_set("Tape", {gradient});
+    if (gradient.mesh != of.mesh)
+      throw MeshError(detail::text("Tape: ", detail::text_of(gradient), " on mesh (", gradient.mesh->text(),
+                                   ") is given to a recorded tensor on another mesh"));
+    if (!(*gradient.extents == of.extents))
+      throw ExtentError(detail::text("Tape: ", detail::text_of(gradient), " is given to a recorded tensor of extents ",
+                                     detail::text_of(of.extents), detail::place_of(gradient)));
+  }
+
+  /// Adds a node for a recorded tensor of this value and returns its number.
+  template <AnyTensor Tensor>
+  int add_node(Tensor const& value) {
+    require_unrun();
+    detail::require_set("Tape", {{"recorded tensor", value}});
+    nodes_.push_back({.mesh = &value.mesh().state(), .extents = value.extents()});
+    return static_cast<int>(nodes_.size()) - 1;
+  }
 
   std::vector<Node> nodes_;
   Accumulation* accumulation_ = nullptr;
+  bool has_run_ = false;
+  detail::TapeHandle handle_ = std::make_shared<Tape*>(this);
 };
+
+inline detail::TapeHandle const& detail::handle_of(Tape const& tape) { return tape.handle_; }
 
 template <AnyTensor Tensor>
 void GradientSlot<Tensor>::add(Cotangent<Tensor> const& gradient) const {
@@ -358,11 +439,22 @@ auto value_of(Operation const& operation) {
 template <class Operand>
 using ValueTensor = std::remove_cvref_t<decltype(value_of(std::declval<Operand const&>()))>;
 
-/// The tape of the first recorded operand.
-template <class First, class... Rest>
-Tape& tape_of(First const& first, Rest const&... rest) {
-  if constexpr (AnyVar<First>) return first.tape();
-  else return tape_of(rest...);
+/// Takes the tape of one more operand into account. Throws StateError where it is not that of those before.
+inline void join_tape(Tape*& tape, Tape& own) {
+  if (tape != nullptr && tape != &own)
+    throw StateError("two operands are recorded on two Tapes; record both on one, or take the value() of one");
+  tape = &own;
+}
+
+/// The tape of the recorded operands.
+template <class... Operands>
+Tape& tape_of(Operands const&... operands) {
+  Tape* tape = nullptr;
+  auto join = [&]<class Operand>(Operand const& operand) {
+    if constexpr (AnyVar<Operand>) join_tape(tape, operand.tape());
+  };
+  (join(operands), ...);
+  return *tape;
 }
 
 }  // namespace detail

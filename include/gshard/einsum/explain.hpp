@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include <gshard/core/bfloat16.hpp>
+#include <gshard/core/checked.hpp>
 #include <gshard/einsum/chain.hpp>
 #include <gshard/einsum/einsum.hpp>
 #include <gshard/reshard/explain.hpp>
@@ -116,8 +118,8 @@ class PairExplainer {
 
   void explain() {
     for (int operand = 0; operand < run_.given.size(); ++operand) add_operand(operand);
-    std::int64_t const flops = (run_.given.size() == 2 ? 2 : 1) * products();
-    out_.explanation.flops += flops;
+    std::int64_t const flops = saturated_product(run_.given.size() == 2 ? 2 : 1, products());
+    out_.explanation.flops = saturated_sum(out_.explanation.flops, flops);
     out_.add_line("  contract   ", flops, " flops per rank",
                   plan_.loop.runs() ? text(", in ", out_.mesh().size(plan_.loop.axes), " products") : std::string());
     std::string const result = letters(run_.subscripts.result);
@@ -180,7 +182,7 @@ class PairExplainer {
       add(run_.subscripts.operands[operand], out_.block(met, run_.extents[operand]));
     }
     std::int64_t result = 1;
-    for (std::int64_t extent : extents) result *= extent;
+    for (std::int64_t extent : extents) result = saturated_product(result, extent);
     return result;
   }
 
@@ -192,6 +194,12 @@ class PairExplainer {
   std::int64_t sum_size_;
 };
 
+/// A count as an integer, or the largest one where that is exceeded.
+inline std::int64_t saturated_count(double count) {
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  return count < static_cast<double>(most) ? static_cast<std::int64_t>(count) : most;
+}
+
 /// The orders that extents choose among, with their costs.
 template <class Chain, class Mesh, class Tensors>
 void explain_orders(Explainer<Mesh>& out, Tensors const& tensors, int chosen) {
@@ -202,9 +210,8 @@ void explain_orders(Explainer<Mesh>& out, Tensors const& tensors, int chosen) {
     std::string steps;
     for (PairStep const& step : costed.steps) steps += padded(std::string(step.text.view()), 14);
     out.add_line("  ", padded(order == chosen ? "taken" : "dearer", 11), steps,
-                 static_cast<std::int64_t>(extents.elements(costed.loops)),
-                 " multiplications on all ranks, products of ",
-                 static_cast<std::int64_t>(extents.elements(costed.products)), " elements");
+                 saturated_count(extents.elements(costed.loops)), " multiplications on all ranks, products of ",
+                 saturated_count(extents.elements(costed.products)), " elements");
   }
 }
 

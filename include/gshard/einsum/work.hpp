@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include <gshard/core/checked.hpp>
 #include <gshard/core/ledger.hpp>
 #include <gshard/einsum/subscripts.hpp>
 
@@ -36,10 +37,10 @@ void record_contraction(Ledger& ledger, Subscripts const& subscripts, Extents co
     for (int d = 0; d < labels.size(); ++d) {
       if (counted.contains(labels[d])) continue;
       counted.push_back(labels[d]);
-      products *= blocks[operand][d];
+      products = saturated_product(products, blocks[operand][d]);
     }
   }
-  ledger.add_work("einsum " + text_of(subscripts), (Count == 2 ? 2 : 1) * products,
+  ledger.add_work("einsum " + text_of(subscripts), saturated_product(Count == 2 ? 2 : 1, products),
                   elements * static_cast<std::int64_t>(sizeof(T)));
 }
 

@@ -191,10 +191,11 @@ struct ConvolutionRun {
   /// Enters one contraction over all windows into the ledger: two flops for each product.
   template <AnyTensor Outputs, class Seen>
   void record(char const* operation, Outputs const& y, HaloBlock<Held, Seen> const& seen, HeldWeights const& w) const {
-    std::int64_t products = y.local_size() * w.local_extent(rank);
-    for (int d = 0; d < rank; ++d) products *= w.local_extent(d);
+    std::int64_t products = saturated_product(y.local_size(), w.local_extent(rank));
+    for (int d = 0; d < rank; ++d) products = saturated_product(products, w.local_extent(d));
     std::int64_t const inputs = product(seen.box().extents) * static_cast<std::int64_t>(sizeof(T));
-    y.mesh().memory().ledger().add_work(operation, 2 * products, block_bytes(y) + inputs + block_bytes(w));
+    y.mesh().memory().ledger().add_work(operation, saturated_product(2, products),
+                                        block_bytes(y) + inputs + block_bytes(w));
   }
 
   auto forward(X const& x, W const& w) const {

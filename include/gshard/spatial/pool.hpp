@@ -147,6 +147,7 @@ auto max_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
   Tensor const& value = detail::value_of(x);
+  if constexpr (AnyVar<X>) x.tape().require_unrun();
   Pooling const pooling("max_pool", value, options);
   with_layout<Tensor, Tensor::layout> const y(uninitialized, value.mesh(), pooling.outputs);
   ShardedTensor<typename Tensor::mesh_type, typename Cotangent<Tensor>::spec_type, int, Space> const chosen(
@@ -180,6 +181,7 @@ auto average_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTens
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
   Tensor const& value = detail::value_of(x);
+  if constexpr (AnyVar<X>) x.tape().require_unrun();
   Pooling const pooling("average_pool", value, options);
   bool const count_padding = over == AverageOver::window;
   with_layout<Tensor, Tensor::layout> const y(uninitialized, value.mesh(), pooling.outputs);

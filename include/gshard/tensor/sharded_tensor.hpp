@@ -13,6 +13,7 @@
 
 #include <Kokkos_Core.hpp>
 
+#include <gshard/core/bfloat16.hpp>
 #include <gshard/core/error.hpp>
 #include <gshard/core/launch.hpp>
 #include <gshard/tensor/element.hpp>

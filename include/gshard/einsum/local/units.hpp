@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <gshard/core/checked.hpp>
 #include <gshard/core/static_vector.hpp>
 #include <gshard/einsum/local/local_tensor.hpp>
 
@@ -46,7 +47,7 @@ using Units = StaticVector<Unit, max_units>;
 /// The number of multiplications.
 constexpr std::int64_t iterations(Units const& units) {
   std::int64_t result = 1;
-  for (Unit const& unit : units) result *= unit.extent;
+  for (Unit const& unit : units) result = saturated_product(result, unit.extent);
   return result;
 }
 
