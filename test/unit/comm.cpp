@@ -529,6 +529,13 @@ TEST_CASE("counts that the ranks disagree about") {
   CHECK(refusal_on_all([&] { comm::permute<double>(group, from.data(), 1, next, to.data(), 1, source); }) ==
         "permute of double at unit/comm.cpp: over \"x\": member " + std::to_string(ranks() - 1) + " of a group of " +
             std::to_string(ranks()) + " sends 1 elements to member 0, which expects 0");
+  // One rank takes another bound.
+  auto const exchange = [&] {
+    comm::all_to_all<double>(group, from.data(), comm::Parts(agreed), to.data(), comm::Parts(agreed),
+                             rank() == 1 ? 63 : 64);
+  };
+  CHECK(refusal_on_all(exchange) == "all_to_all of double at unit/comm.cpp: over \"x\": the members of a group of " +
+                                        std::to_string(ranks()) + " give different bounds: member 0 64, member 1 63");
   // After each refusal nothing is left over: the next collective works.
   to[0] = 1;
   comm::all_reduce(group, to.data(), 1);

@@ -25,6 +25,7 @@ using gshard::detail::CollectiveCall;
 using gshard::detail::require_mpi;
 using gshard::detail::text;
 
+/// Whether a collective of the group is checked: to be asked before the checks below.
 inline bool is_checked(Group const& group) { return group.check != nullptr && group.size > 1; }
 
 /// Gives every member the numbers of all, as many from each.
@@ -52,7 +53,6 @@ inline std::vector<CollectiveCall> same_operation(Group const& group, Collective
 /// Checks that every member gives the same numbers.
 inline void check_same(Group const& group, std::string_view operation, std::vector<std::int64_t> const& numbers,
                        std::source_location const& site) {
-  if (!is_checked(group)) return;
   CollectiveCall own(operation, gshard::detail::text_of(site), group.axes);
   for (std::int64_t number : numbers) own.counts = gshard::detail::fingerprint({number}, own.counts);
   std::vector<CollectiveCall> const calls = same_operation(group, own);
@@ -73,7 +73,6 @@ inline void check_same(Group const& group, std::string_view operation, std::vect
 inline void check_pairs(Group const& group, std::string_view operation, std::vector<std::int64_t> const& sent,
                         std::vector<std::int64_t> const& expected, std::int64_t bound,
                         std::source_location const& site) {
-  if (!is_checked(group)) return;
   CollectiveCall own(operation, gshard::detail::text_of(site), group.axes);
   own.counts = gshard::detail::fingerprint({bound});
   for (int peer = 0; peer < group.size; ++peer) {
@@ -100,8 +99,11 @@ inline void check_pairs(Group const& group, std::string_view operation, std::vec
         throw CommunicationError(text(own.text(), ": member ", sender, " of a group of ", size, " sends ", one,
                                       " elements to member ", receiver, ", which expects ", other));
     }
-  throw CommunicationError(text(own.text(), ": the members of a group of ", size, " give different bounds; member ",
-                                group.rank, ": ", bound));
+  std::vector<std::int64_t> const bounds = gathered(group, {bound});
+  std::size_t other = 1;
+  while (bounds[other] == bounds[0]) ++other;
+  throw CommunicationError(text(own.text(), ": the members of a group of ", size, " give different bounds: member 0 ",
+                                bounds[0], ", member ", other, " ", bounds[other]));
 }
 
 }  // namespace gshard::comm::detail
