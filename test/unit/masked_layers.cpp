@@ -131,7 +131,7 @@ TEST_CASE("cross entropy: rubbish in the logits of padding changes neither the l
       std::vector<int> const targets = {0, -1, 5, -1, 2, -1};
       Loss const clean = loss_of<Logits, Targets>(grid, logits, targets, 3, .1, .01);
       for (double rubbish : {not_a_number, infinity, -infinity}) {
-        for (std::size_t token : {1, 3, 5})
+        for (std::size_t token : {1U, 3U, 5U})
           for (std::size_t v = 0; v < 6; ++v) logits.values[6 * token + v] = rubbish;
         Loss const loss = loss_of<Logits, Targets>(grid, logits, targets, 3, .1, .01);
         CHECK(loss.value == clean.value);
@@ -266,8 +266,14 @@ TEST_CASE("attention to a cache: places that are not seen are not read; a negati
   });
 }
 
-TEST_CASE("a query all of whose scores are -inf finds NaN in a cache; scores of -inf beside others have no weight") {
+TEST_CASE("a query all of whose scores are -inf has no weights: NaN, from a cache and from whole sentences alike") {
   on_every_grid([](Grid const& grid) {
+    auto const lengths = integers<Spec<"data", _>>(grid, {1, 1}, {2});
+    auto const scores = tensor_of<On<"data", _, _, _, _>>(grid, {{1, 1, 1, 1, 3}, Values(3, -infinity)});
+    Values const weights = collected(nn::attention_weights(scores, lengths, 1, nn::Masking::none));
+    CHECK(std::isnan(weights[0]));
+    CHECK(std::isnan(weights[1]));
+    CHECK(weights[2] == 0);
     using Places = On<"data", _, _, _, _>;
     nn::AttentionCache<Places> const cache{tensor_of<Places>(grid, {{1, 1, 3, 1, 1}, Values(3, -infinity)}),
                                            tensor_of<Places>(grid, {{1, 1, 3, 1, 1}, {1, 2, 3}})};
