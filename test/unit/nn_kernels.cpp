@@ -171,6 +171,52 @@ TEST_CASE("softmax by teams, as on accelerators, is softmax by threads up to rou
   check_near(by_team, values_of(by_thread), 1e-15);
 }
 
+namespace {
+
+/// The maximum of the first elements of each row.
+struct LargestOfRow {
+  double const* values;
+  double* results;
+  std::int64_t columns;
+  std::int64_t seen;
+
+  template <class Lanes>
+  KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
+    double const* const of = values + row * columns;
+    double const largest = lanes.template max<double>(seen, [=](std::int64_t j) { return of[j]; });
+    double* const result = results + row;
+    lanes.once([=] { *result = largest; });
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the maximum by threads, and by teams as on accelerators: of minus infinity alone, of NaN, of nothing") {
+  double const nan = std::numeric_limits<double>::quiet_NaN();
+  for (int columns : widths) {
+    Matrix<double> values("values", 5, static_cast<std::size_t>(columns));
+    Kokkos::deep_copy(values, -infinity);
+    values(1, static_cast<std::size_t>(columns - 1)) = -3;
+    values(2, 0) = nan;
+    values(3, static_cast<std::size_t>(columns - 1)) = nan;
+    values(4, static_cast<std::size_t>(columns / 2)) = infinity;
+    for (int seen : {columns, 0}) {
+      Vector<double> by_thread("by_thread", 5), by_team("by_team", 5);
+      gshard::detail::for_each_row<Host>("threads", 5, LargestOfRow{values.data(), by_thread.data(), columns, seen});
+      launch_teams<Host>("teams", 5, 1, 1, RowByTeam<LargestOfRow>{{values.data(), by_team.data(), columns, seen}});
+      Kokkos::fence();
+      for (auto const& found : {by_thread, by_team}) {
+        CHECK(found(0) == -infinity);
+        if (seen == 0) continue;
+        CHECK(found(1) == -3);
+        CHECK(std::isnan(found(2)));
+        CHECK(std::isnan(found(3)));
+        CHECK(found(4) == infinity);
+      }
+    }
+  }
+}
+
 // ---- normalisation ----
 
 TEST_CASE("layer and RMS normalisation of small rows") {
