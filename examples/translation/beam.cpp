@@ -6,6 +6,8 @@
 #include <functional>
 #include <utility>
 
+#include <gshard/core/options.hpp>
+
 #include "tokenizer.hpp"
 
 namespace translation {
@@ -14,8 +16,20 @@ double length_penalty(BeamOptions const& options, std::int64_t length) {
   return std::pow((options.offset + static_cast<double>(length)) / (options.offset + 1), options.exponent);
 }
 
+namespace {
+
+BeamOptions const& checked(BeamOptions const& options) {
+  using namespace gshard::detail;
+  require_at_least("hypotheses", options.hypotheses, 1);
+  require_option(std::isfinite(options.exponent), "exponent", options.exponent, "a finite number");
+  require_non_negative("offset", options.offset);
+  return options;
+}
+
+}  // namespace
+
 BeamSearch::BeamSearch(BeamOptions const& options, std::int64_t longest)
-    : options_(options),
+    : options_(checked(options)),
       longest_(longest),
       is_done_(longest < 1),
       words_(static_cast<std::size_t>(options.hypotheses), -1),
@@ -30,12 +44,20 @@ void BeamSearch::advance(std::span<int const> next_words, std::span<float const>
     std::int32_t word;
     double log_probability;
   };
+  if (next_words.size() != log_probabilities.size() || next_words.size() % words_.size() != 0)
+    throw gshard::ExtentError(gshard::detail::text("beam search: ", next_words.size(), " words and ",
+                                                   log_probabilities.size(), " probabilities for ", words_.size(),
+                                                   " hypotheses; give as many of both for each"));
   std::size_t const choices = next_words.size() / words_.size();
   std::vector<Candidate> candidates;
   for (std::size_t place = 0; place < going_on_.size(); ++place)
-    for (std::size_t i = place * choices; i < (place + 1) * choices; ++i)
+    for (std::size_t i = place * choices; i < (place + 1) * choices; ++i) {
+      if (std::isnan(log_probabilities[i]))
+        throw gshard::NonFiniteError(gshard::detail::text("beam search: the probability of word ", next_words[i],
+                                                          " is nan; the model is trained with too high a rate"));
       candidates.push_back({static_cast<std::int32_t>(place), next_words[i],
                             going_on_[place].log_probability + static_cast<double>(log_probabilities[i])});
+    }
   std::ranges::stable_sort(candidates, std::greater{}, &Candidate::log_probability);
 
   ++length_;

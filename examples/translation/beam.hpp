@@ -24,6 +24,8 @@ double length_penalty(BeamOptions const& options, std::int64_t length);
 class BeamSearch {
  public:
   /// Translations of up to `longest` words.
+  /// @throws gshard::OptionError unless there is a hypothesis at least, the exponent is finite, and the offset is a
+  /// finite number of 0 or more.
   BeamSearch(BeamOptions const& options, std::int64_t longest);
 
   bool is_done() const { return is_done_; }
@@ -34,7 +36,9 @@ class BeamSearch {
   std::vector<std::int32_t> const& parents() const { return parents_; }
 
   /// Goes on by one word: the likeliest next words of each place, at least hypotheses + 1 of them, and the logarithms
-  /// of their probabilities.
+  /// of their probabilities; minus infinity for what cannot be.
+  /// @throws gshard::NonFiniteError for the logarithm of a probability that is NaN, and gshard::ExtentError where the
+  /// numbers of words and of probabilities differ.
   void advance(std::span<int const> next_words, std::span<float const> log_probabilities);
 
   /// The best translation, without its end mark; where none has ended, the best that has been begun.

@@ -97,3 +97,26 @@ TEST_CASE("where nothing has ended at the longest length, the likeliest beginnin
   CHECK(language.best({.hypotheses = 2}, 2) == Sentence{a, c});
   CHECK(language.best({.hypotheses = 2}, 0) == Sentence{});
 }
+
+TEST_CASE("options and probabilities that are none are refused") {
+  double const nan = std::nan(""), infinity = HUGE_VAL;
+  std::pair<BeamOptions, std::string> const options[] = {
+      {{.hypotheses = 0}, "option hypotheses = 0: give 1 or more"},
+      {{.hypotheses = -4}, "option hypotheses = -4: give 1 or more"},
+      {{.exponent = nan}, "option exponent = nan: give a finite number"},
+      {{.exponent = infinity}, "option exponent = inf: give a finite number"},
+      {{.offset = -1}, "option offset = -1: give a finite number of 0 or more"},
+  };
+  for (auto const& [wrong, message] : options)
+    CHECK_THROWS_WITH_AS(BeamSearch(wrong, 5), message.c_str(), gshard::OptionError);
+
+  BeamSearch search({.hypotheses = 1}, 5);
+  std::vector<int> const words{a, b};
+  CHECK_THROWS_WITH_AS(search.advance(words, std::vector{-1.F}), doctest::Contains("2 words and 1 probabilities"),
+                       gshard::ExtentError);
+  CHECK_THROWS_WITH_AS(search.advance(words, std::vector{-1.F, static_cast<float>(nan)}),
+                       doctest::Contains("the probability of word 5 is nan"), gshard::NonFiniteError);
+  // what cannot be is no mistake
+  search.advance(words, std::vector{-1.F, static_cast<float>(-infinity)});
+  CHECK(search.best() == Sentence{a});
+}
