@@ -55,7 +55,7 @@ struct Largest {
 
   KOKKOS_FORCEINLINE_FUNCTION static constexpr void combine(T& into, T value) {
     T const so_far = into;  // a second name: otherwise compilers make a branch of the choice
-    into = (value > so_far) | is_nan(value) ? value : so_far;
+    into = ((value > so_far) | is_nan(value)) ? value : so_far;
   }
 };
 
@@ -68,7 +68,7 @@ struct Smallest {
 
   KOKKOS_FORCEINLINE_FUNCTION static constexpr void combine(T& into, T value) {
     T const so_far = into;
-    into = (value < so_far) | is_nan(value) ? value : so_far;
+    into = ((value < so_far) | is_nan(value)) ? value : so_far;
   }
 };
 

@@ -106,7 +106,7 @@ consteval auto planned_types() {
 
 /// The plan, or what is wrong.
 template <class Plan>
-consteval auto checked_plan() {
+consteval auto const& checked_plan() {
   if constexpr (Plan::is_refused) {
     using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
   }
