@@ -225,7 +225,7 @@ class Tape {
   Var<Tensor> record(Tensor const& value, Pull pull) {
     int const node = add_node(value);
     bool leaf = false;
-    if constexpr (std::is_constructible_v<bool, Pull>) leaf = !static_cast<bool>(pull);
+    if constexpr (std::is_same_v<Pull, std::function<void(Cotangent<Tensor> const&)>>) leaf = !pull;
     nodes_.back().is_leaf = leaf;
     if (!leaf)
       nodes_.back().pull = [pull = std::move(pull)](void* sum) { pull(static_cast<Sum<Tensor>*>(sum)->take()); };
