@@ -11,6 +11,7 @@
 #include <gshard/index/move.hpp>
 #include <gshard/tensor/dimension.hpp>
 #include <gshard/tensor/operands.hpp>
+#include <gshard/tensor/unevaluated.hpp>
 
 namespace gshard {
 
