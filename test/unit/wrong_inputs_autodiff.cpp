@@ -22,11 +22,16 @@ using Matrix = ShardedTensor<TwoAxes, Spec<"x", _>, double>;
 using Recorded = Var<Matrix>;
 using Indices = ShardedTensor<TwoAxes, Spec<_>, int>;
 
-/// Operations on these tensors send nothing, so that a refusal behind the operation shows no message.
-TwoAxes const& mesh() {
-  static TwoAxes const mesh(runtime(), {1, ranks()});
-  return mesh;
-}
+/// The mesh of one case. Operations on its tensors send nothing, so that a refusal behind the operation shows no
+/// message.
+struct OneMesh {
+  inline static TwoAxes const* current = nullptr;
+  TwoAxes const of_case{runtime(), {1, ranks()}};
+  OneMesh() { current = &of_case; }
+  ~OneMesh() { current = nullptr; }
+};
+
+TwoAxes const& mesh() { return *OneMesh::current; }
 
 struct Unary {
   char const* name;
@@ -90,7 +95,7 @@ std::vector<Binary> const binary = {
 
 }  // namespace
 
-TEST_CASE("a recorded tensor is used after its tape is gone, or has run") {
+TEST_CASE_FIXTURE(OneMesh, "a recorded tensor is used after its tape is gone, or has run") {
   auto const value = filled<Matrix>(mesh(), {4, 6}, 1, smooth);
   std::vector<Recorded> gone;
   {
@@ -113,7 +118,7 @@ TEST_CASE("a recorded tensor is used after its tape is gone, or has run") {
   CHECK(difference(run.gradient(finished), std::vector<double>(24, 1)) == "");
 }
 
-TEST_CASE("a second backward pass on one tape") {
+TEST_CASE_FIXTURE(OneMesh, "a second backward pass on one tape") {
   Tape tape;
   Recorded const x = tape.watch(filled<Matrix>(mesh(), {4, 6}, 1, smooth));
   auto const loss = sum(x * x);
@@ -125,7 +130,7 @@ TEST_CASE("a second backward pass on one tape") {
   CHECK(collected(tape.gradient(x)).front() == doctest::Approx(2 * collected(x.value()).front()));
 }
 
-TEST_CASE("recorded tensors of two tapes, and of two shapes") {
+TEST_CASE_FIXTURE(OneMesh, "recorded tensors of two tapes, and of two shapes") {
   auto const value = filled<Matrix>(mesh(), {4, 6}, 1, smooth);
   Tape tape;
   Tape other;
@@ -146,7 +151,7 @@ TEST_CASE("recorded tensors of two tapes, and of two shapes") {
       "Tape::gradient: recorded on another tape", [&] { (void)tape.gradient(elsewhere); }, "on another Tape");
 }
 
-TEST_CASE("gradients that nobody keeps, or that are not there yet") {
+TEST_CASE_FIXTURE(OneMesh, "gradients that nobody keeps, or that are not there yet") {
   auto const value = filled<Matrix>(mesh(), {4, 6}, 1, smooth);
   Parameter<Matrix> parameter{value, {}};
   Tape tape;
@@ -163,7 +168,7 @@ TEST_CASE("gradients that nobody keeps, or that are not there yet") {
   CHECK(parameter.has_gradient());
 }
 
-TEST_CASE("tapes refuse unset tensors, seeds and gradients that do not fit") {
+TEST_CASE_FIXTURE(OneMesh, "tapes refuse unset tensors, seeds and gradients that do not fit") {
   auto const value = filled<Matrix>(mesh(), {4, 6}, 1, smooth);
   Tape tape;
   expect_refusal_of_unset<Matrix>("Tape::watch", value, [&](Matrix const& x) { (void)tape.watch(x); });
