@@ -132,14 +132,15 @@ auto combine_ragged(X const& x, W const& weights, RaggedRoutes<Mesh, Parallelism
                                            routes.tables(), back.data(), weight.data(), tokens.data(), columns});
   return detail::recorded_beside(
       std::tie(x, weights), tokens,
-      [back, weight, routes, columns, of_rows = detail::slot_of(x),
+      [back, weight, routes, of_rows = detail::slot_of(x),
        of_weights = detail::slot_of(weights)](auto const& gradient) {
         if constexpr (detail::wants_gradient<decltype(of_rows)>) {
           auto const packed = detail::unset_like(back);
           detail::record_kernel("combine gradient", packed, gradient);
-          detail::tokens_to_rows<Space>(routes.exchange().sent_rows(),
-                                        detail::TokensToRows<T, detail::TabledRoutes, Weight>{
-                                            routes.tables(), gradient.data(), weight.data(), packed.data(), columns});
+          detail::tokens_to_rows<Space>(
+              routes.exchange().sent_rows(),
+              detail::TokensToRows<T, detail::TabledRoutes, Weight>{routes.tables(), gradient.data(), weight.data(),
+                                                                    packed.data(), back.extent(1)});
           of_rows.add(routes.exchange().to_experts(packed));
         }
         if constexpr (detail::wants_gradient<decltype(of_weights)>) {
@@ -148,7 +149,7 @@ auto combine_ragged(X const& x, W const& weights, RaggedRoutes<Mesh, Parallelism
           std::int64_t const routed = weight.local_extent(0) * weight.extent(1);
           detail::route_products<Space>(
               routed, detail::RouteProducts<T, detail::TabledRoutes, Weight>{
-                          routes.tables(), back.data(), gradient.data(), weights_gradient.data(), columns});
+                          routes.tables(), back.data(), gradient.data(), weights_gradient.data(), back.extent(1)});
           of_weights.add(weights_gradient);
         }
       });
