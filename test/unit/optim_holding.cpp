@@ -338,7 +338,7 @@ TEST_CASE("a parameter without a gradient stays as it is, however its state is h
       CHECK(optimizer.step(model, .5) == 0);
       CHECK(bits() == before);
       // nor does a gradient of 0 move it
-      model.parameter.gradient = Tensor(grid, {4, 3});
+      model.parameter.gradient = ParameterGradient<Tensor>(grid, {4, 3});
       CHECK(optimizer.step(model, .5) == 0);
       CHECK(bits() == before);
       CHECK(optimizer.steps() == 2);
