@@ -113,7 +113,9 @@ void remember(AttentionCache<Places> const& cache, std::int64_t place, Rows cons
   using Space = typename Rows::memory_space;
   detail::check_cache("remember", "keys", keys, cache, real);
   gshard::detail::require_same_shape("remember", {{"keys", keys}, {"values", values}});
-  gshard::detail::require_equal_extents("remember", {"keys", keys}, 1, {"cached keys", cache.keys}, 1);
+  // Named types: nvcc loses the end of such a statement where braces hold members of templates.
+  using gshard::detail::Operand;
+  gshard::detail::require_equal_extents("remember", Operand("keys", keys), 1, Operand("cached keys", cache.keys), 1);
   if (place < 0 || place >= cache.keys.extent(2))
     throw IndexError(
         gshard::detail::text("remember: place ", place, " of a cache of ", cache.keys.extent(2), " places"));

@@ -85,8 +85,9 @@ auto dispatch_ragged(X const& x, RaggedRoutes<Mesh, Parallelism, MemorySpace> co
   auto const& exchange = routes.exchange();
   static_assert(RaggedExchange<Mesh, Parallelism, MemorySpace>::template check_tokens<Tensor>());
   gshard::detail::require_on_mesh("dispatch_ragged", {"x", tokens}, exchange.mesh());
-  gshard::detail::require_extents("dispatch_ragged", {"x", tokens},
-                                  {routes.shape().groups, routes.shape().tokens, dynamic_extent},
+  // Named types: nvcc loses the end of such a statement where braces hold members of templates.
+  gshard::detail::require_extents("dispatch_ragged", gshard::detail::Operand("x", tokens),
+                                  Extents{routes.shape().groups, routes.shape().tokens, dynamic_extent},
                                   "as in the routing, (G, S)");
   auto const packed = exchange.template unset_rows<T>(tokens.extent(2));
   detail::record_kernel("dispatch", packed, tokens);
@@ -118,8 +119,8 @@ auto combine_ragged(X const& x, W const& weights, RaggedRoutes<Mesh, Parallelism
                 RaggedExchange<Mesh, Parallelism, MemorySpace>::template check_tokens<Weights>());
   routes.exchange().require_rows("combine_ragged", detail::value_of(x));
   gshard::detail::require_on_mesh("combine_ragged", {"weights", weight}, routes.exchange().mesh());
-  gshard::detail::require_extents("combine_ragged", {"weights", weight},
-                                  {routes.shape().groups, routes.shape().tokens, routes.shape().choices},
+  gshard::detail::require_extents("combine_ragged", gshard::detail::Operand("weights", weight),
+                                  Extents{routes.shape().groups, routes.shape().tokens, routes.shape().choices},
                                   "as in the routing, (G, S, K)");
   std::int64_t const columns = detail::value_of(x).extent(1);
   auto const back = routes.exchange().to_tokens(detail::value_of(x));
