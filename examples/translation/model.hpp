@@ -14,13 +14,13 @@ namespace translation {
 /// Groups of sentences are split over both axes, experts over "expert"; as in the paper, where the same devices hold
 /// both.
 using Grid = gshard::Mesh<gshard::Axis<"data">, gshard::Axis<"expert">>;
+// Sentences::Integers; nvcc can write it out where it meets it here first.
+using Integers = gshard::ShardedTensor<Grid, gshard::Spec<"data,expert", gshard::_>, int>;
 struct ByExpert : gshard::nn::Parallelism {
   static constexpr gshard::AxisNames tokens = "data,expert", experts = "expert";
 };
 using Model = gshard::nn::Transformer<Grid, ByExpert>;
 using Sentences = Model::Side;
-// Sentences::Integers, which nvcc cannot write out
-using Integers = gshard::ShardedTensor<Grid, gshard::Spec<"data,expert", gshard::_>, int>;
 
 /// Numbers (G, columns) that every rank has, as a tensor.
 inline Integers on_grid(Grid const& grid, std::int64_t groups, std::vector<std::int32_t> const& values) {

@@ -2,6 +2,7 @@
 // Slices, reshapes, gathers, sorts; convolutions and pools.
 #include <gshard/index.hpp>
 #include <gshard/spatial.hpp>
+#include <gshard/tensor.hpp>
 
 #include "element_types.hpp"
 
