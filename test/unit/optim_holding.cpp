@@ -356,11 +356,14 @@ TEST_CASE("a copy in float is made of what the parameter is at the first step th
     auto const numbers = [&](float value) {
       return from_vector<Tensor>(grid, {3}, std::vector<BFloat16>(3, BFloat16(value)));
     };
+    auto const gradient = [&](float value) {
+      return from_vector<ParameterGradient<Tensor>>(grid, {3}, std::vector<float>(3, value));
+    };
     optim::Sgd<MasterWeights> optimizer({.largest_norm = 1});
-    Single<Tensor> model{{numbers(1), numbers(std::numeric_limits<float>::infinity())}};
+    Single<Tensor> model{{numbers(1), gradient(std::numeric_limits<float>::infinity())}};
     CHECK_THROWS_AS(optimizer.step(model, .5), NonFiniteError);
     model.parameter.value = numbers(7);
-    model.parameter.gradient = numbers(0);
+    model.parameter.gradient = gradient(0);
     optimizer.step(model, .5);
     CHECK(static_cast<float>(to_vector(model.parameter.value)[0]) == 7);
   });
