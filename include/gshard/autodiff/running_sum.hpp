@@ -68,8 +68,7 @@ class RunningSum {
     consume([&](auto const& sum) { add_to(target, sum); });
   }
 
-  /// Calls `action` with the sum, of which nothing is left here: a `Tensor` if it has one term, else a
-  /// `Widened<Tensor>`.
+  /// Calls `action` with the sum and empties it. The sum is a `Tensor` if it has one term, else a `Widened<Tensor>`.
   template <class Action>
   void consume(Action const& action) {
     if (sum_.is_set()) action(std::exchange(sum_, {}));

@@ -67,7 +67,7 @@ std::string name_of_type() {
   else return text("elements of ", sizeof(T), " bytes");
 }
 
-/// The most elements of a type in one MPI call, of which `limit` were wanted.
+/// Returns how many elements of type T one MPI call gets: `limit`, but at most `largest_bytes`.
 template <class T>
 constexpr std::int64_t elements_in_call(std::int64_t limit) {
   return std::clamp<std::int64_t>(limit, 1, largest_bytes / static_cast<std::int64_t>(sizeof(T)));

@@ -26,8 +26,8 @@ class Pending {
     return *this;
   }
 
-  /// Prints what `wait` would throw. During stack unwinding the partners may never answer: nobody waits for them, and
-  /// the messages that have not begun to arrive are cancelled.
+  /// Waits for the messages, and prints what `wait` would throw. During stack unwinding the partners may never answer:
+  /// the destructor does not wait then, and cancels the messages that have not begun to arrive.
   ~Pending() {
     try {
       if (std::uncaught_exceptions() > 0) cancel();

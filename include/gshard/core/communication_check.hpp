@@ -270,7 +270,7 @@ class CommunicationCheck {
   int rank_ = 0;
   int size_ = 1;
   std::int64_t calls_ = 0;
-  /// Buffers of messages that nobody received.
+  /// Buffers of messages that no rank has received.
   std::vector<std::shared_ptr<std::vector<CollectiveCall>>> abandoned_;
 };
 

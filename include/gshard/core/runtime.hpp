@@ -40,7 +40,7 @@ inline void print_error(std::string const& line) {
   std::string_view rest = line;
   while (!rest.empty()) {
     ssize_t const written = write(STDERR_FILENO, rest.data(), rest.size());
-    if (written <= 0) return;  // no standard error, and nobody to tell
+    if (written <= 0) return;  // standard error is closed
     rest.remove_prefix(static_cast<std::size_t>(written));
   }
 }

@@ -146,12 +146,12 @@ inline void require_updates(int dimension, Operand const& x, Operand const& indi
 
 }  // namespace detail
 
-/// Returns the slices of x at `indices` along `Dimension`, of which negative ones count from the end: x (.., n, ..) and
-/// indices (k) to (.., k, ..), where k is held as the indices are. The axes that split the indices split no dimension
-/// of x. Where axes split `Dimension`, each rank takes what it holds and the result is an unreduced sum over them:
-/// reshard it to what you need, which is an all-reduce or a reduce-scatter. Communication: the indices are checked by
-/// an all-reduce of one number over the axes that split them, none where they are whole. Throws IndexError, on all
-/// ranks, where an index is not in [0, n).
+/// Returns the slices of x (.., n, ..) at `indices` (k) along `Dimension`: (.., k, ..), k split as the indices are. A
+/// negative `Dimension` counts from the last one. The axes that split the indices split no dimension of x. Where axes
+/// split `Dimension`, each rank takes the slices that it holds, and the result is an unreduced sum over these axes:
+/// reshard it by an all-reduce or a reduce-scatter. Communication: an all-reduce of one number over the axes that split
+/// the indices, which checks them; none where they are whole. Throws IndexError, on all ranks, where an index is not in
+/// [0, n).
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 auto take(Tensor const& x, Indices const& indices) {
   constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
@@ -168,10 +168,11 @@ auto take(Operation const& x, Indices const& indices) {
   return take<Dimension>(detail::refuse_unevaluated(x), indices);
 }
 
-/// Returns x (.., n, ..) with slice k of `updates` (.., k, ..) added at indices[k] along `Dimension`, of which negative
-/// ones count from the end. Equal indices add up, in the order of k on each rank. The updates are held as x is, but as
-/// the indices are along `Dimension`. Communication: an all-reduce over the axes that split the indices, and before it
-/// one of one number, which checks them. Throws IndexError, on all ranks, where an index is not in [0, n).
+/// Returns x (.., n, ..) with slice k of `updates` (.., k, ..) added at indices[k] along `Dimension`. A negative
+/// `Dimension` counts from the last one. Equal indices add up, in the order of k on each rank. The updates are split as
+/// x is, but along `Dimension` as the indices are. Communication: an all-reduce of one number over the axes that split
+/// the indices, which checks them, and one of the sums over the same axes. Throws IndexError, on all ranks, where an
+/// index is not in [0, n).
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices, AnyTensor Updates>
 Tensor scatter_add(Tensor const& x, Indices const& indices, Updates const& updates) {
   constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;

@@ -38,10 +38,10 @@ struct SentenceKeys {
 
 }  // namespace detail
 
-/// Returns attention weights from scores (G, N, H, L, K): softmax of scale * scores over the K keys, of which the first
-/// `key_lengths` (G, N) of each sequence are valid (all where a length is above K, none where it is negative), and
-/// under causal masking those up to the query's own position. Scores of other keys are not read, and get a weight and a
-/// gradient of 0; a query that sees no key gets zeros. All dimensions but K may be split. Local.
+/// Returns attention weights from scores (G, N, H, L, K): softmax of scale * scores over the visible keys among the K.
+/// Visible are the first `key_lengths` (G, N) keys of each sequence (all where a length is above K, none where it is
+/// negative), and under causal masking only those up to the position of the query. Scores of other keys are not read;
+/// their weight and gradient are 0. A query without visible keys gets zeros. All dimensions but K may be split. Local.
 /// Throws ExtentError where G or N differ, OptionError unless `scale` is finite.
 template <class X, AnyTensor Lengths>
 auto attention_weights(X const& scores, Lengths const& key_lengths, double scale, Masking masking) {

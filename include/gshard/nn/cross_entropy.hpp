@@ -24,8 +24,8 @@ constexpr Layout sums_beside(Layout const& targets, Layout const& logits) {
   return result;
 }
 
-/// Losses and log_sums (...) of logits of which each rank holds some columns: all-reduces of one number and of three
-/// for each row.
+/// Computes losses and log_sums (...) of logits whose columns are split over ranks. Communication: all-reduces of one
+/// number and of three for each row, over the axes that split the columns.
 template <AnyTensor Scores, AnyTensor Targets, AnyTensor Rows>
 void cross_entropy_of_split(Scores const& scores, Targets const& targets, Rows const& losses, Rows const& log_sums,
                             LossNumbers<typename Scores::value_type> const& numbers) {

@@ -27,8 +27,8 @@ struct ZeroPaddingKernel {
 };
 
 /// Copies the rows of words, and sets those of padding to 0 without reading them: input, output (rows, M), which may be
-/// one; rows are (sentence, place), of which this block holds `places` from `first_place` on; lengths (sentences): how
-/// many leading places are words.
+/// one; rows are (sentence, place); this block holds `places` places of each sentence, from `first_place` on; lengths
+/// (sentences): how many leading places are words.
 template <class T, class MemorySpace>
 void zero_padding(Rank2<T const, MemorySpace> input, Rank1<int const, MemorySpace> lengths,
                   Rank2<T, MemorySpace> output, std::int64_t places, std::int64_t first_place = 0) {
