@@ -9,6 +9,7 @@
 #include <gshard/autodiff/map.hpp>
 #include <gshard/autodiff/rearrange.hpp>
 #include <gshard/autodiff/recompute.hpp>
+#include <gshard/autodiff/recorded.hpp>
 #include <gshard/autodiff/reduce.hpp>
 #include <gshard/autodiff/reshape.hpp>
 #include <gshard/autodiff/reshard.hpp>
@@ -16,3 +17,4 @@
 #include <gshard/autodiff/sort.hpp>
 #include <gshard/autodiff/take.hpp>
 #include <gshard/autodiff/tape.hpp>
+#include <gshard/autodiff/var.hpp>

@@ -5,7 +5,7 @@
 #include <type_traits>
 #include <utility>
 
-#include <gshard/autodiff/tape.hpp>
+#include <gshard/autodiff/recorded.hpp>
 #include <gshard/einsum/chain.hpp>
 
 namespace gshard {

@@ -6,7 +6,7 @@
 #include <type_traits>
 #include <utility>
 
-#include <gshard/autodiff/tape.hpp>
+#include <gshard/autodiff/recorded.hpp>
 #include <gshard/expr/functions.hpp>
 
 namespace gshard {

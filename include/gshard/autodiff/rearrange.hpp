@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include <gshard/autodiff/tape.hpp>
+#include <gshard/autodiff/recorded.hpp>
 #include <gshard/index/rearrange.hpp>
 
 namespace gshard {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <gshard/autodiff/tape.hpp>
+#include <gshard/autodiff/recorded.hpp>
 #include <gshard/index/take.hpp>
 
 namespace gshard {

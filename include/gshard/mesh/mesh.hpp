@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
-#include <cstdint>
-#include <exception>
-#include <limits>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,33 +11,15 @@
 #include <type_traits>
 #include <vector>
 
-#include <mpi.h>
-
 #include <gshard/core/abstract_runtime.hpp>
-#include <gshard/core/checked.hpp>
-#include <gshard/core/communication_check.hpp>
 #include <gshard/core/compile_error.hpp>
 #include <gshard/core/error.hpp>
-#include <gshard/core/ledger.hpp>
-#include <gshard/core/mpi.hpp>
 #include <gshard/core/runtime.hpp>
 #include <gshard/mesh/axis.hpp>
+#include <gshard/mesh/mesh_state.hpp>
 #include <gshard/mesh/rank_order.hpp>
 
 namespace gshard {
-
-/// The ranks that differ only in their coordinates along some axes, in row-major order of these coordinates.
-struct Group {
-  MPI_Comm communicator = MPI_COMM_NULL;  ///< none in the mesh of an AbstractRuntime
-  int rank = 0;
-  int size = 1;
-  std::string axes{};        ///< as "data,expert"
-  Ledger* ledger = nullptr;  ///< of the runtime
-  /// where the ranks agree first on what they are about to do; null where they do not (Runtime::check_communication)
-  detail::CommunicationCheck* check = nullptr;
-
-  bool is_abstract() const { return communicator == MPI_COMM_NULL; }
-};
 
 namespace error {
 
@@ -52,208 +33,12 @@ struct MeshSizesCount {
 
 namespace detail {
 
-/// What an unset mesh does where its ranks or sizes are asked for.
-[[noreturn, gnu::cold]] inline void refuse_unset_mesh() {
-  throw StateError(
-      "a mesh is unset (default-constructed or moved from); make it from a Runtime first, as Grid grid(runtime, {2, 4})");
-}
-
-/// What a mesh knows at run time, whatever its type. Shared by all copies of the mesh.
-class MeshState {
- public:
-  MeshState(Runtime& runtime, std::vector<std::string> names, std::vector<int> sizes,
-            std::optional<RankOrder> const& order)
-      : names_(std::move(names)),
-        sizes_(std::move(sizes)),
-        rank_(runtime.rank()),
-        ranks_(runtime.size()),
-        memory_(runtime.memory()),
-        check_(runtime.communication_check()) {
-    std::int64_t const needed = product_of_sizes();
-    if (needed != ranks_)
-      throw MeshError("mesh (" + text() + ") needs " + std::to_string(needed) + " ranks, but the job has " +
-                      std::to_string(ranks_) + "; start it with mpirun -n " + std::to_string(needed) +
-                      ", or choose sizes whose product is " + std::to_string(ranks_));
-    place_ranks(order);
-    form_groups();
-    if (check_) check_same_mesh(runtime);
-    groups_[0].communicator = duplicate(MPI_COMM_SELF);
-    for (std::size_t mask = 1; mask < groups_.size(); ++mask)
-      open_group(runtime, AxisSet{static_cast<std::uint32_t>(mask)});
-  }
-
-  MeshState(AbstractRuntime& runtime, std::vector<std::string> names, std::vector<int> sizes,
-            std::optional<RankOrder> const& order)
-      : names_(std::move(names)), sizes_(std::move(sizes)), rank_(runtime.rank()), memory_(runtime.memory()) {
-    std::int64_t const ranks = product_of_sizes();
-    if (ranks > std::numeric_limits<int>::max())
-      throw MeshError("mesh (" + text() + ") has " + std::to_string(ranks) +
-                      " ranks; they are numbered by int, so give at most 2147483647");
-    ranks_ = static_cast<int>(ranks);
-    if (rank_ >= ranks_)
-      throw MeshError("mesh (" + text() + ") has no rank " + std::to_string(rank_) +
-                      ", as which the abstract runtime is to see it");
-    place_ranks(order);
-    form_groups();
-  }
-
-  MeshState(MeshState const&) = delete;
-  MeshState& operator=(MeshState const&) = delete;
-
-  ~MeshState() {
-    // MPI_Comm_free is collective; during stack unwinding the other ranks may not reach it.
-    if (std::uncaught_exceptions() > 0) return;
-    for (Group& group : groups_) free_communicator(group.communicator);
-  }
-
-  int axis_count() const { return static_cast<int>(sizes_.size()); }
-  /// Throws IndexError where there is no such axis.
-  int size(int axis) const { return sizes_[checked(axis)]; }
-  std::string const& name(int axis) const { return names_[static_cast<std::size_t>(axis)]; }
-  int coordinate(int axis) const { return coordinates_[checked(axis)]; }
-  std::vector<int> const& coordinates() const { return coordinates_; }
-  int rank() const { return rank_; }
-  int ranks() const { return ranks_; }
-  Group const& group(AxisSet axes) const { return groups_[axes.bits]; }
-  MemoryPool& memory() const { return *memory_; }
-
-  /// The number of ranks that differ in the coordinates of `axes` only.
-  int size(AxisSet axes) const {
-    int result = 1;
-    for (int axis = 0; axis < axis_count(); ++axis)
-      if (axes.contains(axis)) result *= size(axis);
-    return result;
-  }
-
-  /// The coordinates of a rank of the job; the last axis runs fastest.
-  std::vector<int> coordinates_of(int rank) const {
-    std::vector<int> result(sizes_.size());
-    int position = position_of_rank_.empty() ? rank : position_of_rank_[static_cast<std::size_t>(rank)];
-    for (std::size_t axis = sizes_.size(); axis-- > 0;) {
-      result[axis] = position % sizes_[axis];
-      position /= sizes_[axis];
-    }
-    return result;
-  }
-
-  /// The rank of the job at these coordinates.
-  template <class Coordinates>
-  int rank_at(Coordinates const& coordinates) const {
-    int const position = member_index(all_axes(axis_count()), coordinates);
-    return rank_at_position_.empty() ? position : rank_at_position_[static_cast<std::size_t>(position)];
-  }
-
-  /// The coordinates of the member `index` of this rank's group along `axes`.
-  std::vector<int> member_coordinates(AxisSet axes, int index) const {
-    std::vector<int> result = coordinates_;
-    for (int axis = axis_count() - 1; axis >= 0; --axis) {
-      if (!axes.contains(axis)) continue;
-      result[static_cast<std::size_t>(axis)] = index % size(axis);
-      index /= size(axis);
-    }
-    return result;
-  }
-
-  /// The index of the member at `coordinates` of its group along `axes`.
-  template <class Coordinates>
-  int member_index(AxisSet axes, Coordinates const& coordinates) const {
-    int index = 0;
-    for (int axis = 0; axis < axis_count(); ++axis)
-      if (axes.contains(axis)) index = index * size(axis) + coordinates[static_cast<std::size_t>(axis)];
-    return index;
-  }
-
-  /// The mesh as "data=2, expert=4".
-  std::string text() const {
-    std::string result;
-    for (int axis = 0; axis < axis_count(); ++axis)
-      result += (axis == 0 ? "" : ", ") + name(axis) + "=" + std::to_string(size(axis));
-    return result;
-  }
-
- private:
-  std::size_t checked(int axis) const {
-    if (axis < 0 || axis >= axis_count())
-      throw IndexError("mesh (" + text() + ") has " + std::to_string(axis_count()) + " axes, no axis " +
-                       std::to_string(axis) + "; axes count from 0");
-    return static_cast<std::size_t>(axis);
-  }
-
-  std::int64_t product_of_sizes() const {
-    std::int64_t product = 1;
-    for (int axis = 0; axis < axis_count(); ++axis) {
-      if (size(axis) < 1)
-        throw MeshError(text() + ": axis '" + name(axis) + "' has size " + std::to_string(size(axis)) +
-                        "; give at least 1");
-      product = checked_product<MeshError>(product, size(axis), "mesh (" + text() + ")");
-    }
-    return product;
-  }
-
-  void place_ranks(std::optional<RankOrder> const& order) {
-    if (!order) return;
-    order->check(text(), ranks_);
-    rank_at_position_ = order->ranks;
-    position_of_rank_.resize(rank_at_position_.size());
-    for (std::size_t i = 0; i < rank_at_position_.size(); ++i)
-      position_of_rank_[static_cast<std::size_t>(rank_at_position_[i])] = static_cast<int>(i);
-  }
-
-  void form_groups() {
-    coordinates_ = coordinates_of(rank_);
-    groups_.resize(std::size_t{1} << sizes_.size());
-    for (std::size_t mask = 0; mask < groups_.size(); ++mask) {
-      AxisSet const axes{static_cast<std::uint32_t>(mask)};
-      Group& group = groups_[mask];
-      group.rank = member_index(axes, coordinates_);
-      group.size = size(axes);
-      group.ledger = &memory_->ledger();
-      for (int axis = 0; axis < axis_count(); ++axis)
-        if (axes.contains(axis)) group.axes += (group.axes.empty() ? "" : ",") + name(axis);
-    }
-  }
-
-  void open_group(Runtime const& runtime, AxisSet axes) {
-    Group& group = groups_[axes.bits];
-    int const color = member_index(all_axes(axis_count()) - axes, coordinates_);
-    require_mpi(MPI_Comm_split(runtime.communicator(), color, group.rank, &group.communicator), "MPI_Comm_split");
-    returning_errors(group.communicator);
-    group.check = check_.get();
-  }
-
-  /// Throws CommunicationError where the ranks make different meshes.
-  void check_same_mesh(Runtime const& runtime) const {
-    CollectiveCall own("Mesh (" + text() + ")", "", "");
-    for (int size : sizes_) own.counts = fingerprint({size}, own.counts);
-    for (int rank : rank_at_position_) own.counts = fingerprint({rank}, own.counts);
-    std::vector<CollectiveCall> const calls = check_->meet(own);
-    for (std::size_t rank = 1; rank < calls.size(); ++rank)
-      if (!calls[rank].is_like(calls[0]) || calls[rank].counts != calls[0].counts)
-        throw CommunicationError("check_communication: the ranks do different things: rank 0 " + calls[0].text() +
-                                 ", rank " + std::to_string(rank) + " " + calls[rank].text() + "; all of the " +
-                                 std::to_string(runtime.size()) +
-                                 " ranks have to make the same meshes, with the same rank order");
-  }
-
-  std::vector<std::string> names_;
-  std::vector<int> sizes_;
-  int rank_;
-  int ranks_ = 1;
-  std::vector<int> rank_at_position_;  // empty: each rank at the position of its number
-  std::vector<int> position_of_rank_;
-  std::vector<int> coordinates_;
-  std::vector<Group> groups_;
-  std::shared_ptr<MemoryPool> memory_;
-  std::shared_ptr<CommunicationCheck> check_;
-};
-
 /// Whether no two axes have one name.
 template <class... Axes>
 constexpr bool are_different() {
   std::array<std::string_view, sizeof...(Axes)> const names{Axes::name...};
-  for (std::size_t i = 0; i < names.size(); ++i)
-    for (std::size_t j = 0; j < i; ++j)
-      if (names[i] == names[j]) return false;
+  for (auto name = names.begin(); name != names.end(); ++name)
+    if (std::find(name + 1, names.end(), *name) != names.end()) return false;
   return true;
 }
 

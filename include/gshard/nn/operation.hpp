@@ -5,7 +5,7 @@
 #include <tuple>
 #include <type_traits>
 
-#include <gshard/autodiff/tape.hpp>
+#include <gshard/autodiff/recorded.hpp>
 #include <gshard/nn/kernels/views.hpp>
 #include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/record_kernel.hpp>

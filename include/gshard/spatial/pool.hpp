@@ -9,7 +9,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include <gshard/autodiff/tape.hpp>
+#include <gshard/autodiff/recorded.hpp>
 #include <gshard/spatial/convolution.hpp>
 #include <gshard/spatial/kernels/pool.hpp>
 
