@@ -6,7 +6,6 @@
 #include <gshard/nn/attention.hpp>
 #include <gshard/nn/attention_cache.hpp>
 #include <gshard/nn/attention_weights.hpp>
-#include <gshard/nn/clear_padding.hpp>
 #include <gshard/nn/cross_entropy.hpp>
 #include <gshard/nn/decoding.hpp>
 #include <gshard/nn/dropout.hpp>

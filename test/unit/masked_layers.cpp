@@ -158,13 +158,13 @@ TEST_CASE("cross entropy of padding alone: the mean of no tokens is 0, and so is
 
 // ---- Attention ----
 
-TEST_CASE("zero_padding: words stay, padding is 0, and gradients flow to words alone") {
+TEST_CASE("zero_padding_by_lengths: words stay, padding is 0, and gradients flow to words alone") {
   on_every_grid([](Grid const& grid) {
     for (std::int64_t groups : {1, 3}) {
       std::vector<int> const numbers = some_lengths(groups * 2, 4);
       auto const lengths = integers<Spec<"data", _>>(grid, {groups, 2}, numbers);
       auto const right = [&](std::vector<Dense> const& in) { return with_rubbish(in[0], numbers, 0).values; };
-      auto const run = [&](auto const& x) { return nn::zero_padding(x, lengths); };
+      auto const run = [&](auto const& x) { return nn::zero_padding_by_lengths(x, lengths); };
       check_operation<On<"data", _, _>>(grid, {smooth_values({groups, 8, 3}, 1)}, run, right);
       check_operation<On<"data", _, "expert">>(grid, {smooth_values({groups, 8, 3}, 1)}, run, right);
       check_operation<On<"data", _, "expert", _>>(grid, {smooth_values({groups, 2, 4, 3}, 1)}, run, right);
@@ -220,7 +220,7 @@ TEST_CASE("attention to itself: padding set to 0 at the entry, rubbish there cha
       Tape tape;
       auto const x =
           tape.watch(tensor_of<On<"data", _, _>>(grid, with_rubbish(smooth_values({3, 6, 4}, 1), numbers, rubbish)));
-      auto const words = nn::zero_padding(x, lengths);
+      auto const words = nn::zero_padding_by_lengths(x, lengths);
       tape.backward(weighted_sum(layer(words, words, lengths, nn::Masking::causal)));
       std::vector<Values> all = {collected(tape.gradient(x))};
       layer.for_each_parameter([&](auto& parameter) {

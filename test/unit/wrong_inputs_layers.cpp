@@ -141,7 +141,7 @@ TEST_CASE("embedding: ids of V and more") {
   });
 }
 
-TEST_CASE("attention_weights, zero_padding: lengths of other sentences") {
+TEST_CASE("attention_weights, zero_padding_by_lengths: lengths of other sentences") {
   on_two_grids([](Grid const& grid, Grid const& other) {
     On<"data", _, _, _, _> const scores(grid, {2, 3, 1, 2, 2});
     auto const weights = [](auto const& in, auto const& lengths, double scale = 1) {
@@ -165,21 +165,25 @@ TEST_CASE("attention_weights, zero_padding: lengths of other sentences") {
 
     On<"data", _, _> const x(grid, {2, 6, 2});
     expect_refusal<StateError>(
-        "zero_padding: unset x", [&] { nn::zero_padding(On<"data", _, _>{}, lengths); }, "x (unset)");
-    expect_refusal<StateError>("zero_padding: unset lengths", [&] { nn::zero_padding(x, Ints{}); }, "lengths (unset)");
+        "zero_padding_by_lengths: unset x", [&] { nn::zero_padding_by_lengths(On<"data", _, _>{}, lengths); },
+        "x (unset)");
+    expect_refusal<StateError>(
+        "zero_padding_by_lengths: unset lengths", [&] { nn::zero_padding_by_lengths(x, Ints{}); }, "lengths (unset)");
     expect_refusal<MeshError>(
-        "zero_padding: lengths of another mesh", [&] { nn::zero_padding(x, Ints(other, {2, 3})); }, "lengths");
+        "zero_padding_by_lengths: lengths of another mesh",
+        [&] { nn::zero_padding_by_lengths(x, Ints(other, {2, 3})); }, "lengths");
     expect_refusal<ExtentError>(
-        "zero_padding: fewer groups", [&] { nn::zero_padding(x, Ints(grid, {1, 3})); },
+        "zero_padding_by_lengths: fewer groups", [&] { nn::zero_padding_by_lengths(x, Ints(grid, {1, 3})); },
         "dimension 0 of lengths (1, 3)");
     expect_refusal<ExtentError>(
-        "zero_padding: sentences that do not divide", [&] { nn::zero_padding(x, Ints(grid, {2, 4})); },
-        "multiple of 4");
+        "zero_padding_by_lengths: sentences that do not divide",
+        [&] { nn::zero_padding_by_lengths(x, Ints(grid, {2, 4})); }, "multiple of 4");
     expect_refusal<ExtentError>(
-        "zero_padding: no sentences", [&] { nn::zero_padding(x, Ints(grid, {2, 0})); }, "multiple of 0");
+        "zero_padding_by_lengths: no sentences", [&] { nn::zero_padding_by_lengths(x, Ints(grid, {2, 0})); },
+        "multiple of 0");
     expect_refusal<ExtentError>(
-        "zero_padding: fewer sentences",
-        [&] { nn::zero_padding(On<"data", _, "expert", _>(grid, {2, 3, 2, 2}), Ints(grid, {2, 2})); },
+        "zero_padding_by_lengths: fewer sentences",
+        [&] { nn::zero_padding_by_lengths(On<"data", _, "expert", _>(grid, {2, 3, 2, 2}), Ints(grid, {2, 2})); },
         "dimension 1 of lengths (2, 2)");
   });
 }

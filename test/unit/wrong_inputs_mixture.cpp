@@ -364,17 +364,17 @@ TEST_CASE("the layer: tokens and masks of other extents, options changed after i
   });
 }
 
-TEST_CASE("clear_padding: masks of other extents than the tokens") {
+TEST_CASE("zero_padding: masks of other extents than the tokens") {
   on_grids([](Grid const& grid, Grid const& other) {
     Tokens const x(grid, {G, S, M});
     expect_refusal<StateError>(
-        "clear_padding: unset x", [&] { nn::clear_padding(Tokens{}, mask_on(grid)); }, "x (unset)");
-    expect_refusal<StateError>("clear_padding: unset mask", [&] { nn::clear_padding(x, Mask{}); }, "mask (unset)");
+        "zero_padding: unset x", [&] { nn::zero_padding(Tokens{}, mask_on(grid)); }, "x (unset)");
+    expect_refusal<StateError>("zero_padding: unset mask", [&] { nn::zero_padding(x, Mask{}); }, "token_mask (unset)");
     expect_refusal<ExtentError>(
-        "clear_padding: other groups", [&] { nn::clear_padding(x, mask_on(grid, 1)); },
-        "clear_padding: dimension 0 of mask (1, 3) and dimension 0 of x (4, 3, 5) have to be equal");
+        "zero_padding: other groups", [&] { nn::zero_padding(x, mask_on(grid, 1)); },
+        "zero_padding: dimension 0 of token_mask (1, 3) and dimension 0 of x (4, 3, 5) have to be equal");
     expect_refusal<ExtentError>(
-        "clear_padding: shorter mask", [&] { nn::clear_padding(x, mask_on(grid, G, 1)); }, "dimension 1 of mask");
-    expect_refusal<MeshError>("clear_padding: other mesh", [&] { nn::clear_padding(x, mask_on(other)); }, "mask");
+        "zero_padding: shorter mask", [&] { nn::zero_padding(x, mask_on(grid, G, 1)); }, "dimension 1 of token_mask");
+    expect_refusal<MeshError>("zero_padding: other mesh", [&] { nn::zero_padding(x, mask_on(other)); }, "token_mask");
   });
 }

@@ -36,7 +36,7 @@ constexpr Layout scores_layout(Layout const& queries) {
 template <class K, AnyTensor Lengths>
 K words_of(K const& keys, Lengths const& lengths) {
   if constexpr (AnyVar<K>) return K(keys.tape(), keys.node(), words_of(keys.value(), lengths));
-  else return without_padding("attention", keys, lengths);
+  else return ZeroByLengths<Lengths>{lengths}("attention", keys);
 }
 
 template <class Q>
@@ -70,7 +70,7 @@ struct Attention {
   /// or (G, N, K, M), of its own sentence; under causal masking in those up to its own. In training weights may be
   /// dropped.
   /// - `key_lengths` (G, N) counts the words of the keys; what stands behind them is left out. Queries have no lengths:
-  ///   where their padding may hold NaN, set it to 0 by zero_padding.
+  ///   where their padding may hold NaN, set it to 0 by zero_padding_by_lengths.
   /// - Throws ExtentError where the groups or sentences of the three differ, OptionError for a rate outside [0, 1).
   template <class Q, class K, AnyTensor Lengths>
   auto operator()(Q const& queries, K const& keys, Lengths const& key_lengths, Masking masking, double dropout_rate = 0,

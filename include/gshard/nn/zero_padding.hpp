@@ -5,13 +5,39 @@
 #include <string_view>
 #include <type_traits>
 
+#include <gshard/core/compile_error.hpp>
 #include <gshard/core/error.hpp>
 #include <gshard/nn/kernels/zero_padding.hpp>
 #include <gshard/nn/operation.hpp>
+#include <gshard/tensor/operands.hpp>
 
-namespace gshard::nn {
+// Padding is left out, not multiplied by 0: NaN and infinities in it reach neither results nor gradients.
+
+namespace gshard {
+
+namespace error {
+
+template <class Mask>
+struct PaddingMaskHeld {
+  static_assert(
+      always_false<Mask>,
+      "gshard: a mask of padding is a tensor of int on the mesh of the tokens, held as their first dimensions are; reshard it so");
+};
+
+}  // namespace error
+
+namespace nn {
 
 namespace detail {
+
+/// Whether `mask` has a number for each entry of the leading dimensions of `x`.
+template <AnyTensor X, AnyTensor Mask>
+constexpr bool is_mask_of() {
+  if constexpr (Mask::rank > X::rank || !std::is_same_v<typename Mask::value_type, int> ||
+                !std::is_same_v<typename Mask::memory_space, typename X::memory_space>)
+    return false;
+  else return is_split_as<Mask, X>();
+}
 
 /// Whether lengths (G, N) lie beside tokens (G, N * L, M), each group's on one rank, or (G, N, L, M).
 template <AnyTensor Lengths, AnyTensor Tokens>
@@ -48,34 +74,74 @@ void require_lengths_of(std::string_view operation, std::string_view lengths_rol
   }
 }
 
-template <AnyTensor Tokens, AnyTensor Lengths>
-Tokens without_padding(char const* operation, Tokens const& x, Lengths const& lengths) {
-  using Space = typename Tokens::memory_space;
-  Tokens const result = unset_like(x);
-  record_kernel(operation, result, x, lengths);
-  std::int64_t const sentences = lengths.extent(1);
-  std::int64_t const places = Tokens::rank == 4 ? x.local_extent(2) : sentences == 0 ? 0 : x.extent(1) / sentences;
-  zero_padding<typename Tokens::value_type, Space>(rows_of(x), row_of(lengths), rows_of(result), places,
-                                                   Tokens::rank == 4 ? x.range(2).begin : 0);
+/// Returns x with the rows of padding set to 0. The block has `rows` rows; `tokens` reads from `held` which are tokens.
+template <AnyTensor X, AnyTensor Held, class Tokens>
+X zeroed(char const* operation, X const& x, Held const& held, std::int64_t rows, Tokens const& tokens) {
+  X const result = unset_like(x);
+  record_kernel(operation, result, x, held);
+  std::int64_t const columns = rows == 0 ? 0 : x.local_size() / rows;
+  for_each_row<typename X::memory_space>(
+      "gshard::zero_padding", columns == 0 ? 0 : rows,
+      ZeroPaddingKernel<typename X::value_type, Tokens>{x.data(), result.data(), columns, tokens});
   return result;
+}
+
+/// Sets padding to 0 where a mask (G, S, ...) is 0.
+template <AnyTensor Mask>
+struct ZeroByMask {
+  Mask mask;
+
+  template <AnyTensor X>
+  X operator()(char const* operation, X const& x) const {
+    return zeroed(operation, x, mask, mask.local_size(), TokensOfMask{mask.data()});
+  }
+};
+
+/// Sets padding to 0 behind the first `lengths` (G, N) places of each sentence.
+template <AnyTensor Lengths>
+struct ZeroByLengths {
+  Lengths lengths;
+
+  template <AnyTensor X>
+  X operator()(char const* operation, X const& x) const {
+    std::int64_t const sentences = lengths.extent(1);
+    std::int64_t const places = X::rank == 4 ? x.local_extent(2) : sentences == 0 ? 0 : x.extent(1) / sentences;
+    std::int64_t const rows = lengths.local_size() * places;
+    return zeroed(operation, x, lengths, rows,
+                  TokensOfLengths{lengths.data(), places, X::rank == 4 ? x.range(2).begin : 0});
+  }
+};
+
+/// `zero` of x, and of the gradient where x is recorded.
+template <class X, class Zero>
+auto recorded_zeroing(X const& x, Zero const& zero) {
+  return recorded_beside(x, zero("zero_padding", value_of(x)), [slot = slot_of(x), zero](auto const& gradient) {
+    slot.add(zero("zero_padding gradient", gradient));
+  });
 }
 
 }  // namespace detail
 
-/// Returns x with the places of padding set to 0: x (G, N * L, M), N sentences of L places one after the other, or
-/// (G, N, L, M), whose dimensions may all be split; lengths (G, N) of int, split as G and N of x, count the words at
-/// the head of each sentence. Padding is left out, not multiplied by 0: NaN in it changes neither results nor
-/// gradients. Local. Throws ExtentError where G or N of x and lengths differ, or N does not divide the places of x (G,
-/// S, M).
-template <class X, AnyTensor Lengths>
-auto zero_padding(X const& x, Lengths const& lengths) {
-  using Tensor = detail::ValueTensor<X>;
-  Tensor const& tokens = detail::value_of(x);
-  detail::require_lengths_of("zero_padding", "lengths", lengths, "x", tokens);
-  return detail::recorded_beside(x, detail::without_padding("zero_padding", tokens, lengths),
-                                 [slot = detail::slot_of(x), lengths](auto const& gradient) {
-                                   slot.add(detail::without_padding("zero_padding gradient", gradient, lengths));
-                                 });
+/// Returns x (G, S, ...) with the rows of padding, where `token_mask` (G, S) is 0, set to 0; so is their gradient. The
+/// mask is a tensor of int, split as the leading dimensions of x. Local. Throws StateError, MeshError or ExtentError
+/// where the mask does not belong to x.
+template <class X, AnyTensor Mask>
+auto zero_padding(X const& x, Mask const& token_mask) {
+  if constexpr (!detail::is_mask_of<detail::ValueTensor<X>, Mask>())
+    using Refused [[maybe_unused]] = decltype(error::PaddingMaskHeld<Mask>{});
+  detail::require_rows_of("zero_padding", "token_mask", token_mask, "x", detail::value_of(x));
+  return detail::recorded_zeroing(x, detail::ZeroByMask<Mask>{token_mask});
 }
 
-}  // namespace gshard::nn
+/// As zero_padding, by the lengths of sentences: x (G, N * L, M), N sentences of L places one after the other, or (G,
+/// N, L, M), whose dimensions may all be split; lengths (G, N) of int, split as G and N of x, count the words at the
+/// head of each sentence. Throws ExtentError where G or N of x and lengths differ, or N does not divide the places of x
+/// (G, S, M).
+template <class X, AnyTensor Lengths>
+auto zero_padding_by_lengths(X const& x, Lengths const& lengths) {
+  detail::require_lengths_of("zero_padding_by_lengths", "lengths", lengths, "x", detail::value_of(x));
+  return detail::recorded_zeroing(x, detail::ZeroByLengths<Lengths>{lengths});
+}
+
+}  // namespace nn
+}  // namespace gshard

@@ -10,7 +10,7 @@
 
 #include <gshard/autodiff/map.hpp>
 #include <gshard/autodiff/reduce.hpp>
-#include <gshard/nn/clear_padding.hpp>
+#include <gshard/nn/zero_padding.hpp>
 #include <gshard/nn/kernels/gate.hpp>
 #include <gshard/nn/kernels/gate_backward.hpp>
 #include <gshard/nn/moe/gates.hpp>
@@ -323,7 +323,7 @@ auto mean_over_groups(Losses const& losses, Routing<Gates, Gate> const& routing)
                                   "one loss for each group of the routing");
   // Counted in double: float holds no odd number above 2^24.
   auto const groups = sum<0>(eval(map(functions::HasTokens<double>{}, routing.tokens))).template eval_as<Spec<>>();
-  auto const total = sum<0>(clear_padding(losses, routing.tokens)).template eval_as<Spec<>>();
+  auto const total = sum<0>(zero_padding(losses, routing.tokens)).template eval_as<Spec<>>();
   return eval(total / eval(convert<typename Values::value_type>(eval(map(functions::AtLeastOne{}, groups)))));
 }
 

@@ -11,7 +11,7 @@
 #include <gshard/autodiff/reduce.hpp>
 #include <gshard/autodiff/reshard.hpp>
 #include <gshard/autodiff/softmax.hpp>
-#include <gshard/nn/clear_padding.hpp>
+#include <gshard/nn/zero_padding.hpp>
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/moe/dispatch.hpp>
 #include <gshard/nn/moe/dropless.hpp>
@@ -143,16 +143,16 @@ class MixtureOfExperts {
 
   template <DispatchForm Form, AnyTensor X, AnyTensor Mask>
   X infer_rows(X const& x, Mask const& mask) {
-    X const cleared = clear_padding(x, mask);
-    auto const gates = softmax<-1>(router_logits(cleared));
+    X const of_tokens = zero_padding(x, mask);
+    auto const gates = softmax<-1>(router_logits(of_tokens));
     Routing<std::remove_const_t<decltype(gates)>, Gate> const routing(gates, mask, options.gate, {});
-    return output_of<Form>(cleared, mask, routing.weight, routing);
+    return output_of<Form>(of_tokens, mask, routing.weight, routing);
   }
 
   template <DispatchForm Form, class X, AnyTensor Mask>
   auto run(X const& x, Mask const& mask, std::optional<RandomStream> random) {
-    X const cleared = clear_padding(x, mask);
-    auto const logits = router_logits(cleared);
+    X const of_tokens = zero_padding(x, mask);
+    auto const logits = router_logits(of_tokens);
     auto const gates = softmax<-1>(logits);
     using Gates = detail::ValueTensor<decltype(gates)>;
     Routing<Gates, Gate> const routing(detail::value_of(gates), mask, options.gate, random);
@@ -160,7 +160,7 @@ class MixtureOfExperts {
     auto balance = balance_loss(gates, routing);
     if (options.gate.z_loss_weight != 0)
       balance = eval(balance + z_loss(logits, mask, routing) * options.gate.z_loss_weight);
-    return MixtureResult{output_of<Form>(cleared, mask, weights, routing), balance, routing};
+    return MixtureResult{output_of<Form>(of_tokens, mask, weights, routing), balance, routing};
   }
 
   /// The work of the experts, zeros for padding. By index and by ragged rows padding goes nowhere; einsums and shared
@@ -168,7 +168,7 @@ class MixtureOfExperts {
   template <DispatchForm Form, class X, AnyTensor Mask, class Weights, class Routes>
   auto output_of(X const& x, Mask const& mask, Weights const& weights, Routes const& routing) {
     auto const output = shared.added_to(routed<Form>(x, weights, routing), x);
-    return Form == DispatchForm::by_one_hot || shared.layer ? clear_padding(output, mask) : output;
+    return Form == DispatchForm::by_one_hot || shared.layer ? zero_padding(output, mask) : output;
   }
 
   /// Gates compute in float at least, from what tokens and weights hold.

@@ -16,7 +16,7 @@ struct OneHotRoutes {
 
 /// The routing as one-hot tensors, for the paper's Algorithm 2 by einsums: readable, and S/H as costly as the experts
 /// themselves. Local. The einsums multiply what is masked by 0: give them rows of padding that are zero
-/// (clear_padding). Throws StateError, MeshError or ExtentError where the weights have other extents than the routing.
+/// (zero_padding). Throws StateError, MeshError or ExtentError where the weights have other extents than the routing.
 template <class W, AnyTensor Gates, AnyGate Gate>
 auto one_hot_routes(W const& weights, Routing<Gates, Gate> const& routing) {
   using Weight = detail::ValueTensor<W>;

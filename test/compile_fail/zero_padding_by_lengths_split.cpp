@@ -14,5 +14,5 @@ using Lengths = ShardedTensor<Grid, Spec<"data", _>, int>;
 #endif
 
 auto words(ShardedTensor<Grid, Spec<"data", _, _>> const& x, Lengths const& lengths) {
-  return nn::zero_padding(x, lengths);
+  return nn::zero_padding_by_lengths(x, lengths);
 }
