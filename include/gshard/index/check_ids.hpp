@@ -33,7 +33,7 @@ struct IdsType {
 namespace detail {
 
 template <class T>
-inline constexpr bool is_index = std::is_same_v<T, int> || std::is_same_v<T, std::int64_t>;
+inline constexpr bool is_index_type = std::is_same_v<T, int> || std::is_same_v<T, std::int64_t>;
 
 /// What negative ids mean.
 enum class NegativeIds {
@@ -85,7 +85,7 @@ template <AnyTensor Ids>
 template <AnyTensor Ids>
 void require_ids(std::string_view operation, std::string_view role, Ids const& ids, std::int64_t limit,
                  NegativeIds negative = NegativeIds::refused) {
-  if constexpr (!is_index<typename Ids::value_type> || !Ids::layout.partial.empty()) {
+  if constexpr (!is_index_type<typename Ids::value_type> || !Ids::layout.partial.empty()) {
     using Refused [[maybe_unused]] = decltype(error::IdsType<Ids>{});
   } else {
     std::int64_t const lowest = negative == NegativeIds::padding ? std::numeric_limits<std::int64_t>::min() : 0;

@@ -71,7 +71,8 @@ constexpr Layout layout_of_scattered(Layout layout, Layout const& indices) {
 
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 consteval bool check_indices() {
-  if constexpr (Indices::rank != 1 || !is_index<typename Indices::value_type> || !Indices::layout.partial.empty() ||
+  if constexpr (Indices::rank != 1 || !is_index_type<typename Indices::value_type> ||
+                !Indices::layout.partial.empty() ||
                 !std::is_same_v<typename Indices::mesh_type, typename Tensor::mesh_type> ||
                 !std::is_same_v<typename Indices::memory_space, typename Tensor::memory_space>) {
     using Refused [[maybe_unused]] = decltype(error::IndicesType<Indices>{});

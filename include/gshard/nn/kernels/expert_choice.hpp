@@ -77,11 +77,11 @@ struct TokenStays : ExpertChoiceViews<T, MemorySpace> {
     T const* const least = this->counts.mean_gates.data() + group * experts;
     auto const taken = [=](int e) { return !(g[e] < least[e]); };
     for (int e = first_wanted(0, experts, taken); e < experts; e = first_wanted(e + 1, experts, taken)) {
-      if (count == most && !ranks_above(g[e], g[expert[most - 1]])) continue;
+      if (count == most && !is_larger(g[e], g[expert[most - 1]])) continue;
       int const found = this->most_probable(group, e).slot_of(s, this->counts.choices(group, e));
       if (found < 0) continue;
       int place = count < most ? count++ : most - 1;
-      for (; place > 0 && ranks_above(g[e], g[expert[place - 1]]); --place) {
+      for (; place > 0 && is_larger(g[e], g[expert[place - 1]]); --place) {
         expert[place] = expert[place - 1];
         slot[place] = slot[place - 1];
       }

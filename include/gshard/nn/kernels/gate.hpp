@@ -64,9 +64,9 @@ struct GateChoices {
   KOKKOS_FORCEINLINE_FUNCTION static void take_largest(T const* g, int experts, int (&chosen)[most]) {
     T largest[most] = {};
     for (int e = 0; e < experts; ++e) {
-      if (e >= most && !ranks_above(g[e], largest[most - 1])) continue;
+      if (e >= most && !is_larger(g[e], largest[most - 1])) continue;
       int place = e < most ? e : most - 1;
-      for (; place > 0 && ranks_above(g[e], largest[place - 1]); --place) {
+      for (; place > 0 && is_larger(g[e], largest[place - 1]); --place) {
         largest[place] = largest[place - 1];
         chosen[place] = chosen[place - 1];
       }
@@ -80,7 +80,7 @@ struct GateChoices {
                                           int (&chosen)[most]) const {
     chosen[0] = 0;
     for (int e = 1; e < experts; ++e)
-      if (ranks_above(g[e], g[chosen[0]])) chosen[0] = e;
+      if (is_larger(g[e], g[chosen[0]])) chosen[0] = e;
     double rest = ThreadLanes::sum<double>(experts, [&](std::int64_t e) { return g[e]; });
     for (int k = 1; k < count; ++k) {
       rest -= static_cast<double>(g[chosen[k - 1]]);

@@ -21,7 +21,7 @@ struct MostProbable {
   KOKKOS_FORCEINLINE_FUNCTION bool precedes(int a, int b) const {
     T const gate_a = gates[a * stride];
     T const gate_b = gates[b * stride];
-    return ranks_above(gate_a, gate_b) || (!ranks_above(gate_b, gate_a) && a < b);
+    return is_larger(gate_a, gate_b) || (!is_larger(gate_b, gate_a) && a < b);
   }
 
   /// Takes the token, in place of the last one where all slots are full; `count` tokens are in.

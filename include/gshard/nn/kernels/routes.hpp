@@ -3,10 +3,15 @@
 
 #include <cstdint>
 
+#include <gshard/core/extremes.hpp>
 #include <gshard/nn/kernels/views.hpp>
 #include <gshard/nn/moe/gates.hpp>
 
 namespace gshard::nn::detail {
+
+/// Orders gates: NaN ranks above all numbers, so that a token of NaN is routed like any other, and shows, whatever the
+/// order of tokens and experts.
+using gshard::detail::is_larger;
 
 /// Where tokens go. Letters: G groups, S tokens of each, K choices of each, E experts, C slots of each expert for each
 /// group.
@@ -45,13 +50,6 @@ KOKKOS_FORCEINLINE_FUNCTION int first_wanted(int first, int count, Wanted const&
   }
   while (first < count && !wanted(first)) ++first;
   return first;
-}
-
-/// Whether gate `a` ranks above gate `b`: the larger one. NaN ranks above all numbers, so that a token of NaN is routed
-/// like any other, and shows, whatever the order of tokens and experts.
-template <class T>
-KOKKOS_FORCEINLINE_FUNCTION bool ranks_above(T a, T b) {
-  return a > b || (a != a && b == b);
 }
 
 /// Whether `index` is one of `count`. Tables of routes that a caller wrote may name experts, slots and tokens that do

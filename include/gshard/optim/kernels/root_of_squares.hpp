@@ -6,7 +6,8 @@
 namespace gshard::optim::detail {
 
 /// Returns sqrt(a^2 + b^2), whose squares neither overflow nor vanish; NaN where `a` or `b` is. Optimizers hold the
-/// roots of second moments: a float holds the squares of numbers between 1e-22 and 1e19 only.
+/// roots of second moments: a float holds the squares of numbers between 1e-22 and 1e19 only. In place of
+/// Kokkos::hypot, a library call, which compilers do not vectorise.
 template <class T>
 KOKKOS_FORCEINLINE_FUNCTION T root_of_squares(T a, T b) {
   a = Kokkos::abs(a);
