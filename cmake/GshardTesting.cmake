@@ -5,7 +5,7 @@ include(GshardLaunch)
 
 set(GSHARD_TEST_MAX_RANKS 8 CACHE STRING "Tests on more ranks than this are left out")
 option(GSHARD_TEST_REPRESENTATIVE
-  "Test programs alone, without what only compiles, and without those that run the same code as others in many more types (REPEATS)" OFF)
+  "Test programs alone, without what only compiles, and without those marked REPEATS" OFF)
 
 find_package(doctest REQUIRED)
 
@@ -14,31 +14,38 @@ target_include_directories(gshard_test_main PUBLIC "${PROJECT_SOURCE_DIR}/test/s
 target_link_libraries(gshard_test_main PUBLIC gshard::gshard doctest::doctest PRIVATE gshard_warnings)
 
 option(GSHARD_PRECOMPILE_TESTS "Compile the unit tests through one precompiled header: a third of the time at -O0" OFF)
-if(GSHARD_PRECOMPILE_TESTS)
-  file(CONFIGURE OUTPUT precompiled.cpp CONTENT "")
-  add_library(gshard_test_headers OBJECT "${CMAKE_CURRENT_BINARY_DIR}/precompiled.cpp")
-  target_link_libraries(gshard_test_headers PRIVATE gshard::gshard doctest::doctest gshard_warnings)
-  target_precompile_headers(gshard_test_headers PRIVATE <gshard/gshard.hpp> <doctest/doctest.h>)
-  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
-    target_compile_options(gshard_test_headers PRIVATE -fpch-instantiate-templates)
+
+# gshard_precompile(<target>): through the precompiled headers of the unit tests, where these are wanted.
+function(gshard_precompile target)
+  if(NOT GSHARD_PRECOMPILE_TESTS)
+    return()
   endif()
-endif()
+  if(NOT TARGET gshard_test_headers)
+    file(CONFIGURE OUTPUT precompiled.cpp CONTENT "")
+    add_library(gshard_test_headers OBJECT "${CMAKE_CURRENT_BINARY_DIR}/precompiled.cpp")
+    target_link_libraries(gshard_test_headers PRIVATE gshard::gshard doctest::doctest gshard_warnings)
+    target_precompile_headers(gshard_test_headers PRIVATE <gshard/gshard.hpp> <doctest/doctest.h>)
+  endif()
+  target_precompile_headers(${target} REUSE_FROM gshard_test_headers)
+endfunction()
+
+# gshard_check_syntax(<target>): an object library whose files have to compile, and never run: no code is generated.
+function(gshard_check_syntax target)
+  set_target_properties(${target} PROPERTIES
+    CXX_COMPILER_LAUNCHER "${CMAKE_COMMAND};-P;${PROJECT_SOURCE_DIR}/cmake/CheckSyntax.cmake;--")
+endfunction()
 
 function(gshard_add_test_executable name sources libraries)
   add_executable(test_${name} ${sources})
   target_link_libraries(test_${name} PRIVATE gshard_test_main gshard_warnings ${libraries})
-  if(GSHARD_PRECOMPILE_TESTS)
-    target_precompile_headers(test_${name} REUSE_FROM gshard_test_headers)
-    if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
-      target_compile_options(test_${name} PRIVATE -fpch-instantiate-templates)
-    endif()
-  endif()
+  gshard_precompile(test_${name})
 endfunction()
 
 # gshard_add_mpi_test(<name> SOURCES <file>... [RANKS <n>...] [LIBRARIES <target>...] [REPEATS])
 #
 # One program of doctest cases, run on 1, 2, 3, 4, 6 and 8 ranks unless RANKS says otherwise, as <name>.np1, <name>.np2, ...
-# REPEATS: takes long to compile, since it runs what others run in many more types; left out by GSHARD_TEST_REPRESENTATIVE.
+# REPEATS: takes long, and touches no memory that others do not: it runs what they run in many more types, or abstract tensors alone.
+# GSHARD_TEST_REPRESENTATIVE leaves it out.
 function(gshard_add_mpi_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "REPEATS" "" "SOURCES;RANKS;LIBRARIES")
   if(arg_REPEATS AND GSHARD_TEST_REPRESENTATIVE)
@@ -66,11 +73,14 @@ function(gshard_add_mpi_test name)
   endforeach()
 endfunction()
 
-# gshard_add_test(<name> SOURCES <file>... [LIBRARIES <target>...])
+# gshard_add_test(<name> SOURCES <file>... [LIBRARIES <target>...] [REPEATS])
 #
 # The same for what needs one process only: no launcher.
 function(gshard_add_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBRARIES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "REPEATS" "" "SOURCES;LIBRARIES")
+  if(arg_REPEATS AND GSHARD_TEST_REPRESENTATIVE)
+    return()
+  endif()
   gshard_add_test_executable(${name} "${arg_SOURCES}" "${arg_LIBRARIES}")
   gshard_launch_environment(environment 2)
   add_test(NAME ${name} COMMAND test_${name})
@@ -84,6 +94,7 @@ function(gshard_add_static_test name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES")
   add_library(static_${name} OBJECT ${arg_SOURCES})
   target_link_libraries(static_${name} PRIVATE gshard::gshard gshard_warnings)
+  gshard_check_syntax(static_${name})
 endfunction()
 
 # gshard_add_program_test(<name> TARGET <executable> RANKS <n> [ARGUMENTS <argument>...] [EXPECT <regex>] [FAILS | EXIT_CODE <n>]

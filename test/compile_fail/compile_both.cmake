@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# cmake [-DSECOND=<another compiler>] -P compile_both.cmake -- <command that compiles a file>
+# cmake -DFIRST=gcc|clang [-DSECOND=<the other compiler>] -P compile_both.cmake -- <command that compiles a file>
 # A compiler launcher. For a precompiled header: makes it, and one for the second compiler beside it, where that looks for it. For a case: checks the syntax of
-# the mistake, which is expected to be refused, and keeps what the compiler says beside the object file; then checks the twin; the second compiler does the same.
+# the mistake, which is expected to be refused by both, and keeps what they say beside the object file; then checks the twin.
 # Templates are instantiated, but no code is generated: the object file is an empty one.
 cmake_minimum_required(VERSION 3.25)
 
@@ -44,26 +44,39 @@ function(keep_diagnostics file)
   file(WRITE "${file}" "${diagnostics}")
 endfunction()
 
+# The same command for the other compiler: precompiled headers and OpenMP have other names there.
 set(second_command ${command})
 list(POP_FRONT second_command)
 list(PREPEND second_command "${SECOND}")
+if(FIRST STREQUAL "clang")
+  set(second gcc)
+  list(REMOVE_ITEM second_command -fpch-instantiate-templates)
+  list(APPEND second_command -Wno-unknown-pragmas)  # of the list of headers that CMake writes
+  list(TRANSFORM second_command REPLACE "^-fopenmp=.+" "-fopenmp")
+  string(REGEX REPLACE "-Xclang;-include-pch;-Xclang;[^;]*;" "" second_command "${second_command}")
+  string(REGEX REPLACE "-Xclang;-emit-pch;" "" second_command "${second_command}")
+  string(REGEX REPLACE "-Xclang;-include;-Xclang;" "-include;" second_command "${second_command}")
+  list(TRANSFORM second_command REPLACE "\\.pch$" ".gch")
+else()
+  set(second clang)
+  list(APPEND second_command -fpch-instantiate-templates)
+  list(TRANSFORM second_command REPLACE "\\.gch$" ".pch")
+endif()
 
 if(precompiles)
   # Each compiler would take up what the other one, or an earlier run, has left there.
-  string(REGEX REPLACE "\\.gch$" ".pch" second_object "${object}")
-  file(REMOVE "${object}" "${second_object}")
+  string(REGEX REPLACE "\\.[gp]ch$" "" header "${object}")
+  file(REMOVE "${header}.gch" "${header}.pch")
   if(SECOND)
-    list(TRANSFORM second_command REPLACE "^${object}$" "${second_object}")
-    run("The headers have to compile." ${second_command} -fpch-instantiate-templates)
+    run("The headers have to compile." ${second_command})
   endif()
   run("The headers have to compile." ${command})
   return()
 endif()
 
-keep_diagnostics("${object}.txt" ${command})
-run("The twin of the mistake has to compile." ${command} -fsyntax-only)
+keep_diagnostics("${object}.${FIRST}.txt" ${command})
 if(SECOND)
-  keep_diagnostics("${object}.clang.txt" ${second_command})
-  run("The twin of the mistake has to compile." ${second_command} -fsyntax-only)
+  keep_diagnostics("${object}.${second}.txt" ${second_command})
 endif()
+run("The twin of the mistake has to compile." ${command} -fsyntax-only)
 file(TOUCH "${object}")

@@ -134,19 +134,33 @@ struct Example {
                                 std::vector<double> result) const {
     std::int64_t count = 1;
     for (auto const& [letter, extent] : sizes) count *= extent;
-    std::map<char, std::int64_t> at;
-    auto const offset = [&](Labels const& tensor) {
-      std::int64_t position = 0;
-      for (char letter : tensor) position = position * sizes.at(letter) + at.at(letter);
-      return static_cast<std::size_t>(position);
+    // How far a step of one letter moves in each tensor.
+    struct Loop {
+      std::int64_t extent, step_a, step_b, step_c;
     };
-    for (std::int64_t i = 0; i < count; ++i) {
-      std::int64_t rest = i;
-      for (auto const& [letter, extent] : sizes) {
-        at[letter] = rest % extent;
-        rest /= extent;
+    auto const step = [&](Labels const& tensor, char of) {
+      std::int64_t size = 1;
+      std::int64_t result = 0;
+      for (int d = static_cast<int>(tensor.size()) - 1; d >= 0; --d) {
+        if (tensor[d] == of) result += size;
+        size *= sizes.at(tensor[d]);
       }
-      result[offset(c)] += in_a[offset(a)] * (binary ? in_b[offset(b)] : 1.0);
+      return result;
+    };
+    std::vector<Loop> loops;
+    for (auto const& [letter, extent] : sizes)
+      loops.push_back({extent, step(a, letter), step(b, letter), step(c, letter)});
+    for (std::int64_t i = 0; i < count; ++i) {
+      std::int64_t rest = i, at_a = 0, at_b = 0, at_c = 0;
+      for (Loop const& loop : loops) {
+        std::int64_t const index = rest % loop.extent;
+        rest /= loop.extent;
+        at_a += index * loop.step_a;
+        at_b += index * loop.step_b;
+        at_c += index * loop.step_c;
+      }
+      double const factor = binary ? in_b[static_cast<std::size_t>(at_b)] : 1.0;
+      result[static_cast<std::size_t>(at_c)] += in_a[static_cast<std::size_t>(at_a)] * factor;
     }
     return result;
   }

@@ -77,7 +77,7 @@ PlacesOf<Tensor> sorted_places(Tensor const& x, Order order) {
   Scratch<Space> scratch(x.mesh().memory());
   SlicesOf const rows(x.local_extents(), Dimension);
   launch<Space>(
-      "gshard::sort", rows.outer * rows.inner,
+      "gshard::sort", rows.extent == 0 ? 0 : rows.outer * rows.inner,
       SortRows<typename Tensor::value_type>{x.data(), places.data(), scratch.template get<int>(x.local_size()),
                                             rows.extent, rows.inner, order == Order::descending});
   fence<Space>("gshard::sort: temporaries end here");
@@ -96,7 +96,7 @@ PlacesOf<Tensor> places_of_largest(Tensor const& x, std::int64_t count) {
   record_kernel("top_k", x, places);
   SlicesOf const rows(x.local_extents(), Dimension);
   launch<typename Tensor::memory_space>(
-      "gshard::top_k", rows.outer * rows.inner,
+      "gshard::top_k", count == 0 ? 0 : rows.outer * rows.inner,
       LargestOfRows<typename Tensor::value_type>{x.data(), places.data(), rows.extent, count, rows.inner});
   return places;
 }

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmake -P CheckSyntax.cmake -- <command that compiles a file>
+# A compiler launcher for what has to compile but never runs: templates are instantiated, no code is generated. The object file is an empty one.
+cmake_minimum_required(VERSION 3.25)
+
+set(command)
+set(object)
+set(previous)
+set(seen FALSE)
+math(EXPR last "${CMAKE_ARGC} - 1")
+foreach(i RANGE ${last})
+  if(seen)
+    if(previous STREQUAL "-o")
+      set(object "${CMAKE_ARGV${i}}")
+    endif()
+    list(APPEND command "${CMAKE_ARGV${i}}")
+    set(previous "${CMAKE_ARGV${i}}")
+  elseif(CMAKE_ARGV${i} STREQUAL "--")
+    set(seen TRUE)
+  endif()
+endforeach()
+
+if(NOT object MATCHES "\\.(gch|pch)$")
+  list(APPEND command -fsyntax-only)
+endif()
+execute_process(COMMAND ${command} RESULT_VARIABLE status)
+if(NOT status STREQUAL "0")
+  message(FATAL_ERROR "The file has to compile.")
+endif()
+if(NOT EXISTS "${object}")
+  file(TOUCH "${object}")
+endif()
