@@ -125,8 +125,10 @@ void contract_windows(Produced const& produced, bool add, Held const&... held) {
     }
     Range const range{window.offsets[dimension], window.offsets[dimension] + window.extents[dimension]};
     std::array<LocalTensor<T const>, sizeof...(Held)> operands;
-    for (std::size_t i = 0; i < operands.size(); ++i) operands[i] = sides[i].window(letter, range);
-    operands[Which] = {current, Plan::subscripts.operands[Which], window.extents};
+    for (std::size_t i = 0; i < operands.size(); ++i) {
+      if (i == Which) operands[i] = {current, Plan::subscripts.operands[i], window.extents};
+      else operands[i] = sides[i].window(letter, range);
+    }
     bool const accumulate = add || (iteration > 0 && !Plan::subscripts.result.contains(letter));
     record_window<T>(produced.mesh().memory().ledger(), Plan::subscripts, result.window(letter, range).extents,
                      operands);
