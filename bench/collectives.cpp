@@ -25,13 +25,13 @@ void all_to_all(benchmark::State& state, Runtime& runtime) {
   auto run_ours = [&] { comm::all_to_all(group, send.data(), parts, ours.data(), parts, count * group.size); };
   auto run_bare = [&] {
     MPI_Alltoall(send.data(), static_cast<int>(count), MPI_FLOAT, bare.data(), static_cast<int>(count), MPI_FLOAT,
-                 group.communicator);
+                 group.communicator());
   };
   run_ours();
   run_bare();
-  if (!side_by_side::on_all(group.communicator, ours == bare))
+  if (!side_by_side::on_all(group.communicator(), ours == bare))
     return state.SkipWithError("all_to_all and MPI_Alltoall disagree");
-  side_by_side::compare(state, group.communicator, static_cast<double>(state.range(0)), run_ours, run_bare);
+  side_by_side::compare(state, group.communicator(), static_cast<double>(state.range(0)), run_ours, run_bare);
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ void reshard_case(benchmark::State& state, Mesh const& mesh, Extents const& exte
   fill(before, Count{});
   auto after = reshard<To>(before);
   Group const& group = mesh.template group<"x">();
-  Bare bare{group.communicator,
+  Bare bare{group.communicator(),
             group.size,
             group.rank,
             before.data(),
@@ -63,10 +63,10 @@ void reshard_case(benchmark::State& state, Mesh const& mesh, Extents const& exte
   bare.received.resize(bare.after.size());
   by_hand(bare);
   bool const same = std::equal(bare.after.begin(), bare.after.end(), after.data());
-  if (!side_by_side::on_all(group.communicator, same))
+  if (!side_by_side::on_all(group.communicator(), same))
     return state.SkipWithError("reshard and the hand-written form disagree");
   side_by_side::compare(
-      state, group.communicator,
+      state, group.communicator(),
       static_cast<double>(before.local_size()) * sizeof(float) / static_cast<double>(group.size),
       [&] {
         after = {};

@@ -52,7 +52,7 @@ void gathered_weights(benchmark::State& state, Runtime& runtime) {
   run_bare();
   if (!same_elements(ring, bare)) return state.SkipWithError("ring and all-gather disagree");
   auto const& group = line.group<"x">();
-  side_by_side::compare(state, group.communicator, static_cast<double>(w.local_size()) * sizeof(float), run_ring,
+  side_by_side::compare(state, group.communicator(), static_cast<double>(w.local_size()) * sizeof(float), run_ring,
                         run_bare);
   state.counters["ring_temporary"] =
       static_cast<double>(explain<"ab,bc->ac">(x, circulating(w), ring).largest_temporary);
@@ -73,7 +73,7 @@ void scattered_sums(benchmark::State& state, Runtime& runtime) {
   run_bare();
   if (!same_elements(ring, bare)) return state.SkipWithError("ring and reduce-scatter disagree");
   auto const& group = line.group<"x">();
-  side_by_side::compare(state, group.communicator, static_cast<double>(ring.local_size()) * sizeof(float), run_ring,
+  side_by_side::compare(state, group.communicator(), static_cast<double>(ring.local_size()) * sizeof(float), run_ring,
                         run_bare);
   state.counters["ring_temporary"] =
       static_cast<double>(explain<"ab,ac->bc">(x, dy, circulating(ring)).largest_temporary);

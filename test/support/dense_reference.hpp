@@ -150,7 +150,7 @@ std::vector<double> local_values(Tensor const& tensor) {
 
 template <class Mesh>
 MPI_Comm all_ranks_of(Mesh const& mesh) {
-  return mesh.state().group(AxisSet{(1U << Mesh::axis_count) - 1}).communicator;
+  return mesh.state().group(AxisSet{(1U << Mesh::axis_count) - 1}).communicator();
 }
 
 /// The tensor put together from the ranks' blocks by one MPI call: replicas count once, parts of sums add up.

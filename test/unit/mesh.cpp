@@ -18,7 +18,7 @@ using Cube = Mesh<Axis<"x">, Axis<"y">, Axis<"z">>;
 
 /// The sum of a number over a group.
 int sum_over(Group const& group, int value) {
-  MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT, MPI_SUM, group.communicator);
+  MPI_Allreduce(MPI_IN_PLACE, &value, 1, MPI_INT, MPI_SUM, group.communicator());
   return value;
 }
 
@@ -80,11 +80,11 @@ TEST_CASE("a group holds the ranks that differ along its axes only, in row-major
     CHECK(sum_over(mesh.group<"y">(), rank()) == ranks_in_row);
     CHECK(mesh.group<"x", "y">().size == ranks());
     CHECK(mesh.group<"x", "y">().rank == rank());
-    CHECK(mesh.group<"y", "x">().communicator == mesh.group<"x", "y">().communicator);
+    CHECK(mesh.group<"y", "x">().communicator() == mesh.group<"x", "y">().communicator());
     CHECK(mesh.group<>().size == 1);
     CHECK(mesh.state().member_coordinates(AxisSet::of(0), shape[0] - 1) == std::vector<int>{shape[0] - 1, column});
     int communicator_rank = -1;
-    MPI_Comm_rank(mesh.group<"x">().communicator, &communicator_rank);
+    MPI_Comm_rank(mesh.group<"x">().communicator(), &communicator_rank);
     CHECK(communicator_rank == row);
   }
 }
@@ -134,6 +134,16 @@ TEST_CASE("sizes whose product exceeds 64 bits, and numbers of ranks that exceed
   CHECK(Cube(abstract, {huge, 1, 1}).ranks() == huge);
 }
 
+TEST_CASE("an abstract mesh of 2048 devices and 8 axes has groups, but no communicators") {
+  AbstractRuntime abstract;
+  Mesh<Axis<"a">, Axis<"b">, Axis<"c">, Axis<"d">, Axis<"e">, Axis<"f">, Axis<"g">, Axis<"h">> const mesh(
+      abstract, {2, 2, 2, 2, 2, 4, 4, 4});
+  CHECK(mesh.ranks() == 2048);
+  CHECK(mesh.group<"b", "h">().size == 8);
+  CHECK(mesh.group<"b", "h">().axes == "b,h");
+  check_mentions(refusal([&] { mesh.group<"a">().communicator(); }), {"AbstractRuntime has no communicators"});
+}
+
 TEST_CASE("parse_sizes: one axis=size between single commas") {
   using Grid = Mesh<Axis<"data">, Axis<"expert", 4>>;
   CHECK(parse_sizes<Grid>("data=2,expert=4") == std::array{2, 4});
@@ -171,7 +181,7 @@ TEST_CASE("a rank order says which rank stands at which coordinates; groups stay
     CHECK(mesh.group<"y">().rank == position % shape[1]);
     CHECK(mesh.group<"x", "y">().rank == position);
     int first = rank();
-    MPI_Bcast(&first, 1, MPI_INT, 0, mesh.group<"x", "y">().communicator);
+    MPI_Bcast(&first, 1, MPI_INT, 0, mesh.group<"x", "y">().communicator());
     CHECK(first == ranks() - 1);
     for (int other = 0; other < ranks(); ++other)
       CHECK(mesh.state().rank_at(mesh.state().coordinates_of(other)) == other);

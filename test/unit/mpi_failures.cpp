@@ -15,6 +15,7 @@
 namespace {
 
 std::string_view failing;
+int communicators_made = 0;
 
 /// What MPI says of a call, which is carried out in any case: nothing is left over.
 int result_of(std::string_view call, int code) { return call == failing ? MPI_ERR_OTHER : code; }
@@ -60,8 +61,16 @@ int MPI_Waitall(int count, MPI_Request* requests, MPI_Status* statuses) {
 int MPI_Comm_dup(MPI_Comm communicator, MPI_Comm* result) {
   return result_of("MPI_Comm_dup", PMPI_Comm_dup(communicator, result));
 }
-int MPI_Comm_split(MPI_Comm communicator, int color, int key, MPI_Comm* result) {
-  return result_of("MPI_Comm_split", PMPI_Comm_split(communicator, color, key, result));
+int MPI_Comm_group(MPI_Comm communicator, MPI_Group* result) {
+  return result_of("MPI_Comm_group", PMPI_Comm_group(communicator, result));
+}
+int MPI_Group_incl(MPI_Group group, int count, int const* ranks, MPI_Group* result) {
+  return result_of("MPI_Group_incl", PMPI_Group_incl(group, count, ranks, result));
+}
+int MPI_Group_free(MPI_Group* group) { return result_of("MPI_Group_free", PMPI_Group_free(group)); }
+int MPI_Comm_create_group(MPI_Comm communicator, MPI_Group group, int tag, MPI_Comm* result) {
+  ++communicators_made;
+  return result_of("MPI_Comm_create_group", PMPI_Comm_create_group(communicator, group, tag, result));
 }
 int MPI_Comm_set_errhandler(MPI_Comm communicator, MPI_Errhandler handler) {
   return result_of("MPI_Comm_set_errhandler", PMPI_Comm_set_errhandler(communicator, handler));
@@ -108,6 +117,7 @@ TEST_CASE("every call that fails is named in an exception, with MPI's text") {
   };
   auto const permute = [&] { comm::permute<double>(group, from.data(), 1, next, to.data(), 1, last); };
   auto const reduce_by = [&] { comm::all_reduce_by<Larger>(group, &value, 1); };
+  auto const use_new_mesh = [] { Line(runtime(), {ranks()}).group<"x">().communicator(); };
   struct Case {
     char const* call;
     std::function<void()> action;
@@ -131,7 +141,10 @@ TEST_CASE("every call that fails is named in an exception, with MPI's text") {
            {"MPI_Op_create", reduce_by},
            {"MPI_Comm_dup", [&] { Runtime const another(runtime().communicator()); }},
            {"MPI_Comm_set_errhandler", [&] { Runtime const another(runtime().communicator()); }},
-           {"MPI_Comm_split", [&] { Line const another(runtime(), {ranks()}); }}}) {
+           {"MPI_Comm_group", use_new_mesh},
+           {"MPI_Group_incl", use_new_mesh},
+           {"MPI_Group_free", use_new_mesh},
+           {"MPI_Comm_create_group", use_new_mesh}}) {
     INFO("call: ", c.call);
     bool const takes_part = std::string_view(c.call) != "MPI_Isend" || rank() == 0;
     CHECK_NOTHROW(c.action());
@@ -152,8 +165,22 @@ TEST_CASE("communicators of gshard return errors; those of the program keep thei
   Runtime const another(MPI_COMM_WORLD);
   Line const mesh(runtime(), {ranks()});
   CHECK(handler_of(another.communicator()) == MPI_ERRORS_RETURN);
-  CHECK(handler_of(mesh.group<"x">().communicator) == MPI_ERRORS_RETURN);
-  CHECK(handler_of(mesh.group<>().communicator) == MPI_ERRORS_RETURN);
+  CHECK(handler_of(mesh.group<"x">().communicator()) == MPI_ERRORS_RETURN);
+  CHECK(handler_of(mesh.group<>().communicator()) == MPI_ERRORS_RETURN);
   CHECK(handler_of(MPI_COMM_WORLD) == before);
   CHECK(handler_of(MPI_COMM_SELF) != MPI_ERRORS_RETURN);
+}
+
+TEST_CASE("a mesh makes the communicator of a group when it is first used, once for all copies of the mesh") {
+  using Cube = Mesh<Axis<"x">, Axis<"y">, Axis<"z">>;
+  int const before = communicators_made;
+  Cube const mesh(runtime(), {ranks(), 1, 1});
+  CHECK(mesh.group<"x">().size == ranks());
+  CHECK(mesh.group<"x">().axes == "x");
+  CHECK(communicators_made == before);
+  double value = 1;
+  for (int i = 0; i < 3; ++i) comm::all_reduce(Cube(mesh).group<"x">(), &value, 1);
+  CHECK(communicators_made == before + 1);
+  CHECK(mesh.group<"x">().communicator() != mesh.group<"x", "z">().communicator());
+  CHECK(communicators_made == before + 2);
 }

@@ -64,7 +64,7 @@ TEST_CASE("T38: the rows of a 2 x 4 network are rings, and of a tree they are it
   CHECK(assignment<TwoAxes, "x", "y">(torus) == DeviceAssignment{{2, 4}, 1, {0, 1, 5, 4, 2, 3, 7, 6}});
   Ranks members(4);
   int const mine = rank();
-  MPI_Allgather(&mine, 1, MPI_INT, members.data(), 1, MPI_INT, torus.group<"y">().communicator);
+  MPI_Allgather(&mine, 1, MPI_INT, members.data(), 1, MPI_INT, torus.group<"y">().communicator());
   CHECK(members == (torus.coordinate<"x">() == 0 ? Ranks{0, 1, 5, 4} : Ranks{2, 3, 7, 6}));
   CHECK(assignment<TwoAxes, "x", "y">(TwoAxes(runtime(), {2, 4})) == DeviceAssignment{{2, 4}, 1, in_order});
 }

@@ -30,7 +30,7 @@ void all_gather(Group const& group, T const* send, T* receive, std::vector<std::
   detail::Counts const narrow(counts);
   detail::require_mpi(
       MPI_Allgatherv(detail::valid(send), static_cast<int>(own), detail::type_of<T>(), detail::valid(receive),
-                     narrow.counts.data(), narrow.offsets.data(), detail::type_of<T>(), group.communicator),
+                     narrow.counts.data(), narrow.offsets.data(), detail::type_of<T>(), group.communicator()),
       "MPI_Allgatherv");
 }
 

@@ -73,7 +73,7 @@ void all_reduce(Group const& group, T* data, std::int64_t count, Reduction reduc
     }
   detail::in_pieces(count, detail::elements_in_call<T>(limit), [&](std::int64_t offset, int piece) {
     detail::require_mpi(
-        MPI_Allreduce(MPI_IN_PLACE, data + offset, piece, type, detail::operation_of(reduction), group.communicator),
+        MPI_Allreduce(MPI_IN_PLACE, data + offset, piece, type, detail::operation_of(reduction), group.communicator()),
         "MPI_Allreduce");
   });
   if constexpr (std::is_floating_point_v<T>)

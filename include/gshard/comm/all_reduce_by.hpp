@@ -63,7 +63,7 @@ void all_reduce_by(Group const& group, T* data, std::int64_t count, std::int64_t
   detail::MpiRule<Rule, T> const operation;
   detail::in_pieces(count, detail::elements_in_call<T>(limit), [&](std::int64_t offset, int piece) {
     detail::require_mpi(
-        MPI_Allreduce(MPI_IN_PLACE, data + offset, piece, type.handle, operation.handle, group.communicator),
+        MPI_Allreduce(MPI_IN_PLACE, data + offset, piece, type.handle, operation.handle, group.communicator()),
         "MPI_Allreduce");
   });
 }

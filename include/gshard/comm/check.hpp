@@ -32,7 +32,7 @@ inline bool is_checked(Group const& group) { return group.check != nullptr && gr
 inline std::vector<std::int64_t> gathered(Group const& group, std::vector<std::int64_t> const& numbers) {
   std::vector<std::int64_t> all(numbers.size() * static_cast<std::size_t>(group.size));
   int const count = static_cast<int>(numbers.size());
-  require_mpi(MPI_Allgather(numbers.data(), count, MPI_INT64_T, all.data(), count, MPI_INT64_T, group.communicator),
+  require_mpi(MPI_Allgather(numbers.data(), count, MPI_INT64_T, all.data(), count, MPI_INT64_T, group.communicator()),
               "MPI_Allgather");
   return all;
 }
@@ -40,7 +40,7 @@ inline std::vector<std::int64_t> gathered(Group const& group, std::vector<std::i
 /// Exchanges the calls of all members; throws where they are not of one operation, element type and call site. Returns
 /// them, where the numbers still may differ.
 inline std::vector<CollectiveCall> same_operation(Group const& group, CollectiveCall const& own) {
-  std::vector<CollectiveCall> const calls = group.check->meet(group.communicator, own);
+  std::vector<CollectiveCall> const calls = group.check->meet(group.communicator(), own);
   for (std::size_t i = 1; i < calls.size(); ++i)
     if (!calls[i].is_like(calls[0]))
       throw CommunicationError(text("check_communication: the ranks of a group of ", group.size,

@@ -90,13 +90,13 @@ template <class T>
   if (source != nobody)
     detail::in_pieces(receive_count, in_call, [&](std::int64_t done, int piece) {
       detail::require_mpi(MPI_Irecv(receive + done, piece, detail::type_of<T>(), source, detail::message_tag,
-                                    group.communicator, &requests.emplace_back()),
+                                    group.communicator(), &requests.emplace_back()),
                           "MPI_Irecv");
     });
   if (destination != nobody)
     detail::in_pieces(send_count, in_call, [&](std::int64_t done, int piece) {
       detail::require_mpi(MPI_Isend(send + done, piece, detail::type_of<T>(), destination, detail::message_tag,
-                                    group.communicator, &requests.emplace_back()),
+                                    group.communicator(), &requests.emplace_back()),
                           "MPI_Isend");
     });
   return Pending(std::move(requests));

@@ -25,7 +25,7 @@ void reduce_scatter(Group const& group, T const* send, T* receive, std::vector<s
   if (detail::total(counts) <= in_call) {
     detail::Counts const narrow(counts);
     detail::require_mpi(MPI_Reduce_scatter(detail::valid(send), detail::valid(receive), narrow.counts.data(),
-                                           detail::type_of<T>(), MPI_SUM, group.communicator),
+                                           detail::type_of<T>(), MPI_SUM, group.communicator()),
                         "MPI_Reduce_scatter");
     return;
   }
@@ -35,7 +35,7 @@ void reduce_scatter(Group const& group, T const* send, T* receive, std::vector<s
     detail::in_pieces(count, in_call, [&](std::int64_t done, int piece) {
       T* target = group.rank == root ? receive + done : nullptr;
       detail::require_mpi(
-          MPI_Reduce(part + done, target, piece, detail::type_of<T>(), MPI_SUM, root, group.communicator),
+          MPI_Reduce(part + done, target, piece, detail::type_of<T>(), MPI_SUM, root, group.communicator()),
           "MPI_Reduce");
     });
     part += count;

@@ -46,6 +46,20 @@ inline MPI_Comm duplicate(MPI_Comm communicator) {
   return returning_errors(result);
 }
 
+/// Makes a communicator of some ranks of `parent`, in this order. Collective over these ranks alone; where several are
+/// made at a time, their tags tell them apart.
+inline MPI_Comm communicator_of(MPI_Comm parent, std::vector<int> const& ranks, int tag) {
+  MPI_Group all = MPI_GROUP_NULL;
+  MPI_Group some = MPI_GROUP_NULL;
+  MPI_Comm result = MPI_COMM_NULL;
+  require_mpi(MPI_Comm_group(parent, &all), "MPI_Comm_group");
+  require_mpi(MPI_Group_incl(all, static_cast<int>(ranks.size()), ranks.data(), &some), "MPI_Group_incl");
+  require_mpi(MPI_Comm_create_group(parent, some, tag, &result), "MPI_Comm_create_group");
+  require_mpi(MPI_Group_free(&some), "MPI_Group_free");
+  require_mpi(MPI_Group_free(&all), "MPI_Group_free");
+  return returning_errors(result);
+}
+
 /// Whether MPI can be called: started, and not ended yet.
 inline bool mpi_is_running() {
   int started = 0;
@@ -61,6 +75,19 @@ inline void free_communicator(MPI_Comm& communicator) noexcept {
   if (communicator != MPI_COMM_NULL && MPI_Finalized(&ended) == MPI_SUCCESS && ended == 0)
     report_mpi(MPI_Comm_free(&communicator), "MPI_Comm_free");
 }
+
+/// A duplicate of a communicator, freed with it. Making and freeing it is collective.
+class Communicator {
+ public:
+  explicit Communicator(MPI_Comm of) : communicator_(duplicate(of)) {}
+  Communicator(Communicator const&) = delete;
+  Communicator& operator=(Communicator const&) = delete;
+  ~Communicator() { free_communicator(communicator_); }
+  MPI_Comm get() const { return communicator_; }
+
+ private:
+  MPI_Comm communicator_;
+};
 
 /// Waits for all requests, and ends them.
 inline void wait_for_all(std::vector<MPI_Request>& requests) {

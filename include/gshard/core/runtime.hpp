@@ -100,7 +100,7 @@ class Runtime {
 
   ~Runtime() {
     memory_.reset();
-    detail::free_communicator(communicator_);
+    communicator_.reset();
     detail::free_communicator(control_communicator_);
     if (owns_kokkos_) Kokkos::finalize();
     if (owns_mpi_) detail::report_mpi(MPI_Finalize(), "MPI_Finalize");
@@ -109,7 +109,8 @@ class Runtime {
   int rank() const { return rank_; }
   int size() const { return size_; }
   bool is_root() const { return rank_ == 0; }
-  MPI_Comm communicator() const { return communicator_; }
+  MPI_Comm communicator() const { return communicator_->get(); }
+  std::shared_ptr<detail::Communicator const> const& shared_communicator() const { return communicator_; }
   std::shared_ptr<MemoryPool> const& memory() const { return memory_; }
 
   /// What the program asks of this rank; written from `ledger().open()` on.
@@ -167,10 +168,10 @@ class Runtime {
   }
 
   void open(MPI_Comm communicator) {
-    communicator_ = detail::duplicate(communicator);
+    communicator_ = std::make_shared<detail::Communicator const>(communicator);
     control_communicator_ = detail::duplicate(communicator);
-    detail::require_mpi(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");
-    detail::require_mpi(MPI_Comm_size(communicator_, &size_), "MPI_Comm_size");
+    detail::require_mpi(MPI_Comm_rank(communicator_->get(), &rank_), "MPI_Comm_rank");
+    detail::require_mpi(MPI_Comm_size(communicator_->get(), &size_), "MPI_Comm_size");
   }
 
   /// Waits two seconds for all ranks to come here.
@@ -251,8 +252,8 @@ class Runtime {
   bool owns_kokkos_ = false;
   int rank_ = 0;
   int size_ = 1;
-  MPI_Comm communicator_ = MPI_COMM_NULL;
-  MPI_Comm control_communicator_ = MPI_COMM_NULL;  ///< for failures and checks
+  std::shared_ptr<detail::Communicator const> communicator_;  ///< shared with the meshes
+  MPI_Comm control_communicator_ = MPI_COMM_NULL;             ///< for failures and checks
   std::shared_ptr<MemoryPool> memory_ = std::make_shared<MemoryPool>();
   std::shared_ptr<detail::CommunicationCheck> check_;
 };

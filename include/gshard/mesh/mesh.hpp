@@ -75,8 +75,8 @@ class Mesh {
   Mesh() = default;
 
   /// Makes a mesh over all ranks of `runtime` with the given sizes, in the order of the axes, as `Grid(runtime, {2,
-  /// 4})`. Collective: creates one communicator per set of axes. Throws MeshError, on every rank, where the product is
-  /// not the number of ranks, a size contradicts the type, or the order is none.
+  /// 4})`. Communicates nothing: the communicator of a group of ranks is made where it is first used. Throws MeshError,
+  /// on every rank, where the product is not the number of ranks, a size contradicts the type, or the order is none.
   template <std::size_t Count>
   Mesh(Runtime& runtime, int const (&sizes)[Count], std::optional<RankOrder> const& order = {})
       : Mesh(runtime, counted(sizes), order) {}

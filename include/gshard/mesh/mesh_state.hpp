@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <exception>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,9 +25,12 @@
 
 namespace gshard {
 
+namespace detail {
+class MeshState;
+}
+
 /// The ranks that differ only in their coordinates along some axes, in row-major order of these coordinates.
 struct Group {
-  MPI_Comm communicator = MPI_COMM_NULL;  ///< none in the mesh of an AbstractRuntime
   int rank = 0;
   int size = 1;
   std::string axes{};        ///< as "data,expert"
@@ -34,7 +38,18 @@ struct Group {
   /// where the ranks agree first on what they are about to do; null where they do not (Runtime::check_communication)
   detail::CommunicationCheck* check = nullptr;
 
-  bool is_abstract() const { return communicator == MPI_COMM_NULL; }
+  Group(detail::MeshState const& mesh, AxisSet of_axes);
+
+  /// The communicator of these ranks: made at the first call, which is collective over them. Throws StateError in the
+  /// mesh of an AbstractRuntime, CommunicationError where MPI fails.
+  MPI_Comm communicator() const;
+
+  /// Whether it belongs to the mesh of an AbstractRuntime: nothing is sent.
+  bool is_abstract() const;
+
+ private:
+  detail::MeshState const* mesh_;
+  AxisSet set_;
 };
 
 namespace detail {
@@ -54,6 +69,7 @@ class MeshState {
         sizes_(std::move(sizes)),
         rank_(runtime.rank()),
         ranks_(runtime.size()),
+        job_(runtime.shared_communicator()),
         memory_(runtime.memory()),
         check_(runtime.communication_check()) {
     std::int64_t const needed = product_of_sizes();
@@ -62,11 +78,12 @@ class MeshState {
                       std::to_string(ranks_) + "; start it with mpirun -n " + std::to_string(needed) +
                       ", or choose sizes whose product is " + std::to_string(ranks_));
     place_ranks(order);
-    form_groups();
-    if (check_) check_same_mesh(runtime);
-    groups_[0].communicator = duplicate(MPI_COMM_SELF);
-    for (std::size_t mask = 1; mask < groups_.size(); ++mask)
-      open_group(runtime, AxisSet{static_cast<std::uint32_t>(mask)});
+    coordinates_ = coordinates_of(rank_);
+    if (check_) {
+      check_same_mesh(runtime);
+      // Made later, by ranks that disagree, they would be waited for without a limit.
+      for (std::uint32_t axes = 0; axes < std::uint32_t{1} << sizes_.size(); ++axes) communicator(AxisSet{axes});
+    }
   }
 
   MeshState(AbstractRuntime& runtime, std::vector<std::string> names, std::vector<int> sizes,
@@ -81,7 +98,7 @@ class MeshState {
       throw MeshError("mesh (" + text() + ") has no rank " + std::to_string(rank_) +
                       ", as which the abstract runtime is to see it");
     place_ranks(order);
-    form_groups();
+    coordinates_ = coordinates_of(rank_);
   }
 
   MeshState(MeshState const&) = delete;
@@ -90,7 +107,7 @@ class MeshState {
   ~MeshState() {
     // MPI_Comm_free is collective; during stack unwinding the other ranks may not reach it.
     if (std::uncaught_exceptions() > 0) return;
-    for (Group& group : groups_) free_communicator(group.communicator);
+    for (auto& [axes, communicator] : communicators_) free_communicator(communicator);
   }
 
   int axis_count() const { return static_cast<int>(sizes_.size()); }
@@ -101,8 +118,27 @@ class MeshState {
   std::vector<int> const& coordinates() const { return coordinates_; }
   int rank() const { return rank_; }
   int ranks() const { return ranks_; }
-  Group const& group(AxisSet axes) const { return groups_[axes.bits]; }
   MemoryPool& memory() const { return *memory_; }
+  CommunicationCheck* communication_check() const { return check_.get(); }
+
+  bool is_abstract() const { return job_ == nullptr; }
+
+  /// The communicator of this rank's group along `axes`, made at the first call: collective over the group. Throws
+  /// StateError in the mesh of an AbstractRuntime, CommunicationError where MPI fails.
+  MPI_Comm communicator(AxisSet axes) const {
+    if (is_abstract()) throw StateError("the mesh (" + text() + ") of an AbstractRuntime has no communicators");
+    auto const found = communicators_.find(axes.bits);
+    if (found != communicators_.end()) return found->second;
+    std::vector<int> members;
+    for (int member = 0; member < size(axes); ++member) members.push_back(rank_at(member_coordinates(axes, member)));
+    return communicators_[axes.bits] = communicator_of(job_->get(), members, static_cast<int>(axes.bits));
+  }
+
+  /// This rank's group along `axes`, made at the first call; stays where it is as long as the mesh.
+  Group const& group(AxisSet axes) const {
+    auto const found = groups_.find(axes.bits);
+    return found != groups_.end() ? found->second : groups_.try_emplace(axes.bits, *this, axes).first->second;
+  }
 
   /// The number of ranks that differ in the coordinates of `axes` only.
   int size(AxisSet axes) const {
@@ -186,28 +222,6 @@ class MeshState {
       position_of_rank_[static_cast<std::size_t>(rank_at_position_[i])] = static_cast<int>(i);
   }
 
-  void form_groups() {
-    coordinates_ = coordinates_of(rank_);
-    groups_.resize(std::size_t{1} << sizes_.size());
-    for (std::size_t mask = 0; mask < groups_.size(); ++mask) {
-      AxisSet const axes{static_cast<std::uint32_t>(mask)};
-      Group& group = groups_[mask];
-      group.rank = member_index(axes, coordinates_);
-      group.size = size(axes);
-      group.ledger = &memory_->ledger();
-      for (int axis = 0; axis < axis_count(); ++axis)
-        if (axes.contains(axis)) group.axes += (group.axes.empty() ? "" : ",") + name(axis);
-    }
-  }
-
-  void open_group(Runtime const& runtime, AxisSet axes) {
-    Group& group = groups_[axes.bits];
-    int const color = member_index(all_axes(axis_count()) - axes, coordinates_);
-    require_mpi(MPI_Comm_split(runtime.communicator(), color, group.rank, &group.communicator), "MPI_Comm_split");
-    returning_errors(group.communicator);
-    group.check = check_.get();
-  }
-
   /// Throws CommunicationError where the ranks make different meshes.
   void check_same_mesh(Runtime const& runtime) const {
     CollectiveCall own("Mesh (" + text() + ")", "", "");
@@ -229,10 +243,28 @@ class MeshState {
   std::vector<int> rank_at_position_;  // empty: each rank at the position of its number
   std::vector<int> position_of_rank_;
   std::vector<int> coordinates_;
-  std::vector<Group> groups_;
+  std::shared_ptr<Communicator const> job_;  // none in the mesh of an AbstractRuntime
   std::shared_ptr<MemoryPool> memory_;
   std::shared_ptr<CommunicationCheck> check_;
+  mutable std::map<std::uint32_t, Group> groups_;  // by their axes
+  mutable std::map<std::uint32_t, MPI_Comm> communicators_;
 };
 
 }  // namespace detail
+
+inline Group::Group(detail::MeshState const& mesh, AxisSet of_axes)
+    : rank(mesh.member_index(of_axes, mesh.coordinates())),
+      size(mesh.size(of_axes)),
+      ledger(&mesh.memory().ledger()),
+      check(mesh.communication_check()),
+      mesh_(&mesh),
+      set_(of_axes) {
+  for (int axis = 0; axis < mesh.axis_count(); ++axis)
+    if (of_axes.contains(axis)) axes += (axes.empty() ? "" : ",") + mesh.name(axis);
+}
+
+inline bool Group::is_abstract() const { return mesh_->is_abstract(); }
+
+inline MPI_Comm Group::communicator() const { return mesh_->communicator(set_); }
+
 }  // namespace gshard
