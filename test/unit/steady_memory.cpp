@@ -2,6 +2,9 @@
 // The memory of training steps of a small Transformer: none is allocated once the shapes have been seen, and what is
 // held at once stays near what has to be.
 #include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include <gshard/nn/cross_entropy.hpp>
@@ -34,6 +37,21 @@ struct CountedAllocations {
         [](Kokkos_Profiling_SpaceHandle, char const*, void const*, std::uint64_t) { ++allocations; });
   }
   ~CountedAllocations() { Kokkos::Tools::Experimental::set_callbacks(before); }
+};
+
+std::map<std::string, std::int64_t> fences;
+
+/// Counts the fences of gshard by their reasons while it lives.
+struct CountedFences {
+  Kokkos::Tools::Experimental::EventSet const before = Kokkos::Tools::Experimental::get_callbacks();
+
+  CountedFences() {
+    fences.clear();
+    Kokkos::Tools::Experimental::set_begin_fence_callback([](char const* reason, std::uint32_t, std::uint64_t*) {
+      if (std::string_view(reason).starts_with("gshard")) ++fences[reason];
+    });
+  }
+  ~CountedFences() { Kokkos::Tools::Experimental::set_callbacks(before); }
 };
 
 /// A model, its optimizer, and batches of `groups` groups of four sentences of up to `places` words.
@@ -106,6 +124,30 @@ TEST_CASE("steady training steps allocate nothing") {
     CHECK(allocations == 0);
     Kokkos::View<float*> const seen("seen", 10);
     CHECK(allocations == 1);
+  });
+}
+
+// Kernels run in the order in which they are launched, so nothing waits for them but MPI and the host.
+TEST_CASE("steady training steps wait for kernels before messages and before the host reads, and nowhere else") {
+  on_every_grid([](Grid const& grid) {
+    Training training(grid, small(), 3, 5);
+    training.step();
+    Ledger& ledger = grid.memory().ledger();
+    ledger.clear();
+    ledger.open();
+    CountedFences const counted;
+    training.step();
+    ledger.close();
+    std::int64_t messages = 0;
+    for (Ledger::Traffic const& entry : ledger.traffic()) messages += entry.calls;
+    std::int64_t before_messages = 0;
+    for (auto const& [reason, count] : fences) {
+      INFO("reason: ", reason);
+      bool const is_before_message = reason.ends_with("before communication") || reason.ends_with("is computed");
+      CHECK((is_before_message || reason == "gshard: elements are read on the host"));
+      before_messages += is_before_message ? count : 0;
+    }
+    CHECK(before_messages <= messages);
   });
 }
 

@@ -85,7 +85,6 @@ Tensor gradient_of_reduction(Tensor const& x, Results const& results, Gradients 
         scratch, x, TieTerm<T>{x.data(), results.data()});
     spread<Space>("gshard::gradient", x.local_extents(), Dimensions::reduced,
                   SpreadToTies<T>{result.data(), x.data(), results.data(), gradients.data(), ties});
-    fence<Space>("gshard::gradient: temporaries end here");
   }
   return result;
 }

@@ -63,7 +63,6 @@ Tensor gradient_of_softmax(Tensor const& values, Tensor const& gradients) {
   else sums = row_values<Along, Rule>(scratch, values, ElementTerm<Summing, double, LeafKernel<T>>{{gradients.data()}});
   spread<Space>("gshard::softmax_backward", values.local_extents(), Along::reduced,
                 SoftmaxGradient<Form, T>{result.data(), values.data(), gradients.data(), sums});
-  fence<Space>("gshard::softmax_backward: temporaries end here");
   return result;
 }
 

@@ -145,7 +145,6 @@ void contract_blocks(Produced const& produced, bool add, Held const&... held) {
       copy_strided<T, Space>(produced.data(), once.strides, diagonal.data, packed_strides(once.extents), once.extents);
     }
   }
-  fence<Space>("gshard::einsum: temporaries end here");
 }
 
 /// Carries out a plan up to the contraction into `produced`.

@@ -59,14 +59,12 @@ template <class Space, class T, class Sum>
 void contract_window(std::array<LocalTensor<T const>, 1> const& operands, LocalTensor<Sum> const& result,
                      bool accumulate, Scratch<Space>&& scratch) {
   contract<Space>(operands[0], result, accumulate, scratch);
-  fence<Space>("gshard::einsum: temporaries end here");
 }
 
 template <class Space, class T, class Sum>
 void contract_window(std::array<LocalTensor<T const>, 2> const& operands, LocalTensor<Sum> const& result,
                      bool accumulate, Scratch<Space>&& scratch) {
   contract<Space>(operands[0], operands[1], result, accumulate, scratch);
-  fence<Space>("gshard::einsum: temporaries end here");
 }
 
 /// The blocks of one tensor that go round a ring: those of the ranks of a group along `axes`.
@@ -113,11 +111,11 @@ void contract_windows(Produced const& produced, bool add, Held const&... held) {
   T* const buffers[2] = {scratch.template get<T>(room), scratch.template get<T>(group.size > 2 ? room : 0)};
   T const* current = own.data();
   Block window = own.block();
-  fence<Space>("gshard: local work before communication");
   for (int iteration = 0; iteration < group.size; ++iteration) {
     comm::Pending next_window;
     Block next;
     if (iteration + 1 < group.size) {
+      fence<Space>("gshard: local work before communication");
       next = ring.block(ring_window(group.rank, iteration + 1, group.size));
       next_window =
           comm::start_permute(group, current, product(window.extents), ring_target(group.rank, group.size),
@@ -180,7 +178,7 @@ void sum_blocks(Produced const& produced, bool add, Held const&... held) {
                            Scratch<Space>(produced.mesh().memory()));
     others.wait();
     if (iteration > 0) add_strided<Sum, Space>(sum, {1}, static_cast<Sum const*>(incoming), {1}, {count});
-    fence<Space>("gshard: local work before communication");
+    if (!last) fence<Space>("gshard: local work before communication");
     sent = count;
   }
 }
@@ -207,7 +205,6 @@ void contract_in_ring(Produced const& produced, bool add, Held const&... held) {
     Sums const sums(uninitialized, produced.mesh(), produced.extents());
     run_ring<Plan>(sums, false, held...);
     launch<Space>("gshard::round", sums.local_size(), RoundRow<T>{produced.data(), sums.data(), add});
-    fence<Space>("gshard::einsum: temporaries end here");
   } else {
     run_ring<Plan>(produced, add, held...);
   }

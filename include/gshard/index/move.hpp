@@ -41,7 +41,6 @@ class MoveExchange {
       copy(result_.data(), result_.block(), move.source.data(), move.source.block(), kept);
     }
     if (!is_local()) exchange();
-    fence<Space>("gshard::move: temporaries end here");
   }
 
  private:
@@ -117,7 +116,6 @@ class MoveExchange {
     for_each_part(
         incoming, [&](Move<Tensor> const& move, int member) { return part(move, coordinates(member), here); },
         [&](Move<Tensor> const&, Progressions const& way, std::int64_t offset) { unpack(arrived + offset, way); });
-    fence<Space>("gshard::move: temporaries end here");
   }
 
   /// Calls `visit(move, way, offset)` for all parts that go to, or come from, other ranks, in the order of ranks and

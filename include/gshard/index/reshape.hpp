@@ -149,7 +149,6 @@ class ReshapeExchange {
       if (member != group_.rank)
         copy(arrived + incoming.offsets[static_cast<std::size_t>(member)], to.data(),
              received[static_cast<std::size_t>(member)], scratch);
-    fence<Space>("gshard::reshape: temporaries end here");
   }
 
  private:

@@ -80,7 +80,6 @@ PlacesOf<Tensor> sorted_places(Tensor const& x, Order order) {
       "gshard::sort", rows.extent == 0 ? 0 : rows.outer * rows.inner,
       SortRows<typename Tensor::value_type>{x.data(), places.data(), scratch.template get<int>(x.local_size()),
                                             rows.extent, rows.inner, order == Order::descending});
-  fence<Space>("gshard::sort: temporaries end here");
   return places;
 }
 

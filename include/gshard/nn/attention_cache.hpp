@@ -97,7 +97,6 @@ Queries attend_cached(Queries const& queries, AttentionCache<Places> const& cach
   } else {
     Scratch<Space> scratch(queries.mesh().memory());
     run(scratch.template get<Number>(queries.local_size()));
-    gshard::detail::fence<Space>("gshard::cached_attention: temporaries end here");
   }
   return result;
 }

@@ -117,7 +117,6 @@ auto index_of_extreme(char const* name, Ready const& ready) {
   all_reduce_on_host<Rule, Space>(group, candidates, result.local_size(), memory);
   launch<Space>("gshard::argmax", result.local_size(), result.local_size() <= small_row,
                 StoreIndices<T>{candidates, result.data()});
-  fence<Space>("gshard::argmax: the candidates end here");
   return result;
 }
 

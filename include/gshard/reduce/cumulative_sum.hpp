@@ -61,7 +61,6 @@ auto scanned(Ready const& ready, Scan scan, bool reversed) {
           {totals}, totals, before, AlongShape({chunks, rows}, 0), 1, true, reversed});
   }
   run_scan<Space>(ScanKernel<Result, Sum, Kernel>{kernel, result.data(), starts, shape, chunks, exclusive, reversed});
-  fence<Space>("gshard::cumulative_sum: temporaries end here");
   return result;
 }
 

@@ -86,7 +86,6 @@ void exclusive_scan(RankLine const& line, Group const& group, T* data, std::int6
       launch<MemorySpace>("gshard::exclusive_scan", count, count <= small_row,
                           AddFromBefore<T>{data, window, received});
   }
-  fence<MemorySpace>("gshard::exclusive_scan: temporaries end here");
 }
 
 }  // namespace gshard::detail

@@ -128,7 +128,6 @@ auto softmax_along(Ready const& ready) {
   launch<Space>("gshard::softmax", shape.rows(), shape.rows() <= small_row, SumsToFactors<Form>{row.sums});
   spread<Space>("gshard::softmax", first.local_extents(), Along::reduced,
                 SoftmaxOfElement<Form, Result, T, Kernel>{kernel, row.shifts, row.sums, result.data()});
-  fence<Space>("gshard::softmax: temporaries end here");
   return result;
 }
 
@@ -160,7 +159,6 @@ auto log_sum_exp_along(Ready const& ready) {
   auto const row = power_sums<Along>(scratch, ready, LogSum::bound);
   launch<Space>("gshard::log_sum_exp", result.local_size(), result.local_size() <= small_row,
                 LogSum{row.shifts, row.sums, result.data()});
-  fence<Space>("gshard::log_sum_exp: temporaries end here");
   return result;
 }
 

@@ -55,7 +55,6 @@ void reduce_scatter_rounded(Group const& group, T const* send, T* receive, std::
   comm::all_to_all(uncounted(group), send, comm::Parts(counts), parts,
                    comm::Parts(std::vector<std::int64_t>(counts.size(), own)), bound, limit);
   launch<MemorySpace>("gshard::add_parts", own, AddParts<T>{receive, parts, own, group.size});
-  fence<MemorySpace>("gshard: the parts of a sum end here");
 }
 
 /// As comm::all_reduce. Each rank sends 2 (p - 1) / p of its buffer.
@@ -72,6 +71,7 @@ void all_reduce_rounded(Group const& group, T* data, std::int64_t count, MemoryP
   std::vector<std::int64_t> counts;
   for (int rank = 0; rank < group.size; ++rank) counts.push_back(shard_range(count, group.size, rank).size());
   reduce_scatter_rounded<MemorySpace>(uncounted(group), data, share, counts, memory, limit);
+  fence<MemorySpace>("gshard: local work before communication");
   comm::all_gather(uncounted(group), share, data, counts, limit);
 }
 

@@ -210,7 +210,6 @@ struct ConvolutionRun {
     compute_rounded<Space>(y.data(), y.local_size(), scratch, [&](Number* results) {
       local(seen, y.block(), weights).template forward<Space>(elements, factors, results, scratch);
     });
-    fence<Space>("gshard::convolution: temporaries end here");
     return reshard<spec_of<typename X::mesh_type, Plan::plan.result>>(std::move(y));
   }
 };

@@ -80,7 +80,6 @@ struct ConvolutionGradient {
     compute_rounded<Space>(part.data(), part.local_size(), scratch, [&](typename Run::Number* results) {
       run.local(seen, gradient.block(), w).template weight_gradient<Space>(elements, upstream, results, scratch);
     });
-    fence<Space>("gshard::convolution_gradient: temporaries end here");
     return reshard<typename Cotangent<W>::spec_type>(std::move(part));
   }
 };

@@ -138,7 +138,6 @@ class HaloPlan {
       if (member == group_.rank) add_box(sum, block.data(), mine_, kept());
       else if (!is_local_) add_box(sum, incoming + parts.offsets[i], gives_[i].box, gives_[i].box);
     }
-    fence<Space>("gshard: temporaries end here");
     if constexpr (is_rounded<T>) return eval(convert<T>(sum));
     else return sum;
   }

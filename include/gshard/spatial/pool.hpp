@@ -156,7 +156,6 @@ auto max_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X
   detail::launch<Space>("gshard::max_pool", y.local_size(),
                         detail::MaxPool<T, Pooling::rank>{pooling.geometry(value, seen, y.block()), seen.data(),
                                                           y.data(), chosen.data()});
-  detail::fence<Space>("gshard::max_pool: temporaries end here");
   if constexpr (AnyVar<X>) {
     return x.tape().record(y, [slot = x.slot(), value, pooling, chosen](Cotangent<Tensor> const& gradient) {
       slot.add(pooling.input_gradient(value, gradient.block(),
@@ -189,7 +188,6 @@ auto average_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTens
   detail::launch<Space>("gshard::average_pool", y.local_size(),
                         detail::AveragePool<T, Pooling::rank>{pooling.geometry(value, seen, y.block()), count_padding,
                                                               seen.data(), y.data()});
-  detail::fence<Space>("gshard::average_pool: temporaries end here");
   if constexpr (AnyVar<X>) {
     return x.tape().record(y, [slot = x.slot(), value, pooling, count_padding](Cotangent<Tensor> const& gradient) {
       slot.add(pooling.input_gradient(value, gradient.block(),

@@ -113,7 +113,6 @@ std::vector<std::int64_t> sort_routes(MemoryPool& pool, int const* expert, int c
   }
   gshard::detail::copy_from_host<MemorySpace>(totals, static_cast<std::int64_t const*>(first.data()), experts);
   launch<MemorySpace>("gshard::place_routes", chunks, PlaceRoutes{sort, totals, rows, routes_of_rows});
-  gshard::detail::fence<MemorySpace>("gshard::sort_routes: temporaries end here");
   return counts;
 }
 

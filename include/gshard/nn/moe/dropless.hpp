@@ -214,7 +214,6 @@ class ByRaggedRows {
       record_product(rows.mesh(), shape, sizeof(T));
       Scratch<MemorySpace> scratch(rows.mesh().memory());
       detail::grouped_product<MemorySpace, T>(shape, rows.data(), matrices.data(), result.data(), scratch);
-      gshard::detail::fence<MemorySpace>("gshard::grouped_product: temporaries end here");
     }
     return detail::recorded_beside(
         std::tie(x, w), reshard<typename Reduced::spec_type>(std::move(result)),
@@ -291,7 +290,6 @@ class ByRaggedRows {
                                                                 scratch);
       of_weight.add_part(std::move(weight_part));
     }
-    gshard::detail::fence<MemorySpace>("gshard::grouped_product: temporaries end here");
   }
 
   template <AnyTensor Bias, AnyTensor Gradient, class Slot>
@@ -302,7 +300,6 @@ class ByRaggedRows {
     detail::record_kernel("expert bias gradient", part, gradient);
     detail::grouped_sums<MemorySpace, typename Bias::value_type>({routes.exchange().ends(), 0, bias.local_extent(1)},
                                                                  gradient.data(), part.data(), scratch);
-    gshard::detail::fence<MemorySpace>("gshard::grouped_sums: temporaries end here");
     of_bias.add_part(std::move(part));
   }
 

@@ -148,7 +148,6 @@ class RaggedExchange {
     Rows<T> const result = unset_rows<T>(columns);
     exchange(rows.data(), sent_, arrived, received_, columns);
     arrange(static_cast<T const*>(arrived), result.data(), columns, false);
-    gshard::detail::fence<MemorySpace>("gshard::ragged_exchange: temporaries end here");
     return result;
   }
 

@@ -219,7 +219,6 @@ void fold(char const* label, MemoryPool& memory, FoldLoops const& loops, Term co
   Accumulator* const totals = scratch.template get<Accumulator>(parts * rows);
   fold_parts<MemorySpace, Rule>(label, loops, parts, term, StoreInRow<Accumulator>{totals});
   fold_across<MemorySpace, Rule>(label, over_parts(parts, rows), 1, LoadFromRow<Accumulator>{totals}, store);
-  fence<MemorySpace>("gshard::fold: the parts' results end here");
 }
 
 }  // namespace gshard::detail
