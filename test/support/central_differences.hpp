@@ -31,7 +31,7 @@ auto weighted_sum(Result const& result) {
 /// Adds to one element of a tensor, wherever it is held; to the first part, where the tensor is an unreduced sum.
 template <class Tensor>
 void add_to_element(Tensor const& tensor, std::size_t position, double amount) {
-  if (tensor.mesh().state().group(Tensor::layout.partial).rank != 0) return;
+  if (tensor.mesh_state().group(Tensor::layout.partial).rank != 0) return;
   std::vector<std::size_t> const positions = global_positions(tensor);
   for (std::size_t local = 0; local < positions.size(); ++local)
     if (positions[local] == position) tensor.data()[local] += amount;

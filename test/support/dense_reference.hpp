@@ -89,14 +89,14 @@ struct ValueOfIndex {
 /// How many ranks hold a part each of what the tensor is the sum of.
 template <class Tensor>
 int parts_of(Tensor const& tensor) {
-  return tensor.mesh().state().size(Tensor::layout.partial);
+  return tensor.mesh_state().size(Tensor::layout.partial);
 }
 
 /// Fills the tensor from the global index. Where it is an unreduced sum, its part number k is filled with the seed
 /// `seed + k`.
 template <class Tensor>
 void fill_by_position(Tensor const& tensor, std::int64_t seed, ValueOfPosition value = small_integer) {
-  int const part = tensor.mesh().state().group(Tensor::layout.partial).rank;
+  int const part = tensor.mesh_state().group(Tensor::layout.partial).rank;
   fill(tensor, ValueOfIndex<Tensor::rank>{value, seed + part, packed_strides(tensor.extents())});
 }
 

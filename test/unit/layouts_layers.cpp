@@ -128,7 +128,7 @@ TEST_CASE("attention with split places moves keys and values, and in its backwar
   auto const x = tape.watch(filled<X>(grid, {1, 2, 8, 4}, 1));
   auto const result = layer(x, x, lengths, nn::Masking::causal);
   CHECK(ledger.calls(Collective::all_gather) == 2 * moves);
-  CHECK(ledger.traffic().size() == 1u * moves);
+  CHECK(ledger.traffic().size() == static_cast<std::size_t>(moves));
   ledger.clear();
   tape.backward(result, filled<X>(grid, {1, 2, 8, 4}, 2));
   // keys for the gradient of queries, values for that of the weights
@@ -156,7 +156,7 @@ TEST_CASE(
   CHECK(ledger.calls(Collective::all_reduce) == moves);
   tape.backward(result, filled<X>(grid, {1, 6, 8}, 2));
   CHECK(ledger.calls(Collective::all_reduce) == 2 * moves);
-  CHECK(ledger.traffic().size() == 1u * moves);
+  CHECK(ledger.traffic().size() == static_cast<std::size_t>(moves));
   ledger.close();
 }
 

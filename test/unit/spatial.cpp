@@ -275,7 +275,7 @@ void check_halo(Tensor const& x, Widths<Tensor> const& low, Widths<Tensor> const
   for (std::int64_t i = 0; i < ones.size(); ++i) ones.data()[i] = 1;
   auto const seen = sum_halo(ones, low, high);
   std::vector<double> counts(static_cast<std::size_t>(x.size()), 0);
-  auto const& mesh = x.mesh().state();
+  auto const& mesh = x.mesh_state();
   for (int member = 0; member < mesh.group(Tensor::layout.split()).size; ++member) {
     auto const box =
         gshard::detail::WidenedBlock<Tensor>{x, low, high}(mesh.member_coordinates(Tensor::layout.split(), member));

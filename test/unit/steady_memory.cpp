@@ -83,7 +83,7 @@ struct Training {
     Tape tape;
     auto const output = model(tape, source, target, nn::RandomStream{6, steps++ << 16});
     auto const loss = eval(nn::cross_entropy(output.logits, spoken.ids, words, .1) + output.balance_loss * .01);
-    std::int64_t const in_use = source.ids.mesh().memory().ledger().bytes_in_use();
+    std::int64_t const in_use = source.ids.memory().ledger().bytes_in_use();
     tape.backward(loss);
     optimizer.step(model, 1e-3);
     return in_use;

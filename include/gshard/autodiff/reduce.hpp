@@ -80,7 +80,7 @@ Tensor gradient_of_reduction(Tensor const& x, Results const& results, Gradients 
     spread<Space>("gshard::gradient", x.local_extents(), Dimensions::reduced,
                   SpreadNormGradient<T>{result.data(), x.data(), results.data(), gradients.data()});
   } else {
-    Scratch<Space> scratch(x.mesh().memory());
+    Scratch<Space> scratch(x.memory());
     double const* const ties = row_values<Dimensions, Combining<comm::Reduction::sum, double>>(
         scratch, x, TieTerm<T>{x.data(), results.data()});
     spread<Space>("gshard::gradient", x.local_extents(), Dimensions::reduced,

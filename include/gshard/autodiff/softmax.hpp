@@ -50,13 +50,13 @@ Tensor gradient_of_softmax(Tensor const& values, Tensor const& gradients) {
   record_kernel("softmax gradient", result, values, gradients);
   AlongShape const shape(values.local_extents(), Along::only);
   if (Form == SoftmaxForm::plain && shape.inner == 1 && !shape.has_few_long_rows() &&
-      values.mesh().state().group(Along::axes).size == 1) {
+      values.mesh_state().group(Along::axes).size == 1) {
     for_each_row<Space>("gshard::softmax_backward", shape.outer,
                         SoftmaxRowsBackward<T, AllColumns>{
                             values.data(), gradients.data(), result.data(), shape.length, {}, Computed<T>(1)});
     return result;
   }
-  Scratch<Space> scratch(values.mesh().memory());
+  Scratch<Space> scratch(values.memory());
   double const* sums = nullptr;
   if constexpr (Form == SoftmaxForm::plain)
     sums = row_values<Along, Rule>(scratch, values, ProductTerm<T>{values.data(), gradients.data()});

@@ -220,7 +220,7 @@ class Tape {
   int add_node(Tensor const& value) {
     require_unrun();
     detail::require_set("Tape", {{"recorded tensor", value}});
-    nodes_.push_back({.mesh = &value.mesh().state(), .extents = value.extents()});
+    nodes_.push_back({.mesh = &value.mesh_state(), .extents = value.extents()});
     return static_cast<int>(nodes_.size()) - 1;
   }
 

@@ -124,9 +124,9 @@ template <class Plan, AnyTensor Produced, AnyTensor... Held>
 void contract_blocks(Produced const& produced, bool add, Held const&... held) {
   using Space = typename Produced::memory_space;
   using T = typename Produced::value_type;
-  record_contraction<T>(produced.mesh().memory().ledger(), Plan::subscripts, produced.local_extents(),
+  record_contraction<T>(produced.memory().ledger(), Plan::subscripts, produced.local_extents(),
                         std::array{held.local_extents()...});
-  Scratch<Space> scratch(produced.mesh().memory());
+  Scratch<Space> scratch(produced.memory());
   auto contract_into = [&](LocalTensor<T> const& result) {
     [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {
       contract<Space>(local_operand(held, Plan::subscripts.operands[static_cast<int>(Operand)])..., result, add,

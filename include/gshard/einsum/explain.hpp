@@ -249,7 +249,7 @@ Explanation explain_einsum(std::tuple<Tensors...> const& tensors) {
   constexpr Subscripts subscripts = subscripts_for<Text, Tensors...>;
   Extents const result = result_extents({Text.view()}, subscripts, tensors);
   auto const extents = std::apply([](auto const&... tensor) { return std::array{tensor.extents()...}; }, tensors);
-  Explainer<Mesh> out(std::get<0>(tensors).mesh().state(), sizeof(T));
+  Explainer<Mesh> out(std::get<0>(tensors).mesh_state(), sizeof(T));
   out.add_title(text("einsum \"", Text.view(), "\""), type_name<T>());
   if constexpr (sizeof...(Tensors) > 2) {
     StaticVector<Extents, max_operands> list;

@@ -102,11 +102,11 @@ void contract_windows(Produced const& produced, bool add, Held const&... held) {
   std::array<RingSide<T const>, sizeof...(Held)> const sides{
       RingSide<T const>(held, Plan::subscripts.operands[operand++], letter)...};
   RingSide<Sum> const result(produced, Plan::subscripts.result, letter);
-  RingBlocks const ring{produced.mesh().state(), Plan::plan.loop.axes, std::remove_cvref_t<decltype(own)>::layout,
+  RingBlocks const ring{produced.mesh_state(), Plan::plan.loop.axes, std::remove_cvref_t<decltype(own)>::layout,
                         own.extents()};
   Group const& group = ring.group();
 
-  Scratch<Space> scratch(produced.mesh().memory());
+  Scratch<Space> scratch(produced.memory());
   std::int64_t const room = group.size > 1 ? ring.largest() : 0;
   T* const buffers[2] = {scratch.template get<T>(room), scratch.template get<T>(group.size > 2 ? room : 0)};
   T const* current = own.data();
@@ -128,10 +128,8 @@ void contract_windows(Produced const& produced, bool add, Held const&... held) {
       else operands[i] = sides[i].window(letter, range);
     }
     bool const accumulate = add || (iteration > 0 && !Plan::subscripts.result.contains(letter));
-    record_window<T>(produced.mesh().memory().ledger(), Plan::subscripts, result.window(letter, range).extents,
-                     operands);
-    contract_window<Space>(operands, result.window(letter, range), accumulate,
-                           Scratch<Space>(produced.mesh().memory()));
+    record_window<T>(produced.memory().ledger(), Plan::subscripts, result.window(letter, range).extents, operands);
+    contract_window<Space>(operands, result.window(letter, range), accumulate, Scratch<Space>(produced.memory()));
     next_window.wait();
     current = buffers[iteration % 2];
     window = next;
@@ -151,10 +149,10 @@ void sum_blocks(Produced const& produced, bool add, Held const&... held) {
   int operand = 0;
   std::array<RingSide<T const>, sizeof...(Held)> const sides{
       RingSide<T const>(held, Plan::subscripts.operands[operand++], letter)...};
-  RingBlocks const ring{produced.mesh().state(), Plan::plan.loop.axes, Produced::layout, produced.extents()};
+  RingBlocks const ring{produced.mesh_state(), Plan::plan.loop.axes, Produced::layout, produced.extents()};
   Group const& group = ring.group();
 
-  Scratch<Space> scratch(produced.mesh().memory());
+  Scratch<Space> scratch(produced.memory());
   std::int64_t const room = group.size > 1 ? ring.largest() : 0;
   Sum* const buffers[3] = {scratch.template get<Sum>(room), scratch.template get<Sum>(group.size > 2 ? room : 0),
                            scratch.template get<Sum>(room)};
@@ -173,9 +171,9 @@ void sum_blocks(Produced const& produced, bool add, Held const&... held) {
     Range const range{block.offsets[dimension], block.offsets[dimension] + block.extents[dimension]};
     std::array<LocalTensor<T const>, sizeof...(Held)> operands;
     for (std::size_t i = 0; i < operands.size(); ++i) operands[i] = sides[i].window(letter, range);
-    record_window<T>(produced.mesh().memory().ledger(), Plan::subscripts, block.extents, operands);
+    record_window<T>(produced.memory().ledger(), Plan::subscripts, block.extents, operands);
     contract_window<Space>(operands, LocalTensor<Sum>{sum, Plan::subscripts.result, block.extents}, add && last,
-                           Scratch<Space>(produced.mesh().memory()));
+                           Scratch<Space>(produced.memory()));
     others.wait();
     if (iteration > 0) add_strided<Sum, Space>(sum, {1}, static_cast<Sum const*>(incoming), {1}, {count});
     if (!last) fence<Space>("gshard: local work before communication");

@@ -71,7 +71,7 @@ std::int64_t bytes_read(Ready const& ready) {
 template <AnyTensor Result, class Ready>
 void run_into(Result const& result, Ready const& ready) {
   auto const kernel = kernel_of(ready);
-  result.mesh().memory().ledger().add_work("map", 0, block_bytes(result) + bytes_read(ready));
+  result.memory().ledger().add_work("map", 0, block_bytes(result) + bytes_read(ready));
   launch<typename Result::memory_space>(
       "gshard::map", result.local_size(),
       AssignKernel<typename Result::value_type, std::remove_const_t<decltype(kernel)>>{result.data(), kernel});

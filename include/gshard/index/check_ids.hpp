@@ -47,7 +47,7 @@ std::int64_t first_wrong_id(Ids const& ids, std::int64_t lowest, std::int64_t li
   using Space = typename Ids::memory_space;
   if (ids.local_size() == 0) return no_position;
   record_kernel("check ids", ids);
-  MemoryPool& memory = ids.mesh().memory();
+  MemoryPool& memory = ids.memory();
   Scratch<Space> scratch(memory);
   std::int64_t* const result = scratch.template get<std::int64_t>(1);
   fold<Space, Combining<comm::Reduction::minimum, std::int64_t>>(
@@ -89,7 +89,7 @@ void require_ids(std::string_view operation, std::string_view role, Ids const& i
     using Refused [[maybe_unused]] = decltype(error::IdsType<Ids>{});
   } else {
     std::int64_t const lowest = negative == NegativeIds::padding ? std::numeric_limits<std::int64_t>::min() : 0;
-    Group const& group = ids.mesh().state().group(Ids::layout.split());
+    Group const& group = ids.mesh_state().group(Ids::layout.split());
     std::int64_t first = first_wrong_id(ids, lowest, limit);
     comm::all_reduce(group, &first, 1, comm::Reduction::minimum);
     if (first != no_position) refuse_id(operation, Operand(role, ids), ids, group, first, limit, negative);

@@ -32,7 +32,7 @@ class MoveExchange {
 
  public:
   MoveExchange(std::vector<Move<Tensor>> const& moves, Tensor const& result, AxisSet axes, bool add)
-      : moves_(moves), result_(result), axes_(axes), group_(result.mesh().state().group(axes)), add_(add) {}
+      : moves_(moves), result_(result), axes_(axes), group_(result.mesh_state().group(axes)), add_(add) {}
 
   void run() const {
     Kokkos::Profiling::ScopedRegion const region("gshard::move");
@@ -44,11 +44,11 @@ class MoveExchange {
   }
 
  private:
-  std::vector<int> coordinates(int member) const { return result_.mesh().state().member_coordinates(axes_, member); }
+  std::vector<int> coordinates(int member) const { return result_.mesh_state().member_coordinates(axes_, member); }
 
   /// What of a move leads from the rank at `from` to the rank at `to`.
   Progressions part(Move<Tensor> const& move, std::vector<int> const& from, std::vector<int> const& to) const {
-    MeshState const& mesh = result_.mesh().state();
+    MeshState const& mesh = result_.mesh_state();
     Block const source = block_of(Tensor::layout, move.source.extents(), mesh, from);
     Block const target = block_of(Tensor::layout, result_.extents(), mesh, to);
     Progressions result;
@@ -69,7 +69,7 @@ class MoveExchange {
 
   /// How many elements the rank at `at` gets from the ranks of its group, itself included.
   std::int64_t needed_of_group(Move<Tensor> const& move, std::vector<int> const& at) const {
-    MeshState const& mesh = result_.mesh().state();
+    MeshState const& mesh = result_.mesh_state();
     Block const target = block_of(Tensor::layout, result_.extents(), mesh, at);
     Block const source = block_of(Tensor::layout, move.source.extents(), mesh, at);
     std::int64_t count = 1;
@@ -83,7 +83,7 @@ class MoveExchange {
   }
 
   void exchange() const {
-    MemoryPool& pool = result_.mesh().memory();
+    MemoryPool& pool = result_.memory();
     Scratch<Space> scratch(pool);
     std::vector<int> const here = coordinates(group_.rank);
     std::vector<std::int64_t> sent(static_cast<std::size_t>(group_.size), 0);
@@ -92,11 +92,11 @@ class MoveExchange {
     for (int member = 0; member < group_.size; ++member) {
       std::vector<int> const there = coordinates(member);
       std::size_t const i = static_cast<std::size_t>(member);
-      bound = saturated_sum(
-          bound, product(block_of(Tensor::layout, result_.extents(), result_.mesh().state(), there).extents));
+      bound = saturated_sum(bound,
+                            product(block_of(Tensor::layout, result_.extents(), result_.mesh_state(), there).extents));
       for (Move<Tensor> const& move : moves_) {
         bound = saturated_sum(
-            bound, product(block_of(Tensor::layout, move.source.extents(), result_.mesh().state(), there).extents));
+            bound, product(block_of(Tensor::layout, move.source.extents(), result_.mesh_state(), there).extents));
         if (member == group_.rank) continue;
         sent[i] += count_of(part(move, here, there));
         received[i] += count_of(part(move, there, here));

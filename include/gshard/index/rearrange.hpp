@@ -64,7 +64,7 @@ inline constexpr AxisSet axes_along = set_of(Tensor::layout.dimensions[Dimension
 /// The value of an element that no operand gives: of an unreduced sum, the first part alone holds it.
 template <AnyTensor Tensor>
 typename Tensor::value_type part_of(Tensor const& tensor, typename Tensor::value_type value) {
-  return tensor.mesh().state().group(Tensor::layout.partial).rank == 0 ? value : typename Tensor::value_type(0);
+  return tensor.mesh_state().group(Tensor::layout.partial).rank == 0 ? value : typename Tensor::value_type(0);
 }
 
 /// Carries out a rearrangement along `Dimension`; elements that no map leads to are `value`.

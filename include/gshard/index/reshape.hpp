@@ -106,7 +106,7 @@ class ReshapeExchange {
 
  public:
   ReshapeExchange(From const& from, Extents const& extents)
-      : from_(from), extents_(extents), mesh_(from.mesh().state()), group_(mesh_.group(axes)) {}
+      : from_(from), extents_(extents), mesh_(from.mesh_state()), group_(mesh_.group(axes)) {}
 
   /// Whether every rank of the group holds the same elements before and after, in the same order.
   bool is_local() const {
@@ -117,7 +117,7 @@ class ReshapeExchange {
 
   void run(To const& to) const {
     Kokkos::Profiling::ScopedRegion const region("gshard::reshape");
-    MemoryPool& pool = from_.mesh().memory();
+    MemoryPool& pool = from_.memory();
     Scratch<Space> scratch(pool);
     std::vector<std::vector<Segment>> sent(static_cast<std::size_t>(group_.size));
     std::vector<std::vector<Segment>> received(sent.size());

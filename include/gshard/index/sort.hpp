@@ -74,7 +74,7 @@ template <int Dimension, AnyTensor Tensor>
 PlacesOf<Tensor> sorted_places(Tensor const& x, Order order) {
   using Space = typename Tensor::memory_space;
   PlacesOf<Tensor> const places(uninitialized, x.mesh(), x.extents());
-  Scratch<Space> scratch(x.mesh().memory());
+  Scratch<Space> scratch(x.memory());
   SlicesOf const rows(x.local_extents(), Dimension);
   launch<Space>(
       "gshard::sort", rows.extent == 0 ? 0 : rows.outer * rows.inner,

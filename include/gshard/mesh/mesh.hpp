@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <gshard/core/abstract_runtime.hpp>
@@ -54,17 +55,17 @@ class Mesh {
   static_assert(detail::are_different<Axes...>(),
                 "gshard: two axes of the mesh have the same name; give each a name of its own");
 
+  /// The names of the axes.
+  static constexpr std::array<std::string_view, axis_count> names{Axes::name...};
+
   /// The position of the axis of this name, or -1.
   static constexpr int find(std::string_view name) {
-    std::array<std::string_view, axis_count> const names{Axes::name...};
     for (int axis = 0; axis < axis_count; ++axis)
       if (names[static_cast<std::size_t>(axis)] == name) return axis;
     return -1;
   }
 
-  static constexpr std::string_view name(int axis) {
-    return std::array<std::string_view, axis_count>{Axes::name...}[static_cast<std::size_t>(axis)];
-  }
+  static constexpr std::string_view name(int axis) { return names[static_cast<std::size_t>(axis)]; }
 
   /// The size of an axis where the type fixes it, else `dynamic_size`.
   static constexpr int static_size(int axis) {
@@ -81,16 +82,16 @@ class Mesh {
   Mesh(Runtime& runtime, int const (&sizes)[Count], std::optional<RankOrder> const& order = {})
       : Mesh(runtime, counted(sizes), order) {}
   Mesh(Runtime& runtime, std::array<int, axis_count> const& sizes, std::optional<RankOrder> const& order = {})
-      : state_(std::make_shared<detail::MeshState>(runtime, std::vector<std::string>{std::string(Axes::name)...},
-                                                   checked(sizes), order)) {}
+      : state_(std::make_shared<detail::MeshState const>(runtime, std::vector<std::string>{std::string(Axes::name)...},
+                                                         checked(sizes), order)) {}
 
   /// Makes a mesh of any size without ranks, for tensors in AbstractSpace.
   template <std::size_t Count>
   Mesh(AbstractRuntime& runtime, int const (&sizes)[Count], std::optional<RankOrder> const& order = {})
       : Mesh(runtime, counted(sizes), order) {}
   Mesh(AbstractRuntime& runtime, std::array<int, axis_count> const& sizes, std::optional<RankOrder> const& order = {})
-      : state_(std::make_shared<detail::MeshState>(runtime, std::vector<std::string>{std::string(Axes::name)...},
-                                                   checked(sizes), order)) {}
+      : state_(std::make_shared<detail::MeshState const>(runtime, std::vector<std::string>{std::string(Axes::name)...},
+                                                         checked(sizes), order)) {}
 
   /// A mesh whose sizes are all fixed by its type.
   explicit Mesh(Runtime& runtime, std::optional<RankOrder> const& order = {})
@@ -132,6 +133,10 @@ class Mesh {
     return *state_;
   }
 
+  /// The mesh of this state, which meshes of no other type have.
+  explicit Mesh(std::shared_ptr<detail::MeshState const> state) : state_(std::move(state)) {}
+  std::shared_ptr<detail::MeshState const> const& shared_state() const { return state_; }
+
   friend bool operator==(Mesh const& left, Mesh const& right) { return left.state_ == right.state_; }
 
  private:
@@ -163,7 +168,7 @@ class Mesh {
     return {sizes.begin(), sizes.end()};
   }
 
-  std::shared_ptr<detail::MeshState> state_;
+  std::shared_ptr<detail::MeshState const> state_;
 };
 
 }  // namespace gshard

@@ -84,8 +84,8 @@ Queries attend_cached(Queries const& queries, AttentionCache<Places> const& cach
   detail::check_places(cached, queries.local_extent(0), queries.extent(1), cache.keys.extent(1), cache.keys.extent(2));
   Queries const result = detail::unset_like(queries);
   std::int64_t const numbers = queries.local_size() * cached.places;
-  queries.mesh().memory().ledger().add_work("cached_attention", 4 * numbers,
-                                            2 * numbers * static_cast<std::int64_t>(sizeof(T)));
+  queries.memory().ledger().add_work("cached_attention", 4 * numbers,
+                                     2 * numbers * static_cast<std::int64_t>(sizeof(T)));
   using Number = gshard::detail::Computed<T>;
   Number const scale = static_cast<Number>(1 / std::sqrt(static_cast<double>(queries.extent(3))));
   auto const run = [&](Number* sums) {
@@ -95,7 +95,7 @@ Queries attend_cached(Queries const& queries, AttentionCache<Places> const& cach
   if constexpr (std::is_same_v<T, Number>) {
     run(result.data());
   } else {
-    Scratch<Space> scratch(queries.mesh().memory());
+    Scratch<Space> scratch(queries.memory());
     run(scratch.template get<Number>(queries.local_size()));
   }
   return result;

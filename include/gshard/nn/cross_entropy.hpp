@@ -44,7 +44,7 @@ void cross_entropy_of_split(Scores const& scores, Targets const& targets, Rows c
   Rows const largest = unset_like(losses);
   largest_logits<T, Space>(rows_of(summaries), row_of(largest));
   gshard::detail::fence<Space>("gshard::cross_entropy: what is sent is computed");
-  comm::all_reduce<Space>(scores.mesh().state().group(Parts::layout.partial), largest.data(), largest.local_size(),
+  comm::all_reduce<Space>(scores.mesh_state().group(Parts::layout.partial), largest.data(), largest.local_size(),
                           comm::Reduction::maximum);
   Parts parts(uninitialized, scores.mesh(), extents_of_rows(3));
   rebase_summaries<T, Space>(rows_of(summaries), row_of(largest), rows_of(parts));

@@ -126,7 +126,7 @@ struct Slot {
 
   /// Whether the state is that of a parameter on this mesh with these extents.
   bool belongs_to(Value const& value) const {
-    return &state_mesh.state() == &value.mesh().state() && state_extents == value.extents();
+    return &state_mesh.state() == &value.mesh_state() && state_extents == value.extents();
   }
 
   /// Takes the gradient: an unreduced sum is reduced, by a reduce-scatter where the state is split over its axes; a
@@ -143,7 +143,7 @@ struct Slot {
 
   /// Changes the piece, and gathers the parameter where it is held in larger ones.
   void apply(Options const& options, Step const& step, Value const& value, std::span<double const> sums) {
-    gshard::detail::MeshState const& mesh = value.mesh().state();
+    gshard::detail::MeshState const& mesh = value.mesh_state();
     Piece const piece = piece_of(value);
     state.apply(options, step, gradient, WeightElements<T, has_master>{piece.data(), master_data()}, sums);
     gradient = {};
@@ -156,7 +156,7 @@ struct Slot {
  private:
   Piece piece_of(Value const& value) const {
     if constexpr (has_master) {
-      if (!gshard::detail::same_blocks(layout, Value::layout, value.mesh().state()))
+      if (!gshard::detail::same_blocks(layout, Value::layout, value.mesh_state()))
         return Piece(uninitialized, value.mesh(), value.extents(), value.name());
     }
     return gshard::detail::held_as<typename Piece::spec_type>(value);
@@ -280,7 +280,7 @@ class OptimizerOf {
   double norm_of_pieces(Model& model) {
     SumsOverRanks squares;
     for_each_gradient(
-        model, [&](auto&, auto& slot) { squares.add(slot.gradient.mesh().state(), local_squares(slot.gradient)); });
+        model, [&](auto&, auto& slot) { squares.add(slot.gradient.mesh_state(), local_squares(slot.gradient)); });
     double const norm = std::sqrt(squares.total());
     if (!std::isfinite(norm)) refuse(model, norm, squares.each());
     return norm;
@@ -309,7 +309,7 @@ class OptimizerOf {
     for_each_gradient(model, [&](auto& parameter, auto& slot) {
       if constexpr (decltype(slot.state)::sums > 0)
         for (LocalSum const& sum : slot.measure(options_, step, parameter.value))
-          sums.add(parameter.value.mesh().state(), sum);
+          sums.add(parameter.value.mesh_state(), sum);
     });
     return sums.each();
   }

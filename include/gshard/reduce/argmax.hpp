@@ -99,8 +99,8 @@ auto index_of_extreme(char const* name, Ready const& ready) {
                            " is empty, so it has no first element; rank ", first.mesh().rank(), " of mesh (",
                            first.mesh().text(), ")"));
   if (result.local_size() == 0) return result;
-  Group const& group = first.mesh().state().group(Along::axes);
-  MemoryPool& memory = first.mesh().memory();
+  Group const& group = first.mesh_state().group(Along::axes);
+  MemoryPool& memory = first.memory();
   auto const kernel = kernel_of(ready);
   CandidateTerm<T, std::remove_const_t<decltype(kernel)>> const term{kernel, first.range(Along::only).begin};
   if (group.size == 1) {

@@ -27,7 +27,7 @@ auto scanned(Ready const& ready, Scan scan, bool reversed) {
   using Rule = RuleOf<Summing, ValueOf<Ready>>;
   using Sum = typename Rule::accumulator;
   auto const& first = first_tensor(ready);
-  MemoryPool& memory = first.mesh().memory();
+  MemoryPool& memory = first.memory();
   using Result = Summing::result<typename StoredType<Ready>::type>;
   ShardedTensor<typename First::mesh_type, typename First::spec_type, Result, Space> const result(
       uninitialized, first.mesh(), first.extents());
@@ -36,7 +36,7 @@ auto scanned(Ready const& ready, Scan scan, bool reversed) {
   auto const kernel = kernel_of(ready);
   using Kernel = std::remove_const_t<decltype(kernel)>;
   bool const exclusive = scan == Scan::exclusive;
-  RankLine const line(first.mesh().state(), First::layout.dimensions[Along::only], reversed);
+  RankLine const line(first.mesh_state(), First::layout.dimensions[Along::only], reversed);
   std::int64_t const rows = shape.rows();
   std::int64_t const chunks = chunks_of_scan<Space>(shape);
   Scratch<Space> scratch(memory);
@@ -53,7 +53,7 @@ auto scanned(Ready const& ready, Scan scan, bool reversed) {
       if (chunks > 1)
         fold_across<Space, Rule>("gshard::scan_totals", over_parts(chunks, rows), 1, LoadFromRow<Sum>{totals},
                                  StoreInRow<Sum>{before});
-      exclusive_scan<Space>(line, first.mesh().state().group(Along::axes), before, rows, memory);
+      exclusive_scan<Space>(line, first.mesh_state().group(Along::axes), before, rows, memory);
     }
     starts = totals;
     if (chunks > 1)

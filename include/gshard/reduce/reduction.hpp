@@ -47,8 +47,8 @@ void reduce_block(Ready const& ready, Block const& wanted, double factor, T* res
   auto const kernel = kernel_of(ready);
   ElementTerm<Operation, Accumulator, std::remove_const_t<decltype(kernel)>> term{kernel};
   for (int d = 0; d < strides.size(); ++d) term.begin += (wanted.offsets[d] - first.block().offsets[d]) * strides[d];
-  fold<Space, Rule>("gshard::reduce", first.mesh().memory(), fold_loops(wanted.extents, strides, Dimensions::reduced),
-                    term, store);
+  fold<Space, Rule>("gshard::reduce", first.memory(), fold_loops(wanted.extents, strides, Dimensions::reduced), term,
+                    store);
 }
 
 }  // namespace detail
@@ -131,7 +131,7 @@ class Reduction : public detail::UnevaluatedOperation {
       using Chosen = Produced<detail::without_partial(Plan::plan.produced), detail::Computed<Value>>;
       Chosen chosen = block_results<Chosen, Plan>();
       detail::fence<typename Operand::memory_space>("gshard::reduce: what is sent is computed");
-      comm::all_reduce<typename Operand::memory_space>(chosen.mesh().state().group(Plan::plan.produced.partial),
+      comm::all_reduce<typename Operand::memory_space>(chosen.mesh_state().group(Plan::plan.produced.partial),
                                                        chosen.data(), chosen.local_size(), Operation::kind);
       if constexpr (detail::is_rounded<Value>) {
         with_spec<Operand, typename Chosen::spec_type> rounded(uninitialized, chosen.mesh(), chosen.extents());
@@ -152,10 +152,10 @@ class Reduction : public detail::UnevaluatedOperation {
   template <AnyTensor Results, class Plan>
   Results block_results() const {
     auto const& first = detail::first_tensor(ready_);
-    detail::MeshState const& mesh = first.mesh().state();
+    detail::MeshState const& mesh = first.mesh_state();
     Results produced(uninitialized, first.mesh(), Dimensions::kept_extents(first.extents()));
     double const factor = Operation::averages ? 1 / static_cast<double>(Dimensions::count(first.extents())) : 1;
-    first.mesh().memory().ledger().add_work("reduce", 0, detail::block_bytes(produced) + detail::bytes_read(ready_));
+    first.memory().ledger().add_work("reduce", 0, detail::block_bytes(produced) + detail::bytes_read(ready_));
     detail::reduce_block<Operation, Dimensions>(
         ready_, detail::block_of(Plan::plan.operands[0], first.extents(), mesh, mesh.coordinates()), factor,
         produced.data());

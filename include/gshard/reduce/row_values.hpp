@@ -22,10 +22,10 @@ typename Rule::accumulator* row_values(Scratch<typename Tensor::memory_space>& s
   Value* const values = scratch.template get<Value>(rows);
   if (tensor.local_size() == 0) fill_elements<Space>(values, rows, Rule::identity());
   else
-    fold<Space, Rule>("gshard::rows", tensor.mesh().memory(), fold_loops(tensor.local_extents(), Dimensions::reduced),
-                      term, StoreInRow<Value>{values});
+    fold<Space, Rule>("gshard::rows", tensor.memory(), fold_loops(tensor.local_extents(), Dimensions::reduced), term,
+                      StoreInRow<Value>{values});
   fence<Space>("gshard::rows: what is sent is computed");
-  comm::all_reduce<Space>(tensor.mesh().state().group(Dimensions::axes), values, rows, Rule::kind);
+  comm::all_reduce<Space>(tensor.mesh_state().group(Dimensions::axes), values, rows, Rule::kind);
   return values;
 }
 

@@ -118,12 +118,12 @@ auto softmax_along(Ready const& ready) {
   auto const kernel = kernel_of(ready);
   using Kernel = std::remove_const_t<decltype(kernel)>;
   if (shape.rows() == 0) return result;
-  first.mesh().memory().ledger().add_work("softmax", 0, block_bytes(result) + bytes_read(ready));
-  if (first.mesh().state().group(Along::axes).size == 1 && !shape.has_few_long_rows()) {
+  first.memory().ledger().add_work("softmax", 0, block_bytes(result) + bytes_read(ready));
+  if (first.mesh_state().group(Along::axes).size == 1 && !shape.has_few_long_rows()) {
     softmax_of_block<Space, Form>(kernel, result.data(), shape);
     return result;
   }
-  Scratch<Space> scratch(first.mesh().memory());
+  Scratch<Space> scratch(first.memory());
   PowerSums<T> const row = power_sums<Along>(scratch, ready, highest_of<T>());
   launch<Space>("gshard::softmax", shape.rows(), shape.rows() <= small_row, SumsToFactors<Form>{row.sums});
   spread<Space>("gshard::softmax", first.local_extents(), Along::reduced,
@@ -154,7 +154,7 @@ auto log_sum_exp_along(Ready const& ready) {
   using Value = typename StoredType<Ready>::type;
   auto const& first = first_tensor(ready);
   typename Along::template Rows<Value> const result(uninitialized, first.mesh(), Along::kept_extents(first.extents()));
-  Scratch<Space> scratch(first.mesh().memory());
+  Scratch<Space> scratch(first.memory());
   using LogSum = LogSumOfRow<Value, ValueOf<Ready>>;
   auto const row = power_sums<Along>(scratch, ready, LogSum::bound);
   launch<Space>("gshard::log_sum_exp", result.local_size(), result.local_size() <= small_row,

@@ -26,11 +26,11 @@ auto local_total(Ready const& ready) {
   auto const& first = first_tensor(ready);
   Accumulator total = Rule::identity();
   if (first.local_size() == 0) return total;
-  first.mesh().memory().ledger().add_work("reduce", 0, bytes_read(ready));
+  first.memory().ledger().add_work("reduce", 0, bytes_read(ready));
   auto const kernel = kernel_of(ready);
-  Scratch<Space> scratch(first.mesh().memory());
+  Scratch<Space> scratch(first.memory());
   Accumulator* const result = scratch.template get<Accumulator>(1);
-  fold<Space, Rule>("gshard::total", first.mesh().memory(), fold_loops({first.local_size()}, {true}),
+  fold<Space, Rule>("gshard::total", first.memory(), fold_loops({first.local_size()}, {true}),
                     ElementTerm<Operation, Accumulator, std::remove_const_t<decltype(kernel)>>{kernel},
                     StoreInRow<Accumulator>{result});
   copy_to_host<Space>(&total, result, 1);
@@ -44,7 +44,7 @@ auto total(Ready const& ready) {
   using First = FirstTensor<Ready>;
   if constexpr (!Operation::is_linear) refuse_partial<Ready>();
   auto result = local_total<Operation>(ready);
-  comm::all_reduce(first_tensor(ready).mesh().state().group(First::layout.split() | First::layout.partial), &result, 1,
+  comm::all_reduce(first_tensor(ready).mesh_state().group(First::layout.split() | First::layout.partial), &result, 1,
                    Operation::kind);
   return result;
 }

@@ -124,7 +124,7 @@ using on_mesh = ShardedTensor<Mesh, with_extents_of<Spec, typename Tensor::spec_
 
 template <class Mesh, class Tensor>
 void check_same_ranks(Mesh const& mesh, Tensor const& tensor) {
-  if (&mesh.memory() != &tensor.mesh().memory())
+  if (&mesh.memory() != &tensor.memory())
     throw MeshError(text("reshard of '", tensor.name(), "' from mesh (", tensor.mesh().text(), ") to mesh (",
                          mesh.text(),
                          "): the meshes are of two runtimes; make both from one, so that they have the same ranks"));
@@ -162,7 +162,7 @@ detail::on_mesh<Mesh<Axes...>, To, std::remove_cvref_t<Tensor>> reshard(Tensor&&
         detail::on_mesh<NewMesh, spec_of<NewMesh, detail::arriving_layout(layout_of<NewMesh, To>)>, Original>;
     bool const may_overwrite = !std::is_lvalue_reference_v<Tensor> && tensor.is_sole_owner();
     Leaving const leaving = reshard<typename Leaving::spec_type>(std::forward<Tensor>(tensor));
-    detail::Placement const before{Leaving::layout, leaving.mesh().state(), leaving.extents()};
+    detail::Placement const before{Leaving::layout, leaving.mesh_state(), leaving.extents()};
     detail::Placement const after{Arriving::layout, mesh.state(), leaving.extents()};
     bool const nothing_moves = detail::same_blocks(before, after);
     bool const may_share = may_overwrite || leaving.data() != tensor.data();

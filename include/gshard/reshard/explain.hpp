@@ -167,7 +167,7 @@ Explanation explain(Tensor const& tensor) {
   detail::require_set("explain", {{"tensor", tensor}});
   static constexpr ReshardPlan const& plan = reshard_plan_of<Tensor, To>;
   using T = typename Tensor::value_type;
-  detail::Explainer<typename Tensor::mesh_type> explainer(tensor.mesh().state(), sizeof(T));
+  detail::Explainer<typename Tensor::mesh_type> explainer(tensor.mesh_state(), sizeof(T));
   explainer.add_title("reshard", detail::type_name<T>());
   explainer.add_tensor("from", "", Tensor::layout, tensor.extents());
   explainer.add_moves(plan, Tensor::layout, tensor.extents(), true, "",

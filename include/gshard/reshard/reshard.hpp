@@ -68,7 +68,7 @@ auto take_steps(Tensor const& tensor, bool may_share, bool may_overwrite) {
   } else {
     static constexpr ReshardStep step = plan.steps[Index];
     using Next = with_layout<Tensor, step.layout>;
-    MeshState const& mesh = tensor.mesh().state();
+    MeshState const& mesh = tensor.mesh_state();
     bool const nothing_moves = same_blocks(Tensor::layout, Next::layout, mesh);
     bool const in_place = nothing_moves || (step.movement == Movement::all_reduce && may_overwrite);
     Next const next = in_place ? tensor.template reinterpreted<typename Next::spec_type>(tensor.extents())

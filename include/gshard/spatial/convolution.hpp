@@ -126,7 +126,7 @@ struct SeenByOutputs {
   std::array<Window, static_cast<std::size_t>(Rank)> windows;
 
   Block operator()(std::vector<int> const& coordinates) const {
-    MeshState const& mesh = x.mesh().state();
+    MeshState const& mesh = x.mesh_state();
     Block const own = block_of(Outputs, outputs, mesh, coordinates);
     Block seen = block_of(X::layout, x.extents(), mesh, coordinates);
     for (int d = 0; d < Rank; ++d) {
@@ -194,8 +194,7 @@ struct ConvolutionRun {
     std::int64_t products = saturated_product(y.local_size(), w.local_extent(rank));
     for (int d = 0; d < rank; ++d) products = saturated_product(products, w.local_extent(d));
     std::int64_t const inputs = product(seen.box().extents) * static_cast<std::int64_t>(sizeof(T));
-    y.mesh().memory().ledger().add_work(operation, saturated_product(2, products),
-                                        block_bytes(y) + inputs + block_bytes(w));
+    y.memory().ledger().add_work(operation, saturated_product(2, products), block_bytes(y) + inputs + block_bytes(w));
   }
 
   auto forward(X const& x, W const& w) const {
@@ -204,7 +203,7 @@ struct ConvolutionRun {
     auto const seen = halo(held_as<typename Held::spec_type>(x)).gather(T(0));
     Produced y(uninitialized, x.mesh(), outputs);
     record("convolution", y, seen, weights);
-    Scratch<Space> scratch(x.mesh().memory());
+    Scratch<Space> scratch(x.memory());
     auto const elements = widened_elements<Space>(seen.data(), seen.size(), scratch);
     auto const factors = widened_elements<Space>(weights.data(), weights.local_size(), scratch);
     compute_rounded<Space>(y.data(), y.local_size(), scratch, [&](Number* results) {

@@ -58,7 +58,7 @@ struct ConvolutionGradient {
                                typename Run::HeldWeights const& w) {
     auto const plan = run.halo(x);
     auto const seen = plan.unset_sums();
-    Scratch<Space> scratch(x.mesh().memory());
+    Scratch<Space> scratch(x.memory());
     run.record("convolution input gradient", gradient, seen, w);
     auto const upstream = widened_elements<Space>(gradient.data(), gradient.local_size(), scratch);
     auto const factors = widened_elements<Space>(w.data(), w.local_size(), scratch);
@@ -73,7 +73,7 @@ struct ConvolutionGradient {
                                  typename Run::HeldWeights const& w) {
     auto const seen = run.halo(x).gather(typename X::value_type(0));
     with_layout<W, gradient_part_layout<Plan, 1>()> part(uninitialized, w.mesh(), w.extents());
-    Scratch<Space> scratch(w.mesh().memory());
+    Scratch<Space> scratch(w.memory());
     run.record("convolution weight gradient", gradient, seen, w);
     auto const elements = widened_elements<Space>(seen.data(), seen.size(), scratch);
     auto const upstream = widened_elements<Space>(gradient.data(), gradient.local_size(), scratch);

@@ -29,8 +29,8 @@ class HaloBlock {
   HaloBlock(Tensor const& owner, detail::Block const& box)
       : owner_(owner),
         box_(box),
-        storage_(owner.mesh().memory().template allocate<memory_space>(static_cast<std::size_t>(size()) *
-                                                                       sizeof(value_type))) {}
+        storage_(
+            owner.memory().template allocate<memory_space>(static_cast<std::size_t>(size()) * sizeof(value_type))) {}
 
   /// The tensor that this is a part of.
   Tensor const& owner() const { return owner_; }
@@ -70,8 +70,8 @@ class HaloPlan {
 
  public:
   HaloPlan(Tensor const& x, AxisSet axes, Needed needed)
-      : x_(x), group_(x.mesh().state().group(axes)), needed_(std::move(needed)) {
-    MeshState const& mesh = x.mesh().state();
+      : x_(x), group_(x.mesh_state().group(axes)), needed_(std::move(needed)) {
+    MeshState const& mesh = x.mesh_state();
     mine_ = checked(needed_(mesh.coordinates()));
     for (int member = 0; member < group_.size; ++member) {
       std::vector<int> const coordinates = mesh.member_coordinates(axes, member);
@@ -151,7 +151,7 @@ class HaloPlan {
     return box;
   }
 
-  MemoryPool& pool() const { return x_.mesh().memory(); }
+  MemoryPool& pool() const { return x_.memory(); }
   Block inside() const {
     Block whole{x_.extents(), x_.extents()};
     for (std::int64_t& offset : whole.offsets) offset = 0;
@@ -196,7 +196,7 @@ struct WidenedBlock {
   std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)> high;
 
   Block operator()(std::vector<int> const& coordinates) const {
-    Block block = block_of(Tensor::layout, x.extents(), x.mesh().state(), coordinates);
+    Block block = block_of(Tensor::layout, x.extents(), x.mesh_state(), coordinates);
     if (product(block.extents) == 0) return block;
     for (int d = 0; d < Tensor::rank; ++d) {
       block.offsets[d] -= low[static_cast<std::size_t>(d)];

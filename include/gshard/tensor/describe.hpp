@@ -38,7 +38,7 @@ std::string title_of(Tensor const& tensor) {
 template <AnyTensor Tensor>
 HeldTensor held(std::string_view operation, Tensor const& tensor) {
   require_set(operation, {{"tensor", tensor}});
-  return {title_of(tensor), Tensor::layout, tensor.extents(), tensor.mesh().state()};
+  return {title_of(tensor), Tensor::layout, tensor.extents(), tensor.mesh_state()};
 }
 
 /// A block as "[0, 4) x [0, 3)".

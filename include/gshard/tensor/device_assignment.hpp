@@ -56,7 +56,7 @@ inline DeviceAssignment assignment_of(Layout const& layout, MeshState const& mes
 template <AnyTensor Tensor>
 DeviceAssignment device_assignment(Tensor const& tensor) {
   detail::require_set("device_assignment", {{"tensor", tensor}});
-  return detail::assignment_of(Tensor::layout, tensor.mesh().state());
+  return detail::assignment_of(Tensor::layout, tensor.mesh_state());
 }
 
 }  // namespace gshard

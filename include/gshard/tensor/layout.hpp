@@ -3,7 +3,9 @@
 
 #include <array>
 #include <cstddef>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <gshard/core/compile_error.hpp>
@@ -264,12 +266,12 @@ constexpr Block intersection(Block const& left, Block const& right) {
   return result;
 }
 
-/// A layout as "[data,expert | _ | _ | partial expert]".
-template <class Mesh>
-std::string text_of(Layout const& layout) {
+/// A layout as "[data,expert | _ | _ | partial expert]", by the names of the axes.
+inline std::string text_of(Layout const& layout, std::span<std::string_view const> axis_names) {
   std::string result;
   auto add_axes = [&](AxisList const& axes) {
-    for (int i = 0; i < axes.size(); ++i) result += text(i == 0 ? "" : ",", Mesh::name(axes[i]));
+    for (int i = 0; i < axes.size(); ++i)
+      result += text(i == 0 ? "" : ",", axis_names[static_cast<std::size_t>(axes[i])]);
   };
   for (int dimension = 0; dimension < layout.rank(); ++dimension) {
     result += dimension == 0 ? "[" : " | ";
@@ -279,11 +281,15 @@ std::string text_of(Layout const& layout) {
   if (!layout.partial.empty()) {
     result += layout.rank() == 0 ? "[partial " : " | partial ";
     AxisList partial;
-    for (int axis = 0; axis < Mesh::axis_count; ++axis)
+    for (int axis = 0; axis < static_cast<int>(axis_names.size()); ++axis)
       if (layout.partial.contains(axis)) partial.push_back(axis);
     add_axes(partial);
   }
   return (result.empty() ? "[" : result) + "]";
+}
+template <class Mesh>
+std::string text_of(Layout const& layout) {
+  return text_of(layout, Mesh::names);
 }
 
 }  // namespace detail

@@ -27,7 +27,7 @@ struct Operand {
       : role(parameter),
         name(tensor.name()),
         extents(&tensor.extents()),
-        mesh(tensor.is_set() ? &tensor.mesh().state() : nullptr) {}
+        mesh(tensor.is_set() ? &tensor.mesh_state() : nullptr) {}
 };
 
 /// The role of an operand that is known by its position alone.

@@ -17,7 +17,7 @@ std::int64_t block_bytes(Tensor const& tensor) {
 /// Enters a kernel that reads or writes each of these tensors once into the ledger, if that is open.
 template <AnyTensor First, AnyTensor... Rest>
 void record_kernel(std::string_view operation, First const& first, Rest const&... rest) {
-  first.mesh().memory().ledger().add_work(operation, 0, (block_bytes(first) + ... + block_bytes(rest)));
+  first.memory().ledger().add_work(operation, 0, (block_bytes(first) + ... + block_bytes(rest)));
 }
 
 }  // namespace gshard::detail

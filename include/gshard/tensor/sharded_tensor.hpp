@@ -20,6 +20,7 @@
 #include <gshard/tensor/layout.hpp>
 #include <gshard/tensor/local_view.hpp>
 #include <gshard/tensor/mistakes.hpp>
+#include <gshard/tensor/tensor_state.hpp>
 
 namespace gshard {
 
@@ -49,8 +50,8 @@ class ShardedTensor {
   static constexpr Extents static_extents = Spec::static_extents();
   static_assert(layout_of<Mesh, Spec>.rank() == rank, "gshard: the spec does not fit the mesh");
 
-  /// The largest size of a tensor over all ranks, in bytes: offsets and block boundaries are computed in 64 bits.
-  static constexpr std::int64_t max_bytes = std::int64_t{1} << 62;
+  /// The largest size of a tensor over all ranks, in bytes.
+  static constexpr std::int64_t max_bytes = detail::max_tensor_bytes;
 
   /// No tensor: only to be assigned to.
   ShardedTensor() = default;
@@ -77,12 +78,8 @@ class ShardedTensor {
   /// The same tensor, with other extents fixed by the type, or none. Throws ExtentError where the extents are others.
   template <class OtherSpec>
     requires(!std::is_same_v<OtherSpec, Spec> && layout_of<Mesh, OtherSpec> == layout_of<Mesh, Spec>)
-  ShardedTensor(ShardedTensor<Mesh, OtherSpec, T, MemorySpace> const& other)
-      : mesh_(other.mesh_),
-        name_(other.name_),
-        extents_(other.is_set() ? checked(other.extents_, name_) : other.extents_),
-        block_(other.block_),
-        storage_(other.storage_) {
+  ShardedTensor(ShardedTensor<Mesh, OtherSpec, T, MemorySpace> const& other) : state_(other.state_) {
+    if (is_set()) checked(extents(), name());
     using Mistake = detail::ExtentsMistake<OtherSpec, Spec>;
     if constexpr (!std::is_void_v<Mistake>) {
       using Refused [[maybe_unused]] = decltype(Mistake{});
@@ -99,58 +96,50 @@ class ShardedTensor {
   }
 
   ShardedTensor(Uninitialized, Mesh const& mesh, Extents const& extents, std::string_view name = {})
-      : mesh_(mesh), name_(name), extents_(checked(extents, name)) {
-    locate_block();
-    allocate();
-  }
+      : state_(detail::new_tensor<MemorySpace>(type, mesh.shared_state(), extents, name)) {}
 
   /// A tensor of the same mesh and other layout or extents that shares this one's storage. Throws ExtentError where the
   /// local blocks have different sizes.
   template <class OtherSpec>
   ShardedTensor<Mesh, OtherSpec, T, MemorySpace> reinterpreted(Extents const& extents) const {
-    return reinterpreted<OtherSpec>(mesh_, extents);
+    return reinterpreted<OtherSpec>(mesh(), extents);
   }
 
   /// As above, on another mesh over the same ranks.
   template <class OtherSpec, class OtherMesh>
   ShardedTensor<OtherMesh, OtherSpec, T, MemorySpace> reinterpreted(OtherMesh const& mesh,
                                                                     Extents const& extents) const {
-    ShardedTensor<OtherMesh, OtherSpec, T, MemorySpace> result(storage_, mesh, extents, name_);
-    if (result.local_size() != local_size())
-      throw ExtentError(detail::text("tensor '", name_, "' ", detail::text_of(extents_), " reinterpreted as ",
-                                     detail::text_of(extents), ": the blocks of rank ", mesh.rank(), " have ",
-                                     local_size(), " and ", result.local_size(), " elements"));
-    return result;
+    using Other = ShardedTensor<OtherMesh, OtherSpec, T, MemorySpace>;
+    return Other(detail::reinterpreted_tensor(state("reinterpreted"), Other::type, mesh.shared_state(), extents));
   }
 
-  Mesh const& mesh() const { return mesh_; }
+  Mesh mesh() const { return is_set() ? Mesh(state_->mesh) : Mesh(); }
+  /// What the mesh knows at run time. Throws StateError where the tensor is unset.
+  detail::MeshState const& mesh_state() const { return *state("mesh").mesh; }
+  /// The pool and the ledger of the runtime. Throws StateError where the tensor is unset.
+  MemoryPool& memory() const { return mesh_state().memory(); }
+
   /// Whether this is a handle of some tensor, which a default-constructed or moved-from one is not.
-  bool is_set() const { return mesh_.is_set(); }
+  bool is_set() const { return state_ != nullptr; }
 
   /// Global extents.
-  Extents const& extents() const { return extents_; }
+  Extents const& extents() const { return is_set() ? state_->extents : detail::no_extents; }
   /// The global extent of a dimension. Throws ExtentError where there is no such dimension, as local_extent and range
   /// do.
-  std::int64_t extent(int dimension) const { return extents_[known(dimension)]; }
-  std::int64_t size() const {
-    require_set("size");
-    return product(extents_);
-  }
+  std::int64_t extent(int dimension) const { return extents()[known(dimension)]; }
+  std::int64_t size() const { return product(state("size").extents); }
 
   /// This rank's block.
   Extents const& local_extents() const { return block().extents; }
-  std::int64_t local_extent(int dimension) const { return block_.extents[known(dimension)]; }
-  std::int64_t local_size() const { return product(block().extents); }
+  std::int64_t local_extent(int dimension) const { return block().extents[known(dimension)]; }
+  std::int64_t local_size() const { return state("block").local_size; }
 
   /// The global indices of `dimension` that this rank holds.
   Range range(int dimension) const {
     int const d = known(dimension);
-    return {block_.offsets[d], block_.offsets[d] + block_.extents[d]};
+    return {block().offsets[d], block().offsets[d] + block().extents[d]};
   }
-  detail::Block const& block() const {
-    require_set("block");
-    return block_;
-  }
+  detail::Block const& block() const { return state("block").block; }
 
   /// This rank's block as a plain Kokkos view, valid as long as some handle of this tensor. Its indices are local:
   /// local()(0, 0) is the element at the global indices range(0).begin, range(1).begin, and elements that other ranks
@@ -169,13 +158,14 @@ class ShardedTensor {
     return detail::local_view<T, 1, MemorySpace>(data(), {local_size()});
   }
   /// The first element of the block; null where the tensor is unset.
-  T* data() const { return static_cast<T*>(storage_.get()); }
+  T* data() const { return is_set() ? static_cast<T*>(state_->storage.get()) : nullptr; }
 
   /// Returns whether this rank holds the element at these global indices. Throws IndexError, on all ranks, where the
   /// tensor has no such element.
   template <std::integral... Indices>
   bool holds(Indices... indices) const {
-    return detail::local_position(block_, element(indices...)) >= 0;
+    Extents const index = element(indices...);
+    return detail::local_position(block(), index) >= 0;
   }
 
   /// Returns a copy of the element at these global indices, which this rank holds. Waits for kernels on the tensor's
@@ -185,69 +175,38 @@ class ShardedTensor {
   template <std::integral... Indices>
   T at(Indices... indices) const {
     Extents const index = element(indices...);
-    std::int64_t const position = detail::local_position(block_, index);
-    if (position < 0) detail::refuse_element(name_, layout, extents_, index, mesh_.state());
+    std::int64_t const position = detail::local_position(block(), index);
+    if (position < 0) detail::refuse_element(name(), layout, extents(), index, mesh_state());
     T value{};
     detail::copy_to_host<MemorySpace>(&value, data() + position, 1);
     return value;
   }
 
   /// Whether no other handle shares the elements.
-  bool is_sole_owner() const { return storage_.use_count() == 1; }
+  bool is_sole_owner() const { return state_.use_count() == 1 && state_->storage.use_count() == 1; }
 
-  std::string const& name() const { return name_; }
+  std::string const& name() const { return is_set() ? state_->name : detail::no_name; }
 
   /// The extents. Throws ExtentError where a tensor of this type cannot have them.
   static Extents const& checked(Extents const& extents, std::string_view name) {
-    if (extents.size() != rank)
-      throw ExtentError(detail::text("tensor '", name, "' with spec ", detail::text_of<Mesh>(layout), " has ", rank,
-                                     " dimensions, but got extents ", detail::text_of(extents)));
-    for (int dimension = 0; dimension < rank; ++dimension) {
-      if (static_extents[dimension] != dynamic_extent && extents[dimension] != static_extents[dimension])
-        throw ExtentError(detail::text("tensor '", name, "' of extents ", detail::text_of(extents),
-                                       ": the type fixes dimension ", dimension, " at ", static_extents[dimension]));
-      if (extents[dimension] < 0)
-        throw ExtentError(detail::text("tensor '", name, "' of extents ", detail::text_of(extents), ": dimension ",
-                                       dimension, " is negative; give 0 or more"));
-    }
-    if (!fits(extents, max_bytes / static_cast<std::int64_t>(sizeof(T))))
-      throw ExtentError(detail::text("tensor '", name, "' of extents ", detail::text_of(extents), " and ", sizeof(T),
-                                     " bytes an element has ", approximate_bytes(extents),
-                                     " bytes, more than 2^62 bytes; extents of 0 count as 1 here"));
-    return extents;
+    return detail::checked_extents(type, extents, name);
   }
 
  private:
   template <class, class, class, class>
   friend class ShardedTensor;
 
-  ShardedTensor(std::shared_ptr<void> storage, Mesh const& mesh, Extents const& extents, std::string_view name)
-      : mesh_(mesh), name_(name), extents_(checked(extents, name)), storage_(std::move(storage)) {
-    locate_block();
+  static constexpr detail::TensorType type{layout, static_extents, Mesh::names, sizeof(T)};
+
+  explicit ShardedTensor(std::shared_ptr<detail::TensorState const> state) : state_(std::move(state)) {}
+
+  /// Throws StateError where the tensor is unset.
+  detail::TensorState const& state(char const* asked) const {
+    if (!is_set()) detail::refuse_unset_tensor(type, asked);
+    return *state_;
   }
 
-  void locate_block() {
-    if (!mesh_.is_set())
-      throw StateError(detail::text("tensor '", name_, "' of extents ", detail::text_of(extents_),
-                                    ": its mesh is unset; make the mesh from a Runtime first"));
-    block_ = detail::block_of(layout, extents_, mesh_.state(), mesh_.state().coordinates());
-  }
-
-  void require_set(char const* asked) const {
-    if (!is_set())
-      throw StateError(detail::text(asked, " of a tensor with spec ", detail::text_of<Mesh>(layout),
-                                    " that is unset (default-constructed or moved from); assign a tensor to it first"));
-  }
-
-  /// The dimension counted from 0. Throws ExtentError where the tensor does not have it.
-  int known(int dimension) const {
-    require_set("extent");
-    int const d = dimension < 0 ? dimension + rank : dimension;
-    if (d < 0 || d >= rank)
-      throw ExtentError(detail::text("tensor '", name_, "' ", detail::text_of(extents_), " has no dimension ",
-                                     dimension, "; dimensions count from 0, and from -1, the last one, downwards"));
-    return d;
-  }
+  int known(int dimension) const { return detail::known_dimension(state("extent"), dimension); }
 
   template <std::size_t Count>
   static Extents counted(std::int64_t const (&extents)[Count]) {
@@ -256,23 +215,6 @@ class ShardedTensor {
     Extents result;
     for (std::int64_t extent : extents) result.push_back(extent);
     return result;
-  }
-
-  void allocate() {
-    std::size_t const bytes = static_cast<std::size_t>(local_size()) * sizeof(T);
-    try {
-      storage_ = mesh_.memory().template allocate<MemorySpace>(bytes);
-    } catch (MemoryError const& error) {
-      throw MemoryError(detail::text("tensor '", name_, "' with spec ", detail::text_of<Mesh>(layout), " of extents ",
-                                     detail::text_of(extents_), " needs ", bytes, " bytes on rank ", mesh_.rank(),
-                                     " of mesh (", mesh_.text(), "): ", error.what()));
-    }
-  }
-
-  static double approximate_bytes(Extents const& extents) {
-    double bytes = sizeof(T);
-    for (std::int64_t extent : extents) bytes *= extent == 0 ? 1.0 : static_cast<double>(extent);
-    return bytes;
   }
 
   /// The global indices of an element, which the tensor has.
@@ -285,20 +227,15 @@ class ShardedTensor {
       using Refused [[maybe_unused]] = decltype(error::ElementOfPartial<ShardedTensor>{});
       return {};
     } else {
-      require_set("element");
       Extents const index{static_cast<std::int64_t>(indices)...};
-      detail::require_element(name_, extents_, index, mesh_.state());
+      detail::require_element(name(), state("element").extents, index, mesh_state());
       return index;
     }
   }
 
   void set_to_zero() { detail::fill_elements<MemorySpace>(data(), local_size(), T{}); }
 
-  Mesh mesh_;
-  std::string name_;
-  Extents extents_;
-  detail::Block block_;
-  std::shared_ptr<void> storage_;
+  std::shared_ptr<detail::TensorState const> state_;
 };
 
 namespace detail {

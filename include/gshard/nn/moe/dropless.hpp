@@ -212,7 +212,7 @@ class ByRaggedRows {
       Held const matrices = gshard::detail::held_as<typename Held::spec_type>(weight);
       detail::Grouped const shape = shape_of(routes, matrices);
       record_product(rows.mesh(), shape, sizeof(T));
-      Scratch<MemorySpace> scratch(rows.mesh().memory());
+      Scratch<MemorySpace> scratch(rows.memory());
       detail::grouped_product<MemorySpace, T>(shape, rows.data(), matrices.data(), result.data(), scratch);
     }
     return detail::recorded_beside(
@@ -275,7 +275,7 @@ class ByRaggedRows {
     using WeightPart = with_layout<Weight, sum_over(held, summed)>;
     Held const matrices = gshard::detail::held_as<typename Held::spec_type>(weight);
     detail::Grouped const shape = shape_of(routes, matrices);
-    Scratch<MemorySpace> scratch(rows.mesh().memory());
+    Scratch<MemorySpace> scratch(rows.memory());
     if constexpr (detail::wants_gradient<RowsSlot>) {
       RowsPart rows_part(uninitialized, rows.mesh(), rows.extents());
       record_product(rows.mesh(), shape, sizeof(T));
@@ -296,7 +296,7 @@ class ByRaggedRows {
   static void pull_bias(Routes const& routes, Bias const& bias, Gradient const& gradient, Slot const& of_bias) {
     using Part = with_layout<Bias, sum_over(Bias::layout, summed)>;
     Part part(uninitialized, bias.mesh(), bias.extents());
-    Scratch<MemorySpace> scratch(bias.mesh().memory());
+    Scratch<MemorySpace> scratch(bias.memory());
     detail::record_kernel("expert bias gradient", part, gradient);
     detail::grouped_sums<MemorySpace, typename Bias::value_type>({routes.exchange().ends(), 0, bias.local_extent(1)},
                                                                  gradient.data(), part.data(), scratch);

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <gshard/core/error.hpp>
+#include <gshard/core/memory_pool.hpp>
+#include <gshard/mesh/mesh_state.hpp>
+#include <gshard/tensor/layout.hpp>
+
+// A tensor as a value: what it knows at run time, whatever its type.
+
+namespace gshard::detail {
+
+/// The largest size of a tensor over all ranks, in bytes: offsets and block boundaries are computed in 64 bits.
+inline constexpr std::int64_t max_tensor_bytes = std::int64_t{1} << 62;
+
+/// What the type of a tensor says about its values.
+struct TensorType {
+  Layout layout;
+  Extents static_extents;  ///< `dynamic_extent` where the type leaves one open
+  std::span<std::string_view const> axis_names;
+  std::size_t element_bytes;
+};
+
+inline double approximate_bytes(Extents const& extents, std::size_t element_bytes) {
+  double bytes = static_cast<double>(element_bytes);
+  for (std::int64_t extent : extents) bytes *= extent == 0 ? 1.0 : static_cast<double>(extent);
+  return bytes;
+}
+
+/// Returns the extents. Throws ExtentError where a tensor of this type cannot have them.
+inline Extents const& checked_extents(TensorType const& type, Extents const& extents, std::string_view name) {
+  int const rank = type.layout.rank();
+  if (extents.size() != rank)
+    throw ExtentError(text("tensor '", name, "' with spec ", text_of(type.layout, type.axis_names), " has ", rank,
+                           " dimensions, but got extents ", text_of(extents)));
+  for (int dimension = 0; dimension < rank; ++dimension) {
+    std::int64_t const fixed = type.static_extents[dimension];
+    if (fixed != dynamic_extent && extents[dimension] != fixed)
+      throw ExtentError(text("tensor '", name, "' of extents ", text_of(extents), ": the type fixes dimension ",
+                             dimension, " at ", fixed));
+    if (extents[dimension] < 0)
+      throw ExtentError(text("tensor '", name, "' of extents ", text_of(extents), ": dimension ", dimension,
+                             " is negative; give 0 or more"));
+  }
+  if (!fits(extents, max_tensor_bytes / static_cast<std::int64_t>(type.element_bytes)))
+    throw ExtentError(text("tensor '", name, "' of extents ", text_of(extents), " and ", type.element_bytes,
+                           " bytes an element has ", approximate_bytes(extents, type.element_bytes),
+                           " bytes, more than 2^62 bytes; extents of 0 count as 1 here"));
+  return extents;
+}
+
+/// What a tensor knows at run time. Shared by all its handles; never changes.
+struct TensorState {
+  /// Throws ExtentError where a tensor of this type cannot have these extents, StateError where the mesh is unset.
+  TensorState(TensorType const& type, std::shared_ptr<MeshState const> of_mesh, Extents const& of_extents,
+              std::string_view of_name, std::shared_ptr<void> of_storage = {})
+      : mesh(std::move(of_mesh)),
+        name(of_name),
+        layout(type.layout),
+        extents(checked_extents(type, of_extents, of_name)),
+        storage(std::move(of_storage)) {
+    if (!mesh)
+      throw StateError(text("tensor '", name, "' of extents ", text_of(extents),
+                            ": its mesh is unset; make the mesh from a Runtime first"));
+    block = block_of(layout, extents, *mesh, mesh->coordinates());
+    local_size = product(block.extents);
+  }
+
+  std::shared_ptr<MeshState const> mesh;
+  std::string name;
+  Layout layout;
+  Extents extents;
+  Block block;
+  std::int64_t local_size = 0;
+  std::shared_ptr<void> storage;
+};
+
+/// Returns the state of a new tensor, whose elements are not set. Throws MemoryError where the block cannot be had.
+template <class MemorySpace>
+std::shared_ptr<TensorState const> new_tensor(TensorType const& type, std::shared_ptr<MeshState const> const& mesh,
+                                              Extents const& extents, std::string_view name) {
+  auto state = std::make_shared<TensorState>(type, mesh, extents, name);
+  std::size_t const bytes = static_cast<std::size_t>(state->local_size) * type.element_bytes;
+  try {
+    state->storage = mesh->memory().template allocate<MemorySpace>(bytes);
+  } catch (MemoryError const& error) {
+    throw MemoryError(text("tensor '", name, "' with spec ", text_of(type.layout, type.axis_names), " of extents ",
+                           text_of(extents), " needs ", bytes, " bytes on rank ", mesh->rank(), " of mesh (",
+                           mesh->text(), "): ", error.what()));
+  }
+  return state;
+}
+
+/// Returns a tensor that shares the storage of another one. Throws ExtentError where the local blocks have different
+/// sizes.
+inline std::shared_ptr<TensorState const> reinterpreted_tensor(TensorState const& from, TensorType const& type,
+                                                               std::shared_ptr<MeshState const> const& mesh,
+                                                               Extents const& extents) {
+  auto state = std::make_shared<TensorState const>(type, mesh, extents, from.name, from.storage);
+  if (state->local_size != from.local_size)
+    throw ExtentError(text("tensor '", from.name, "' ", text_of(from.extents), " reinterpreted as ", text_of(extents),
+                           ": the blocks of rank ", mesh->rank(), " have ", from.local_size, " and ", state->local_size,
+                           " elements"));
+  return state;
+}
+
+/// Throws StateError about a tensor that is unset.
+[[noreturn, gnu::cold]] inline void refuse_unset_tensor(TensorType const& type, char const* asked) {
+  throw StateError(text(asked, " of a tensor with spec ", text_of(type.layout, type.axis_names),
+                        " that is unset (default-constructed or moved from); assign a tensor to it first"));
+}
+
+/// Returns a dimension counted from 0. Throws ExtentError where the tensor does not have it.
+inline int known_dimension(TensorState const& state, int dimension) {
+  int const rank = state.layout.rank();
+  int const d = dimension < 0 ? dimension + rank : dimension;
+  if (d < 0 || d >= rank)
+    throw ExtentError(text("tensor '", state.name, "' ", text_of(state.extents), " has no dimension ", dimension,
+                           "; dimensions count from 0, and from -1, the last one, downwards"));
+  return d;
+}
+
+/// What an unset tensor says of its name and extents: nothing.
+inline std::string const no_name{};
+inline constexpr Extents no_extents{};
+
+}  // namespace gshard::detail
