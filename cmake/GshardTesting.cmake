@@ -13,11 +13,11 @@ add_library(gshard_test_main OBJECT "${PROJECT_SOURCE_DIR}/test/support/mpi_main
 target_include_directories(gshard_test_main PUBLIC "${PROJECT_SOURCE_DIR}/test/support")
 target_link_libraries(gshard_test_main PUBLIC gshard::gshard doctest::doctest PRIVATE gshard_warnings)
 
-option(GSHARD_PRECOMPILE_TESTS "Compile the unit tests through one precompiled header: a third of the time at -O0" OFF)
+option(GSHARD_PRECOMPILE "Compile tests and examples through one precompiled header: a third of the time at -O0" OFF)
 
-# gshard_precompile(<target>): through the precompiled headers of the unit tests, where these are wanted.
+# gshard_precompile(<target>): through the precompiled headers that tests and examples share, where these are wanted.
 function(gshard_precompile target)
-  if(NOT GSHARD_PRECOMPILE_TESTS)
+  if(NOT GSHARD_PRECOMPILE)
     return()
   endif()
   if(NOT TARGET gshard_test_headers)
