@@ -148,7 +148,7 @@ TEST_CASE("random streams: no two uses share words, over seeds, steps, layers an
     ++uses;
     keys.insert({random.seed, random.stream});
   };
-  for (std::uint64_t seed : {0, 1, 2})
+  for (std::uint64_t seed : {0U, 1U, 2U})
     for (std::uint64_t step = 0; step < 40; ++step) {
       nn::RandomStream const random{seed, step};
       add(random);  // numbers that a program draws by itself
