@@ -15,18 +15,25 @@ target_link_libraries(gshard_test_main PUBLIC gshard::gshard doctest::doctest PR
 
 option(GSHARD_PRECOMPILE "Compile tests and examples through one precompiled header: a third of the time at -O0" OFF)
 
-# gshard_precompile(<target>): through the precompiled headers that tests and examples share, where these are wanted.
+# gshard_precompile(<target> [TEST]): through a precompiled header that all such targets share, where these are wanted. Its own for tests, whose one has doctest.
 function(gshard_precompile target)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "TEST" "" "")
   if(NOT GSHARD_PRECOMPILE)
     return()
   endif()
-  if(NOT TARGET gshard_test_headers)
-    file(CONFIGURE OUTPUT precompiled.cpp CONTENT "")
-    add_library(gshard_test_headers OBJECT "${CMAKE_CURRENT_BINARY_DIR}/precompiled.cpp")
-    target_link_libraries(gshard_test_headers PRIVATE gshard::gshard doctest::doctest gshard_warnings)
-    target_precompile_headers(gshard_test_headers PRIVATE <gshard/gshard.hpp> <doctest/doctest.h>)
+  set(library gshard_example_headers)
+  set(headers <gshard/gshard.hpp>)
+  if(arg_TEST)
+    set(library gshard_test_headers)
+    list(APPEND headers <doctest/doctest.h>)
   endif()
-  target_precompile_headers(${target} REUSE_FROM gshard_test_headers)
+  if(NOT TARGET ${library})
+    file(CONFIGURE OUTPUT precompiled.cpp CONTENT "")
+    add_library(${library} OBJECT "${CMAKE_CURRENT_BINARY_DIR}/precompiled.cpp")
+    target_link_libraries(${library} PRIVATE gshard::gshard doctest::doctest gshard_warnings)
+    target_precompile_headers(${library} PRIVATE ${headers})
+  endif()
+  target_precompile_headers(${target} REUSE_FROM ${library})
 endfunction()
 
 # gshard_check_syntax(<target>): an object library whose files have to compile, and never run: no code is generated.
@@ -38,7 +45,7 @@ endfunction()
 function(gshard_add_test_executable name sources libraries)
   add_executable(test_${name} ${sources})
   target_link_libraries(test_${name} PRIVATE gshard_test_main gshard_warnings ${libraries})
-  gshard_precompile(test_${name})
+  gshard_precompile(test_${name} TEST)
 endfunction()
 
 # gshard_add_mpi_test(<name> SOURCES <file>... [RANKS <n>...] [LIBRARIES <target>...] [REPEATS])
