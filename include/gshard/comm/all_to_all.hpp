@@ -76,13 +76,14 @@ void all_to_all(Group const& group, T const* send, Parts const& sent, T* receive
     elements += sent.counts[i];
   }
   if (detail::only_counted(group, Collective::all_to_all, messages, detail::bytes_of<T>(elements))) return;
+  MPI_Comm const communicator = group.communicator();  // of all members, also where this one has no message
   MPI_Datatype const type = detail::type_of<T>();
   std::int64_t const in_call = detail::elements_in_call<T>(limit);
   if (bound <= in_call) {
     auto narrow = [](std::vector<std::int64_t> const& wide) { return std::vector<int>(wide.begin(), wide.end()); };
     detail::require_mpi(MPI_Alltoallv(detail::valid(send), narrow(sent.counts).data(), narrow(sent.offsets).data(),
                                       type, detail::valid(receive), narrow(received.counts).data(),
-                                      narrow(received.offsets).data(), type, group.communicator()),
+                                      narrow(received.offsets).data(), type, communicator),
                         "MPI_Alltoallv");
     return;
   }
@@ -91,7 +92,7 @@ void all_to_all(Group const& group, T const* send, Parts const& sent, T* receive
     std::size_t const i = static_cast<std::size_t>(peer);
     detail::in_pieces(received.counts[i], in_call, [&](std::int64_t done, int piece) {
       detail::require_mpi(MPI_Irecv(receive + received.offsets[i] + done, piece, type, peer, detail::message_tag,
-                                    group.communicator(), &requests.emplace_back()),
+                                    communicator, &requests.emplace_back()),
                           "MPI_Irecv");
     });
   }
@@ -99,7 +100,7 @@ void all_to_all(Group const& group, T const* send, Parts const& sent, T* receive
     std::size_t const i = static_cast<std::size_t>(peer);
     detail::in_pieces(sent.counts[i], in_call, [&](std::int64_t done, int piece) {
       detail::require_mpi(MPI_Isend(send + sent.offsets[i] + done, piece, type, peer, detail::message_tag,
-                                    group.communicator(), &requests.emplace_back()),
+                                    communicator, &requests.emplace_back()),
                           "MPI_Isend");
     });
   }

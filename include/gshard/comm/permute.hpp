@@ -85,18 +85,19 @@ template <class T>
   bool const sends = destination != nobody && destination != group.rank && send_count > 0;
   if (detail::only_counted(group, Collective::permute, sends ? 1 : 0, sends ? detail::bytes_of<T>(send_count) : 0))
     return {};
+  MPI_Comm const communicator = group.communicator();  // of all members, also where this one has no message
   std::int64_t const in_call = detail::elements_in_call<T>(limit);
   std::vector<MPI_Request> requests;
   if (source != nobody)
     detail::in_pieces(receive_count, in_call, [&](std::int64_t done, int piece) {
       detail::require_mpi(MPI_Irecv(receive + done, piece, detail::type_of<T>(), source, detail::message_tag,
-                                    group.communicator(), &requests.emplace_back()),
+                                    communicator, &requests.emplace_back()),
                           "MPI_Irecv");
     });
   if (destination != nobody)
     detail::in_pieces(send_count, in_call, [&](std::int64_t done, int piece) {
       detail::require_mpi(MPI_Isend(send + done, piece, detail::type_of<T>(), destination, detail::message_tag,
-                                    group.communicator(), &requests.emplace_back()),
+                                    communicator, &requests.emplace_back()),
                           "MPI_Isend");
     });
   return Pending(std::move(requests));

@@ -113,10 +113,12 @@ struct Transfer {
     }
     int const to_member = mesh.member_index(axes, target);
     std::int64_t const count = product(before().extents);
-    if (to_member == mesh.group(axes).rank) return copy_elements<MemorySpace>(result, source, count);
-    fence();
-    comm::permute(mesh.group(axes), source, count, to_member, result, product(after().extents),
-                  mesh.member_index(axes, origin), limit);
+    // A rank that keeps its block takes part nevertheless, with no message: communicators are made by all of a group.
+    bool const keeps = to_member == mesh.group(axes).rank;
+    if (keeps) copy_elements<MemorySpace>(result, source, count);
+    else fence();
+    comm::permute(mesh.group(axes), source, keeps ? 0 : count, to_member, result,
+                  keeps ? 0 : product(after().extents), mesh.member_index(axes, origin), limit);
   }
 
   void all_gather(AxisSet axes) const {
