@@ -99,8 +99,8 @@ void all_to_all(Group const& group, T const* send, Parts const& sent, T* receive
   for (int peer = 0; peer < group.size; ++peer) {
     std::size_t const i = static_cast<std::size_t>(peer);
     detail::in_pieces(sent.counts[i], in_call, [&](std::int64_t done, int piece) {
-      detail::require_mpi(MPI_Isend(send + sent.offsets[i] + done, piece, type, peer, detail::message_tag,
-                                    communicator, &requests.emplace_back()),
+      detail::require_mpi(MPI_Isend(send + sent.offsets[i] + done, piece, type, peer, detail::message_tag, communicator,
+                                    &requests.emplace_back()),
                           "MPI_Isend");
     });
   }

@@ -117,8 +117,8 @@ struct Transfer {
     bool const keeps = to_member == mesh.group(axes).rank;
     if (keeps) copy_elements<MemorySpace>(result, source, count);
     else fence();
-    comm::permute(mesh.group(axes), source, keeps ? 0 : count, to_member, result,
-                  keeps ? 0 : product(after().extents), mesh.member_index(axes, origin), limit);
+    comm::permute(mesh.group(axes), source, keeps ? 0 : count, to_member, result, keeps ? 0 : product(after().extents),
+                  mesh.member_index(axes, origin), limit);
   }
 
   void all_gather(AxisSet axes) const {
