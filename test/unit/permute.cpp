@@ -4,6 +4,7 @@
 #include "mpi_test.hpp"
 
 #include <array>
+#include <chrono>
 #include <vector>
 
 #include <gshard/reshard.hpp>
@@ -42,6 +43,14 @@ TEST_CASE("two axes of one size") {
     check_permute<Spec<_, "y">, Spec<_, "x">>(mesh, extents_of_two);
     Square const turned(four, RankOrder{3, 1, 0, 2});
     check_permute<Spec<"x", "y">, Spec<"y", "x">>(turned, extents_of_two);
+  });
+}
+
+TEST_CASE("ranks that keep their blocks, those of the diagonal, take part in what all members of a group do") {
+  on_ranks(4, [](Runtime& four) {
+    Runtime checked(four.communicator());
+    checked.check_communication(true, std::chrono::seconds(20));
+    check_permute<Spec<"x", "y">, Spec<"y", "x">>(Square(checked), extents_of_two);
   });
 }
 
