@@ -232,22 +232,35 @@ inline Dense dense_einsum(std::string_view subscripts, std::vector<Dense> const&
   Dense result;
   for (char letter : labels.back()) result.extents.push_back(sizes[letters.find(letter)]);
   result.values.assign(static_cast<std::size_t>(product(result.extents)), 0);
-  std::vector<std::int64_t> index(letters.size(), 0);
-  auto position = [&](std::string const& of, Extents const& extents) {
-    Extents const strides = packed_strides(extents);
-    std::int64_t sum = 0;
-    for (std::size_t d = 0; d < of.size(); ++d) sum += index[letters.find(of[d])] * strides[static_cast<int>(d)];
-    return static_cast<std::size_t>(sum);
-  };
+  // Plain arrays: this is most of what tests without optimisation do.
+  constexpr int most_tensors = 8, most_letters = 26;
+  int const tensors = static_cast<int>(operands.size()) + 1, depth = static_cast<int>(letters.size());
+  REQUIRE((tensors <= most_tensors && depth <= most_letters));
+  double const* elements[most_tensors] = {};
+  std::int64_t steps[most_tensors][most_letters] = {};  // how far the next index of a letter is, in each tensor
+  for (int t = 0; t < tensors; ++t) {
+    Dense const& tensor = t + 1 < tensors ? operands[static_cast<std::size_t>(t)] : result;
+    elements[t] = tensor.values.data();
+    Extents const strides = packed_strides(tensor.extents);
+    std::string const& own = labels[static_cast<std::size_t>(t)];
+    for (std::size_t d = 0; d < own.size(); ++d) steps[t][letters.find(own[d])] += strides[static_cast<int>(d)];
+  }
   std::int64_t terms = 1;
   for (std::int64_t size : sizes) terms *= size;
+  double* const sums = result.values.data();
+  std::int64_t at[most_tensors] = {};
+  std::int64_t index[most_letters] = {};
   for (std::int64_t term = 0; term < terms; ++term) {
-    std::int64_t rest = term;
-    for (std::size_t i = letters.size(); i-- > 0; rest /= sizes[i]) index[i] = rest % sizes[i];
     double factor = 1;
-    for (std::size_t operand = 0; operand < operands.size(); ++operand)
-      factor *= operands[operand].values[position(labels[operand], operands[operand].extents)];
-    result.values[position(labels.back(), result.extents)] += factor;
+    for (int t = 0; t + 1 < tensors; ++t) factor *= elements[t][at[t]];
+    sums[at[tensors - 1]] += factor;
+    for (int i = depth - 1; i >= 0; --i) {
+      std::int64_t const size = sizes[static_cast<std::size_t>(i)];
+      bool const is_last = ++index[i] == size;
+      for (int t = 0; t < tensors; ++t) at[t] += is_last ? (1 - size) * steps[t][i] : steps[t][i];
+      if (!is_last) break;
+      index[i] = 0;
+    }
   }
   return result;
 }
