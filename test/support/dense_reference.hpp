@@ -233,7 +233,7 @@ inline Dense dense_einsum(std::string_view subscripts, std::vector<Dense> const&
   for (char letter : labels.back()) result.extents.push_back(sizes[letters.find(letter)]);
   result.values.assign(static_cast<std::size_t>(product(result.extents)), 0);
   // Plain arrays: this is most of what tests without optimisation do.
-  constexpr int most_tensors = 8, most_letters = 26;
+  constexpr int most_tensors = 16, most_letters = 64;
   int const tensors = static_cast<int>(operands.size()) + 1, depth = static_cast<int>(letters.size());
   REQUIRE((tensors <= most_tensors && depth <= most_letters));
   double const* elements[most_tensors] = {};
