@@ -152,9 +152,7 @@ void convert_elements(To* to, From const* from, std::int64_t count) {
   launch<MemorySpace>("gshard::convert_elements", count, count <= small_row, ConvertRow<To, From>{to, from});
 }
 
-/// Waits for all kernels on this memory: before its elements are sent or received by MPI, and before the host looks at
-/// them. Kernels themselves run in the order in which they are launched, so temporaries need no fence: a block that is
-/// given back to the pool serves kernels launched later.
+/// Waits for all kernels on this memory: before its elements are sent, and before temporaries that kernels use end.
 template <class MemorySpace>
 void fence(char const* reason) {
   if constexpr (!is_abstract<MemorySpace>) typename MemorySpace::execution_space{}.fence(reason);

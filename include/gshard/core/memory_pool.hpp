@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -14,20 +14,15 @@
 #include <Kokkos_Core.hpp>
 
 #include <gshard/core/abstract_space.hpp>
-#include <gshard/core/block_list.hpp>
 #include <gshard/core/checked.hpp>
 #include <gshard/core/error.hpp>
 #include <gshard/core/ledger.hpp>
-#include <gshard/core/poison.hpp>
 
 namespace gshard {
 
-/// Storage of tensors, kept for reuse: what is given back serves the next requests, whole or cut, so a training step
-/// whose shapes repeat allocates nothing after its first runs. Where shapes keep changing, memory that nothing uses is
-/// given back before more is taken: what is reserved stays near the most that was in use at once. One pool per runtime,
-/// and the ledger beside it; to be used from one host thread.
-///
-/// Under the address sanitizer, elements that are not in use are poisoned, behind each block as well.
+/// Storage of tensors, kept for reuse: a block that is given back serves the next request of about its size, so a
+/// training step whose shapes repeat allocates nothing after its first run. One pool per runtime, and the ledger beside
+/// it; to be used from one host thread.
 class MemoryPool {
  public:
   /// What a pool gives out: memory, or, in an AbstractRuntime, addresses that nobody may look behind.
@@ -58,10 +53,10 @@ class MemoryPool {
   /// What programs ask of this device.
   Ledger& ledger() { return *ledger_; }
 
-  /// Bytes that this pool has taken from `MemorySpace` and not given back: what is in use and what waits for reuse.
+  /// Bytes that this pool has taken from `MemorySpace` so far: what is in use and what waits for reuse.
   template <class MemorySpace>
   std::size_t bytes_reserved() {
-    return shelf_of<MemorySpace>()->blocks.bytes_reserved();
+    return shelf_of<MemorySpace>()->bytes_reserved;
   }
 
   /// How often this pool has asked `MemorySpace` for memory: constant over steady training steps.
@@ -70,24 +65,13 @@ class MemoryPool {
     return shelf_of<MemorySpace>()->allocations;
   }
 
-  /// Gives back to `MemorySpace` what nothing uses, where it can be given back: memory is taken in pieces, and a piece
-  /// goes as a whole. For the end of a phase whose shapes do not come again.
-  template <class MemorySpace>
-  void trim() {
-    shelf_of<MemorySpace>()->trim(0);
-  }
-
-  /// The size of the block for a request: the next multiple of 64 bytes, and of large blocks no multiple of a page.
+  /// The size class of a request: the next multiple of an eighth of its power of two, so at most one eighth is wasted.
   static constexpr std::size_t rounded(std::size_t bytes) {
-    std::size_t const size = (bytes + 63) / 64 * 64;
-    return size >= large && size % 4096 == 0 ? size + 256 : size;
+    std::size_t const unit = std::bit_floor(bytes < 512 ? std::size_t{512} : bytes) / 8;
+    return (bytes + unit - 1) / unit * unit;
   }
 
  private:
-  /// Blocks from this size on begin at different places of a page: copying between addresses that agree in their last
-  /// 12 bits takes a third longer, since the processor holds back loads that look as if they read what was just stored.
-  static constexpr std::size_t large = std::size_t{1} << 16;
-
   /// More than any address space has; sums of sizes up to it stay within 64 bits.
   static constexpr std::size_t max_bytes = std::size_t{1} << 62;
 
@@ -102,16 +86,15 @@ class MemoryPool {
   template <class MemorySpace>
   std::shared_ptr<void> allocate_memory(std::size_t bytes) {
     auto shelf = shelf_of<MemorySpace>();
-    void* const block = shelf->take(rounded(bytes + detail::poisoned_bytes));
+    std::size_t const size = rounded(bytes);
+    void* const block = shelf->get(size);
     if (block == nullptr)
       throw MemoryError(detail::text("memory of ", bytes, " bytes in ", MemorySpace::name(), " cannot be had; ",
                                      ledger_->bytes_in_use(), " bytes are in use by tensors and temporaries"));
-    detail::unpoison<MemorySpace>(block, bytes);
     ledger_->add_memory(static_cast<std::int64_t>(bytes));
-    return {block, [shelf, ledger = ledger_, bytes](void* released) {
+    return {block, [shelf, size, ledger = ledger_, bytes](void* released) {
               ledger->remove_memory(static_cast<std::int64_t>(bytes));
-              detail::poison<MemorySpace>(released, bytes);
-              shelf->blocks.release(static_cast<char*>(released));
+              shelf->free_blocks[size].push_back(released);
             }};
   }
 
@@ -123,68 +106,65 @@ class MemoryPool {
       std::size_t bytes;
     };
 
-    std::shared_ptr<Ledger> ledger;
-    detail::BlockList blocks;
-    std::map<char*, Taken> taken;  ///< by where the segment begins
+    std::map<std::size_t, std::vector<void*>> free_blocks;  ///< by size class
+    std::map<void*, Taken> taken;                           ///< by block
+    std::size_t bytes_reserved = 0;
     std::int64_t allocations = 0;
 
-    /// Returns a block, or null where it cannot be had even after the unused ones are given back.
-    char* take(std::size_t size) {
-      if (char* const block = blocks.take(size)) return block;
-      std::size_t const peak = std::max(blocks.peak_bytes(), blocks.bytes_in_use() + size);
-      std::size_t const most = peak + peak / 4;  // enough for steps that repeat to settle
-      trim(most > size ? most - size : 0);
-      if (!add_segment(size)) {
-        trim(0);
-        if (!add_segment(size)) return nullptr;
+    /// Returns a block of a size class, or null where it cannot be had even after the unused ones are given back.
+    void* get(std::size_t size) {
+      auto& unused = free_blocks[size];
+      if (!unused.empty()) {
+        void* const block = unused.back();
+        unused.pop_back();
+        return block;
       }
-      return blocks.take(size);
+      void* block = take(size);
+      if (block != nullptr) return block;
+      release_free_blocks();
+      return take(size);
     }
 
-    bool add_segment(std::size_t size) {
-      std::size_t const shift = size < large ? 0 : static_cast<std::size_t>(allocations % 16) * 256;
+    /// Large blocks begin at different places of a page: copying between addresses that agree in their last 12 bits
+    /// takes a third longer, since the processor holds back loads that look as if they read what was just stored.
+    void* take(std::size_t size) {
+      std::size_t const shift = size < (std::size_t{1} << 16) ? 0 : static_cast<std::size_t>(allocations % 16) * 256;
       void* memory = nullptr;
       try {
         memory = Kokkos::kokkos_malloc<MemorySpace>("gshard::MemoryPool", size + shift);
       } catch (std::exception const&) {  // reported by the caller, who knows what the memory is for
-        return false;
+        return nullptr;
       }
-      char* const begin = static_cast<char*>(memory) + shift;
-      detail::poison<MemorySpace>(begin, size);
-      blocks.add_segment(begin, size);
-      taken.emplace(begin, Taken{memory, size + shift});
+      void* const block = static_cast<char*>(memory) + shift;
+      taken[block] = {memory, size + shift};
+      bytes_reserved += size + shift;
       allocations += 1;
-      ledger->add_reserved(static_cast<std::int64_t>(size + shift));
-      return true;
+      return block;
     }
 
-    /// Gives back unused segments until at most `wanted` bytes are reserved.
-    void trim(std::size_t wanted) {
-      std::vector<char*> const segments = blocks.drop_segments(wanted);
-      if (!segments.empty()) typename MemorySpace::execution_space{}.fence("gshard: memory is given back");
-      for (char* const segment : segments) {
-        auto const entry = taken.extract(segment);
-        ledger->remove_reserved(static_cast<std::int64_t>(entry.mapped().bytes));
-        give_back(entry.mapped());
+    void release_free_blocks() {
+      for (auto& [size, blocks] : free_blocks) {
+        for (void* block : blocks) {
+          auto const entry = taken.find(block);
+          bytes_reserved -= entry->second.bytes;
+          Kokkos::kokkos_free<MemorySpace>(entry->second.memory);
+          taken.erase(entry);
+        }
+        blocks.clear();
       }
-    }
-
-    static void give_back(Taken const& segment) {
-      detail::unpoison<MemorySpace>(segment.memory, segment.bytes);
-      Kokkos::kokkos_free<MemorySpace>(segment.memory);
     }
 
     /// After the end of Kokkos nothing can be given back: a tensor that outlives it keeps its elements.
     ~Shelf() {
       if (Kokkos::is_finalized()) return;
-      for (auto const& [begin, segment] : taken) give_back(segment);
+      for (auto const& [block, entry] : taken) Kokkos::kokkos_free<MemorySpace>(entry.memory);
     }
   };
 
   template <class MemorySpace>
   std::shared_ptr<Shelf<MemorySpace>> shelf_of() {
     auto& shelf = shelves_[std::type_index(typeid(MemorySpace))];
-    if (!shelf) shelf = std::make_shared<Shelf<MemorySpace>>(ledger_);
+    if (!shelf) shelf = std::make_shared<Shelf<MemorySpace>>();
     return std::static_pointer_cast<Shelf<MemorySpace>>(shelf);
   }
 
