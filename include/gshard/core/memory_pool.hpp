@@ -143,6 +143,7 @@ class MemoryPool {
     }
 
     void release_free_blocks() {
+      typename MemorySpace::execution_space{}.fence("gshard: memory is given back");
       for (auto& [size, blocks] : free_blocks) {
         for (void* block : blocks) {
           auto const entry = taken.find(block);
