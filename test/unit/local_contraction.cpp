@@ -140,12 +140,12 @@ struct Example {
     };
     auto const step = [&](Labels const& tensor, char of) {
       std::int64_t size = 1;
-      std::int64_t result = 0;
+      std::int64_t sum = 0;
       for (int d = static_cast<int>(tensor.size()) - 1; d >= 0; --d) {
-        if (tensor[d] == of) result += size;
+        if (tensor[d] == of) sum += size;
         size *= sizes.at(tensor[d]);
       }
-      return result;
+      return sum;
     };
     std::vector<Loop> loops;
     for (auto const& [letter, extent] : sizes)
