@@ -1,17 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # cmake -DEXPECT=<regex> -DFAILS=<bool> -DEXIT_CODE=<n> -DMESSAGES=<n> -P RunProgram.cmake -- <command>...
 # Runs the command and checks both its exit code and what it prints; CTest by itself checks one of them.
-set(command)
-set(seen FALSE)
-math(EXPR last "${CMAKE_ARGC} - 1")
-foreach(i RANGE ${last})
-  if(seen)
-    list(APPEND command "${CMAKE_ARGV${i}}")
-  elseif(CMAKE_ARGV${i} STREQUAL "--")
-    set(seen TRUE)
-  endif()
-endforeach()
+cmake_minimum_required(VERSION 3.25)
+include("${CMAKE_CURRENT_LIST_DIR}/GivenCommand.cmake")
 
+gshard_given_command(command)
 execute_process(COMMAND ${command} OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE status)
 message("${output}")
 if(NOT "${EXIT_CODE}" STREQUAL "")

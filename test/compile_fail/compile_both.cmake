@@ -4,25 +4,10 @@
 # the mistake, which is expected to be refused by both, and keeps what they say beside the object file; then checks the twin.
 # Templates are instantiated, but no code is generated: the object file is an empty one.
 cmake_minimum_required(VERSION 3.25)
+include("${CMAKE_CURRENT_LIST_DIR}/../../cmake/GivenCommand.cmake")
 
-set(command)
-set(object)
-set(precompiles FALSE)
-set(seen FALSE)
-math(EXPR last "${CMAKE_ARGC} - 1")
-foreach(i RANGE ${last})
-  if(seen)
-    if(previous STREQUAL "-o")
-      set(object "${CMAKE_ARGV${i}}")
-    elseif(CMAKE_ARGV${i} STREQUAL "c++-header")
-      set(precompiles TRUE)
-    endif()
-    list(APPEND command "${CMAKE_ARGV${i}}")
-    set(previous "${CMAKE_ARGV${i}}")
-  elseif(CMAKE_ARGV${i} STREQUAL "--")
-    set(seen TRUE)
-  endif()
-endforeach()
+gshard_given_command(command)
+gshard_object_of(object ${command})
 
 set(ENV{LC_ALL} C)
 
@@ -63,7 +48,7 @@ else()
   list(TRANSFORM second_command REPLACE "\\.gch$" ".pch")
 endif()
 
-if(precompiles)
+if("c++-header" IN_LIST command)
   # Each compiler would take up what the other one, or an earlier run, has left there.
   string(REGEX REPLACE "\\.[gp]ch$" "" header "${object}")
   file(REMOVE "${header}.gch" "${header}.pch")

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <sstream>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,7 @@
 #include <gshard/tensor/sharded_tensor.hpp>
 
 #include "mpi_test.hpp"
+#include "product_loops.hpp"
 
 /// Tensors as plain vectors in row-major order, the same on every rank, and how a sharded tensor compares with them.
 /// Nothing here uses the library's own communication.
@@ -220,48 +222,17 @@ inline Dense dense_einsum(std::string_view subscripts, std::vector<Dense> const&
     else labels.back() += character;
   }
   labels.emplace_back(subscripts.substr(arrow + 2));
-  std::string letters;
-  std::vector<std::int64_t> sizes;
-  for (std::size_t operand = 0; operand < operands.size(); ++operand)
+  std::map<char, std::int64_t> sizes;
+  std::vector<Lettered<double const>> factors;
+  for (std::size_t operand = 0; operand < operands.size(); ++operand) {
+    factors.push_back({labels[operand], operands[operand].values.data()});
     for (std::size_t d = 0; d < labels[operand].size(); ++d)
-      if (letters.find(labels[operand][d]) == std::string::npos) {
-        letters += labels[operand][d];
-        sizes.push_back(operands[operand].extents[static_cast<int>(d)]);
-      }
-
+      sizes[labels[operand][d]] = operands[operand].extents[static_cast<int>(d)];
+  }
   Dense result;
-  for (char letter : labels.back()) result.extents.push_back(sizes[letters.find(letter)]);
+  for (char letter : labels.back()) result.extents.push_back(sizes.at(letter));
   result.values.assign(static_cast<std::size_t>(product(result.extents)), 0);
-  // Plain arrays: this is most of what tests without optimisation do.
-  constexpr int most_tensors = 16, most_letters = 64;
-  int const tensors = static_cast<int>(operands.size()) + 1, depth = static_cast<int>(letters.size());
-  REQUIRE((tensors <= most_tensors && depth <= most_letters));
-  double const* elements[most_tensors] = {};
-  std::int64_t steps[most_tensors][most_letters] = {};  // how far the next index of a letter is, in each tensor
-  for (int t = 0; t < tensors; ++t) {
-    Dense const& tensor = t + 1 < tensors ? operands[static_cast<std::size_t>(t)] : result;
-    elements[t] = tensor.values.data();
-    Extents const strides = packed_strides(tensor.extents);
-    std::string const& own = labels[static_cast<std::size_t>(t)];
-    for (std::size_t d = 0; d < own.size(); ++d) steps[t][letters.find(own[d])] += strides[static_cast<int>(d)];
-  }
-  std::int64_t terms = 1;
-  for (std::int64_t size : sizes) terms *= size;
-  double* const sums = result.values.data();
-  std::int64_t at[most_tensors] = {};
-  std::int64_t index[most_letters] = {};
-  for (std::int64_t term = 0; term < terms; ++term) {
-    double factor = 1;
-    for (int t = 0; t + 1 < tensors; ++t) factor *= elements[t][at[t]];
-    sums[at[tensors - 1]] += factor;
-    for (int i = depth - 1; i >= 0; --i) {
-      std::int64_t const size = sizes[static_cast<std::size_t>(i)];
-      bool const is_last = ++index[i] == size;
-      for (int t = 0; t < tensors; ++t) at[t] += is_last ? (1 - size) * steps[t][i] : steps[t][i];
-      if (!is_last) break;
-      index[i] = 0;
-    }
-  }
+  add_products(sizes, factors, {labels.back(), result.values.data()});
   return result;
 }
 

@@ -2,6 +2,7 @@
 // The local half of an einsum against loops over every letter. All inputs are small integers, so every result is exact
 // in any element type and any order of summation, and is compared with ==.
 #include "mpi_test.hpp"
+#include "product_loops.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -132,36 +133,9 @@ struct Example {
   /// c += a * b by one loop per letter.
   std::vector<double> reference(std::vector<double> const& in_a, std::vector<double> const& in_b,
                                 std::vector<double> result) const {
-    std::int64_t count = 1;
-    for (auto const& [letter, extent] : sizes) count *= extent;
-    // How far a step of one letter moves in each tensor.
-    struct Loop {
-      std::int64_t extent, step_a, step_b, step_c;
-    };
-    auto const step = [&](Labels const& tensor, char of) {
-      std::int64_t size = 1;
-      std::int64_t sum = 0;
-      for (int d = static_cast<int>(tensor.size()) - 1; d >= 0; --d) {
-        if (tensor[d] == of) sum += size;
-        size *= sizes.at(tensor[d]);
-      }
-      return sum;
-    };
-    std::vector<Loop> loops;
-    for (auto const& [letter, extent] : sizes)
-      loops.push_back({extent, step(a, letter), step(b, letter), step(c, letter)});
-    for (std::int64_t i = 0; i < count; ++i) {
-      std::int64_t rest = i, at_a = 0, at_b = 0, at_c = 0;
-      for (Loop const& loop : loops) {
-        std::int64_t const index = rest % loop.extent;
-        rest /= loop.extent;
-        at_a += index * loop.step_a;
-        at_b += index * loop.step_b;
-        at_c += index * loop.step_c;
-      }
-      double const factor = binary ? in_b[static_cast<std::size_t>(at_b)] : 1.0;
-      result[static_cast<std::size_t>(at_c)] += in_a[static_cast<std::size_t>(at_a)] * factor;
-    }
+    std::vector<test::Lettered<double const>> operands = {{std::string(a.begin(), a.end()), in_a.data()}};
+    if (binary) operands.push_back({std::string(b.begin(), b.end()), in_b.data()});
+    test::add_products(sizes, operands, {std::string(c.begin(), c.end()), result.data()});
     return result;
   }
 };
