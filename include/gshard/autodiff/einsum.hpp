@@ -150,9 +150,7 @@ class RecordedEinsum : public detail::UnevaluatedOperation {
 
   template <class Plan, class Declared, class Tensors>
   static auto record_pair(Tensors const& tensors, Operands const&... operands) {
-    Extents const extents = detail::result_extents({Text.view()}, Plan::subscripts, tensors);
-    auto const result =
-        std::apply([&](auto const&... tensor) { return detail::run_einsum<Plan>(extents, tensor...); }, tensors);
+    auto const result = detail::run_einsum<Text, Plan>(tensors);
     using Result = std::remove_const_t<decltype(result)>;
     auto const slots = std::make_tuple(detail::einsum_slot_of(operands)...);
     return detail::einsum_tape_of(operands...).record(result, [slots, tensors](Cotangent<Result> const& gradient) {

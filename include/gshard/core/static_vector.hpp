@@ -44,10 +44,11 @@ inline constexpr int max_rank = 8;
 
 /// A vector of at most `Capacity` elements that lives in place: usable in constant expressions, in kernels, and as a
 /// template argument. Indices and the capacity are checked everywhere: what oversteps them does not compile in a
-/// constant expression, throws IndexError or ExtentError on a host, and aborts a kernel on a device.
-template <class T, int Capacity>
+/// constant expression, throws IndexError or ExtentError on a host, and aborts a kernel on a device. Elements can be
+/// kept in a smaller type, `Stored`, that holds all their values.
+template <class T, int Capacity, class Stored = T>
 struct StaticVector {
-  T items[Capacity]{};
+  Stored items[Capacity]{};
   int count = 0;
 
   constexpr StaticVector() = default;
@@ -57,21 +58,21 @@ struct StaticVector {
 
   GSHARD_FUNCTION constexpr int size() const { return count; }
   GSHARD_FUNCTION constexpr bool empty() const { return count == 0; }
-  GSHARD_FUNCTION constexpr T& operator[](int i) { return items[checked(i)]; }
-  GSHARD_FUNCTION constexpr T const& operator[](int i) const { return items[checked(i)]; }
-  GSHARD_FUNCTION constexpr T* begin() { return items; }
-  GSHARD_FUNCTION constexpr T* end() { return items + count; }
-  GSHARD_FUNCTION constexpr T const* begin() const { return items; }
-  GSHARD_FUNCTION constexpr T const* end() const { return items + count; }
-  GSHARD_FUNCTION constexpr T& back() { return items[checked(count - 1)]; }
-  GSHARD_FUNCTION constexpr T const& back() const { return items[checked(count - 1)]; }
+  GSHARD_FUNCTION constexpr Stored& operator[](int i) { return items[checked(i)]; }
+  GSHARD_FUNCTION constexpr Stored const& operator[](int i) const { return items[checked(i)]; }
+  GSHARD_FUNCTION constexpr Stored* begin() { return items; }
+  GSHARD_FUNCTION constexpr Stored* end() { return items + count; }
+  GSHARD_FUNCTION constexpr Stored const* begin() const { return items; }
+  GSHARD_FUNCTION constexpr Stored const* end() const { return items + count; }
+  GSHARD_FUNCTION constexpr Stored& back() { return items[checked(count - 1)]; }
+  GSHARD_FUNCTION constexpr Stored const& back() const { return items[checked(count - 1)]; }
 
   GSHARD_FUNCTION constexpr void push_back(T const& item) {
     if (count == Capacity) detail::list_is_full(Capacity);
-    items[count++] = item;
+    items[count++] = static_cast<Stored>(item);
   }
   GSHARD_FUNCTION constexpr void pop_back() {
-    items[checked(count - 1)] = T{};
+    items[checked(count - 1)] = Stored{};
     --count;
   }
 

@@ -178,7 +178,7 @@ struct Chain {
   /// Contracts `operands`, some of them recorded, whose values are `tensors`.
   template <class... Operands>
   static auto run(Tensors const& tensors, std::tuple<Operands...> const& operands) {
-    (void)result_extents({Text.view()}, Types::subscripts, tensors);
+    (void)result_extents({Text.view()}, Types::subscripts, handles_of(tensors));
     using Held =
         with_spec<typename Types::First,
                   typename DeclaredSpec<Result, MeshOf<Given...>, Types::orders[0].products[Types::steps - 1]>::type>;
@@ -190,7 +190,8 @@ struct Chain {
 
   template <AnyTensor Tensor>
   static void run_into(Tensor const& result, bool add, Tensors const& tensors) {
-    check_result_tensor({Text.view()}, {"result", result}, result_extents({Text.view()}, Types::subscripts, tensors),
+    check_result_tensor({Text.view()}, {"result", result},
+                        result_extents({Text.view()}, Types::subscripts, handles_of(tensors)),
                         {"operand 0", std::get<0>(tensors)});
     contract_in_order<Types, 0>(cheapest_order(tensors), operands_of(tensors),
                                 PutInto<Tensor, Types::result_handling>{result, add});

@@ -3,20 +3,14 @@
 
 #include <array>
 #include <cstddef>
-#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
-#include <Kokkos_Core.hpp>
-#include <Kokkos_Profiling_ScopedRegion.hpp>
-
 #include <gshard/einsum/errors.hpp>
-#include <gshard/einsum/local/contract_rounded.hpp>
+#include <gshard/einsum/execute.hpp>
 #include <gshard/einsum/operand.hpp>
 #include <gshard/einsum/planner.hpp>
-#include <gshard/einsum/ring.hpp>
-#include <gshard/einsum/work.hpp>
 #include <gshard/expr/update.hpp>
 #include <gshard/reshard/reshard.hpp>
 
@@ -113,75 +107,46 @@ consteval auto const& checked_plan() {
   return Plan::plan;
 }
 
-template <class Tensor>
-LocalTensor<typename Tensor::value_type const> local_operand(Tensor const& tensor, Labels const& labels) {
-  return {tensor.data(), labels, tensor.local_extents()};
+/// An einsum of tensors like `Tensor` as a value; `Plan` has its subscripts and its plan.
+template <class Plan, AnyTensor Tensor>
+auto planned_einsum(EinsumName const& name = {}) {
+  using Space = typename Tensor::memory_space;
+  using T = typename Tensor::value_type;
+  PlannedEinsum<Space, T> einsum{
+      name,   Plan::subscripts, Plan::plan, Tensor::mesh_type::names, movers_of<Space, T, Plan::plan.movements()>,
+      nullptr};
+  if constexpr (Plan::plan.loop.runs()) einsum.contract = &contract_in_ring<Space, T>;
+  else einsum.contract = &contract_blocks<Space, T>;
+  return einsum;
 }
 
-/// The local contraction of a plan, on operands that are held as it wants them: `produced` is set to it, or with `add`
-/// it is added.
-template <class Plan, AnyTensor Produced, AnyTensor... Held>
-void contract_blocks(Produced const& produced, bool add, Held const&... held) {
-  using Space = typename Produced::memory_space;
-  using T = typename Produced::value_type;
-  record_contraction<T>(produced.memory().ledger(), Plan::subscripts, produced.local_extents(),
-                        std::array{held.local_extents()...});
-  Scratch<Space> scratch(produced.memory());
-  auto contract_into = [&](LocalTensor<T> const& result) {
-    [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {
-      contract<Space>(local_operand(held, Plan::subscripts.operands[static_cast<int>(Operand)])..., result, add,
-                      scratch);
-    }(std::index_sequence_for<Held...>{});
-  };
-  LabelledStrides const once = labelled_strides(Plan::subscripts.result, produced.local_extents());
-  if (once.labels == Plan::subscripts.result) {
-    contract_into({produced.data(), Plan::subscripts.result, produced.local_extents()});
-  } else {
-    // The gradient of a diagonal: it lies on the diagonal, among zeros.
-    LocalTensor<T> const diagonal{scratch.template get<T>(product(once.extents)), once.labels, once.extents};
-    contract_into(diagonal);
-    if (produced.local_size() > 0) {
-      fill_elements<Space>(produced.data(), produced.local_size(), T{});
-      copy_strided<T, Space>(produced.data(), once.strides, diagonal.data, packed_strides(once.extents), once.extents);
-    }
-  }
+template <class... Tensors>
+std::array<TensorHandle const*, sizeof...(Tensors)> handles_of(std::tuple<Tensors...> const& tensors) {
+  return std::apply([](auto const&... tensor) { return std::array{&tensor.handle()...}; }, tensors);
 }
 
-/// Carries out a plan up to the contraction into `produced`.
-template <class Plan, AnyTensor Produced, AnyTensor... Operands>
-void produce(Produced const& produced, bool add, Operands const&... operands) {
-  Kokkos::Profiling::ScopedRegion const region("gshard::einsum");
-  [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {
-    auto contract_held = [&](auto const&... held) {
-      if constexpr (Plan::plan.loop.runs()) contract_in_ring<Plan>(produced, add, held...);
-      else contract_blocks<Plan>(produced, add, held...);
-    };
-    contract_held(held_as<typename with_layout<Produced, Plan::plan.operands[static_cast<int>(Operand)]>::spec_type>(
-        operands)...);
-  }(std::index_sequence_for<Operands...>{});
+/// Carries out a plan, of which `Text` is the einsum.
+template <FixedString Text, class Plan, AnyTensor First, AnyTensor... Rest>
+auto run_einsum(std::tuple<First, Rest...> const& operands) {
+  using Result = with_spec<First, typename Plan::result_spec>;
+  return Result(run_einsum(planned_einsum<Plan, First>({Text.view()}), handles_of(operands), Result::type));
 }
 
 /// What a plan's contraction leaves, before that moves; `extents` are those of the result.
 template <class Plan, AnyTensor First, AnyTensor... Rest>
 auto produced_by(Extents const& extents, First const& first, Rest const&... rest) {
-  with_layout<First, Plan::plan.produced> produced(uninitialized, first.mesh(), extents);
-  produce<Plan>(produced, false, first, rest...);
-  return produced;
-}
-
-/// Carries out a plan.
-template <class Plan, AnyTensor First, AnyTensor... Rest>
-auto run_einsum(Extents const& extents, First const& first, Rest const&... rest) {
-  return reshard<typename Plan::result_spec>(produced_by<Plan>(extents, first, rest...));
+  TensorHandle const* const operands[] = {&first.handle(), &rest.handle()...};
+  return with_layout<First, Plan::plan.produced>(produced_by(planned_einsum<Plan, First>(), operands, extents));
 }
 
 /// Carries out a plan into a tensor that exists: in place, where nothing moves after the contraction and `result` is no
 /// operand.
-template <class Plan, AnyTensor Result, AnyTensor... Operands>
-void run_einsum_into(Result const& result, bool add, Operands const&... operands) {
-  if constexpr (Plan::plan.result_move.steps.empty())
-    if (((operands.data() != result.data()) && ...)) return produce<Plan>(result, add, operands...);
-  auto const value = run_einsum<Plan>(result.extents(), operands...);
+template <FixedString Text, class Plan, AnyTensor Result, class... Operands>
+void run_einsum_into(Result const& result, bool add, std::tuple<Operands...> const& operands) {
+  auto const einsum = planned_einsum<Plan, Result>({Text.view()});
+  auto const handles = handles_of(operands);
+  if (contracts_in_place(einsum, handles, *result.handle())) return produce(einsum, handles, *result.handle(), add);
+  Result const value(run_einsum(einsum, handles, Result::type));
   if (add) assign(result, result + value);
   else copy_elements<typename Result::memory_space>(result.data(), value.data(), value.local_size());
 }
@@ -226,7 +191,8 @@ class Einsum : public detail::UnevaluatedOperation {
   void check_result(Result const& result) const {
     constexpr detail::EinsumName name{Text.view()};
     constexpr Subscripts const& subscripts = detail::subscripts_for<Text, detail::OperandTensor<Operands>...>;
-    detail::check_result_tensor(name, {"result", result}, detail::result_extents(name, subscripts, operands_),
+    detail::check_result_tensor(name, {"result", result},
+                                detail::result_extents(name, subscripts, detail::handles_of(operands_)),
                                 {"operand 0", std::get<0>(operands_)});
   }
 
@@ -240,7 +206,7 @@ class Einsum : public detail::UnevaluatedOperation {
       Plan::run_into(result, add, operands_);
     } else {
       check_result(result);
-      std::apply([&](auto const&... operands) { detail::run_einsum_into<Plan>(result, add, operands...); }, operands_);
+      detail::run_einsum_into<Text, Plan>(result, add, operands_);
     }
   }
 
@@ -255,9 +221,7 @@ class Einsum : public detail::UnevaluatedOperation {
     } else if constexpr (sizeof...(Operands) > 2) {
       return Plan::run(operands_);
     } else {
-      Extents const extents = detail::result_extents({Text.view()}, Plan::subscripts, operands_);
-      return std::apply([&](auto const&... operands) { return detail::run_einsum<Plan>(extents, operands...); },
-                        operands_);
+      return detail::run_einsum<Text, Plan>(operands_);
     }
   }
 

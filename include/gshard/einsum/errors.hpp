@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <span>
-#include <string>
-#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
-#include <gshard/core/error.hpp>
 #include <gshard/einsum/fixed_extents.hpp>
 #include <gshard/einsum/plan.hpp>
-#include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
 /// What can be wrong with an einsum: found by the compiler where types tell, and else before anything is sent.
@@ -213,63 +207,5 @@ constexpr auto plan_mistake() {
 }
 template <FixedString Text, PlanFault fault, class Mesh>
 using PlanMistake = typename decltype(plan_mistake<Text, fault, Mesh>())::type;
-
-/// An einsum in messages, as `einsum "ab,bc->ac"`; of a convolution, the einsum by which it is planned.
-struct EinsumName {
-  std::string_view subscripts;
-  std::string_view operation = "einsum";
-};
-
-inline std::string text_of(EinsumName const& name) { return text(name.operation, " \"", name.subscripts, "\""); }
-
-/// The extents of the result. Throws StateError where an operand is unset, MeshError where the operands live on two
-/// meshes, and ExtentError where a letter has two extents; on every rank alike.
-inline Extents result_extents(EinsumName const& name, Subscripts const& subscripts, std::span<Operand const> operands) {
-  MeshState const* const mesh = operands.front().mesh;
-  for (Operand const& operand : operands)
-    if (operand.mesh == nullptr || operand.mesh != mesh) require_one_mesh(text_of(name), operands);
-  StaticVector<char, max_letters> letters;
-  StaticVector<std::int64_t, max_letters> of_letter;
-  for (std::size_t i = 0; i < operands.size(); ++i) {
-    Operand const& operand = operands[i];
-    for (int dimension = 0; dimension < operand.extents->size(); ++dimension) {
-      char const letter = subscripts.operands[static_cast<int>(i)][dimension];
-      std::int64_t const extent = (*operand.extents)[dimension];
-      int const known = letters.find(letter);
-      if (known < 0) {
-        letters.push_back(letter);
-        of_letter.push_back(extent);
-      } else if (of_letter[known] != extent) {
-        throw ExtentError(text(text_of(name), ": letter '", letter, "' has extent ", of_letter[known],
-                               ", but dimension ", dimension, " of ", text_of(operand), " has ", extent,
-                               place_of(operand)));
-      }
-    }
-  }
-  Extents result;
-  for (char letter : subscripts.result) result.push_back(of_letter[letters.find(letter)]);
-  return result;
-}
-
-template <class... Tensors>
-Extents result_extents(EinsumName const& name, Subscripts const& subscripts, std::tuple<Tensors...> const& operands) {
-  return std::apply(
-      [&](auto const&... tensors) {
-        int position = 0;
-        std::array const list{Operand(role_of_operand(position++), tensors)...};
-        return result_extents(name, subscripts, std::span<Operand const>(list));
-      },
-      operands);
-}
-
-/// Throws where a tensor that is there already cannot take the result, of these extents, of an einsum of operands like
-/// `first`; on every rank alike.
-inline void check_result_tensor(EinsumName const& name, Operand const& result, Extents const& extents,
-                                Operand const& first) {
-  if (result.mesh == nullptr || result.mesh != first.mesh) require_one_mesh(text_of(name), {first, result});
-  if (!(*result.extents == extents))
-    throw ExtentError(text(text_of(name), " gives extents ", text_of(extents), ", which are not those of ",
-                           text_of(result), place_of(result)));
-}
 
 }  // namespace gshard::detail

@@ -247,7 +247,7 @@ Explanation explain_einsum(std::tuple<Tensors...> const& tensors) {
   using Mesh = typename First::mesh_type;
   using T = typename First::value_type;
   constexpr Subscripts subscripts = subscripts_for<Text, Tensors...>;
-  Extents const result = result_extents({Text.view()}, subscripts, tensors);
+  Extents const result = result_extents({Text.view()}, subscripts, handles_of(tensors));
   auto const extents = std::apply([](auto const&... tensor) { return std::array{tensor.extents()...}; }, tensors);
   Explainer<Mesh> out(std::get<0>(tensors).mesh_state(), sizeof(T));
   out.add_title(text("einsum \"", Text.view(), "\""), type_name<T>());

@@ -80,6 +80,14 @@ struct EinsumPlan : CollectiveCounts {
     return list;
   }
 
+  /// The kinds of movement that reshard operands and result.
+  constexpr MovementSet movements() const {
+    MovementSet set;
+    for (EinsumStep const& step : steps())
+      if (step.movement != Movement::ring) set.add(step.movement);
+    return set;
+  }
+
   /// The collectives along the axis of this name: `plan_of<...>.over("data").total() == 0`.
   constexpr CollectiveCounts over(std::string_view axis) const {
     CollectiveCounts counts;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -24,15 +23,14 @@ inline std::string text_of(Subscripts const& subscripts) {
 
 /// Enters a local contraction into the ledger, if that is open: two flops for each product, one for each sum of a
 /// single operand, and each tensor's bytes once. `blocks` are the extents of the operands.
-template <class T, std::size_t Count>
-void record_contraction(Ledger& ledger, Subscripts const& subscripts, Extents const& produced,
-                        std::array<Extents, Count> const& blocks) {
+inline void record_contraction(Ledger& ledger, Subscripts const& subscripts, Extents const& produced,
+                               StaticVector<Extents, 2> const& blocks, std::size_t element_bytes) {
   if (!ledger.is_open()) return;
   StaticVector<char, 2 * max_rank> counted;
   std::int64_t products = 1;
   std::int64_t elements = product(produced);
-  for (std::size_t operand = 0; operand < Count; ++operand) {
-    Labels const& labels = subscripts.operands[static_cast<int>(operand)];
+  for (int operand = 0; operand < blocks.size(); ++operand) {
+    Labels const& labels = subscripts.operands[operand];
     elements += product(blocks[operand]);
     for (int d = 0; d < labels.size(); ++d) {
       if (counted.contains(labels[d])) continue;
@@ -40,8 +38,8 @@ void record_contraction(Ledger& ledger, Subscripts const& subscripts, Extents co
       products = saturated_product(products, blocks[operand][d]);
     }
   }
-  ledger.add_work("einsum " + text_of(subscripts), saturated_product(Count == 2 ? 2 : 1, products),
-                  elements * static_cast<std::int64_t>(sizeof(T)));
+  ledger.add_work("einsum " + text_of(subscripts), saturated_product(blocks.size() == 2 ? 2 : 1, products),
+                  elements * static_cast<std::int64_t>(element_bytes));
 }
 
 }  // namespace gshard::detail

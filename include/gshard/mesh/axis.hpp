@@ -65,7 +65,7 @@ struct AxisSet {
 constexpr AxisSet all_axes(int count) { return AxisSet{(std::uint32_t{1} << count) - 1}; }
 
 /// Axes in an order, major first: what splits one dimension of a tensor.
-using AxisList = StaticVector<int, max_axes>;
+using AxisList = StaticVector<int, max_axes, std::int8_t>;
 
 constexpr AxisSet set_of(AxisList const& axes) {
   AxisSet result;

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
 #include <Kokkos_Core.hpp>
+#include <Kokkos_Profiling_ScopedRegion.hpp>
 
 #include <gshard/comm/all_gather.hpp>
 #include <gshard/comm/all_reduce.hpp>
@@ -17,6 +19,7 @@
 #include <gshard/reshard/exchange.hpp>
 #include <gshard/reshard/plan.hpp>
 #include <gshard/reshard/rounded_sums.hpp>
+#include <gshard/tensor/operands.hpp>
 
 namespace gshard::detail {
 
@@ -104,7 +107,7 @@ struct Transfer {
 
   /// Each rank sends its block to one of the members of its group along `axes`.
   void permute(AxisSet axes) const {
-    AxisList const source_axes = permuted_axes(from, to, mesh.axis_count());
+    AxisMap const source_axes = permuted_axes(from, to, mesh.axis_count());
     std::vector<int> target = mesh.coordinates();
     std::vector<int> origin = mesh.coordinates();
     for (int axis = 0; axis < mesh.axis_count(); ++axis) {
@@ -169,5 +172,80 @@ struct Transfer {
     return product(detail::largest_block(layout, extents, [&](int axis) { return mesh.size(axis); }));
   }
 };
+
+/// The functions of some kinds of movement; the others have none, so that a program holds what its plans need.
+template <class MemorySpace, class T>
+struct Movers {
+  using Mover = void (*)(Transfer<MemorySpace, T> const&, AxisSet);
+
+  std::array<Mover, static_cast<std::size_t>(Movement::exchange) + 1> movers{};
+
+  template <MovementSet Movements>
+  static constexpr Movers of() {
+    using Moved = Transfer<MemorySpace, T> const&;
+    Movers result;
+    auto set = [&](Movement movement, Mover mover) { result.movers[static_cast<std::size_t>(movement)] = mover; };
+    if constexpr (Movements.contains(Movement::slice))
+      set(Movement::slice, [](Moved transfer, AxisSet) { transfer.slice(); });
+    if constexpr (Movements.contains(Movement::zero_fill))
+      set(Movement::zero_fill, [](Moved transfer, AxisSet axes) { transfer.zero_fill(axes); });
+    if constexpr (Movements.contains(Movement::all_gather))
+      set(Movement::all_gather, [](Moved transfer, AxisSet axes) { transfer.all_gather(axes); });
+    if constexpr (Movements.contains(Movement::all_reduce))
+      set(Movement::all_reduce, [](Moved transfer, AxisSet axes) { transfer.all_reduce(axes); });
+    if constexpr (Movements.contains(Movement::reduce_scatter))
+      set(Movement::reduce_scatter, [](Moved transfer, AxisSet axes) { transfer.reduce_scatter(axes); });
+    if constexpr (Movements.contains(Movement::permute))
+      set(Movement::permute, [](Moved transfer, AxisSet axes) { transfer.permute(axes); });
+    if constexpr (Movements.contains(Movement::all_to_all))
+      set(Movement::all_to_all, [](Moved transfer, AxisSet axes) { transfer.exchange(axes); });
+    if constexpr (Movements.contains(Movement::exchange))
+      set(Movement::exchange, [](Moved transfer, AxisSet axes) { transfer.exchange(axes); });
+    return result;
+  }
+
+  void move(Transfer<MemorySpace, T> const& transfer, ReshardStep const& step) const {
+    movers[static_cast<std::size_t>(step.movement)](transfer, step.axes);
+  }
+};
+
+/// Those of the movements of a plan.
+template <class MemorySpace, class T, MovementSet Movements>
+inline constexpr Movers<MemorySpace, T> movers_of = Movers<MemorySpace, T>::template of<Movements>();
+
+/// What becomes of a tensor that is resharded: it stays, and the result has elements of its own; the result may share
+/// its elements, since both are only read; or it is given up, and its memory may become the result's.
+enum class Original { stays, is_read, is_given_up };
+
+/// The tensor after the steps of a plan, as `to` says. Steps over axes of size 1 move nothing and share the elements;
+/// without any step the result is the tensor. Throws StateError where the tensor is unset, and ExtentError where `to`
+/// fixes other extents.
+template <class MemorySpace, class T>
+TensorHandle reshard(TensorHandle tensor, ReshardPlan const& plan, Movers<MemorySpace, T> const& movers,
+                     TensorType const& to, Original original) {
+  require_set("reshard", {{"tensor", tensor}});
+  (void)checked_extents(to, tensor->extents, tensor->name);
+  if (plan.steps.empty()) return tensor;
+  Kokkos::Profiling::ScopedRegion const region("gshard::reshard");
+  bool may_overwrite = original == Original::is_given_up;
+  for (ReshardStep const& step : plan.steps) {
+    TensorType const type = to.with_layout(step.layout);
+    bool const nothing_moves = same_blocks(tensor->layout, step.layout, *tensor->mesh);
+    bool const in_place = nothing_moves || (step.movement == Movement::all_reduce && may_overwrite);
+    TensorHandle next = in_place ? reinterpreted_tensor(*tensor, type, tensor->mesh, tensor->extents)
+                                 : new_tensor<MemorySpace>(type, tensor->mesh, tensor->extents, tensor->name);
+    if (!nothing_moves)
+      movers.move(
+          {*tensor->mesh, tensor->extents, tensor->layout, step.layout, tensor->elements<T>(), next->elements<T>()},
+          step);
+    may_overwrite = may_overwrite || !nothing_moves;
+    tensor = std::move(next);
+  }
+  if (may_overwrite || original == Original::is_read) return tensor;
+  TensorHandle copied =
+      new_tensor<MemorySpace>(to.with_layout(tensor->layout), tensor->mesh, tensor->extents, tensor->name);
+  copy_elements<MemorySpace>(copied->elements<T>(), tensor->elements<T>(), tensor->local_size);
+  return copied;
+}
 
 }  // namespace gshard::detail

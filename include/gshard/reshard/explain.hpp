@@ -55,7 +55,7 @@ inline std::string padded(std::string text, std::size_t width) {
 /// What a permute sends from this rank, in elements: its block, or nothing where it is to keep that.
 inline std::int64_t elements_permuted(MeshState const& mesh, Extents const& extents, Layout const& from,
                                       Layout const& to) {
-  AxisList const source = permuted_axes(from, to, mesh.axis_count());
+  AxisMap const source = permuted_axes(from, to, mesh.axis_count());
   bool stays = true;
   for (int axis = 0; axis < mesh.axis_count(); ++axis)
     stays = stays && mesh.coordinate(source[axis]) == mesh.coordinate(axis);

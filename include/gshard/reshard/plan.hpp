@@ -59,6 +59,15 @@ struct CollectiveCounts {
   }
 };
 
+/// Kinds of movement, one bit each.
+struct MovementSet {
+  std::uint32_t bits = 0;
+
+  constexpr bool contains(Movement movement) const { return ((bits >> static_cast<int>(movement)) & 1U) != 0; }
+  constexpr void add(Movement movement) { bits |= std::uint32_t{1} << static_cast<int>(movement); }
+  friend constexpr bool operator==(MovementSet, MovementSet) = default;
+};
+
 /// One movement over the groups along `axes`, and the layout it leaves.
 struct ReshardStep {
   Movement movement = Movement::slice;
@@ -73,6 +82,12 @@ struct ReshardPlan : CollectiveCounts {
 
   /// Whether nothing is sent.
   constexpr bool is_free() const { return total() == 0; }
+
+  constexpr MovementSet movements() const {
+    MovementSet set;
+    for (ReshardStep const& step : steps) set.add(step.movement);
+    return set;
+  }
 
   constexpr void add_step(Movement movement, AxisSet axes, Layout const& layout) {
     steps.push_back({movement, axes, layout});
@@ -178,10 +193,13 @@ constexpr bool is_permute(Layout const& from, Layout const& to, StaticSizes cons
   return true;
 }
 
+/// An axis for each axis of a mesh.
+using AxisMap = StaticVector<int, max_axes>;
+
 /// Who gets whose block in a permute: the rank whose coordinate along axis `a` is this one's along axis `result[a]`,
 /// for every axis.
-constexpr AxisList permuted_axes(Layout const& from, Layout const& to, int axis_count) {
-  AxisList source;
+constexpr AxisMap permuted_axes(Layout const& from, Layout const& to, int axis_count) {
+  AxisMap source;
   for (int axis = 0; axis < axis_count; ++axis) source.push_back(axis);
   for (int dimension = 0; dimension < from.rank(); ++dimension)
     for (int i = 0; i < from.dimensions[dimension].size(); ++i)
@@ -202,7 +220,7 @@ constexpr AxisList permuted_axes(Layout const& from, Layout const& to, int axis_
   return source;
 }
 
-constexpr AxisSet axes_that_change(AxisList const& source) {
+constexpr AxisSet axes_that_change(AxisMap const& source) {
   AxisSet result;
   for (int axis = 0; axis < source.size(); ++axis)
     if (source[axis] != axis) result |= AxisSet::of(axis);

@@ -54,40 +54,6 @@ constexpr std::int64_t largest_buffer(Extents const& extents = Tensor::static_ex
 
 namespace detail {
 
-/// The steps of `reshard<To>` from `Index` on, of a tensor that was an `Original`. Plans are named by types, not given
-/// as template arguments, which keeps symbols short. Steps over axes of size 1 move nothing, and their result shares
-/// the elements; in the end it does only where the original may be overwritten, or `may_share`.
-template <class To, class Original, int Index, AnyTensor Tensor>
-auto take_steps(Tensor const& tensor, bool may_share, bool may_overwrite) {
-  static constexpr ReshardPlan const& plan = reshard_plan_of<Original, To>;
-  if constexpr (Index == plan.steps.size()) {
-    if (Index == 0 || may_overwrite || may_share) return tensor;
-    Tensor const copied(uninitialized, tensor.mesh(), tensor.extents(), tensor.name());
-    copy_elements<typename Tensor::memory_space>(copied.data(), tensor.data(), tensor.local_size());
-    return copied;
-  } else {
-    static constexpr ReshardStep step = plan.steps[Index];
-    using Next = with_layout<Tensor, step.layout>;
-    MeshState const& mesh = tensor.mesh_state();
-    bool const nothing_moves = same_blocks(Tensor::layout, Next::layout, mesh);
-    bool const in_place = nothing_moves || (step.movement == Movement::all_reduce && may_overwrite);
-    Next const next = in_place ? tensor.template reinterpreted<typename Next::spec_type>(tensor.extents())
-                               : Next(uninitialized, tensor.mesh(), tensor.extents(), tensor.name());
-    if (!nothing_moves) {
-      Transfer<typename Tensor::memory_space, typename Tensor::value_type> const transfer{
-          mesh, tensor.extents(), Tensor::layout, Next::layout, tensor.data(), next.data()};
-      if constexpr (step.movement == Movement::slice) transfer.slice();
-      else if constexpr (step.movement == Movement::zero_fill) transfer.zero_fill(step.axes);
-      else if constexpr (step.movement == Movement::all_gather) transfer.all_gather(step.axes);
-      else if constexpr (step.movement == Movement::all_reduce) transfer.all_reduce(step.axes);
-      else if constexpr (step.movement == Movement::reduce_scatter) transfer.reduce_scatter(step.axes);
-      else if constexpr (step.movement == Movement::permute) transfer.permute(step.axes);
-      else transfer.exchange(step.axes);
-    }
-    return take_steps<To, Original, Index + 1>(next, may_share, may_overwrite || !nothing_moves);
-  }
-}
-
 template <class Tensor, class To>
 struct ReshardMistakeOf {
   using type = ExtentsMistake<typename Tensor::spec_type, To>;
@@ -98,17 +64,18 @@ struct ReshardMistakeOf<Tensor, To> {
   using type = error::ReshardChangesRank<Tensor::rank, To::rank>;
 };
 
-template <class To, class Tensor>
-resharded<Tensor, To> reshard_into(Tensor const& tensor, bool may_share, bool may_overwrite) {
+template <class To, AnyTensor Tensor>
+resharded<Tensor, To> reshard_into(Tensor const& tensor, Original original) {
   using Mistake = typename ReshardMistakeOf<Tensor, To>::type;
   if constexpr (!std::is_void_v<Mistake>) {
     using Refused [[maybe_unused]] = decltype(Mistake{});
     return {};
   } else {
-    require_set("reshard", {{"tensor", tensor}});
-    (void)resharded<Tensor, To>::checked(tensor.extents(), tensor.name());
-    Kokkos::Profiling::ScopedRegion const region("gshard::reshard");
-    return take_steps<To, Tensor, 0>(tensor, may_share, may_overwrite);
+    using Result = resharded<Tensor, To>;
+    static constexpr ReshardPlan const& plan = reshard_plan_of<Tensor, To>;
+    return Result(reshard(tensor.handle(), plan,
+                          movers_of<typename Tensor::memory_space, typename Tensor::value_type, plan.movements()>,
+                          Result::type, original));
   }
 }
 
@@ -116,7 +83,7 @@ resharded<Tensor, To> reshard_into(Tensor const& tensor, bool may_share, bool ma
 /// of the tensor.
 template <class To, AnyTensor Tensor>
 resharded<Tensor, To> held_as(Tensor const& tensor) {
-  return reshard_into<To>(tensor, true, false);
+  return reshard_into<To>(tensor, Original::is_read);
 }
 
 }  // namespace detail
@@ -126,8 +93,9 @@ resharded<Tensor, To> held_as(Tensor const& tensor) {
 /// be used for the result.
 template <class To, AnyTensor Tensor>
 resharded<std::remove_cvref_t<Tensor>, To> reshard(Tensor&& tensor) {
-  bool const may_overwrite = !std::is_lvalue_reference_v<Tensor> && tensor.is_sole_owner();
-  return detail::reshard_into<To, std::remove_cvref_t<Tensor>>(tensor, false, may_overwrite);
+  bool const is_given_up = !std::is_lvalue_reference_v<Tensor> && tensor.is_sole_owner();
+  return detail::reshard_into<To, std::remove_cvref_t<Tensor>>(
+      tensor, is_given_up ? detail::Original::is_given_up : detail::Original::stays);
 }
 template <class To, Unevaluated Operation>
 auto reshard(Operation const& x) {

@@ -172,7 +172,7 @@ struct ConvolutionRun {
   ConvolutionRun(ConvolutionOptions<rank> const& given, X const& x, W const& w)
       : options(given),
         outputs(result_extents({convolution_subscripts<rank>.view(), "convolution"}, Plan::subscripts,
-                               std::forward_as_tuple(x, w))),
+                               std::array{&x.handle(), &w.handle()})),
         windows(windows_of<rank>(given, w.extents())) {
     for (int d = 0; d < rank; ++d) {
       std::size_t const i = static_cast<std::size_t>(d);

@@ -22,12 +22,15 @@ struct Operand {
   Extents const* extents;
   MeshState const* mesh;  ///< null where the tensor is unset
 
+  Operand(std::string_view parameter, TensorHandle const& tensor)
+      : role(parameter),
+        name(tensor ? tensor->name : no_name),
+        extents(tensor ? &tensor->extents : &no_extents),
+        mesh(tensor ? tensor->mesh.get() : nullptr) {}
+
   template <class Mesh, class Spec, class T, class MemorySpace>
   Operand(std::string_view parameter, ShardedTensor<Mesh, Spec, T, MemorySpace> const& tensor)
-      : role(parameter),
-        name(tensor.name()),
-        extents(&tensor.extents()),
-        mesh(tensor.is_set() ? &tensor.mesh_state() : nullptr) {}
+      : Operand(parameter, tensor.handle()) {}
 };
 
 /// The role of an operand that is known by its position alone.

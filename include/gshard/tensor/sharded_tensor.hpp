@@ -158,7 +158,7 @@ class ShardedTensor {
     return detail::local_view<T, 1, MemorySpace>(data(), {local_size()});
   }
   /// The first element of the block; null where the tensor is unset.
-  T* data() const { return is_set() ? static_cast<T*>(state_->storage.get()) : nullptr; }
+  T* data() const { return is_set() ? state_->template elements<T>() : nullptr; }
 
   /// Returns whether this rank holds the element at these global indices. Throws IndexError, on all ranks, where the
   /// tensor has no such element.
@@ -187,6 +187,13 @@ class ShardedTensor {
 
   std::string const& name() const { return is_set() ? state_->name : detail::no_name; }
 
+  /// What the type says, and the tensor without its type, for functions that are compiled once for all layouts.
+  static constexpr detail::TensorType type{layout, static_extents, Mesh::names, sizeof(T)};
+  detail::TensorHandle const& handle() const { return state_; }
+
+  /// The tensor of a handle, which has this layout and elements of type T in this memory space.
+  explicit ShardedTensor(detail::TensorHandle handle) : state_(std::move(handle)) {}
+
   /// The extents. Throws ExtentError where a tensor of this type cannot have them.
   static Extents const& checked(Extents const& extents, std::string_view name) {
     return detail::checked_extents(type, extents, name);
@@ -195,10 +202,6 @@ class ShardedTensor {
  private:
   template <class, class, class, class>
   friend class ShardedTensor;
-
-  static constexpr detail::TensorType type{layout, static_extents, Mesh::names, sizeof(T)};
-
-  explicit ShardedTensor(std::shared_ptr<detail::TensorState const> state) : state_(std::move(state)) {}
 
   /// Throws StateError where the tensor is unset.
   detail::TensorState const& state(char const* asked) const {
@@ -235,7 +238,7 @@ class ShardedTensor {
 
   void set_to_zero() { detail::fill_elements<MemorySpace>(data(), local_size(), T{}); }
 
-  std::shared_ptr<detail::TensorState const> state_;
+  detail::TensorHandle state_;
 };
 
 namespace detail {

@@ -27,6 +27,13 @@ struct TensorType {
   Extents static_extents;  ///< `dynamic_extent` where the type leaves one open
   std::span<std::string_view const> axis_names;
   std::size_t element_bytes;
+
+  /// The same with another layout, of any extents.
+  constexpr TensorType with_layout(Layout const& other) const {
+    TensorType type{other, {}, axis_names, element_bytes};
+    for (int dimension = 0; dimension < other.rank(); ++dimension) type.static_extents.push_back(dynamic_extent);
+    return type;
+  }
 };
 
 inline double approximate_bytes(Extents const& extents, std::size_t element_bytes) {
@@ -74,6 +81,12 @@ struct TensorState {
     local_size = product(block.extents);
   }
 
+  /// The first element of the block. `T` is the element type with which the tensor was made.
+  template <class T>
+  T* elements() const {
+    return static_cast<T*>(storage.get());
+  }
+
   std::shared_ptr<MeshState const> mesh;
   std::string name;
   Layout layout;
@@ -83,10 +96,16 @@ struct TensorState {
   std::shared_ptr<void> storage;
 };
 
-/// Returns the state of a new tensor, whose elements are not set. Throws MemoryError where the block cannot be had.
+/// A tensor without its type: what functions take that are compiled once for all layouts. Null where it is unset.
+using TensorHandle = std::shared_ptr<TensorState const>;
+
+/// The tensors that an operation is given, in their order.
+using HandleList = std::span<TensorHandle const* const>;
+
+/// Returns a new tensor, whose elements are not set. Throws MemoryError where the block cannot be had.
 template <class MemorySpace>
-std::shared_ptr<TensorState const> new_tensor(TensorType const& type, std::shared_ptr<MeshState const> const& mesh,
-                                              Extents const& extents, std::string_view name) {
+TensorHandle new_tensor(TensorType const& type, std::shared_ptr<MeshState const> const& mesh, Extents const& extents,
+                        std::string_view name) {
   auto state = std::make_shared<TensorState>(type, mesh, extents, name);
   std::size_t const bytes = static_cast<std::size_t>(state->local_size) * type.element_bytes;
   try {
@@ -101,9 +120,8 @@ std::shared_ptr<TensorState const> new_tensor(TensorType const& type, std::share
 
 /// Returns a tensor that shares the storage of another one. Throws ExtentError where the local blocks have different
 /// sizes.
-inline std::shared_ptr<TensorState const> reinterpreted_tensor(TensorState const& from, TensorType const& type,
-                                                               std::shared_ptr<MeshState const> const& mesh,
-                                                               Extents const& extents) {
+inline TensorHandle reinterpreted_tensor(TensorState const& from, TensorType const& type,
+                                         std::shared_ptr<MeshState const> const& mesh, Extents const& extents) {
   auto state = std::make_shared<TensorState const>(type, mesh, extents, from.name, from.storage);
   if (state->local_size != from.local_size)
     throw ExtentError(text("tensor '", from.name, "' ", text_of(from.extents), " reinterpreted as ", text_of(extents),

@@ -7,6 +7,7 @@
 
 #include <gshard/core/bfloat16.hpp>
 #include <gshard/core/launch.hpp>
+#include <gshard/core/static_vector.hpp>
 #include <gshard/einsum/local/contract.hpp>
 
 // Contractions of elements that are computed with in more bits than they are stored in: the operands are widened, and
@@ -82,6 +83,14 @@ template <class MemorySpace, class T, class Scratch>
 void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<Computed<T>> c, bool accumulate,
               Scratch& scratch) {
   contract<MemorySpace>(widened<MemorySpace>(a, scratch), widened<MemorySpace>(b, scratch), c, accumulate, scratch);
+}
+
+/// As the form with as many operands.
+template <class MemorySpace, class T, class Sum, class Scratch>
+void contract_one_or_two(StaticVector<LocalTensor<T const>, 2> const& operands, LocalTensor<Sum> const& result,
+                         bool accumulate, Scratch& scratch) {
+  if (operands.size() == 1) contract<MemorySpace>(operands[0], result, accumulate, scratch);
+  else contract<MemorySpace>(operands[0], operands[1], result, accumulate, scratch);
 }
 
 }  // namespace gshard::detail

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include <gshard/einsum/plan.hpp>
+#include <gshard/einsum/result_extents.hpp>
+#include <gshard/reshard/execute.hpp>
+
+namespace gshard::detail {
+
+/// An einsum of one or two operands as a value: what it computes, its plan, and the functions that the plan needs.
+template <class MemorySpace, class T>
+struct PlannedEinsum {
+  EinsumName name;
+  Subscripts const& subscripts;
+  EinsumPlan const& plan;
+  std::span<std::string_view const> axis_names;
+  Movers<MemorySpace, T> const& movers;
+  /// Contracts operands that are held as the plan wants them into `produced`, which is set, or with `add` added to.
+  void (*contract)(PlannedEinsum const& einsum, HandleList operands, TensorState const& produced, bool add);
+
+  /// A tensor of this einsum in some layout, of any extents.
+  TensorType type(Layout const& layout) const { return TensorType{{}, {}, axis_names, sizeof(T)}.with_layout(layout); }
+};
+
+}  // namespace gshard::detail
