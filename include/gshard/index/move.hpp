@@ -2,15 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <utility>
 #include <vector>
 
 #include <Kokkos_Profiling_ScopedRegion.hpp>
 
-#include <gshard/comm/all_to_all.hpp>
 #include <gshard/core/checked.hpp>
 #include <gshard/index/progression.hpp>
-#include <gshard/tensor/copy_block.hpp>
+#include <gshard/reshard/exchange.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
 namespace gshard::detail {
@@ -36,11 +34,26 @@ class MoveExchange {
 
   void run() const {
     Kokkos::Profiling::ScopedRegion const region("gshard::move");
-    for (Move<Tensor> const& move : moves_) {
-      Progressions const kept = part(move, coordinates(group_.rank), coordinates(group_.rank));
-      copy(result_.data(), result_.block(), move.source.data(), move.source.block(), kept);
+    Exchange<Space, T> moved(group_, result_.memory());
+    std::vector<int> const here = coordinates(group_.rank);
+    std::int64_t bound = 0;
+    for (int member = 0; member < group_.size; ++member) {
+      std::vector<int> const there = coordinates(member);
+      bound = saturated_sum(bound, largest_part(result_, there));
+      for (Move<Tensor> const& move : moves_) {
+        bound = saturated_sum(bound, largest_part(move.source, there));
+        if (member == group_.rank) {
+          Progressions const kept = part(move, here, here);
+          moved.keep(move.source.data(), from_box(kept, move.source.block()), result_.data(),
+                     to_box(kept, result_.block()));
+        } else {
+          moved.outgoing.add(member, move.source.data(), from_box(part(move, here, there), move.source.block()));
+          moved.incoming.add(member, result_.data(), to_box(part(move, there, here), result_.block()));
+        }
+      }
     }
-    if (!is_local()) exchange();
+    if (is_local()) moved.copy_kept(add_);
+    else moved.run(bound, add_);
   }
 
  private:
@@ -82,108 +95,28 @@ class MoveExchange {
     return count;
   }
 
-  void exchange() const {
-    MemoryPool& pool = result_.memory();
-    Scratch<Space> scratch(pool);
-    std::vector<int> const here = coordinates(group_.rank);
-    std::vector<std::int64_t> sent(static_cast<std::size_t>(group_.size), 0);
-    std::vector<std::int64_t> received = sent;
-    std::int64_t bound = 0;
-    for (int member = 0; member < group_.size; ++member) {
-      std::vector<int> const there = coordinates(member);
-      std::size_t const i = static_cast<std::size_t>(member);
-      bound = saturated_sum(bound,
-                            product(block_of(Tensor::layout, result_.extents(), result_.mesh_state(), there).extents));
-      for (Move<Tensor> const& move : moves_) {
-        bound = saturated_sum(
-            bound, product(block_of(Tensor::layout, move.source.extents(), result_.mesh_state(), there).extents));
-        if (member == group_.rank) continue;
-        sent[i] += count_of(part(move, here, there));
-        received[i] += count_of(part(move, there, here));
-      }
-    }
-    comm::Parts const outgoing(std::move(sent));
-    comm::Parts const incoming(std::move(received));
-    T* const packed = scratch.template get<T>(comm::detail::total(outgoing.counts));
-    T* const arrived = scratch.template get<T>(comm::detail::total(incoming.counts));
-    for_each_part(
-        outgoing, [&](Move<Tensor> const& move, int member) { return part(move, here, coordinates(member)); },
-        [&](Move<Tensor> const& move, Progressions const& way, std::int64_t offset) {
-          pack(packed + offset, move, way);
-        });
-    fence<Space>("gshard: local work before communication");
-    comm::all_to_all(group_, static_cast<T const*>(packed), outgoing, arrived, incoming, bound);
-    for_each_part(
-        incoming, [&](Move<Tensor> const& move, int member) { return part(move, coordinates(member), here); },
-        [&](Move<Tensor> const&, Progressions const& way, std::int64_t offset) { unpack(arrived + offset, way); });
+  static std::int64_t largest_part(Tensor const& tensor, std::vector<int> const& at) {
+    return product(block_of(Tensor::layout, tensor.extents(), tensor.mesh_state(), at).extents);
   }
 
-  /// Calls `visit(move, way, offset)` for all parts that go to, or come from, other ranks, in the order of ranks and
-  /// moves.
-  template <class Way, class Visit>
-  void for_each_part(comm::Parts const& parts, Way const& way_of, Visit const& visit) const {
-    for (int member = 0; member < group_.size; ++member) {
-      if (member == group_.rank) continue;
-      std::int64_t offset = parts.offsets[static_cast<std::size_t>(member)];
-      for (Move<Tensor> const& move : moves_) {
-        Progressions const way = way_of(move, member);
-        if (count_of(way) > 0) visit(move, way, offset);
-        offset += count_of(way);
-      }
-    }
-  }
-
-  static Extents counts_of(Progressions const& way) {
-    Extents counts;
-    for (Progression const& dimension : way) counts.push_back(dimension.count);
-    return counts;
-  }
-
-  /// The first element on a side of a way inside a packed block, and the steps from one element to the next.
-  static std::int64_t from_position(Progressions const& way, Block const& block, Extents& strides) {
-    strides = packed_strides(block.extents);
-    std::int64_t position = 0;
+  /// The elements on a side of a way inside a packed block.
+  static StridedBox from_box(Progressions const& way, Block const& block) {
+    StridedBox box{0, {}, packed_strides(block.extents)};
     for (int d = 0; d < way.size(); ++d) {
-      position += (way[d].from - block.offsets[d]) * strides[d];
-      strides[d] *= way[d].from_step;
+      box.offset += (way[d].from - block.offsets[d]) * box.strides[d];
+      box.extents.push_back(way[d].count);
+      box.strides[d] *= way[d].from_step;
     }
-    return position;
+    return box;
   }
-  static std::int64_t to_position(Progressions const& way, Block const& block, Extents& strides) {
-    strides = packed_strides(block.extents);
-    std::int64_t position = 0;
+  static StridedBox to_box(Progressions const& way, Block const& block) {
+    StridedBox box{0, {}, packed_strides(block.extents)};
     for (int d = 0; d < way.size(); ++d) {
-      position += (way[d].to - block.offsets[d]) * strides[d];
-      strides[d] *= way[d].to_step;
+      box.offset += (way[d].to - block.offsets[d]) * box.strides[d];
+      box.extents.push_back(way[d].count);
+      box.strides[d] *= way[d].to_step;
     }
-    return position;
-  }
-
-  void transfer(T* to, Extents const& to_strides, T const* from, Extents const& from_strides,
-                Extents const& counts) const {
-    if (add_) add_strided<T, Space>(to, to_strides, from, from_strides, counts);
-    else copy_strided<T, Space>(to, to_strides, from, from_strides, counts);
-  }
-
-  void copy(T* result, Block const& target, T const* elements, Block const& source, Progressions const& way) const {
-    if (count_of(way) == 0) return;
-    Extents to_strides, from_strides;
-    std::int64_t const to = to_position(way, target, to_strides);
-    std::int64_t const from = from_position(way, source, from_strides);
-    transfer(result + to, to_strides, elements + from, from_strides, counts_of(way));
-  }
-
-  void pack(T* packed, Move<Tensor> const& move, Progressions const& way) const {
-    Extents from_strides;
-    std::int64_t const from = from_position(way, move.source.block(), from_strides);
-    copy_strided<T, Space>(packed, packed_strides(counts_of(way)), move.source.data() + from, from_strides,
-                           counts_of(way));
-  }
-
-  void unpack(T const* arrived, Progressions const& way) const {
-    Extents to_strides;
-    std::int64_t const to = to_position(way, result_.block(), to_strides);
-    transfer(result_.data() + to, to_strides, arrived, packed_strides(counts_of(way)), counts_of(way));
+    return box;
   }
 
   std::vector<Move<Tensor>> const& moves_;

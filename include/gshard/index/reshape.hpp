@@ -8,9 +8,8 @@
 
 #include <Kokkos_Profiling_ScopedRegion.hpp>
 
-#include <gshard/comm/all_to_all.hpp>
 #include <gshard/core/checked.hpp>
-#include <gshard/index/kernels/segments.hpp>
+#include <gshard/reshard/exchange.hpp>
 #include <gshard/tensor/loop_nest.hpp>
 #include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
@@ -117,38 +116,19 @@ class ReshapeExchange {
 
   void run(To const& to) const {
     Kokkos::Profiling::ScopedRegion const region("gshard::reshape");
-    MemoryPool& pool = from_.memory();
-    Scratch<Space> scratch(pool);
-    std::vector<std::vector<Segment>> sent(static_cast<std::size_t>(group_.size));
-    std::vector<std::vector<Segment>> received(sent.size());
-    std::vector<std::int64_t> sent_counts;
-    std::vector<std::int64_t> received_counts;
+    Exchange<Space, T> moved(group_, from_.memory());
     std::int64_t bound = 0;
     for (int member = 0; member < group_.size; ++member) {
-      std::size_t const i = static_cast<std::size_t>(member);
-      if (serves(group_.rank, member)) sent[i] = packed_to(common_segments(before(group_.rank), after(member)));
-      if (serves(member, group_.rank)) received[i] = packed_from(common_segments(before(member), after(group_.rank)));
-      sent_counts.push_back(member == group_.rank ? 0 : count(sent[i]));
-      received_counts.push_back(member == group_.rank ? 0 : count(received[i]));
       bound = std::max(
           {bound, before(member).length * before(member).count(), after(member).length * after(member).count()});
+      if (member == group_.rank) continue;
+      if (serves(group_.rank, member))
+        moved.outgoing.add(member, from_.data(), packed_to(common_segments(before(group_.rank), after(member))));
+      if (serves(member, group_.rank))
+        moved.incoming.add(member, to.data(), packed_from(common_segments(before(member), after(group_.rank))));
     }
-    comm::Parts const outgoing(std::move(sent_counts));
-    comm::Parts const incoming(std::move(received_counts));
-    T* const packed = scratch.template get<T>(comm::detail::total(outgoing.counts));
-    T* const arrived = scratch.template get<T>(comm::detail::total(incoming.counts));
-    for (int member = 0; member < group_.size; ++member)
-      if (member != group_.rank)
-        copy(from_.data(), packed + outgoing.offsets[static_cast<std::size_t>(member)],
-             sent[static_cast<std::size_t>(member)], scratch);
-    copy(from_.data(), to.data(), common_segments(before(group_.rank), after(group_.rank)), scratch);
-    fence<Space>("gshard: local work before communication");
-    comm::all_to_all(group_, static_cast<T const*>(packed), outgoing, arrived, incoming,
-                     saturated_product(bound, group_.size));
-    for (int member = 0; member < group_.size; ++member)
-      if (member != group_.rank)
-        copy(arrived + incoming.offsets[static_cast<std::size_t>(member)], to.data(),
-             received[static_cast<std::size_t>(member)], scratch);
+    moved.keep(from_.data(), to.data(), common_segments(before(group_.rank), after(group_.rank)));
+    moved.run(saturated_product(bound, group_.size));
   }
 
  private:
@@ -162,12 +142,6 @@ class ReshapeExchange {
   bool serves(int holder, int receiver) const {
     return mesh_.member_index(replicated, mesh_.member_coordinates(axes, holder)) ==
            mesh_.member_index(replicated, mesh_.member_coordinates(axes, receiver));
-  }
-
-  static std::int64_t count(std::vector<Segment> const& segments) {
-    std::int64_t sum = 0;
-    for (Segment const& segment : segments) sum += segment.count;
-    return sum;
   }
 
   /// The segments with one side packed.
@@ -186,13 +160,6 @@ class ReshapeExchange {
       next += segment.count;
     }
     return segments;
-  }
-
-  static void copy(T const* from, T* to, std::vector<Segment> const& segments, Scratch<Space>& scratch) {
-    std::int64_t const size = static_cast<std::int64_t>(segments.size());
-    Segment* const list = scratch.template get<Segment>(size);
-    copy_from_host<Space>(list, segments.data(), size);
-    launch<Space>("gshard::copy_segments", size, CopySegments<T>{from, to, list});
   }
 
   From const& from_;

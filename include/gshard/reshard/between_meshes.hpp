@@ -85,37 +85,31 @@ void exchange_between(Placement const& before, T const* source, Placement const&
   auto source_of = [&](int number, int member) { return before.holder(number, member % before.assignment.replicas); };
 
   int const mine = old_number[static_cast<std::size_t>(self)];
-  std::vector<Piece> sent(static_cast<std::size_t>(mesh.ranks()));
+  Exchange<MemorySpace, T> moved(mesh.group(all), mesh.memory());
   std::vector<int> first_of(static_cast<std::size_t>(after.block_count()), -1);
   for (int member = 0; member < mesh.ranks(); ++member) {
     int const receiver = mesh.rank_at(mesh.member_coordinates(all, member));
     if (old_number[static_cast<std::size_t>(receiver)] == mine || source_of(mine, member) != self) continue;
-    Piece& piece = sent[static_cast<std::size_t>(member)];
     int& first = first_of[static_cast<std::size_t>(new_number[static_cast<std::size_t>(receiver)])];
     if (first < 0) {
       first = member;
-      piece = Piece(intersection(mine_before, after.block(receiver)));
+      moved.outgoing.add(member, source, box_in(intersection(mine_before, after.block(receiver)), mine_before));
     } else {
-      piece = sent[static_cast<std::size_t>(first)];
-      piece.same_as = first;
+      moved.outgoing.repeat(member, first);
     }
   }
-  std::vector<Piece> received(sent.size());
-  for (int number = 0; number < before.block_count(); ++number) {
-    if (number == mine) continue;
-    int const sender = source_of(number, member_of(self));
-    received[static_cast<std::size_t>(member_of(sender))] = Piece(intersection(before.block(sender), mine_after));
+  std::vector<int> number_from(static_cast<std::size_t>(mesh.ranks()), -1);
+  for (int number = 0; number < before.block_count(); ++number)
+    if (number != mine) number_from[static_cast<std::size_t>(member_of(source_of(number, member_of(self))))] = number;
+  for (int member = 0; member < mesh.ranks(); ++member) {
+    int const number = number_from[static_cast<std::size_t>(member)];
+    if (number < 0) continue;
+    Block const theirs = before.block(before.holder(number, 0));
+    moved.incoming.add(member, result, box_in(intersection(theirs, mine_after), mine_after));
   }
-  Exchange<MemorySpace, T>{mesh.group(all),
-                           source,
-                           mine_before,
-                           std::move(sent),
-                           result,
-                           mine_after,
-                           std::move(received),
-                           intersection(mine_before, mine_after),
-                           std::max(before.largest(), after.largest())}
-      .run(mesh.memory(), comm::largest_count);
+  Block const kept = intersection(mine_before, mine_after);
+  moved.keep(source, box_in(kept, mine_before), result, box_in(kept, mine_after));
+  moved.run(std::max(before.largest(), after.largest()));
 }
 
 template <class Mesh, class Spec, class Tensor>

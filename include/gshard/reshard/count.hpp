@@ -6,12 +6,22 @@
 #include <gshard/comm/message.hpp>
 #include <gshard/core/bfloat16.hpp>
 #include <gshard/core/memory_pool.hpp>
-#include <gshard/reshard/exchange.hpp>
+#include <gshard/tensor/layout.hpp>
 
 // What a movement of a reshard asks of a rank, where nothing moves: the same messages, bytes and temporaries as where
 // something does, from this rank's blocks and not from those of every other rank.
 
 namespace gshard::detail {
+
+/// Whether the elements of a box of a packed block lie in a row.
+inline bool is_contiguous(Extents const& box, Extents const& block) {
+  if (product(box) == 0) return true;
+  int dimension = box.size() - 1;
+  while (dimension >= 0 && box[dimension] == block[dimension]) --dimension;
+  for (--dimension; dimension >= 0; --dimension)
+    if (box[dimension] != 1) return false;
+  return true;
+}
 
 /// What the blocks of one dimension share with a window of it, over all coordinates along some of the axes that cut the
 /// dimension.

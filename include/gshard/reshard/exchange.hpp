@@ -1,136 +1,235 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <Kokkos_Core.hpp>
 
 #include <gshard/comm/all_to_all.hpp>
+#include <gshard/reshard/kernels/copy_segments.hpp>
 #include <gshard/tensor/copy_block.hpp>
 #include <gshard/tensor/layout.hpp>
 
+// The one way in which elements get from ranks to ranks by an all-to-all: lists say what goes where, and the exchange
+// packs, communicates and unpacks. Runs that move nothing make the same lists, and count.
+
 namespace gshard::detail {
 
-/// Some elements of a block that go to, or come from, one rank.
-struct Piece {
-  Block box;
-  std::int64_t count = 0;
-  /// The piece before this one that is the same elements, or -1: they are packed once.
-  int same_as = -1;
+/// Some elements of a packed block: a box, with steps between its elements.
+struct StridedBox {
+  std::int64_t offset = 0;  ///< of the first element
+  Extents extents;
+  Extents strides;
 
-  Piece() = default;
-  explicit Piece(Block const& elements) : box(elements), count(product(elements.extents)) {}
+  std::int64_t count() const { return product(extents); }
+
+  /// Whether the elements lie in a row.
+  bool is_contiguous() const {
+    std::int64_t expected = 1;
+    for (int d = extents.size() - 1; d >= 0; --d) {
+      if (extents[d] != 1 && strides[d] != expected) return false;
+      expected *= extents[d];
+    }
+    return true;
+  }
 };
 
-inline bool is_contiguous(Extents const& box, Extents const& whole) {
-  if (product(box) == 0) return true;
-  int dimension = box.size() - 1;
-  while (dimension >= 0 && box[dimension] == whole[dimension]) --dimension;
-  for (--dimension; dimension >= 0; --dimension)
-    if (box[dimension] != 1) return false;
-  return true;
+/// `box`, by its global indices, inside the packed `block`.
+inline StridedBox box_in(Block const& box, Block const& block) {
+  StridedBox result{0, box.extents, packed_strides(block.extents)};
+  for (int d = 0; d < box.extents.size(); ++d) result.offset += (box.offsets[d] - block.offsets[d]) * result.strides[d];
+  return result;
 }
 
-/// The position of the first element of `box` inside the packed `block`.
-inline std::int64_t position_in(Block const& box, Block const& block) {
-  Extents const strides = packed_strides(block.extents);
-  std::int64_t position = 0;
-  for (int d = 0; d < strides.size(); ++d) position += (box.offsets[d] - block.offsets[d]) * strides[d];
-  return position;
-}
-
-inline Extents relative(Extents offsets, Extents const& origin) {
-  for (int d = 0; d < offsets.size(); ++d) offsets[d] -= origin[d];
-  return offsets;
-}
-
+/// Copies, or adds, the elements of one box to those of another.
 template <class MemorySpace, class T>
-void copy_box(T* destination, Block const& destination_block, T const* source, Block const& source_block,
-              Block const& box) {
-  if (product(box.extents) == 0) return;
-  copy_block<T, MemorySpace>(destination, destination_block.extents, relative(box.offsets, destination_block.offsets),
-                             source, source_block.extents, relative(box.offsets, source_block.offsets), box.extents);
+void copy_box(T* destination, StridedBox const& to, T const* source, StridedBox const& from, bool add = false) {
+  if (to.count() == 0) return;
+  if (add)
+    add_strided<T, MemorySpace>(destination + to.offset, to.strides, source + from.offset, from.strides, to.extents);
+  else
+    copy_strided<T, MemorySpace>(destination + to.offset, to.strides, source + from.offset, from.strides, to.extents);
 }
 
-/// Whether a buffer has to hold its parts one after the other, without gaps.
-enum class PartOrder { any, packed };
+/// Where a buffer may have its parts: anywhere in the block, there but one after the other, or apart from the block.
+enum class PartOrder { any, packed, apart };
 
-/// The parts of `block` that an exchange sends or receives, in a buffer: the block itself where the parts lie there as
-/// they should, else a packed copy.
+/// The parts of blocks that a rank sends to, or receives from, the members of a group, in one buffer: the block itself
+/// where they lie there as they should, else a packed copy.
 template <class MemorySpace, class T>
 class PartBuffer {
  public:
-  PartBuffer(T* data, Block const& block, std::vector<Piece> pieces, PartOrder order, MemoryPool& pool)
-      : data_(data), block_(block), pieces_(std::move(pieces)), scratch_(pool) {
-    std::vector<std::int64_t> in_place;
-    std::int64_t packed = 0;
-    for (Piece const& piece : pieces_) {
-      parts_.counts.push_back(piece.count);
-      parts_.offsets.push_back(piece.same_as >= 0 ? parts_.offsets[static_cast<std::size_t>(piece.same_as)] : packed);
-      in_place.push_back(piece.count == 0 ? 0 : position_in(piece.box, block));
-      if (piece.same_as < 0) packed += piece.count;
-      if (piece.count > 0)
-        direct_ = direct_ && is_contiguous(piece.box.extents, block.extents) &&
-                  (order == PartOrder::any || in_place.back() == parts_.offsets.back());
-    }
-    if (direct_) parts_.offsets = std::move(in_place);
-    else packed_ = scratch_.template get<std::remove_const_t<T>>(packed);
+  PartBuffer(int members, MemoryPool& pool) : scratch_(pool) {
+    parts_.counts.resize(static_cast<std::size_t>(members));
+    parts_.offsets.resize(parts_.counts.size());
   }
 
-  T* buffer() const { return direct_ ? data_ : packed_; }
+  /// Adds some elements of `block` to what goes to, or comes from, a member. Members come in their order.
+  void add(int member, T* block, StridedBox const& box) {
+    if (box.count() > 0) list_.push_back({member, block, box, {}, box.count()});
+  }
+
+  /// The same of segments: those of one side of a copy.
+  void add(int member, T* block, std::vector<Segment> segments) {
+    std::int64_t count = 0;
+    for (Segment const& segment : segments) count += segment.count;
+    if (count > 0) list_.push_back({member, block, {}, std::move(segments), count});
+  }
+
+  /// Sends the one part of `first`, an earlier member, to a member, too: packed once.
+  void repeat(int member, int first) { repeats_.push_back({member, first}); }
+
+  /// Ends the list: from now on the buffer is there.
+  void place(PartOrder order) {
+    place_packed();
+    std::int64_t const packed = list_.empty() ? 0 : list_.back().packed + list_.back().count;
+    direct_ = lies_as_it_should(order);
+    if (direct_)
+      for (Part const& part : list_) parts_.offsets[static_cast<std::size_t>(part.member)] = part.box.offset;
+    else packed_ = scratch_.template get<std::remove_const_t<T>>(packed);
+    for (auto const& [member, first] : repeats_) {
+      parts_.counts[static_cast<std::size_t>(member)] = parts_.counts[static_cast<std::size_t>(first)];
+      parts_.offsets[static_cast<std::size_t>(member)] = parts_.offsets[static_cast<std::size_t>(first)];
+    }
+  }
+
+  T* buffer() const { return !direct_ ? packed_ : list_.empty() ? nullptr : list_.front().block; }
   comm::Parts const& parts() const { return parts_; }
 
-  void pack() const {
-    for_each_copied([&](auto* packed, Block const& box) { copy_box<MemorySpace>(packed, box, data_, block_, box); });
+  void pack() {
+    if (direct_) return;
+    for (Part const& part : list_) {
+      if (part.segments.empty())
+        copy_box<MemorySpace>(packed_ + part.packed, packed_box(part),
+                              static_cast<std::remove_const_t<T> const*>(part.block), part.box);
+      else copy(part, static_cast<std::remove_const_t<T> const*>(part.block), packed_ + part.packed);
+    }
   }
 
-  void unpack() const {
-    for_each_copied([&](auto* packed, Block const& box) { copy_box<MemorySpace>(data_, block_, packed, box, box); });
+  void unpack() {
+    for (int member = 0; member < static_cast<int>(parts_.counts.size()); ++member) unpack(member, false);
+  }
+
+  /// Stores what came from a member, or adds it.
+  void unpack(int member, bool add) {
+    if (direct_) return;
+    for (; unpacked_ < list_.size() && list_[unpacked_].member <= member; ++unpacked_) {
+      Part const& part = list_[unpacked_];
+      if (part.segments.empty())
+        copy_box<MemorySpace>(part.block, part.box, static_cast<T const*>(packed_ + part.packed), packed_box(part),
+                              add);
+      else copy(part, static_cast<T const*>(packed_ + part.packed), part.block);
+    }
   }
 
  private:
-  template <class Copy>
-  void for_each_copied(Copy const& copy) const {
-    if (direct_) return;
-    for (std::size_t i = 0; i < pieces_.size(); ++i)
-      if (pieces_[i].count > 0 && pieces_[i].same_as < 0) copy(packed_ + parts_.offsets[i], pieces_[i].box);
+  struct Part {
+    int member;
+    T* block;
+    StridedBox box;
+    std::vector<Segment> segments;
+    std::int64_t count;
+    std::int64_t packed = 0;
+  };
+
+  void place_packed() {
+    std::int64_t next = 0;
+    std::size_t part = 0;
+    for (std::size_t member = 0; member < parts_.counts.size(); ++member) {
+      parts_.offsets[member] = next;
+      for (; part < list_.size() && list_[part].member == static_cast<int>(member); ++part) {
+        list_[part].packed = next;
+        next += list_[part].count;
+      }
+      parts_.counts[member] = next - parts_.offsets[member];
+    }
   }
 
-  T* data_;
-  Block block_;
-  std::vector<Piece> pieces_;
+  bool lies_as_it_should(PartOrder order) const {
+    if (order == PartOrder::apart) return list_.empty();
+    for (std::size_t i = 0; i < list_.size(); ++i) {
+      Part const& part = list_[i];
+      if (!part.segments.empty() || part.block != list_.front().block || !part.box.is_contiguous()) return false;
+      if (i > 0 && part.member == list_[i - 1].member) return false;
+      if (order == PartOrder::packed && part.box.offset != part.packed) return false;
+    }
+    return true;
+  }
+
+  static StridedBox packed_box(Part const& part) { return {0, part.box.extents, packed_strides(part.box.extents)}; }
+
+  /// The segments' other side is the packed buffer.
+  void copy(Part const& part, std::remove_const_t<T> const* from, std::remove_const_t<T>* to) {
+    copy_segments<MemorySpace>(from, to, part.segments, scratch_);
+  }
+
   Scratch<MemorySpace> scratch_;
+  std::vector<Part> list_;
+  std::vector<std::pair<int, int>> repeats_;
   comm::Parts parts_;
   std::remove_const_t<T>* packed_ = nullptr;
+  std::size_t unpacked_ = 0;
   bool direct_ = true;
 };
 
-/// One exchange of pieces among the ranks of a group: what this rank sends to each of them from its old block, and what
-/// it receives from each into its new one. What it keeps is copied from block to block and stays out of the messages.
+/// One exchange among the members of a group: what this rank sends to each of them, receives from each, and keeps,
+/// which stays out of the messages.
 template <class MemorySpace, class T>
-struct Exchange {
-  Group const& group;
-  T const* source;
-  Block const& before;
-  std::vector<Piece> sent;
-  T* result;
-  Block const& after;
-  std::vector<Piece> received;
-  Block kept;
-  /// A number of elements that no rank's old or new block exceeds, the same on every rank.
-  std::int64_t bound;
+class Exchange {
+ public:
+  Exchange(Group const& group, MemoryPool& pool)
+      : outgoing(group.size, pool), incoming(group.size, pool), group_(group), scratch_(pool) {}
 
-  void run(MemoryPool& pool, std::int64_t limit) const {
-    PartBuffer<MemorySpace, T const> const outgoing(source, before, sent, PartOrder::any, pool);
-    PartBuffer<MemorySpace, T> const incoming(result, after, received, PartOrder::any, pool);
+  PartBuffer<MemorySpace, T const> outgoing;
+  PartBuffer<MemorySpace, T> incoming;
+
+  void keep(T const* source, StridedBox const& from, T* result, StridedBox const& to) {
+    kept_.push_back({source, from, result, to, {}});
+  }
+  void keep(T const* source, T* result, std::vector<Segment> segments) {
+    kept_.push_back({source, {}, result, {}, std::move(segments)});
+  }
+
+  /// Puts what is kept into its place; for exchanges in which no member lacks anything.
+  void copy_kept(bool add = false) {
+    for (Kept const& kept : kept_) {
+      if (kept.segments.empty()) copy_box<MemorySpace>(kept.result, kept.to, kept.source, kept.from, add);
+      else copy_segments<MemorySpace>(kept.source, kept.result, kept.segments, scratch_);
+    }
+  }
+
+  /// Carries the exchange out, all members at once. `bound` is a number of elements that no member's old or new blocks
+  /// exceed, the same on every rank. With `add` elements are added, in the order of the members.
+  void run(std::int64_t bound, bool add = false, std::int64_t limit = comm::largest_count) {
+    outgoing.place(PartOrder::any);
+    incoming.place(add ? PartOrder::apart : PartOrder::any);
     outgoing.pack();
     fence<MemorySpace>("gshard: local work before communication");
-    copy_box<MemorySpace>(result, after, source, before, kept);
-    comm::all_to_all(group, outgoing.buffer(), outgoing.parts(), incoming.buffer(), incoming.parts(), bound, limit);
-    incoming.unpack();
+    if (!add) copy_kept();
+    comm::all_to_all(group_, outgoing.buffer(), outgoing.parts(), incoming.buffer(), incoming.parts(), bound, limit);
+    for (int member = 0; member < group_.size; ++member) {
+      if (add && member == group_.rank) copy_kept(true);
+      incoming.unpack(member, add);
+    }
   }
+
+ private:
+  struct Kept {
+    T const* source;
+    StridedBox from;
+    T* result;
+    StridedBox to;
+    std::vector<Segment> segments;
+  };
+
+  Group const& group_;
+  Scratch<MemorySpace> scratch_;
+  std::vector<Kept> kept_;
 };
 
 }  // namespace gshard::detail

@@ -51,58 +51,38 @@ struct Transfer {
 
   static void fence() { detail::fence<MemorySpace>("gshard: local work before communication"); }
 
-  /// The box of each member of this rank's group along `axes`.
-  std::vector<Piece> pieces(AxisSet axes, auto const& box_of) const {
-    std::vector<Piece> list;
-    for (int member = 0; member < mesh.group(axes).size; ++member)
-      list.emplace_back(box_of(mesh.member_coordinates(axes, member)));
-    return list;
+  void slice() const {
+    Block const shared = intersection(before(), after());
+    copy_box<MemorySpace>(result, box_in(shared, after()), source, box_in(shared, before()));
   }
 
-  /// As `pieces`, without this rank's own; members that differ along `replicated` only have the same one.
-  std::vector<Piece> pieces_of_others(AxisSet axes, AxisSet replicated, auto const& box_of) const {
-    Group const& group = mesh.group(axes);
-    std::vector<Piece> list(static_cast<std::size_t>(group.size));
-    std::vector<int> first_of(list.size(), -1);
-    for (int member = 0; member < group.size; ++member) {
-      if (member == group.rank) continue;
-      std::vector<int> const coordinates = mesh.member_coordinates(axes, member);
-      int& first = first_of[static_cast<std::size_t>(mesh.member_index(axes - replicated, coordinates))];
-      Piece& piece = list[static_cast<std::size_t>(member)];
-      if (first < 0) {
-        first = member;
-        piece = Piece(box_of(coordinates));
-      } else {
-        piece = list[static_cast<std::size_t>(first)];
-        piece.same_as = first;
-      }
-    }
-    return list;
-  }
-
-  void slice() const { copy_box<MemorySpace>(result, after(), source, before(), intersection(before(), after())); }
-
-  /// Each rank gets, from the members of its group along `axes`, what its new block shares with their old ones.
+  /// Each rank gets, from the members of its group along `axes`, what its new block shares with their old ones. Members
+  /// that differ along axes that split nothing afterwards get the same.
   void exchange(AxisSet axes) const {
     if (mesh.size(axes) == 1) return slice();
+    Group const& group = mesh.group(axes);
+    AxisSet const apart = axes & to.split();
     Block const mine_before = before();
     Block const mine_after = after();
     if constexpr (is_abstract<MemorySpace>)
       return count_exchange<T>(mesh, axes, extents, from, mine_before, to, mine_after);
-    auto sent = pieces_of_others(axes, axes - to.split(),
-                                 [&](auto const& member) { return intersection(mine_before, after(member)); });
-    auto received =
-        pieces_of_others(axes, {}, [&](auto const& member) { return intersection(before(member), mine_after); });
-    Exchange<MemorySpace, T>{mesh.group(axes),
-                             source,
-                             mine_before,
-                             std::move(sent),
-                             result,
-                             mine_after,
-                             std::move(received),
-                             intersection(mine_before, mine_after),
-                             std::max(largest_block(from), largest_block(to))}
-        .run(mesh.memory(), limit);
+    Exchange<MemorySpace, T> moved(group, mesh.memory());
+    std::vector<int> first_of(static_cast<std::size_t>(mesh.size(apart)), -1);
+    for (int member = 0; member < group.size; ++member) {
+      if (member == group.rank) continue;
+      std::vector<int> const there = mesh.member_coordinates(axes, member);
+      int& first = first_of[static_cast<std::size_t>(mesh.member_index(apart, there))];
+      if (first < 0) {
+        first = member;
+        moved.outgoing.add(member, source, box_in(intersection(mine_before, after(there)), mine_before));
+      } else {
+        moved.outgoing.repeat(member, first);
+      }
+      moved.incoming.add(member, result, box_in(intersection(before(there), mine_after), mine_after));
+    }
+    Block const kept = intersection(mine_before, mine_after);
+    moved.keep(source, box_in(kept, mine_before), result, box_in(kept, mine_after));
+    moved.run(std::max(largest_block(from), largest_block(to)), false, limit);
   }
 
   /// Each rank sends its block to one of the members of its group along `axes`.
@@ -125,27 +105,31 @@ struct Transfer {
   }
 
   void all_gather(AxisSet axes) const {
-    Block const mine_after = after();
-    if constexpr (is_abstract<MemorySpace>) return count_all_gather<T>(mesh, axes, extents, from, mine_after);
-    auto received = pieces(axes, [&](auto const& member) { return before(member); });
-    PartBuffer<MemorySpace, T> const receive(result, mine_after, std::move(received), PartOrder::packed, mesh.memory());
+    Group const& group = mesh.group(axes);
+    Block const whole = after();
+    if constexpr (is_abstract<MemorySpace>) return count_all_gather<T>(mesh, axes, extents, from, whole);
+    PartBuffer<MemorySpace, T> receive(group.size, mesh.memory());
+    for (int member = 0; member < group.size; ++member)
+      receive.add(member, result, box_in(before(mesh.member_coordinates(axes, member)), whole));
+    receive.place(PartOrder::packed);
     fence();
-    comm::all_gather(mesh.group(axes), source, receive.buffer(), receive.parts().counts, limit);
+    comm::all_gather(group, source, receive.buffer(), receive.parts().counts, limit);
     receive.unpack();
   }
 
   void reduce_scatter(AxisSet axes) const {
-    Block const mine_before = before();
-    if constexpr (is_abstract<MemorySpace>)
-      return count_reduce_scatter<T>(mesh, axes, extents, to, mine_before, after());
-    auto sent = pieces(axes, [&](auto const& member) { return after(member); });
-    PartBuffer<MemorySpace, T const> const send(source, mine_before, std::move(sent), PartOrder::packed, mesh.memory());
+    Group const& group = mesh.group(axes);
+    Block const whole = before();
+    if constexpr (is_abstract<MemorySpace>) return count_reduce_scatter<T>(mesh, axes, extents, to, whole, after());
+    PartBuffer<MemorySpace, T const> send(group.size, mesh.memory());
+    for (int member = 0; member < group.size; ++member)
+      send.add(member, source, box_in(after(mesh.member_coordinates(axes, member)), whole));
+    send.place(PartOrder::packed);
     send.pack();
     fence();
     if constexpr (is_rounded<T>)
-      reduce_scatter_rounded<MemorySpace>(mesh.group(axes), send.buffer(), result, send.parts().counts, mesh.memory(),
-                                          limit);
-    else comm::reduce_scatter(mesh.group(axes), send.buffer(), result, send.parts().counts, limit);
+      reduce_scatter_rounded<MemorySpace>(group, send.buffer(), result, send.parts().counts, mesh.memory(), limit);
+    else comm::reduce_scatter(group, send.buffer(), result, send.parts().counts, limit);
   }
 
   void all_reduce(AxisSet axes) const {
@@ -164,7 +148,7 @@ struct Transfer {
     fill_elements<MemorySpace>(result, count, T{});
     for (int axis = 0; axis < mesh.axis_count(); ++axis)
       if (axes.contains(axis) && from.dimension_of(axis) < 0 && mesh.coordinate(axis) != 0) return;
-    copy_box<MemorySpace>(result, mine_after, source, before(), before());
+    copy_box<MemorySpace>(result, box_in(before(), mine_after), source, box_in(before(), before()));
   }
 
  private:

@@ -80,15 +80,14 @@ class HaloPlan {
       bound_ = std::max({bound_, product(own.extents), product(needed_there.extents)});
       is_local_ = is_local_ && product(intersection(own, needed_there).extents) ==
                                    product(intersection(inside(), needed_there).extents);
-      bool const here = member == group_.rank;
-      gives_.push_back(here ? Piece() : Piece(intersection(x.block(), needed_there)));
-      takes_.push_back(here ? Piece() : Piece(intersection(own, mine_)));
+      gives_.push_back(intersection(x.block(), needed_there));
+      takes_.push_back(intersection(own, mine_));
     }
   }
 
   HaloBytes bytes() const {
     if (is_local_) return {};
-    return {count(gives_) * element_size, count(takes_) * element_size};
+    return {elements_of_others(gives_) * element_size, elements_of_others(takes_) * element_size};
   }
 
   /// Throws ExtentError where a block is not what these widths make of this rank's.
@@ -111,11 +110,14 @@ class HaloPlan {
     HaloBlock<Tensor> const block = unset();
     if (product(intersection(inside(), mine_).extents) < block.size())
       fill_elements<Space>(block.data(), block.size(), border);
-    if (is_local_) copy_box<Space>(block.data(), mine_, x_.data(), x_.block(), kept());
-    else
-      Exchange<Space, T>{group_, x_.data(), x_.block(),          gives_, block.data(), mine_,
-                         takes_, kept(),    bound_ * group_.size}
-          .run(pool(), comm::largest_count);
+    Exchange<Space, T> moved(group_, pool());
+    moved.keep(x_.data(), box_in(kept(), x_.block()), block.data(), box_in(kept(), mine_));
+    for_each_other([&](int member, Block const& given, Block const& taken) {
+      moved.outgoing.add(member, x_.data(), box_in(given, x_.block()));
+      moved.incoming.add(member, block.data(), box_in(taken, mine_));
+    });
+    if (is_local_) moved.copy_kept();
+    else moved.run(bound_ * group_.size);
     return block;
   }
 
@@ -123,21 +125,14 @@ class HaloPlan {
   /// in the order of the ranks, and rounded once.
   Tensor scatter_sum(HaloBlock<Tensor, Number> const& block) const {
     Widened<Tensor> const sum(x_.mesh(), x_.extents());
-    Scratch<Space> scratch(pool());
-    PartBuffer<Space, Number const> const outgoing(block.data(), mine_, takes_, PartOrder::any, pool());
-    comm::Parts const parts = incoming_parts();
-    Number* const incoming = scratch.template get<Number>(count(gives_));
-    if (!is_local_) {
-      outgoing.pack();
-      fence<Space>("gshard: local work before communication");
-      comm::all_to_all(group_, static_cast<Number const*>(outgoing.buffer()), outgoing.parts(), incoming, parts,
-                       bound_ * group_.size);
-    }
-    for (int member = 0; member < group_.size; ++member) {
-      std::size_t const i = static_cast<std::size_t>(member);
-      if (member == group_.rank) add_box(sum, block.data(), mine_, kept());
-      else if (!is_local_) add_box(sum, incoming + parts.offsets[i], gives_[i].box, gives_[i].box);
-    }
+    Exchange<Space, Number> moved(group_, pool());
+    moved.keep(block.data(), box_in(kept(), mine_), sum.data(), box_in(kept(), sum.block()));
+    for_each_other([&](int member, Block const& given, Block const& taken) {
+      moved.outgoing.add(member, block.data(), box_in(taken, mine_));
+      moved.incoming.add(member, sum.data(), box_in(given, sum.block()));
+    });
+    if (is_local_) moved.copy_kept(true);
+    else moved.run(bound_ * group_.size, true);
     if constexpr (is_rounded<T>) return eval(convert<T>(sum));
     else return sum;
   }
@@ -159,31 +154,27 @@ class HaloPlan {
   }
   Block kept() const { return intersection(x_.block(), mine_); }
 
-  static std::int64_t count(std::vector<Piece> const& pieces) {
+  /// Calls `visit(member, given, taken)` for the other members of the group.
+  template <class Visit>
+  void for_each_other(Visit const& visit) const {
+    for (int member = 0; member < group_.size; ++member)
+      if (member != group_.rank)
+        visit(member, gives_[static_cast<std::size_t>(member)], takes_[static_cast<std::size_t>(member)]);
+  }
+
+  std::int64_t elements_of_others(std::vector<Block> const& boxes) const {
     std::int64_t sum = 0;
-    for (Piece const& piece : pieces) sum += piece.count;
+    for (int member = 0; member < group_.size; ++member)
+      if (member != group_.rank) sum += product(boxes[static_cast<std::size_t>(member)].extents);
     return sum;
-  }
-
-  comm::Parts incoming_parts() const {
-    std::vector<std::int64_t> counts;
-    for (Piece const& piece : gives_) counts.push_back(piece.count);
-    return comm::Parts(std::move(counts));
-  }
-
-  static void add_box(Widened<Tensor> const& sum, Number const* source, Block const& source_block, Block const& box) {
-    if (product(box.extents) == 0) return;
-    add_strided<Number, Space>(sum.data() + position_in(box, sum.block()), packed_strides(sum.local_extents()),
-                               source + position_in(box, source_block), packed_strides(source_block.extents),
-                               box.extents);
   }
 
   Tensor x_;
   Group const& group_;
   Needed needed_;
   Block mine_;
-  std::vector<Piece> gives_;  // to others, of this rank's block
-  std::vector<Piece> takes_;  // from others, into this rank's box
+  std::vector<Block> gives_;  // to each member, of this rank's block
+  std::vector<Block> takes_;  // from each member, into this rank's box
   std::int64_t bound_ = 0;
   bool is_local_ = true;
 };

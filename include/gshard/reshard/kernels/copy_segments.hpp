@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include <gshard/core/launch.hpp>
+#include <gshard/core/memory_pool.hpp>
 
 namespace gshard::detail {
 
@@ -25,5 +27,14 @@ struct CopySegments {
     for (std::int64_t j = 0; j < segment.count; ++j) to[segment.to + j] = from[segment.from + j];
   }
 };
+
+/// Copies segments, all of them by one kernel; their list lies in scratch memory.
+template <class MemorySpace, class T>
+void copy_segments(T const* from, T* to, std::vector<Segment> const& segments, Scratch<MemorySpace>& scratch) {
+  std::int64_t const size = static_cast<std::int64_t>(segments.size());
+  Segment* const list = scratch.template get<Segment>(size);
+  copy_from_host<MemorySpace>(list, segments.data(), size);
+  launch<MemorySpace>("gshard::copy_segments", size, CopySegments<T>{from, to, list});
+}
 
 }  // namespace gshard::detail
