@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <gshard/autodiff/recorded.hpp>
+#include <gshard/core/call_with.hpp>
 #include <gshard/einsum/chain.hpp>
 
 namespace gshard {
@@ -47,7 +48,7 @@ auto recorded_operands(std::tuple<Tensors...> const& tensors, Operands const&...
     if constexpr (RecordedEinsumInput<Operand>) return operand;
     else return held_operand<Operand>(tensor);
   };
-  return std::apply([&](auto const&... tensor) { return std::make_tuple(one(operands, tensor)...); }, tensors);
+  return call_with(tensors, [&](auto const&... tensor) { return std::make_tuple(one(operands, tensor)...); });
 }
 
 /// As tape_of; operands may be marked.
@@ -130,12 +131,12 @@ class RecordedEinsum : public detail::UnevaluatedOperation {
     using Plan = detail::PlanOf<Text, Result, detail::PlainOperand<Operands>...>;
     if constexpr (Plan::is_refused) {
       using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
-      Tape& tape =
-          std::apply([](auto const&... operands) -> Tape& { return detail::einsum_tape_of(operands...); }, operands_);
+      Tape& tape = detail::call_with(
+          operands_, [](auto const&... operands) -> Tape& { return detail::einsum_tape_of(operands...); });
       if constexpr (std::is_void_v<Result>) return Var<First>(tape, 0, First{});
       else return Var<detail::OperandTensor<Result>>(tape, 0, detail::OperandTensor<Result>{});
     } else {
-      return std::apply([](auto const&... operands) { return record<Plan, Result>(operands...); }, operands_);
+      return detail::call_with(operands_, [](auto const&... operands) { return record<Plan, Result>(operands...); });
     }
   }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <gshard/autodiff/recorded.hpp>
+#include <gshard/core/call_with.hpp>
 #include <gshard/expr/functions.hpp>
 
 namespace gshard {
@@ -81,12 +82,10 @@ void pull_map(Slot const& slot, Gradient const& gradient, Result const& result, 
   if constexpr (wants_gradient<Slot>) {
     using Tensor = std::tuple_element_t<Operand, Inputs>;
     constexpr bool in_parts = Tensor::layout.partial.empty() && !Result::layout.partial.empty();
-    auto const own = std::apply(
-        [&](auto const&... input) {
-          if constexpr (in_parts) return gradient_in_parts<Function, Operand>(gradient, result, input...);
-          else return gradient_of_map<Function, Operand>(gradient, result, input...);
-        },
-        inputs);
+    auto const own = call_with(inputs, [&](auto const&... input) {
+      if constexpr (in_parts) return gradient_in_parts<Function, Operand>(gradient, result, input...);
+      else return gradient_of_map<Function, Operand>(gradient, result, input...);
+    });
     using Element = typename Tensor::value_type;
     auto add = [&](auto const& converted) {
       if constexpr (in_parts) slot.add_part(converted);
@@ -180,7 +179,7 @@ auto recorded_in_place(Function const& function, Operand operand) {
 template <class Function, class... Operands>
 auto recorded_map(Function const& function, Operands const&... operands) {
   auto const inputs = std::make_tuple(plain_operand(operands)...);
-  auto const result = std::apply([&](auto const&... input) { return eval(map(function, input...)); }, inputs);
+  auto const result = call_with(inputs, [&](auto const&... input) { return eval(map(function, input...)); });
   using Result = std::remove_const_t<decltype(result)>;
   auto const slots = std::make_tuple(slot_of(operands)...);
   Tape& tape = tape_of(operands...);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <gshard/autodiff/recorded.hpp>
+#include <gshard/core/call_with.hpp>
 
 namespace gshard {
 
@@ -30,7 +31,7 @@ auto evaluated_results(Result const& result) {
 }
 template <class... Results>
 auto evaluated_results(std::tuple<Results...> const& results) {
-  return std::apply([](auto const&... result) { return std::make_tuple(eval(result)...); }, results);
+  return call_with(results, [](auto const&... result) { return std::make_tuple(eval(result)...); });
 }
 
 template <class Results>
@@ -70,7 +71,7 @@ class Recomputation {
       : function_(function), inputs_(plain(inputs)...), slots_(slot_of(inputs)...) {}
 
   auto forward() const {
-    return std::apply([&](auto const&... input) { return evaluated_results(function_(input...)); }, inputs_);
+    return call_with(inputs_, [&](auto const&... input) { return evaluated_results(function_(input...)); });
   }
 
   using Results = decltype(evaluated_results(std::declval<Function const&>()(std::declval<Inputs const&>()...)));

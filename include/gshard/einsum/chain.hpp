@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <gshard/core/call_with.hpp>
 #include <gshard/einsum/chain_plan.hpp>
 #include <gshard/einsum/einsum.hpp>
 
@@ -164,9 +165,8 @@ struct Chain {
   static LetterExtents letter_extents(Tensors const& tensors) {
     LetterExtents extents;
     int operand = 0;
-    std::apply(
-        [&](auto const&... tensor) { (extents.set(Types::subscripts.operands[operand++], tensor.extents()), ...); },
-        tensors);
+    for (TensorHandle const* tensor : handles_of(tensors))
+      extents.set(Types::subscripts.operands[operand++], (*tensor)->extents);
     return extents;
   }
 
@@ -199,8 +199,8 @@ struct Chain {
 
  private:
   static auto operands_of(Tensors const& tensors) {
-    return std::apply([](auto const&... tensor) { return typename Types::Operands(held_operand<Given>(tensor)...); },
-                      tensors);
+    return call_with(tensors,
+                     [](auto const&... tensor) { return typename Types::Operands(held_operand<Given>(tensor)...); });
   }
 };
 

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <gshard/core/call_with.hpp>
 #include <gshard/einsum/errors.hpp>
 #include <gshard/einsum/execute.hpp>
 #include <gshard/einsum/operand.hpp>
@@ -122,7 +123,7 @@ auto planned_einsum(EinsumName const& name = {}) {
 
 template <class... Tensors>
 std::array<TensorHandle const*, sizeof...(Tensors)> handles_of(std::tuple<Tensors...> const& tensors) {
-  return std::apply([](auto const&... tensor) { return std::array{&tensor.handle()...}; }, tensors);
+  return call_with(tensors, [](auto const&... tensor) { return std::array{&tensor.handle()...}; });
 }
 
 /// Carries out a plan, of which `Text` is the einsum.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <gshard/core/bfloat16.hpp>
+#include <gshard/core/call_with.hpp>
 #include <gshard/core/checked.hpp>
 #include <gshard/einsum/chain.hpp>
 #include <gshard/einsum/einsum.hpp>
@@ -248,7 +249,7 @@ Explanation explain_einsum(std::tuple<Tensors...> const& tensors) {
   using T = typename First::value_type;
   constexpr Subscripts subscripts = subscripts_for<Text, Tensors...>;
   Extents const result = result_extents({Text.view()}, subscripts, handles_of(tensors));
-  auto const extents = std::apply([](auto const&... tensor) { return std::array{tensor.extents()...}; }, tensors);
+  auto const extents = call_with(tensors, [](auto const&... tensor) { return std::array{tensor.extents()...}; });
   Explainer<Mesh> out(std::get<0>(tensors).mesh_state(), sizeof(T));
   out.add_title(text("einsum \"", Text.view(), "\""), type_name<T>());
   if constexpr (sizeof...(Tensors) > 2) {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 
 #include <gshard/core/launch.hpp>
@@ -17,18 +16,22 @@ namespace gshard {
 
 namespace detail {
 
-/// An expression ready to run: without deferred tensors, its meshes and extents checked. `operation` is what it is an
-/// operand of.
+/// Throws StateError where one of the tensors of an expression is unset, MeshError and ExtentError where they do not
+/// belong together. `operation` is what the expression is an operand of.
+inline void check_tensors(std::string_view operation, HandleList tensors) {
+  TensorHandle const& first = *tensors[0];
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    TensorHandle const& tensor = *tensors[i];
+    if (tensor && first && tensor->mesh == first->mesh && tensor->extents == first->extents) continue;
+    require_same_shape(operation, {{role_of_operand(0), first}, {role_of_operand(static_cast<int>(i)), tensor}});
+  }
+}
+
+/// An expression ready to run: without deferred tensors, its meshes and extents checked.
 template <class Operand>
 auto prepared(Operand const& operand, std::string_view operation = "pointwise function") {
   auto ready = materialized(operand);
-  std::optional<detail::Operand> first;
-  int position = 0;
-  for_each_tensor(ready, [&](auto const& tensor) {
-    detail::Operand const next(role_of_operand(position++), tensor);
-    if (!first) first = next;
-    require_same_shape(operation, {*first, next});
-  });
+  check_tensors(operation, tensors_of(ready));
   return ready;
 }
 
@@ -64,17 +67,15 @@ struct StoredType<Map<Function, Parts...>> {
 template <class Ready>
 std::int64_t bytes_read(Ready const& ready) {
   std::int64_t bytes = 0;
-  for_each_tensor(ready, [&](auto const& tensor) { bytes += block_bytes(tensor); });
+  for (TensorHandle const* tensor : tensors_of(ready)) bytes += (*tensor)->local_bytes();
   return bytes;
 }
 
-template <AnyTensor Result, class Ready>
-void run_into(Result const& result, Ready const& ready) {
-  auto const kernel = kernel_of(ready);
-  result.memory().ledger().add_work("map", 0, block_bytes(result) + bytes_read(ready));
-  launch<typename Result::memory_space>(
-      "gshard::map", result.local_size(),
-      AssignKernel<typename Result::value_type, std::remove_const_t<decltype(kernel)>>{result.data(), kernel});
+/// Sets the elements of `result` to those of a kernel, which reads `bytes`.
+template <class MemorySpace, class T, class Kernel>
+void run_map(TensorState const& result, Kernel const& kernel, std::int64_t bytes) {
+  result.mesh->memory().ledger().add_work("map", 0, result.local_bytes() + bytes);
+  launch<MemorySpace>("gshard::map", result.local_size, AssignKernel<T, Kernel>{result.elements<T>(), kernel});
 }
 
 }  // namespace detail
@@ -90,13 +91,11 @@ auto eval(Map<Function, Operands...> const& expression) {
   using Result =
       ShardedTensor<typename First::mesh_type, typename First::spec_type, Value, typename First::memory_space>;
   auto const& first = detail::first_tensor(ready);
-  Result result;
-  detail::for_each_tensor(ready, [&](auto const& tensor) {
-    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(tensor)>, Result>)
-      if (!result.is_set() && tensor.is_sole_owner()) result = tensor;
-  });
-  if (!result.is_set()) result = Result(uninitialized, first.mesh(), first.extents());
-  detail::run_into(result, ready);
+  Result const* const spare =
+      detail::find_tensor<Result>(ready, [](Result const& tensor) { return tensor.is_sole_owner(); });
+  Result const result = spare != nullptr ? *spare : Result(uninitialized, first.mesh(), first.extents());
+  detail::run_map<typename First::memory_space, Value>(*result.handle(), detail::kernel_of(ready),
+                                                       detail::bytes_read(ready));
   return result;
 }
 
@@ -108,7 +107,8 @@ void assign(Result const& result, Operand const& expression) {
   using Mistake = detail::AssignMistake<Result, detail::FirstTensor<std::remove_const_t<decltype(ready)>>>;
   if constexpr (std::is_void_v<Mistake>) {
     detail::require_same_shape("assign", {{"result", result}, {"operand 0", detail::first_tensor(ready)}});
-    detail::run_into(result, ready);
+    detail::run_map<typename Result::memory_space, typename Result::value_type>(
+        *result.handle(), detail::kernel_of(ready), detail::bytes_read(ready));
   } else {
     using Refused [[maybe_unused]] = decltype(Mistake{});
   }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
+#include <gshard/core/call_with.hpp>
 #include <gshard/expr/kernels.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 #include <gshard/tensor/unevaluated.hpp>
@@ -80,52 +83,68 @@ auto materialized(Operand const& operand) {
   if constexpr (Deferred<Operand>) {
     return eval(operand);
   } else if constexpr (is_map<Operand>) {
-    return std::apply([&](auto const&... parts) { return Map(operand.function, materialized(parts)...); },
-                      operand.operands);
+    return call_with(operand.operands,
+                     [&](auto const&... parts) { return Map(operand.function, materialized(parts)...); });
   } else {
     return operand;
   }
 }
 
-/// Calls `visit` with every tensor of an expression without deferred tensors.
-template <class Operand, class Visit>
-void for_each_tensor(Operand const& operand, Visit const& visit) {
-  if constexpr (AnyTensor<Operand>) visit(operand);
+/// The number of tensors of an expression without deferred tensors.
+template <class Operand>
+inline constexpr std::size_t tensor_count = AnyTensor<Operand> ? 1 : 0;
+template <class Function, class... Parts>
+inline constexpr std::size_t tensor_count<Map<Function, Parts...>> = (tensor_count<Parts> + ...);
+
+template <class Operand>
+void list_tensors(Operand const& operand, TensorHandle const**& next) {
+  if constexpr (AnyTensor<Operand>) *next++ = &operand.handle();
   else if constexpr (is_map<Operand>)
-    std::apply([&](auto const&... parts) { (for_each_tensor(parts, visit), ...); }, operand.operands);
+    call_with(operand.operands, [&](auto const&... parts) { (list_tensors(parts, next), ...); });
 }
 
-template <class Operand>
-constexpr auto tensor_types() {
-  if constexpr (AnyTensor<Operand>) return std::tuple<std::type_identity<Operand>>{};
-  else return std::tuple<>{};
-}
-template <class Operand>
-  requires is_map<Operand>
-constexpr auto tensor_types() {
-  return []<class F, class... Parts>(std::type_identity<Map<F, Parts...>>) {
-    return std::tuple_cat(tensor_types<Parts>()...);
-  }(std::type_identity<Operand>{});
+/// The tensors of an expression without deferred tensors, in their order.
+template <class Ready>
+std::array<TensorHandle const*, tensor_count<Ready>> tensors_of(Ready const& ready) {
+  std::array<TensorHandle const*, tensor_count<Ready>> list;
+  TensorHandle const** next = list.data();
+  list_tensors(ready, next);
+  return list;
 }
 
-template <class... Tensors>
-struct LeadingTensor;
-template <class First>
-struct LeadingTensor<First> {
-  using type = First;
-};
-template <class First, class... Rest>
-struct LeadingTensor<First, Rest...> {
-  using Later = typename LeadingTensor<Rest...>::type;
+/// Of two types of tensors, or void for none, the one whose placement the value of an expression of both has.
+template <class First, class Later>
+struct LeadingOfTwo {
   using type = std::conditional_t<First::layout.partial.empty() && !Later::layout.partial.empty(), Later, First>;
 };
-template <class... Tensors>
-struct LeadingTensor<std::tuple<std::type_identity<Tensors>...>> : LeadingTensor<Tensors...> {};
+template <class First>
+struct LeadingOfTwo<First, void> {
+  using type = First;
+};
+template <class Later>
+struct LeadingOfTwo<void, Later> {
+  using type = Later;
+};
+template <>
+struct LeadingOfTwo<void, void> {
+  using type = void;
+};
+
+template <class Operand, class... Rest>
+struct Leading {
+  using type = typename LeadingOfTwo<typename Leading<Operand>::type, typename Leading<Rest...>::type>::type;
+};
+template <class Operand>
+struct Leading<Operand> {
+  using type = std::conditional_t<AnyTensor<Operand>, Operand, void>;
+};
+template <class Function, class... Parts>
+struct Leading<Map<Function, Parts...>> : Leading<Parts...> {};
 
 /// The type of tensor whose placement the value of an expression without deferred tensors has: the first unreduced sum,
 /// or where there is none the first tensor.
 template <class Operand>
-using FirstTensor = typename LeadingTensor<decltype(tensor_types<Operand>())>::type;
+using FirstTensor = typename Leading<Operand>::type;
 
 template <class Operand>
 auto kernel_of(Operand const& operand) {
@@ -134,29 +153,36 @@ auto kernel_of(Operand const& operand) {
   } else if constexpr (is_constant<Operand>) {
     return ConstantKernel<decltype(operand.value)>{operand.value};
   } else {
-    return std::apply(
-        [&](auto const&... parts) {
-          auto const pack = kernel_pack(kernel_of(parts)...);
-          return ApplyKernel<decltype(operand.function), std::remove_const_t<decltype(pack)>>{operand.function, pack};
-        },
-        operand.operands);
+    return call_with(operand.operands, [&](auto const&... parts) {
+      auto const pack = kernel_pack(kernel_of(parts)...);
+      return ApplyKernel<decltype(operand.function), std::remove_const_t<decltype(pack)>>{operand.function, pack};
+    });
   }
 }
 
 template <class Ready>
 using ValueOf = std::remove_cvref_t<decltype(kernel_of(std::declval<Ready const&>())(0))>;
+
+/// The first tensor of type `Tensor` in an expression that `accept` takes; null where there is none.
+template <class Tensor, class Operand>
+Tensor const* find_tensor(Operand const& operand, bool (*accept)(Tensor const&)) {
+  if constexpr (std::is_same_v<Operand, Tensor>) {
+    return accept(operand) ? &operand : nullptr;
+  } else if constexpr (is_map<Operand>) {
+    return call_with(operand.operands, [&](auto const&... parts) {
+      Tensor const* found = nullptr;
+      ((found = found != nullptr ? found : find_tensor<Tensor>(parts, accept)), ...);
+      return found;
+    });
+  } else {
+    return nullptr;
+  }
+}
+
 template <class Expression>
 auto const& first_tensor(Expression const& expression) {
-  if constexpr (AnyTensor<Expression>) {
-    return expression;
-  } else {
-    FirstTensor<Expression> const* first = nullptr;
-    for_each_tensor(expression, [&](auto const& tensor) {
-      if constexpr (std::is_same_v<std::remove_cvref_t<decltype(tensor)>, FirstTensor<Expression>>)
-        if (first == nullptr) first = &tensor;
-    });
-    return *first;
-  }
+  using First = FirstTensor<Expression>;
+  return *find_tensor<First>(expression, [](First const&) { return true; });
 }
 
 }  // namespace detail

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include <gshard/autodiff/recorded.hpp>
+#include <gshard/core/call_with.hpp>
 #include <gshard/nn/kernels/views.hpp>
 #include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/record_kernel.hpp>
@@ -39,8 +40,8 @@ auto recorded_beside(std::tuple<Operands const&...> const& operands, Result cons
   if constexpr (std::is_integral_v<typename Result::value_type>)
     using Refused [[maybe_unused]] = decltype(error::LayerOfIntegers<Result>{});
   if constexpr ((AnyVar<Operands> || ...)) {
-    Tape& tape =
-        std::apply([](auto const&... operand) -> Tape& { return gshard::detail::tape_of(operand...); }, operands);
+    Tape& tape = gshard::detail::call_with(
+        operands, [](auto const&... operand) -> Tape& { return gshard::detail::tape_of(operand...); });
     return tape.record(result, pullback);
   } else {
     return result;

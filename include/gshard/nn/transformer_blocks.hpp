@@ -9,6 +9,7 @@
 
 #include <gshard/autodiff/map.hpp>
 #include <gshard/autodiff/recompute.hpp>
+#include <gshard/core/call_with.hpp>
 #include <gshard/nn/attention.hpp>
 #include <gshard/nn/dropout.hpp>
 #include <gshard/nn/operation.hpp>
@@ -132,7 +133,8 @@ struct RepeatableBlock {
   template <class X, class... Memory>
   auto operator()(X const& x, Memory const&... memory) const {
     Pass<std::conditional_t<AnyVar<X>, Var<Scalar>, Scalar>> pass{random, rates};
-    auto const result = std::apply([&](auto const&... side) { return (*block)(x, memory..., side..., pass); }, sides);
+    auto const result =
+        gshard::detail::call_with(sides, [&](auto const&... side) { return (*block)(x, memory..., side..., pass); });
     *after = pass.random;
     if constexpr (std::is_invocable_v<typename Block::inner_type&, X const&>) return std::tuple(result);
     else return std::tuple(result, pass.balance_losses.front());
@@ -155,7 +157,7 @@ auto run_block(Block& block, bool again, Pass<Loss>& pass, std::tuple<Sides...> 
       }
     }
   }
-  return std::apply([&](auto const&... side) { return block(x..., side..., pass); }, sides);
+  return gshard::detail::call_with(sides, [&](auto const&... side) { return block(x..., side..., pass); });
 }
 
 }  // namespace gshard::nn::detail

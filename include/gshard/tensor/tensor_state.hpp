@@ -73,6 +73,7 @@ struct TensorState {
         name(of_name),
         layout(type.layout),
         extents(checked_extents(type, of_extents, of_name)),
+        element_bytes(type.element_bytes),
         storage(std::move(of_storage)) {
     if (!mesh)
       throw StateError(text("tensor '", name, "' of extents ", text_of(extents),
@@ -87,10 +88,14 @@ struct TensorState {
     return static_cast<T*>(storage.get());
   }
 
+  /// The bytes of the block.
+  std::int64_t local_bytes() const { return local_size * static_cast<std::int64_t>(element_bytes); }
+
   std::shared_ptr<MeshState const> mesh;
   std::string name;
   Layout layout;
   Extents extents;
+  std::size_t element_bytes;
   Block block;
   std::int64_t local_size = 0;
   std::shared_ptr<void> storage;
