@@ -4,7 +4,7 @@
 #include <array>
 
 #include <gshard/core/runtime.hpp>
-#include <gshard/nn/transformer_options.hpp>
+#include <gshard/nn/transformer/options.hpp>
 
 namespace translation {
 

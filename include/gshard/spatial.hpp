@@ -6,5 +6,5 @@
 #include <gshard/spatial/convolution.hpp>
 #include <gshard/spatial/convolution_gradient.hpp>
 #include <gshard/spatial/halo.hpp>
+#include <gshard/spatial/kernels/window.hpp>
 #include <gshard/spatial/pool.hpp>
-#include <gshard/spatial/window.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Experts that choose as many tokens as there are.
 // expect-error: experts that choose have a capacity
-#include <gshard/nn/moe/gates.hpp>
+#include <gshard/nn/gating/gates.hpp>
 
 using namespace gshard;
 

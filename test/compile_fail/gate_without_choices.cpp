@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A gate that chooses no expert.
 // expect-error: a gate makes at least one choice for each token
-#include <gshard/nn/moe/gates.hpp>
+#include <gshard/nn/gating/gates.hpp>
 
 using namespace gshard;
 

@@ -1,17 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 # cmake -DINCLUDE=<folder> -P check_layers.cmake
 # The folders of include/gshard form layers: a header includes its own folder and those before it in this list, no other. The header
-# of a folder as a whole (gshard/einsum.hpp) counts as part of the folder.
+# of a folder as a whole (gshard/einsum.hpp) counts as part of the last of its folders.
 cmake_minimum_required(VERSION 3.25)
 
-set(layers core cost mesh tensor comm reshard expr einsum reduce index io autodiff spatial optim nn)
+set(layers
+  core cost mesh tensor comm reshard/kernels reshard expr einsum/local einsum reduce/kernels reduce index/kernels index io autodiff
+  spatial/kernels spatial optim/kernels optim nn/gating nn/kernels nn nn/moe nn/transformer)
 set(mistakes)
 
 # layer_of(<variable> <path below include>): the place of a header in the list; behind its end for gshard.hpp, -1 for a stranger.
 function(layer_of variable path)
   if(path STREQUAL "gshard/gshard.hpp")
     list(LENGTH layers place)
-  elseif(path MATCHES "^gshard/([a-z_]+)(/|\\.hpp$)")
+  elseif(path MATCHES "^gshard/([a-z_]+)\\.hpp$")
+    set(whole "${CMAKE_MATCH_1}")
+    set(place -1)
+    foreach(layer IN LISTS layers)
+      if(layer STREQUAL whole OR layer MATCHES "^${whole}/")
+        list(FIND layers "${layer}" place)
+      endif()
+    endforeach()
+  elseif(path MATCHES "^gshard/([a-z_/]+)/[a-z0-9_]+\\.hpp$")
     list(FIND layers "${CMAKE_MATCH_1}" place)
   else()
     set(place -1)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The arithmetic of windows over split space: the values that the paper's formulas give (section 3.3.3, fig. 11 to 13,
 // A.4), from the blocks themselves.
-#include <gshard/spatial/window.hpp>
+#include <gshard/spatial/kernels/window.hpp>
 
 #include <array>
 

@@ -6,7 +6,7 @@
 
 #include <mpi.h>
 
-#include <gshard/nn/decoding.hpp>
+#include <gshard/nn/transformer/decoding.hpp>
 #include <gshard/reduce.hpp>
 #include <gshard/reshard/gather.hpp>
 

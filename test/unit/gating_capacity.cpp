@@ -8,8 +8,8 @@
 #include <doctest/doctest.h>
 
 #include <gshard/core/error.hpp>
-#include <gshard/nn/kernels/capacity.hpp>
-#include <gshard/nn/moe/gates.hpp>
+#include <gshard/nn/gating/capacity.hpp>
+#include <gshard/nn/gating/gates.hpp>
 #include <gshard/nn/moe/options.hpp>
 #include <gshard/nn/moe/token_groups.hpp>
 

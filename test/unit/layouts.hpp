@@ -9,7 +9,7 @@
 #include <vector>
 
 #include <gshard/nn/cross_entropy.hpp>
-#include <gshard/nn/transformer.hpp>
+#include <gshard/nn/transformer/transformer.hpp>
 #include <gshard/optim/adamw.hpp>
 
 #include "dense_reference.hpp"

@@ -5,7 +5,7 @@
 
 #include <gshard/nn/cross_entropy.hpp>
 #include <gshard/nn/layer_norm.hpp>
-#include <gshard/nn/transformer.hpp>
+#include <gshard/nn/transformer/transformer.hpp>
 
 #include "central_differences.hpp"
 #include "layer_test.hpp"

@@ -6,7 +6,7 @@
 
 #include <gshard/core/bfloat16.hpp>
 #include <gshard/nn/cross_entropy.hpp>
-#include <gshard/nn/transformer.hpp>
+#include <gshard/nn/transformer/transformer.hpp>
 #include <gshard/optim/adamw.hpp>
 
 #include "layer_test.hpp"

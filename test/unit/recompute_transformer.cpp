@@ -5,7 +5,7 @@
 #include <vector>
 
 #include <gshard/nn/cross_entropy.hpp>
-#include <gshard/nn/transformer.hpp>
+#include <gshard/nn/transformer/transformer.hpp>
 
 #include "layer_test.hpp"
 #include "sentences.hpp"

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include <gshard/nn/cross_entropy.hpp>
-#include <gshard/nn/transformer.hpp>
+#include <gshard/nn/transformer/transformer.hpp>
 #include <gshard/optim/adamw.hpp>
 
 #include "layer_test.hpp"

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include <gshard/nn/cross_entropy.hpp>
-#include <gshard/nn/transformer.hpp>
+#include <gshard/nn/transformer/transformer.hpp>
 #include <gshard/optim/adamw.hpp>
 
 #include "central_differences.hpp"

@@ -5,9 +5,9 @@
 #include <optional>
 #include <vector>
 
-#include <gshard/nn/decoding.hpp>
 #include <gshard/nn/cross_entropy.hpp>
 #include <gshard/nn/layer_norm.hpp>
+#include <gshard/nn/transformer/decoding.hpp>
 
 #include "layer_test.hpp"
 #include "sentences.hpp"

@@ -12,10 +12,10 @@
 #include <gshard/core/options.hpp>
 #include <gshard/nn/attention_cache.hpp>
 #include <gshard/nn/attention_weights.hpp>
+#include <gshard/nn/axes.hpp>
 #include <gshard/nn/dropout.hpp>
 #include <gshard/nn/head_size.hpp>
 #include <gshard/nn/initialize.hpp>
-#include <gshard/nn/moe/axes.hpp>
 #include <gshard/nn/parallelism.hpp>
 #include <gshard/nn/zero_padding.hpp>
 

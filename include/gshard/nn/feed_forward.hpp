@@ -6,8 +6,8 @@
 
 #include <gshard/autodiff/einsum.hpp>
 #include <gshard/autodiff/map.hpp>
+#include <gshard/nn/axes.hpp>
 #include <gshard/nn/initialize.hpp>
-#include <gshard/nn/moe/axes.hpp>
 #include <gshard/nn/operation.hpp>
 #include <gshard/nn/parallelism.hpp>
 

@@ -9,8 +9,8 @@
 
 #include <gshard/reshard/execute.hpp>
 #include <gshard/reshard/plan.hpp>
-#include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/dimension.hpp>
+#include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 #include <gshard/tensor/unevaluated.hpp>
 

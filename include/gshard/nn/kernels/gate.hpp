@@ -4,11 +4,11 @@
 #include <cstdint>
 
 #include <gshard/core/random.hpp>
+#include <gshard/nn/gating/gates.hpp>
 #include <gshard/nn/kernels/expert_choice.hpp>
 #include <gshard/nn/kernels/gate_balance.hpp>
 #include <gshard/nn/kernels/gate_slots.hpp>
 #include <gshard/nn/kernels/routes.hpp>
-#include <gshard/nn/moe/gates.hpp>
 
 namespace gshard::nn::detail {
 

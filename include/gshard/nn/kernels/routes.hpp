@@ -4,8 +4,8 @@
 #include <cstdint>
 
 #include <gshard/core/extremes.hpp>
+#include <gshard/nn/gating/gates.hpp>
 #include <gshard/nn/kernels/views.hpp>
-#include <gshard/nn/moe/gates.hpp>
 
 namespace gshard::nn::detail {
 

@@ -10,9 +10,9 @@
 #include <gshard/autodiff/einsum.hpp>
 #include <gshard/autodiff/map.hpp>
 #include <gshard/autodiff/reduce.hpp>
+#include <gshard/nn/axes.hpp>
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/kernels/expert_bias.hpp>
-#include <gshard/nn/moe/axes.hpp>
 #include <gshard/nn/moe/options.hpp>
 #include <gshard/nn/operation.hpp>
 #include <gshard/nn/parallelism.hpp>

@@ -10,12 +10,12 @@
 
 #include <gshard/autodiff/map.hpp>
 #include <gshard/autodiff/reduce.hpp>
-#include <gshard/nn/zero_padding.hpp>
+#include <gshard/nn/gating/gates.hpp>
 #include <gshard/nn/kernels/gate.hpp>
 #include <gshard/nn/kernels/gate_backward.hpp>
-#include <gshard/nn/moe/gates.hpp>
 #include <gshard/nn/operation.hpp>
 #include <gshard/nn/random_stream.hpp>
+#include <gshard/nn/zero_padding.hpp>
 #include <gshard/tensor/operands.hpp>
 
 namespace gshard::error {

@@ -11,7 +11,6 @@
 #include <gshard/autodiff/reduce.hpp>
 #include <gshard/autodiff/reshard.hpp>
 #include <gshard/autodiff/softmax.hpp>
-#include <gshard/nn/zero_padding.hpp>
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/moe/dispatch.hpp>
 #include <gshard/nn/moe/dropless.hpp>
@@ -21,6 +20,7 @@
 #include <gshard/nn/moe/gate_z_loss.hpp>
 #include <gshard/nn/moe/one_hot.hpp>
 #include <gshard/nn/moe/shared_experts.hpp>
+#include <gshard/nn/zero_padding.hpp>
 
 namespace gshard::error {
 

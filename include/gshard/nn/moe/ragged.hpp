@@ -12,9 +12,9 @@
 
 #include <gshard/comm/all_reduce.hpp>
 #include <gshard/comm/all_to_all.hpp>
+#include <gshard/nn/axes.hpp>
 #include <gshard/nn/kernels/arrange_rows.hpp>
 #include <gshard/nn/kernels/expert_bias.hpp>
-#include <gshard/nn/moe/axes.hpp>
 #include <gshard/tensor/operands.hpp>
 
 namespace gshard::error {

@@ -9,7 +9,7 @@
 #include <gshard/core/bfloat16.hpp>
 #include <gshard/core/memory_pool.hpp>
 #include <gshard/einsum/local/contract.hpp>
-#include <gshard/spatial/window.hpp>
+#include <gshard/spatial/kernels/window.hpp>
 #include <gshard/tensor/layout.hpp>
 
 // Convolutions of blocks as contractions of strided views: what output (x, y) sees under window position (a, b) is the

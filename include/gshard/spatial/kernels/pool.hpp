@@ -8,7 +8,7 @@
 
 #include <gshard/core/extremes.hpp>
 #include <gshard/core/launch.hpp>
-#include <gshard/spatial/window.hpp>
+#include <gshard/spatial/kernels/window.hpp>
 #include <gshard/tensor/layout.hpp>
 
 namespace gshard::detail {

@@ -14,8 +14,8 @@
 #include <gshard/nn/embedding.hpp>
 #include <gshard/nn/feed_forward.hpp>
 #include <gshard/nn/moe/layer.hpp>
-#include <gshard/nn/transformer_blocks.hpp>
-#include <gshard/nn/transformer_options.hpp>
+#include <gshard/nn/transformer/blocks.hpp>
+#include <gshard/nn/transformer/options.hpp>
 #include <gshard/nn/zero_padding.hpp>
 
 namespace gshard::nn {

@@ -10,7 +10,7 @@
 #include <gshard/core/options.hpp>
 #include <gshard/index/check_ids.hpp>
 #include <gshard/nn/attention_cache.hpp>
-#include <gshard/nn/transformer.hpp>
+#include <gshard/nn/transformer/transformer.hpp>
 
 namespace gshard::nn {
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <optional>
 
-#include <gshard/nn/kernels/capacity.hpp>
+#include <gshard/nn/gating/capacity.hpp>
 
 // The gates of a mixture of experts. A gate is a type, and what it does is said by its members; for a variant, derive
 // from one and say what differs:

@@ -13,7 +13,7 @@
 #include <gshard/nn/attention.hpp>
 #include <gshard/nn/dropout.hpp>
 #include <gshard/nn/operation.hpp>
-#include <gshard/nn/transformer_options.hpp>
+#include <gshard/nn/transformer/options.hpp>
 
 // The blocks of a Transformer, and what runs through them.
 
