@@ -2,12 +2,12 @@
 #pragma once
 
 #include <algorithm>
-#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include <gshard/autodiff/unreduced.hpp>
+#include <gshard/core/closure.hpp>
 
 namespace gshard {
 
@@ -26,7 +26,7 @@ class Accumulation {
   /// Adds to the parts of one parameter, known by its address; `add` takes its whole gradient, of type `Whole`, in the
   /// end.
   template <AnyTensor Whole, AnyTensor Part>
-  void add(void const* parameter, Part part, std::function<void(void*)> const& add) {
+  void add(void const* parameter, Part part, detail::Closure const& add) {
     auto sum = std::ranges::find(sums_, parameter, &Sum::parameter);
     if (sum == sums_.end()) sum = sums_.insert(sum, {parameter, {}, add});
     sum->parts.add<Whole>(std::move(part));
@@ -47,7 +47,7 @@ class Accumulation {
   struct Sum {
     void const* parameter;
     detail::Unreduced parts;
-    std::function<void(void*)> add;
+    detail::Closure add;
   };
 
   std::vector<Sum> sums_;

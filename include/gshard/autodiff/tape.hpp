@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -11,6 +10,7 @@
 
 #include <gshard/autodiff/accumulate.hpp>
 #include <gshard/autodiff/var.hpp>
+#include <gshard/core/closure.hpp>
 #include <gshard/expr/functions.hpp>
 #include <gshard/reshard/reshard.hpp>
 #include <gshard/tensor/operands.hpp>
@@ -41,7 +41,9 @@ class Tape {
     detail::require_set("Tape::watch", {{"tensor", tensor}});
     if constexpr (std::is_integral_v<typename Tensor::value_type>)
       using Refused [[maybe_unused]] = decltype(error::GradientOfIntegers<Tensor>{});
-    return record(tensor, std::function<void(Cotangent<Tensor> const&)>{});
+    int const node = add_node(tensor.handle());
+    nodes_.back().is_leaf = true;
+    return {*this, node, tensor};
   }
 
   /// A leaf whose gradient the backward pass adds to `parameter.gradient`.
@@ -49,10 +51,9 @@ class Tape {
   Var<Tensor> watch(Parameter<Tensor>& parameter) {
     if constexpr (std::is_integral_v<typename Tensor::value_type>)
       using Refused [[maybe_unused]] = decltype(error::GradientOfIntegers<Tensor>{});
-    int const node = add_node(parameter.value);
-    nodes_.back().pull = [target = &parameter](void* sum) {
-      static_cast<Sum<Tensor>*>(sum)->move_to(target->gradient);
-    };
+    int const node = add_node(parameter.value.handle());
+    nodes_.back().pull = detail::Closure::of(
+        [target = &parameter](void* sum) { static_cast<Sum<Tensor>*>(sum)->move_to(target->gradient); });
     nodes_.back().parameter = &parameter;
     return {*this, node, parameter.value};
   }
@@ -70,12 +71,9 @@ class Tape {
   /// The result of an operation, and what to do with its gradient: `pull(gradient)` adds to the slots of the operands.
   template <AnyTensor Tensor, class Pull>
   Var<Tensor> record(Tensor const& value, Pull pull) {
-    int const node = add_node(value);
-    bool leaf = false;
-    if constexpr (std::is_same_v<Pull, std::function<void(Cotangent<Tensor> const&)>>) leaf = !pull;
-    nodes_.back().is_leaf = leaf;
-    if (!leaf)
-      nodes_.back().pull = [pull = std::move(pull)](void* sum) { pull(static_cast<Sum<Tensor>*>(sum)->take()); };
+    int const node = add_node(value.handle());
+    nodes_.back().pull =
+        detail::Closure::of([pull = std::move(pull)](void* sum) { pull(static_cast<Sum<Tensor>*>(sum)->take()); });
     return {*this, node, value};
   }
 
@@ -85,8 +83,8 @@ class Tape {
   template <class Gradients, class Pull>
   int record_several(Pull pull) {
     require_unrun();
-    nodes_.push_back(
-        {.pull = [pull = std::move(pull)](void* gradients) { pull(*static_cast<Gradients*>(gradients)); }});
+    nodes_.push_back({.pull = detail::Closure::of(
+                          [pull = std::move(pull)](void* gradients) { pull(*static_cast<Gradients*>(gradients)); })});
     return static_cast<int>(nodes_.size()) - 1;
   }
 
@@ -94,7 +92,7 @@ class Tape {
   template <class Gradients>
   Gradients& gradients(int node) {
     auto& slot = nodes_[static_cast<std::size_t>(node)].gradient;
-    if (!slot) slot = std::make_shared<Gradients>();
+    if (!slot) slot = detail::owned(new Gradients());
     return *static_cast<Gradients*>(slot.get());
   }
 
@@ -162,7 +160,7 @@ class Tape {
       if (node->is_leaf) continue;
       if (node->gradient) node->pull(node->gradient.get());
       node->gradient.reset();
-      node->pull = nullptr;
+      node->pull = {};
     }
   }
 
@@ -189,7 +187,7 @@ class Tape {
 
   struct Node {
     std::shared_ptr<void> gradient{};  ///< a Sum, or what the results of an operation leave
-    std::function<void(void*)> pull{};
+    detail::Closure pull{};
     bool is_leaf = false;
     void const* parameter = nullptr;
     detail::Unreduced parts{};
@@ -216,11 +214,10 @@ class Tape {
   }
 
   /// Adds a node for a recorded tensor of this value and returns its number.
-  template <AnyTensor Tensor>
-  int add_node(Tensor const& value) {
+  int add_node(detail::TensorHandle const& value) {
     require_unrun();
     detail::require_set("Tape", {{"recorded tensor", value}});
-    nodes_.push_back({.mesh = &value.mesh_state(), .extents = value.extents()});
+    nodes_.push_back({.mesh = value->mesh.get(), .extents = value->extents});
     return static_cast<int>(nodes_.size()) - 1;
   }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <gshard/autodiff/running_sum.hpp>
+#include <gshard/core/closure.hpp>
 #include <gshard/reshard/reshard.hpp>
 
 namespace gshard::detail {
@@ -16,7 +17,7 @@ namespace gshard::detail {
 /// The running sum of type `Tensor` behind `sum`, which may be null yet.
 template <AnyTensor Tensor>
 RunningSum<Tensor>& running_sum(std::shared_ptr<void>& sum) {
-  if (!sum) sum = std::make_shared<RunningSum<Tensor>>();
+  if (!sum) sum = owned(new RunningSum<Tensor>());
   return *static_cast<RunningSum<Tensor>*>(sum.get());
 }
 

@@ -183,13 +183,14 @@ class ShardedTensor {
   }
 
   /// Whether no other handle shares the elements.
-  bool is_sole_owner() const { return state_.use_count() == 1 && state_->storage.use_count() == 1; }
+  bool is_sole_owner() const { return detail::is_sole_owner(state_); }
 
   std::string const& name() const { return is_set() ? state_->name : detail::no_name; }
 
   /// What the type says, and the tensor without its type, for functions that are compiled once for all layouts.
   static constexpr detail::TensorType type{layout, static_extents, Mesh::names, sizeof(T)};
   detail::TensorHandle const& handle() const { return state_; }
+  detail::TensorHandle& handle() { return state_; }
 
   /// The tensor of a handle, which has this layout and elements of type T in this memory space.
   explicit ShardedTensor(detail::TensorHandle handle) : state_(std::move(handle)) {}

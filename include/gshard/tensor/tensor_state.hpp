@@ -73,6 +73,7 @@ struct TensorState {
         name(of_name),
         layout(type.layout),
         extents(checked_extents(type, of_extents, of_name)),
+        axis_names(type.axis_names),
         element_bytes(type.element_bytes),
         storage(std::move(of_storage)) {
     if (!mesh)
@@ -88,6 +89,9 @@ struct TensorState {
     return static_cast<T*>(storage.get());
   }
 
+  /// The type of a tensor held alike, of elements of so many bytes and any extents.
+  TensorType type_with(std::size_t bytes) const { return TensorType{{}, {}, axis_names, bytes}.with_layout(layout); }
+
   /// The bytes of the block.
   std::int64_t local_bytes() const { return local_size * static_cast<std::int64_t>(element_bytes); }
 
@@ -95,6 +99,7 @@ struct TensorState {
   std::string name;
   Layout layout;
   Extents extents;
+  std::span<std::string_view const> axis_names;
   std::size_t element_bytes;
   Block block;
   std::int64_t local_size = 0;
@@ -103,6 +108,11 @@ struct TensorState {
 
 /// A tensor without its type: what functions take that are compiled once for all layouts. Null where it is unset.
 using TensorHandle = std::shared_ptr<TensorState const>;
+
+/// Whether no other handle shares the elements.
+inline bool is_sole_owner(TensorHandle const& tensor) {
+  return tensor.use_count() == 1 && tensor->storage.use_count() == 1;
+}
 
 /// The tensors that an operation is given, in their order.
 using HandleList = std::span<TensorHandle const* const>;
@@ -121,6 +131,12 @@ TensorHandle new_tensor(TensorType const& type, std::shared_ptr<MeshState const>
                            mesh->text(), "): ", error.what()));
   }
   return state;
+}
+
+/// Returns a new tensor with elements of type `T` on the mesh of another one, held alike, of its extents.
+template <class MemorySpace, class T>
+TensorHandle new_tensor_like(TensorState const& other) {
+  return new_tensor<MemorySpace>(other.type_with(sizeof(T)), other.mesh, other.extents, {});
 }
 
 /// Returns a tensor that shares the storage of another one. Throws ExtentError where the local blocks have different
