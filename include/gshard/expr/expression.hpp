@@ -27,12 +27,18 @@ inline void check_tensors(std::string_view operation, HandleList tensors) {
   }
 }
 
-/// An expression ready to run: without deferred tensors, its meshes and extents checked.
+/// An expression ready to run: without deferred tensors, its meshes and extents checked. It is the operand itself where
+/// that has none.
 template <class Operand>
-auto prepared(Operand const& operand, std::string_view operation = "pointwise function") {
-  auto ready = materialized(operand);
-  check_tensors(operation, tensors_of(ready));
-  return ready;
+decltype(auto) prepared(Operand const& operand, std::string_view operation = "pointwise function") {
+  if constexpr (has_deferred<Operand>) {
+    auto ready = materialized(operand);
+    check_tensors(operation, tensors_of(ready));
+    return ready;
+  } else {
+    check_tensors(operation, tensors_of(operand));
+    return operand;
+  }
 }
 
 template <class Function, class Otherwise>
@@ -85,14 +91,16 @@ void run_map(TensorState const& result, Kernel const& kernel, std::int64_t bytes
 /// together. No communication but that of the deferred tensors.
 template <class Function, class... Operands>
 auto eval(Map<Function, Operands...> const& expression) {
-  auto const ready = detail::prepared(expression);
-  using First = detail::FirstTensor<std::remove_const_t<decltype(ready)>>;
-  using Value = typename detail::StoredType<std::remove_const_t<decltype(ready)>>::type;
+  auto const& ready = detail::prepared(expression);
+  using Ready = std::remove_cvref_t<decltype(ready)>;
+  using First = detail::FirstTensor<Ready>;
+  using Value = typename detail::StoredType<Ready>::type;
   using Result =
       ShardedTensor<typename First::mesh_type, typename First::spec_type, Value, typename First::memory_space>;
   auto const& first = detail::first_tensor(ready);
-  Result const* const spare =
-      detail::find_tensor<Result>(ready, [](Result const& tensor) { return tensor.is_sole_owner(); });
+  Result const* spare = nullptr;
+  if constexpr (detail::has_deferred<Map<Function, Operands...>>)
+    spare = detail::find_tensor<Result>(ready, [](Result const& tensor) { return tensor.is_sole_owner(); });
   Result const result = spare != nullptr ? *spare : Result(uninitialized, first.mesh(), first.extents());
   detail::run_map<typename First::memory_space, Value>(*result.handle(), detail::kernel_of(ready),
                                                        detail::bytes_read(ready));
@@ -103,8 +111,8 @@ auto eval(Map<Function, Operands...> const& expression) {
 /// result.
 template <AnyTensor Result, Expression Operand>
 void assign(Result const& result, Operand const& expression) {
-  auto const ready = detail::prepared(expression);
-  using Mistake = detail::AssignMistake<Result, detail::FirstTensor<std::remove_const_t<decltype(ready)>>>;
+  auto const& ready = detail::prepared(expression);
+  using Mistake = detail::AssignMistake<Result, detail::FirstTensor<std::remove_cvref_t<decltype(ready)>>>;
   if constexpr (std::is_void_v<Mistake>) {
     detail::require_same_shape("assign", {{"result", result}, {"operand 0", detail::first_tensor(ready)}});
     detail::run_map<typename Result::memory_space, typename Result::value_type>(

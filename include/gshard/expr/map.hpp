@@ -77,6 +77,12 @@ class Map : public detail::UnevaluatedOperation {
 
 namespace detail {
 
+/// Whether there is a deferred tensor in an expression.
+template <class Operand>
+inline constexpr bool has_deferred = Deferred<Operand>;
+template <class Function, class... Parts>
+inline constexpr bool has_deferred<Map<Function, Parts...>> = (has_deferred<Parts> || ...);
+
 /// An expression whose deferred tensors are computed.
 template <class Operand>
 auto materialized(Operand const& operand) {

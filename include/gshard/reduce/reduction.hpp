@@ -169,12 +169,13 @@ namespace detail {
 
 template <class Operation, int... Given, class Operand>
 auto reduction_of(std::string_view operation, Operand const& x) {
-  auto const ready = prepared(x, operation);
-  using First = FirstTensor<std::remove_const_t<decltype(ready)>>;
+  auto const& ready = prepared(x, operation);
+  using Ready = std::remove_cvref_t<decltype(ready)>;
+  using First = FirstTensor<Ready>;
   using Mistake = typename FirstMistake<DimensionsMistake<First::rank, Given...>,
                                         PartialSumMistake<First, !Operation::is_linear>>::type;
   if constexpr (std::is_void_v<Mistake>) {
-    return Reduction<Operation, std::remove_const_t<decltype(ready)>, Given...>(ready);
+    return Reduction<Operation, Ready, Given...>(ready);
   } else {
     using Refused [[maybe_unused]] = decltype(Mistake{});
     return RefusedOperation<First>{};

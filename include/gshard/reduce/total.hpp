@@ -82,7 +82,7 @@ auto minimum(Operand const& x) {
 /// The mean over the global number of elements, however unevenly the ranks hold them; NaN of none.
 template <Expression Operand>
 double mean(Operand const& x) {
-  auto const ready = detail::prepared(x, "mean");
+  auto const& ready = detail::prepared(x, "mean");
   return detail::total<detail::Averaging>(ready) / static_cast<double>(detail::first_tensor(ready).size());
 }
 
