@@ -183,7 +183,7 @@ TEST_CASE(
     auto source = filled<Of<Grid, From>>(mesh, extents, 2);
     auto const expected = dense_values_of(source, 2);
     auto const* const memory = source.data();
-    CHECK(gshard::detail::held_as<To>(source).data() == memory);
+    CHECK(gshard::detail::reshard_or_share<To>(source).data() == memory);
     auto const own = reshard<To>(source);
     CHECK((own.data() != memory || own.local_size() == 0));
     CHECK(difference(own, expected) == "");

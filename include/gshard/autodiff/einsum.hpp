@@ -46,7 +46,7 @@ template <class... Tensors, class... Operands>
 auto recorded_operands(std::tuple<Tensors...> const& tensors, Operands const&... operands) {
   auto one = []<class Operand>(Operand const& operand, auto const& tensor) {
     if constexpr (RecordedEinsumInput<Operand>) return operand;
-    else return held_operand<Operand>(tensor);
+    else return marked_operand<Operand>(tensor);
   };
   return call_with(tensors, [&](auto const&... tensor) { return std::make_tuple(one(operands, tensor)...); });
 }
@@ -155,10 +155,10 @@ class RecordedEinsum : public detail::UnevaluatedOperation {
     using Result = std::remove_const_t<decltype(result)>;
     auto const slots = std::make_tuple(detail::einsum_slot_of(operands)...);
     return detail::einsum_tape_of(operands...).record(result, [slots, tensors](Cotangent<Result> const& gradient) {
-      using Held = with_layout<First, detail::without_partial(Plan::plan.produced)>;
-      auto const held = detail::held_as<typename Held::spec_type>(gradient);
-      pull<Plan, 0>(held, slots, tensors);
-      if constexpr (sizeof...(Operands) == 2) pull<Plan, 1>(held, slots, tensors);
+      using Produced = with_layout<First, detail::without_partial(Plan::plan.produced)>;
+      auto const produced = detail::reshard_or_share<typename Produced::spec_type>(gradient);
+      pull<Plan, 0>(produced, slots, tensors);
+      if constexpr (sizeof...(Operands) == 2) pull<Plan, 1>(produced, slots, tensors);
     });
   }
 

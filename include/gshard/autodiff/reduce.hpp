@@ -148,12 +148,12 @@ class RecordedReduction : public detail::UnevaluatedOperation {
       return x_.tape().record(result, [slot = x_.slot(), mesh = x.mesh(), extents = x.extents(),
                                        factor](Cotangent<Result> const& gradient) {
         slot.add(detail::gradient_of_sum<Dimensions, Cotangent<Tensor>>(mesh, extents, factor,
-                                                                        detail::held_as<KeptSpec>(gradient)));
+                                                                        detail::reshard_or_share<KeptSpec>(gradient)));
       });
     } else {
       return x_.tape().record(result, [slot = x_.slot(), x, result](Cotangent<Result> const& gradient) {
-        slot.add(detail::gradient_of_reduction<Operation, Dimensions>(x, detail::held_as<KeptSpec>(result),
-                                                                      detail::held_as<KeptSpec>(gradient)));
+        slot.add(detail::gradient_of_reduction<Operation, Dimensions>(x, detail::reshard_or_share<KeptSpec>(result),
+                                                                      detail::reshard_or_share<KeptSpec>(gradient)));
       });
     }
   }

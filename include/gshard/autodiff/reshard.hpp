@@ -17,8 +17,8 @@ auto reshard(X&& x) {
   Tape& tape = x.tape();
   tape.require_unrun();
   auto const slot = x.slot();
-  return tape.record(reshard<To>(std::forward<X>(x).value()), [slot](Cotangent<resharded<Tensor, To>> const& gradient) {
-    slot.add(detail::held_as<typename Cotangent<Tensor>::spec_type>(gradient));
+  return tape.record(reshard<To>(std::forward<X>(x).value()), [slot](Cotangent<Resharded<Tensor, To>> const& gradient) {
+    slot.add(detail::reshard_or_share<typename Cotangent<Tensor>::spec_type>(gradient));
   });
 }
 

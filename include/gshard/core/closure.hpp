@@ -6,15 +6,15 @@
 
 namespace gshard::detail {
 
-/// Owns an object of which only the address is known from here on. One kind of control block for all types.
+/// Takes ownership of an object whose type the caller knows. All types share one kind of control block.
 template <class Type>
 std::shared_ptr<void> owned(Type* object) {
   void (*const destroy)(void*) = [](void* address) { delete static_cast<Type*>(address); };
   return {static_cast<void*>(object), destroy};
 }
 
-/// Some function of one pointer, shared by copies. std::function keeps, for each function, the name of its type, which
-/// is as long as the types of the tensors in it.
+/// A type-erased function of one pointer. Copies share the captured values. std::function would store the type name of
+/// every function, which contains the types of all captured tensors.
 class Closure {
  public:
   Closure() = default;

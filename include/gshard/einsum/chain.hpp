@@ -16,7 +16,7 @@ namespace gshard::detail {
 
 /// An operand as the pairs take it: evaluated, and marked as it was given.
 template <class Operand>
-auto held_operand(OperandTensor<Operand> const& tensor) {
+auto marked_operand(OperandTensor<Operand> const& tensor) {
   if constexpr (handling_of<Operand> == Handling::fixed) return tensor;
   else return Handled<OperandTensor<Operand>, handling_of<Operand>>{tensor};
 }
@@ -50,7 +50,7 @@ consteval auto orders_of_chain() {
 /// The facts of a chain of whose types chain_mistake has nothing to say.
 template <FixedString Text, class Result, class... Given>
 struct ChainTypes {
-  using Operands = std::tuple<decltype(held_operand<Given>(std::declval<OperandTensor<Given>>()))...>;
+  using Operands = std::tuple<decltype(marked_operand<Given>(std::declval<OperandTensor<Given>>()))...>;
   using First = std::tuple_element_t<0, std::tuple<OperandTensor<Given>...>>;
   static constexpr int steps = static_cast<int>(sizeof...(Given)) - 1;
   static constexpr Subscripts subscripts = subscripts_for<Text, OperandTensor<Given>...>;
@@ -136,7 +136,7 @@ auto contract_in_order(int chosen, std::tuple<Operands...> const& operands, Fini
 }
 
 template <class Spec, Handling How>
-struct HoldAs {
+struct EvalAs {
   template <class Einsum>
   auto operator()(Einsum const& einsum) const {
     return einsum.template eval_as<Spec, How>();
@@ -179,11 +179,11 @@ struct Chain {
   template <class... Operands>
   static auto run(Tensors const& tensors, std::tuple<Operands...> const& operands) {
     (void)result_extents({Text.view()}, Types::subscripts, handles_of(tensors));
-    using Held =
+    using Declared =
         with_spec<typename Types::First,
                   typename DeclaredSpec<Result, MeshOf<Given...>, Types::orders[0].products[Types::steps - 1]>::type>;
     return contract_in_order<Types, 0>(cheapest_order(tensors), operands,
-                                       HoldAs<typename Held::spec_type, Types::result_handling>{});
+                                       EvalAs<typename Declared::spec_type, Types::result_handling>{});
   }
 
   static auto run(Tensors const& tensors) { return run(tensors, operands_of(tensors)); }
@@ -200,7 +200,7 @@ struct Chain {
  private:
   static auto operands_of(Tensors const& tensors) {
     return call_with(tensors,
-                     [](auto const&... tensor) { return typename Types::Operands(held_operand<Given>(tensor)...); });
+                     [](auto const&... tensor) { return typename Types::Operands(marked_operand<Given>(tensor)...); });
   }
 };
 

@@ -14,11 +14,11 @@
 #include <gshard/einsum/work.hpp>
 #include <gshard/reshard/execute.hpp>
 
-// Einsums of one or two operands, carried out as their plans say: compiled once for each element type and memory space.
+// Runs planned einsums of one or two operands. Compiled once for each element type and memory space.
 
 namespace gshard::detail {
 
-/// The contraction of a plan without a loop: that of the blocks.
+/// Contracts the local blocks: the contraction of a plan without a ring.
 template <class MemorySpace, class T>
 void contract_blocks(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, TensorState const& produced,
                      bool add) {
@@ -44,7 +44,7 @@ void contract_blocks(PlannedEinsum<MemorySpace, T> const& einsum, HandleList ope
   copy_strided<T, MemorySpace>(elements, once.strides, diagonal.data, packed_strides(once.extents), once.extents);
 }
 
-/// Carries out a plan up to the contraction into `produced`, which is set to it, or with `add` it is added.
+/// Reshards the operands as planned and contracts them into `produced`: overwrites it, or with `add` adds to it.
 template <class MemorySpace, class T>
 void produce(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, TensorState const& produced, bool add) {
   Kokkos::Profiling::ScopedRegion const region("gshard::einsum");
@@ -58,7 +58,7 @@ void produce(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, T
   einsum.contract(einsum, HandleList(held, operands.size()), produced, add);
 }
 
-/// What a plan's contraction leaves, before that moves; `extents` are those of the result.
+/// Returns the result of the contraction before it moves. `extents` are the global extents of the result.
 template <class MemorySpace, class T>
 TensorHandle produced_by(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, Extents const& extents) {
   TensorHandle produced = new_tensor<MemorySpace>(einsum.type(einsum.plan.produced), (*operands[0])->mesh, extents, {});
@@ -66,8 +66,8 @@ TensorHandle produced_by(PlannedEinsum<MemorySpace, T> const& einsum, HandleList
   return produced;
 }
 
-/// The result of an einsum, as `type` says. Throws as `result_extents` does, and ExtentError where the type fixes other
-/// extents.
+/// Runs an einsum and returns its result, of type `type`.
+/// Throws as `result_extents` does, and ExtentError if the type fixes other extents.
 template <class MemorySpace, class T>
 TensorHandle run_einsum(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, TensorType const& type) {
   Extents const extents = result_extents(einsum.name, einsum.subscripts, operands);
@@ -75,8 +75,8 @@ TensorHandle run_einsum(PlannedEinsum<MemorySpace, T> const& einsum, HandleList 
                  Original::is_given_up);
 }
 
-/// Whether the contraction of an einsum can go into a tensor: where nothing moves after it, and the tensor is no
-/// operand.
+/// Returns whether the contraction can write into `result` directly: the plan moves nothing after the contraction, and
+/// `result` shares no memory with an operand.
 template <class MemorySpace, class T>
 bool contracts_in_place(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, TensorState const& result) {
   for (TensorHandle const* operand : operands)

@@ -10,7 +10,7 @@
 
 namespace gshard::detail {
 
-/// An einsum of one or two operands as a value: what it computes, its plan, and the functions that the plan needs.
+/// Describes an einsum of one or two operands by values: subscripts, plan, and the functions that the plan needs.
 template <class MemorySpace, class T>
 struct PlannedEinsum {
   EinsumName name;
@@ -18,10 +18,10 @@ struct PlannedEinsum {
   EinsumPlan const& plan;
   std::span<std::string_view const> axis_names;
   Movers<MemorySpace, T> const& movers;
-  /// Contracts operands that are held as the plan wants them into `produced`, which is set, or with `add` added to.
+  /// Contracts operands in the layouts of the plan into `produced`: overwrites it, or adds to it.
   void (*contract)(PlannedEinsum const& einsum, HandleList operands, TensorState const& produced, bool add);
 
-  /// A tensor of this einsum in some layout, of any extents.
+  /// Returns the type of a tensor of this einsum in `layout`, of any extents.
   TensorType type(Layout const& layout) const { return TensorType{{}, {}, axis_names, sizeof(T)}.with_layout(layout); }
 };
 

@@ -13,7 +13,7 @@
 
 namespace gshard::detail {
 
-/// An einsum in messages, as `einsum "ab,bc->ac"`; of a convolution, the einsum by which it is planned.
+/// Names an einsum in messages, as `einsum "ab,bc->ac"`; for a convolution, the einsum by which it is planned.
 struct EinsumName {
   std::string_view subscripts;
   std::string_view operation = "einsum";
@@ -21,8 +21,9 @@ struct EinsumName {
 
 inline std::string text_of(EinsumName const& name) { return text(name.operation, " \"", name.subscripts, "\""); }
 
-/// The extents of the result. Throws StateError where an operand is unset, MeshError where the operands live on two
-/// meshes, and ExtentError where a letter has two extents; on every rank alike.
+/// Returns the global extents of the result.
+/// Throws, on all ranks alike, StateError if an operand is unset, MeshError if the operands live on two meshes, and
+/// ExtentError if a letter has two extents.
 inline Extents result_extents(EinsumName const& name, Subscripts const& subscripts, HandleList operands) {
   auto operand = [&](std::size_t i) { return Operand(role_of_operand(static_cast<int>(i)), *operands[i]); };
   for (TensorHandle const* tensor : operands) {
@@ -53,8 +54,8 @@ inline Extents result_extents(EinsumName const& name, Subscripts const& subscrip
   return result;
 }
 
-/// Throws where a tensor that is there already cannot take the result, of these extents, of an einsum of operands like
-/// `first`; on every rank alike.
+/// Checks that an existing tensor can take a result of these extents of an einsum on the mesh of `first`.
+/// Throws, on all ranks alike, StateError, MeshError or ExtentError.
 inline void check_result_tensor(EinsumName const& name, Operand const& result, Extents const& extents,
                                 Operand const& first) {
   if (result.mesh == nullptr || result.mesh != first.mesh) require_one_mesh(text_of(name), {first, result});

@@ -26,7 +26,7 @@ constexpr int ring_source(int rank, int size) { return (rank + 1) % size; }
 
 namespace detail {
 
-/// A tensor beside a ring: this rank's block, and where it begins along the ring's letter, if it has that.
+/// This rank's block of a tensor of a ring, and its first global index along the ring's letter.
 template <class T>
 struct RingSide {
   LocalTensor<T> block;
@@ -38,7 +38,7 @@ struct RingSide {
     if (int const dimension = labels.find(letter); dimension >= 0) begin = tensor.block.offsets[dimension];
   }
 
-  /// What it has of these global indices of the letter: all where it lacks the letter.
+  /// Returns the part of the block at these global indices of the letter; the whole block if it lacks the letter.
   LocalTensor<T> window(char letter, Range range) const {
     return block.narrowed(letter, {range.begin - begin, range.end - begin});
   }
@@ -61,8 +61,8 @@ struct RingBlocks {
   }
 };
 
-/// The looped form of one einsum: one product for each rank of a group, of windows of the tensors that have the ring's
-/// letter.
+/// Runs an einsum as a collective matmul: one local product per rank of a group, on windows of the tensors that have
+/// the ring's letter, while the next window is communicated (paper 3.3.2, figure 4).
 template <class MemorySpace, class T, class Sum>
 class Ring {
  public:
@@ -75,9 +75,9 @@ class Ring {
       sides_.push_back({**operands[i], einsum.subscripts.operands[static_cast<int>(i)], letter()});
   }
 
-  /// The form that stands for an all-gather of `circulating`, which is operand `position`: its windows come by, and
-  /// each writes its block of the result where the result has the ring's letter, or adds to the whole where the letter
-  /// is contracted. Two buffers hold the window that is multiplied and the one that is under way.
+  /// Replaces the all-gather of `circulating`, operand number `position`: its windows arrive one by one. Each writes
+  /// its block of the result if the result has the ring's letter, and adds to the whole result if the letter is
+  /// contracted. Two buffers hold the current window and the next one.
   void contract_windows(TensorState const& circulating, int position, bool add) {
     RingBlocks const ring{*produced_.mesh, einsum_.plan.loop.axes, circulating.layout, circulating.extents};
     int const dimension = einsum_.subscripts.operands[position].find(letter());
@@ -109,9 +109,9 @@ class Ring {
     }
   }
 
-  /// The form that stands for a reduce-scatter: in each iteration a rank computes its part of one block of the result,
-  /// while the sum of what the ranks before it have of that block comes in; the last block is its own. No rank ever
-  /// holds more than three blocks.
+  /// Replaces the reduce-scatter of the result: in each iteration a rank computes its part of one block while it
+  /// receives the sum of the previous ranks' parts of that block. The last block is its own. Holds at most three
+  /// blocks.
   void sum_blocks(bool add) {
     RingBlocks const ring{*produced_.mesh, einsum_.plan.loop.axes, produced_.layout, produced_.extents};
     int const dimension = einsum_.subscripts.result.find(letter());
@@ -151,7 +151,7 @@ class Ring {
     return {block.offsets[dimension], block.offsets[dimension] + block.extents[dimension]};
   }
 
-  /// One product, with temporaries of its own.
+  /// Computes one product; its temporaries end with the call.
   void contract_window(Windows const& operands, LocalTensor<Sum> const& result, bool accumulate) const {
     StaticVector<Extents, 2> blocks;
     for (LocalTensor<T const> const& operand : operands) blocks.push_back(operand.extents);
@@ -176,8 +176,8 @@ void run_ring(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, 
   ring.contract_windows(**operands[static_cast<std::size_t>(position)], position, add);
 }
 
-/// The looped form of a plan, on operands that are held as it wants them. Elements that are stored in fewer bits than
-/// they are computed with are summed, and sent as sums, in the wider type, and rounded at the end.
+/// Contracts by a ring: the contraction of a plan with a loop. Elements that are stored in fewer bits than they are
+/// computed with are summed and sent in the wider type, and rounded once at the end.
 template <class MemorySpace, class T>
 void contract_in_ring(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, TensorState const& produced,
                       bool add) {

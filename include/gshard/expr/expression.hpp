@@ -16,8 +16,8 @@ namespace gshard {
 
 namespace detail {
 
-/// Throws StateError where one of the tensors of an expression is unset, MeshError and ExtentError where they do not
-/// belong together. `operation` is what the expression is an operand of.
+/// Checks that the tensors of an expression are set, on one mesh, and of equal extents. `operation` names the caller in
+/// messages. Throws StateError, MeshError or ExtentError.
 inline void check_tensors(std::string_view operation, HandleList tensors) {
   TensorHandle const& first = *tensors[0];
   for (std::size_t i = 0; i < tensors.size(); ++i) {
@@ -27,8 +27,8 @@ inline void check_tensors(std::string_view operation, HandleList tensors) {
   }
 }
 
-/// An expression ready to run: without deferred tensors, its meshes and extents checked. It is the operand itself where
-/// that has none.
+/// Computes the deferred tensors of an expression, checks meshes and extents, and returns the expression; without
+/// deferred tensors, a reference to the operand itself.
 template <class Operand>
 decltype(auto) prepared(Operand const& operand, std::string_view operation = "pointwise function") {
   if constexpr (has_deferred<Operand>) {
@@ -69,7 +69,7 @@ struct StoredType<Map<Function, Parts...>> {
   using type = typename NamedStoredType<Function, std::conditional_t<comes_from_bfloat16, BFloat16, Value>>::type;
 };
 
-/// What one pass over an expression reads.
+/// Returns the bytes that one pass over an expression reads.
 template <class Ready>
 std::int64_t bytes_read(Ready const& ready) {
   std::int64_t bytes = 0;
@@ -77,7 +77,7 @@ std::int64_t bytes_read(Ready const& ready) {
   return bytes;
 }
 
-/// Sets the elements of `result` to those of a kernel, which reads `bytes`.
+/// Sets the elements of `result` to the values of `kernel`, which reads `bytes` bytes.
 template <class MemorySpace, class T, class Kernel>
 void run_map(TensorState const& result, Kernel const& kernel, std::int64_t bytes) {
   result.mesh->memory().ledger().add_work("map", 0, result.local_bytes() + bytes);

@@ -77,7 +77,7 @@ class Map : public detail::UnevaluatedOperation {
 
 namespace detail {
 
-/// Whether there is a deferred tensor in an expression.
+/// Whether an expression contains a deferred tensor.
 template <class Operand>
 inline constexpr bool has_deferred = Deferred<Operand>;
 template <class Function, class... Parts>
@@ -109,7 +109,7 @@ void list_tensors(Operand const& operand, TensorHandle const**& next) {
     call_with(operand.operands, [&](auto const&... parts) { (list_tensors(parts, next), ...); });
 }
 
-/// The tensors of an expression without deferred tensors, in their order.
+/// Returns the tensors of an expression without deferred tensors, from left to right.
 template <class Ready>
 std::array<TensorHandle const*, tensor_count<Ready>> tensors_of(Ready const& ready) {
   std::array<TensorHandle const*, tensor_count<Ready>> list;
@@ -118,7 +118,7 @@ std::array<TensorHandle const*, tensor_count<Ready>> tensors_of(Ready const& rea
   return list;
 }
 
-/// Of two types of tensors, or void for none, the one whose placement the value of an expression of both has.
+/// Selects the one of two tensor types (void: no tensor) whose placement an expression of both has.
 template <class First, class Later>
 struct LeadingOfTwo {
   using type = std::conditional_t<First::layout.partial.empty() && !Later::layout.partial.empty(), Later, First>;
@@ -169,7 +169,7 @@ auto kernel_of(Operand const& operand) {
 template <class Ready>
 using ValueOf = std::remove_cvref_t<decltype(kernel_of(std::declval<Ready const&>())(0))>;
 
-/// The first tensor of type `Tensor` in an expression that `accept` takes; null where there is none.
+/// Returns the first tensor of type `Tensor` in an expression for which `accept` is true, or null.
 template <class Tensor, class Operand>
 Tensor const* find_tensor(Operand const& operand, bool (*accept)(Tensor const&)) {
   if constexpr (std::is_same_v<Operand, Tensor>) {

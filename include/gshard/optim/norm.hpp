@@ -114,8 +114,9 @@ double gradient_norm(Type& model) {
   model.for_each_parameter([&](auto& parameter) {
     if (!parameter.has_gradient()) return;
     using Gradient = Cotangent<std::remove_cvref_t<decltype(parameter.gradient)>>;
-    squares.add(parameter.gradient.mesh_state(),
-                detail::local_squares(gshard::detail::held_as<typename Gradient::spec_type>(parameter.gradient)));
+    squares.add(
+        parameter.gradient.mesh_state(),
+        detail::local_squares(gshard::detail::reshard_or_share<typename Gradient::spec_type>(parameter.gradient)));
   });
   return std::sqrt(squares.total());
 }

@@ -120,7 +120,7 @@ struct Slot {
       : state(options, value.mesh(), value.extents()), state_mesh(value.mesh()), state_extents(value.extents()) {
     if constexpr (has_master) {
       master = Exact(uninitialized, value.mesh(), value.extents(), value.name());
-      assign(master, gshard::detail::held_as<typename Piece::spec_type>(value));
+      assign(master, gshard::detail::reshard_or_share<typename Piece::spec_type>(value));
     }
   }
 
@@ -132,7 +132,7 @@ struct Slot {
   /// Takes the gradient: an unreduced sum is reduced, by a reduce-scatter where the state is split over its axes; a
   /// whole one is sliced.
   void receive(Parameter& parameter) {
-    gradient = gshard::detail::held_as<typename Gradient::spec_type>(parameter.gradient);
+    gradient = gshard::detail::reshard_or_share<typename Gradient::spec_type>(parameter.gradient);
     parameter.clear_gradient();
   }
 
@@ -159,7 +159,7 @@ struct Slot {
       if (!gshard::detail::same_blocks(layout, Value::layout, value.mesh_state()))
         return Piece(uninitialized, value.mesh(), value.extents(), value.name());
     }
-    return gshard::detail::held_as<typename Piece::spec_type>(value);
+    return gshard::detail::reshard_or_share<typename Piece::spec_type>(value);
   }
 
   gshard::detail::Computed<T>* master_data() const {

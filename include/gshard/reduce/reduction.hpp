@@ -144,8 +144,8 @@ class Reduction : public detail::UnevaluatedOperation {
   }
 
   /// The type of results before anything is sent.
-  template <Layout Held, class T>
-  using Produced = ShardedTensor<typename Operand::mesh_type, spec_of<typename Operand::mesh_type, Held>, T,
+  template <Layout Target, class T>
+  using Produced = ShardedTensor<typename Operand::mesh_type, spec_of<typename Operand::mesh_type, Target>, T,
                                  typename Operand::memory_space>;
 
   /// What this rank's block gives.

@@ -15,12 +15,12 @@
 #include <gshard/tensor/copy_block.hpp>
 #include <gshard/tensor/layout.hpp>
 
-// The one way in which elements get from ranks to ranks by an all-to-all: lists say what goes where, and the exchange
-// packs, communicates and unpacks. Runs that move nothing make the same lists, and count.
+// The all-to-all of boxes that reshards, halos, moved indices and reshapes share. The caller lists what goes where;
+// `Exchange` packs, communicates and unpacks.
 
 namespace gshard::detail {
 
-/// Some elements of a packed block: a box, with steps between its elements.
+/// Describes a box of elements inside a packed block by offset, extents and strides, all in elements.
 struct StridedBox {
   std::int64_t offset = 0;  ///< of the first element
   Extents extents;
@@ -28,7 +28,7 @@ struct StridedBox {
 
   std::int64_t count() const { return product(extents); }
 
-  /// Whether the elements lie in a row.
+  /// Returns whether the elements are contiguous in memory.
   bool is_contiguous() const {
     std::int64_t expected = 1;
     for (int d = extents.size() - 1; d >= 0; --d) {
@@ -39,14 +39,14 @@ struct StridedBox {
   }
 };
 
-/// `box`, by its global indices, inside the packed `block`.
+/// Returns `box`, given by global indices, relative to the packed `block` that contains it.
 inline StridedBox box_in(Block const& box, Block const& block) {
   StridedBox result{0, box.extents, packed_strides(block.extents)};
   for (int d = 0; d < box.extents.size(); ++d) result.offset += (box.offsets[d] - block.offsets[d]) * result.strides[d];
   return result;
 }
 
-/// Copies, or adds, the elements of one box to those of another.
+/// Copies the elements of box `from` to box `to` of the same extents, or adds them.
 template <class MemorySpace, class T>
 void copy_box(T* destination, StridedBox const& to, T const* source, StridedBox const& from, bool add = false) {
   if (to.count() == 0) return;
@@ -56,11 +56,16 @@ void copy_box(T* destination, StridedBox const& to, T const* source, StridedBox 
     copy_strided<T, MemorySpace>(destination + to.offset, to.strides, source + from.offset, from.strides, to.extents);
 }
 
-/// Where a buffer may have its parts: anywhere in the block, there but one after the other, or apart from the block.
+/// Layout of the parts in a PartBuffer.
+/// any: in the tensor's own block if every part is contiguous there, else packed into scratch memory.
+/// packed: as `any`, but only if the parts also follow one another in the block without gaps.
+/// apart: always packed into scratch memory.
 enum class PartOrder { any, packed, apart };
 
-/// The parts of blocks that a rank sends to, or receives from, the members of a group, in one buffer: the block itself
-/// where they lie there as they should, else a packed copy.
+/// Holds the parts of a block that a rank sends to, or receives from, each member of a group in one message buffer. The
+/// buffer is the block itself if `PartOrder` allows it, else scratch memory.
+/// Use: `add` and `repeat` for each member in ascending order, `place` once, then `pack` (sender) or `unpack`
+/// (receiver).
 template <class MemorySpace, class T>
 class PartBuffer {
  public:
@@ -69,22 +74,22 @@ class PartBuffer {
     parts_.offsets.resize(parts_.counts.size());
   }
 
-  /// Adds some elements of `block` to what goes to, or comes from, a member. Members come in their order.
+  /// Appends a box of `block` to the message of `member`. Precondition: members are given in ascending order.
   void add(int member, T* block, StridedBox const& box) {
     if (box.count() > 0) list_.push_back({member, block, box, {}, box.count()});
   }
 
-  /// The same of segments: those of one side of a copy.
+  /// Appends segments of `block`; the other side of each segment is its position in the packed message.
   void add(int member, T* block, std::vector<Segment> segments) {
     std::int64_t count = 0;
     for (Segment const& segment : segments) count += segment.count;
     if (count > 0) list_.push_back({member, block, {}, std::move(segments), count});
   }
 
-  /// Sends the one part of `first`, an earlier member, to a member, too: packed once.
+  /// Sends the part of `first`, an earlier member with one part, to `member` as well; it is packed once.
   void repeat(int member, int first) { repeats_.push_back({member, first}); }
 
-  /// Ends the list: from now on the buffer is there.
+  /// Ends the list and allocates the buffer if one is needed.
   void place(PartOrder order) {
     place_packed();
     std::int64_t const packed = list_.empty() ? 0 : list_.back().packed + list_.back().count;
@@ -115,7 +120,7 @@ class PartBuffer {
     for (int member = 0; member < static_cast<int>(parts_.counts.size()); ++member) unpack(member, false);
   }
 
-  /// Stores what came from a member, or adds it.
+  /// Stores the message of `member` in the block, or adds it.
   void unpack(int member, bool add) {
     if (direct_) return;
     for (; unpacked_ < list_.size() && list_[unpacked_].member <= member; ++unpacked_) {
@@ -163,7 +168,7 @@ class PartBuffer {
 
   static StridedBox packed_box(Part const& part) { return {0, part.box.extents, packed_strides(part.box.extents)}; }
 
-  /// The segments' other side is the packed buffer.
+  /// Copies the segments of a part; one side is the packed buffer.
   void copy(Part const& part, std::remove_const_t<T> const* from, std::remove_const_t<T>* to) {
     copy_segments<MemorySpace>(from, to, part.segments, scratch_);
   }
@@ -177,8 +182,9 @@ class PartBuffer {
   bool direct_ = true;
 };
 
-/// One exchange among the members of a group: what this rank sends to each of them, receives from each, and keeps,
-/// which stays out of the messages.
+/// Exchanges elements among the members of a group by one all-to-all. `outgoing` lists what this rank sends to each
+/// member, `incoming` what it receives, `keep` what it copies from its own blocks, which is not sent.
+/// Communication: all-to-all over the group, the bytes listed in `outgoing` per rank.
 template <class MemorySpace, class T>
 class Exchange {
  public:
@@ -195,7 +201,7 @@ class Exchange {
     kept_.push_back({source, {}, result, {}, std::move(segments)});
   }
 
-  /// Puts what is kept into its place; for exchanges in which no member lacks anything.
+  /// Copies the kept elements only. For exchanges in which no member of the group lacks an element.
   void copy_kept(bool add = false) {
     for (Kept const& kept : kept_) {
       if (kept.segments.empty()) copy_box<MemorySpace>(kept.result, kept.to, kept.source, kept.from, add);
@@ -203,8 +209,8 @@ class Exchange {
     }
   }
 
-  /// Carries the exchange out, all members at once. `bound` is a number of elements that no member's old or new blocks
-  /// exceed, the same on every rank. With `add` elements are added, in the order of the members.
+  /// Runs the exchange; collective over the group. With `add`, arriving and kept elements are added in ascending order
+  /// of the members. Precondition: `bound` is the same on every rank, and no member's message buffer has more elements.
   void run(std::int64_t bound, bool add = false, std::int64_t limit = comm::largest_count) {
     outgoing.place(PartOrder::any);
     incoming.place(add ? PartOrder::apart : PartOrder::any);

@@ -157,7 +157,8 @@ struct Transfer {
   }
 };
 
-/// The functions of some kinds of movement; the others have none, so that a program holds what its plans need.
+/// Holds one function per kind of movement; null for movements that no plan of the caller has. Keeps unused movements
+/// out of the program.
 template <class MemorySpace, class T>
 struct Movers {
   using Mover = void (*)(Transfer<MemorySpace, T> const&, AxisSet);
@@ -193,17 +194,20 @@ struct Movers {
   }
 };
 
-/// Those of the movements of a plan.
+/// The Movers of a set of movements; one table for each set, element type and memory space.
 template <class MemorySpace, class T, MovementSet Movements>
 inline constexpr Movers<MemorySpace, T> movers_of = Movers<MemorySpace, T>::template of<Movements>();
 
-/// What becomes of a tensor that is resharded: it stays, and the result has elements of its own; the result may share
-/// its elements, since both are only read; or it is given up, and its memory may become the result's.
+/// Says how a reshard may use the memory of its operand.
+/// stays: the result has memory of its own.
+/// is_read: the result may share the operand's memory; both are only read.
+/// is_given_up: the result may overwrite the operand's memory.
 enum class Original { stays, is_read, is_given_up };
 
-/// The tensor after the steps of a plan, as `to` says. Steps over axes of size 1 move nothing and share the elements;
-/// without any step the result is the tensor. Throws StateError where the tensor is unset, and ExtentError where `to`
-/// fixes other extents.
+/// Runs the steps of `plan` on `tensor` and returns the result, of type `to`. Compiled once for each element type and
+/// memory space. Steps over axes of size 1 move nothing and share the elements; a plan without steps returns `tensor`.
+/// Communication: the collectives of the plan.
+/// Throws StateError if the tensor is unset, ExtentError if `to` fixes other extents.
 template <class MemorySpace, class T>
 TensorHandle reshard(TensorHandle tensor, ReshardPlan const& plan, Movers<MemorySpace, T> const& movers,
                      TensorType const& to, Original original) {

@@ -59,7 +59,7 @@ struct CollectiveCounts {
   }
 };
 
-/// Kinds of movement, one bit each.
+/// A set of kinds of movement, one bit each.
 struct MovementSet {
   std::uint32_t bits = 0;
 
@@ -193,7 +193,7 @@ constexpr bool is_permute(Layout const& from, Layout const& to, StaticSizes cons
   return true;
 }
 
-/// An axis for each axis of a mesh.
+/// Maps each axis of a mesh to an axis.
 using AxisMap = StaticVector<int, max_axes>;
 
 /// Who gets whose block in a permute: the rank whose coordinate along axis `a` is this one's along axis `result[a]`,

@@ -34,7 +34,7 @@ inline constexpr ReshardPlan reshard_plan_of = plan_reshard(Tensor::layout, layo
 
 /// The type of `reshard<To>` of a tensor of type `Tensor`: extents that either spec fixes stay fixed.
 template <AnyTensor Tensor, class To>
-using resharded = with_spec<Tensor, with_extents_of<To, typename Tensor::spec_type>>;
+using Resharded = with_spec<Tensor, with_extents_of<To, typename Tensor::spec_type>>;
 
 /// The elements of the largest block or message buffer that a rank needs during `reshard<To>` of a tensor of type
 /// `Tensor` with these global extents, the result included, as a constant where extents and sizes are:
@@ -65,13 +65,13 @@ struct ReshardMistakeOf<Tensor, To> {
 };
 
 template <class To, AnyTensor Tensor>
-resharded<Tensor, To> reshard_into(Tensor const& tensor, Original original) {
+Resharded<Tensor, To> reshard_into(Tensor const& tensor, Original original) {
   using Mistake = typename ReshardMistakeOf<Tensor, To>::type;
   if constexpr (!std::is_void_v<Mistake>) {
     using Refused [[maybe_unused]] = decltype(Mistake{});
     return {};
   } else {
-    using Result = resharded<Tensor, To>;
+    using Result = Resharded<Tensor, To>;
     static constexpr ReshardPlan const& plan = reshard_plan_of<Tensor, To>;
     return Result(reshard(tensor.handle(), plan,
                           movers_of<typename Tensor::memory_space, typename Tensor::value_type, plan.movements()>,
@@ -82,7 +82,7 @@ resharded<Tensor, To> reshard_into(Tensor const& tensor, Original original) {
 /// As reshard, for what is only read: where no axis of more than one rank is in the way, the result shares the elements
 /// of the tensor.
 template <class To, AnyTensor Tensor>
-resharded<Tensor, To> held_as(Tensor const& tensor) {
+Resharded<Tensor, To> reshard_or_share(Tensor const& tensor) {
   return reshard_into<To>(tensor, Original::is_read);
 }
 
@@ -92,7 +92,7 @@ resharded<Tensor, To> held_as(Tensor const& tensor) {
 /// returned where the layouts agree. The memory of a tensor that is given as an rvalue, and that nobody else holds, may
 /// be used for the result.
 template <class To, AnyTensor Tensor>
-resharded<std::remove_cvref_t<Tensor>, To> reshard(Tensor&& tensor) {
+Resharded<std::remove_cvref_t<Tensor>, To> reshard(Tensor&& tensor) {
   bool const is_given_up = !std::is_lvalue_reference_v<Tensor> && tensor.is_sole_owner();
   return detail::reshard_into<To, std::remove_cvref_t<Tensor>>(
       tensor, is_given_up ? detail::Original::is_given_up : detail::Original::stays);

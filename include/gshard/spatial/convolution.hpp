@@ -161,8 +161,8 @@ struct ConvolutionRun {
   using T = typename X::value_type;
   using Number = Computed<T>;
   using Space = typename X::memory_space;
-  using Held = with_layout<X, Plan::plan.operands[0]>;
-  using HeldWeights = with_layout<W, Plan::plan.operands[1]>;
+  using PlannedInput = with_layout<X, Plan::plan.operands[0]>;
+  using PlannedWeights = with_layout<W, Plan::plan.operands[1]>;
   using Produced = with_layout<X, Plan::plan.produced>;
 
   ConvolutionOptions<rank> options;
@@ -180,17 +180,20 @@ struct ConvolutionRun {
     }
   }
 
-  auto halo(Held const& x) const { return window_halo<Plan::plan.produced, Held, rank>(x, outputs, windows); }
+  auto halo(PlannedInput const& x) const {
+    return window_halo<Plan::plan.produced, PlannedInput, rank>(x, outputs, windows);
+  }
 
   template <class Seen>
-  LocalConvolution<Number, rank> local(HaloBlock<Held, Seen> const& seen, Block const& own,
-                                       HeldWeights const& w) const {
+  LocalConvolution<Number, rank> local(HaloBlock<PlannedInput, Seen> const& seen, Block const& own,
+                                       PlannedWeights const& w) const {
     return {windows, seen.box(), own, w.local_extents()};
   }
 
   /// Enters one contraction over all windows into the ledger: two flops for each product.
   template <AnyTensor Outputs, class Seen>
-  void record(char const* operation, Outputs const& y, HaloBlock<Held, Seen> const& seen, HeldWeights const& w) const {
+  void record(char const* operation, Outputs const& y, HaloBlock<PlannedInput, Seen> const& seen,
+              PlannedWeights const& w) const {
     std::int64_t products = saturated_product(y.local_size(), w.local_extent(rank));
     for (int d = 0; d < rank; ++d) products = saturated_product(products, w.local_extent(d));
     std::int64_t const inputs = product(seen.box().extents) * static_cast<std::int64_t>(sizeof(T));
@@ -199,8 +202,8 @@ struct ConvolutionRun {
 
   auto forward(X const& x, W const& w) const {
     Kokkos::Profiling::ScopedRegion const region("gshard::convolution");
-    auto const weights = held_as<typename HeldWeights::spec_type>(w);
-    auto const seen = halo(held_as<typename Held::spec_type>(x)).gather(T(0));
+    auto const weights = reshard_or_share<typename PlannedWeights::spec_type>(w);
+    auto const seen = halo(reshard_or_share<typename PlannedInput::spec_type>(x)).gather(T(0));
     Produced y(uninitialized, x.mesh(), outputs);
     record("convolution", y, seen, weights);
     Scratch<Space> scratch(x.memory());
@@ -243,7 +246,7 @@ class Convolution {
   /// What the halos of the propagated result cost this rank. No communication but that of operands that move.
   HaloBytes halo_bytes() const {
     using Run = detail::ConvolutionRun<detail::Planned<convolution_subscripts<rank>, void, X, W>, Input, Weights>;
-    return Run(options_, x_, w_).halo(detail::held_as<typename Run::Held::spec_type>(x_)).bytes();
+    return Run(options_, x_, w_).halo(detail::reshard_or_share<typename Run::PlannedInput::spec_type>(x_)).bytes();
   }
 
  private:

@@ -44,9 +44,9 @@ struct ConvolutionGradient {
   template <class Slots, class Given>
   static void pull(Run const& run, Slots const& slots, Given const& given, X const& x, W const& w) {
     Kokkos::Profiling::ScopedRegion const region("gshard::convolution_gradient");
-    Gradient const gradient = held_as<typename Gradient::spec_type>(given);
-    auto const held = held_as<typename Run::Held::spec_type>(x);
-    auto const weights = held_as<typename Run::HeldWeights::spec_type>(w);
+    Gradient const gradient = reshard_or_share<typename Gradient::spec_type>(given);
+    auto const held = reshard_or_share<typename Run::PlannedInput::spec_type>(x);
+    auto const weights = reshard_or_share<typename Run::PlannedWeights::spec_type>(w);
     if constexpr (wants_gradient<decltype(std::get<0>(slots))>)
       std::get<0>(slots).add(of_input(run, gradient, held, weights));
     if constexpr (wants_gradient<decltype(std::get<1>(slots))>)
@@ -54,8 +54,8 @@ struct ConvolutionGradient {
   }
 
  private:
-  static Cotangent<X> of_input(Run const& run, Gradient const& gradient, typename Run::Held const& x,
-                               typename Run::HeldWeights const& w) {
+  static Cotangent<X> of_input(Run const& run, Gradient const& gradient, typename Run::PlannedInput const& x,
+                               typename Run::PlannedWeights const& w) {
     auto const plan = run.halo(x);
     auto const seen = plan.unset_sums();
     Scratch<Space> scratch(x.memory());
@@ -69,8 +69,8 @@ struct ConvolutionGradient {
         sum.template reinterpreted<typename Part::spec_type>(sum.extents()));
   }
 
-  static Cotangent<W> of_weights(Run const& run, Gradient const& gradient, typename Run::Held const& x,
-                                 typename Run::HeldWeights const& w) {
+  static Cotangent<W> of_weights(Run const& run, Gradient const& gradient, typename Run::PlannedInput const& x,
+                                 typename Run::PlannedWeights const& w) {
     auto const seen = run.halo(x).gather(typename X::value_type(0));
     with_layout<W, gradient_part_layout<Plan, 1>()> part(uninitialized, w.mesh(), w.extents());
     Scratch<Space> scratch(w.memory());

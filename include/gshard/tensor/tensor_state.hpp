@@ -28,7 +28,7 @@ struct TensorType {
   std::span<std::string_view const> axis_names;
   std::size_t element_bytes;
 
-  /// The same with another layout, of any extents.
+  /// Returns the type of a tensor in another layout, of any extents.
   constexpr TensorType with_layout(Layout const& other) const {
     TensorType type{other, {}, axis_names, element_bytes};
     for (int dimension = 0; dimension < other.rank(); ++dimension) type.static_extents.push_back(dynamic_extent);
@@ -83,16 +83,16 @@ struct TensorState {
     local_size = product(block.extents);
   }
 
-  /// The first element of the block. `T` is the element type with which the tensor was made.
+  /// Returns a pointer to the first element of the block. Precondition: `T` is the element type of the tensor.
   template <class T>
   T* elements() const {
     return static_cast<T*>(storage.get());
   }
 
-  /// The type of a tensor held alike, of elements of so many bytes and any extents.
+  /// Returns the type of a tensor in the same layout, with elements of `bytes` bytes and any extents.
   TensorType type_with(std::size_t bytes) const { return TensorType{{}, {}, axis_names, bytes}.with_layout(layout); }
 
-  /// The bytes of the block.
+  /// Returns the bytes of the block.
   std::int64_t local_bytes() const { return local_size * static_cast<std::int64_t>(element_bytes); }
 
   std::shared_ptr<MeshState const> mesh;
@@ -106,15 +106,15 @@ struct TensorState {
   std::shared_ptr<void> storage;
 };
 
-/// A tensor without its type: what functions take that are compiled once for all layouts. Null where it is unset.
+/// A tensor without its compile-time type, for functions that are compiled once for all layouts. Null if unset.
 using TensorHandle = std::shared_ptr<TensorState const>;
 
-/// Whether no other handle shares the elements.
+/// Returns whether no other handle shares the elements. Precondition: the handle is set.
 inline bool is_sole_owner(TensorHandle const& tensor) {
   return tensor.use_count() == 1 && tensor->storage.use_count() == 1;
 }
 
-/// The tensors that an operation is given, in their order.
+/// The operands of an operation, in their order.
 using HandleList = std::span<TensorHandle const* const>;
 
 /// Returns a new tensor, whose elements are not set. Throws MemoryError where the block cannot be had.
@@ -133,7 +133,7 @@ TensorHandle new_tensor(TensorType const& type, std::shared_ptr<MeshState const>
   return state;
 }
 
-/// Returns a new tensor with elements of type `T` on the mesh of another one, held alike, of its extents.
+/// Returns a new tensor with the mesh, layout and extents of `other` and elements of type `T`, which are not set.
 template <class MemorySpace, class T>
 TensorHandle new_tensor_like(TensorState const& other) {
   return new_tensor<MemorySpace>(other.type_with(sizeof(T)), other.mesh, other.extents, {});

@@ -199,7 +199,7 @@ class ByRaggedRows {
     using T = typename Rows::value_type;
     static_assert(Exchange::template check_rows<Rows>() && Exchange::template check_weights<Weight, 3, Rows>());
     static constexpr Layout held = held_weight(Rows::layout, Weight::layout);
-    using Held = with_layout<Weight, held>;
+    using ReshardedWeight = with_layout<Weight, held>;
     using Result = with_layout<Rows, layout_of_rows(Rows::layout, held.dimensions[2], set_of(held.dimensions[1]))>;
     using Reduced = Cotangent<Result>;
     Rows const& rows = detail::value_of(x);
@@ -209,7 +209,7 @@ class ByRaggedRows {
     Result result(uninitialized, rows.mesh(), {rows.extent(0), weight.extent(2)});
     Routes const& routes = routes_;
     {
-      Held const matrices = gshard::detail::held_as<typename Held::spec_type>(weight);
+      ReshardedWeight const matrices = gshard::detail::reshard_or_share<typename ReshardedWeight::spec_type>(weight);
       detail::Grouped const shape = shape_of(routes, matrices);
       record_product(rows.mesh(), shape, sizeof(T));
       Scratch<MemorySpace> scratch(rows.memory());
@@ -270,10 +270,10 @@ class ByRaggedRows {
                            RowsSlot const& of_rows, WeightSlot const& of_weight) {
     using T = typename Rows::value_type;
     static constexpr Layout held = held_weight(Rows::layout, Weight::layout);
-    using Held = with_layout<Weight, held>;
+    using ReshardedWeight = with_layout<Weight, held>;
     using RowsPart = with_layout<Rows, layout_of_rows(Rows::layout, held.dimensions[1], set_of(held.dimensions[2]))>;
     using WeightPart = with_layout<Weight, sum_over(held, summed)>;
-    Held const matrices = gshard::detail::held_as<typename Held::spec_type>(weight);
+    ReshardedWeight const matrices = gshard::detail::reshard_or_share<typename ReshardedWeight::spec_type>(weight);
     detail::Grouped const shape = shape_of(routes, matrices);
     Scratch<MemorySpace> scratch(rows.memory());
     if constexpr (detail::wants_gradient<RowsSlot>) {

@@ -9,7 +9,7 @@
 
 namespace gshard::detail {
 
-/// Some elements that follow one another on both sides of a copy.
+/// A run of `count` elements that is contiguous at both ends of a copy.
 struct Segment {
   std::int64_t from = 0;
   std::int64_t to = 0;
@@ -28,7 +28,7 @@ struct CopySegments {
   }
 };
 
-/// Copies segments, all of them by one kernel; their list lies in scratch memory.
+/// Copies all segments by one kernel launch. The list is copied to scratch memory first.
 template <class MemorySpace, class T>
 void copy_segments(T const* from, T* to, std::vector<Segment> const& segments, Scratch<MemorySpace>& scratch) {
   std::int64_t const size = static_cast<std::int64_t>(segments.size());
