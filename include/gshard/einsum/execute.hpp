@@ -52,8 +52,8 @@ void produce(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, T
   TensorHandle const* const held[2] = {&moved[0], &moved[1]};
   for (std::size_t i = 0; i < operands.size(); ++i) {
     int const operand = static_cast<int>(i);
-    moved[i] = reshard(*operands[i], einsum.plan.operand_moves[operand], einsum.movers,
-                       einsum.type(einsum.plan.operands[operand]), Original::is_read);
+    moved[i] = run_reshard(*operands[i], einsum.plan.operand_moves[operand], einsum.movers,
+                           einsum.type(einsum.plan.operands[operand]), Original::is_read);
   }
   einsum.contract(einsum, HandleList(held, operands.size()), produced, add);
 }
@@ -71,8 +71,8 @@ TensorHandle produced_by(PlannedEinsum<MemorySpace, T> const& einsum, HandleList
 template <class MemorySpace, class T>
 TensorHandle run_einsum(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, TensorType const& type) {
   Extents const extents = result_extents(einsum.name, einsum.subscripts, operands);
-  return reshard(produced_by(einsum, operands, extents), einsum.plan.result_move, einsum.movers, type,
-                 Original::is_given_up);
+  return run_reshard(produced_by(einsum, operands, extents), einsum.plan.result_move, einsum.movers, type,
+                     Original::is_given_up);
 }
 
 /// Returns whether the contraction can write into `result` directly: the plan moves nothing after the contraction, and

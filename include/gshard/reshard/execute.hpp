@@ -209,8 +209,8 @@ enum class Original { stays, is_read, is_given_up };
 /// Communication: the collectives of the plan.
 /// Throws StateError if the tensor is unset, ExtentError if `to` fixes other extents.
 template <class MemorySpace, class T>
-TensorHandle reshard(TensorHandle tensor, ReshardPlan const& plan, Movers<MemorySpace, T> const& movers,
-                     TensorType const& to, Original original) {
+TensorHandle run_reshard(TensorHandle tensor, ReshardPlan const& plan, Movers<MemorySpace, T> const& movers,
+                         TensorType const& to, Original original) {
   require_set("reshard", {{"tensor", tensor}});
   (void)checked_extents(to, tensor->extents, tensor->name);
   if (plan.steps.empty()) return tensor;

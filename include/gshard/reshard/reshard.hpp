@@ -73,9 +73,9 @@ Resharded<Tensor, To> reshard_into(Tensor const& tensor, Original original) {
   } else {
     using Result = Resharded<Tensor, To>;
     static constexpr ReshardPlan const& plan = reshard_plan_of<Tensor, To>;
-    return Result(reshard(tensor.handle(), plan,
-                          movers_of<typename Tensor::memory_space, typename Tensor::value_type, plan.movements()>,
-                          Result::type, original));
+    return Result(run_reshard(tensor.handle(), plan,
+                              movers_of<typename Tensor::memory_space, typename Tensor::value_type, plan.movements()>,
+                              Result::type, original));
   }
 }
 
