@@ -101,6 +101,7 @@ class MoveExchange {
 
   /// The elements on a side of a way inside a packed block.
   static StridedBox from_box(Progressions const& way, Block const& block) {
+    if (count_of(way) == 0) return {0, {0}, {1}};
     StridedBox box{0, {}, packed_strides(block.extents)};
     for (int d = 0; d < way.size(); ++d) {
       box.offset += (way[d].from - block.offsets[d]) * box.strides[d];
@@ -110,6 +111,7 @@ class MoveExchange {
     return box;
   }
   static StridedBox to_box(Progressions const& way, Block const& block) {
+    if (count_of(way) == 0) return {0, {0}, {1}};
     StridedBox box{0, {}, packed_strides(block.extents)};
     for (int d = 0; d < way.size(); ++d) {
       box.offset += (way[d].to - block.offsets[d]) * box.strides[d];

@@ -42,6 +42,7 @@ struct StridedBox {
 /// Returns `box`, given by global indices, relative to the packed `block` that contains it.
 inline StridedBox box_in(Block const& box, Block const& block) {
   StridedBox result{0, box.extents, packed_strides(block.extents)};
+  if (result.count() == 0) return result;  // an empty box may lie anywhere, farther away than 64 bits can say
   for (int d = 0; d < box.extents.size(); ++d) result.offset += (box.offsets[d] - block.offsets[d]) * result.strides[d];
   return result;
 }
