@@ -124,6 +124,23 @@ TEST_CASE("segments, of several parts for each rank, and parts that all ranks ge
   }
 }
 
+TEST_CASE("empty lists of segments, and boxes without elements, move nothing and read nothing") {
+  Line const mesh(runtime(), {ranks()});
+  Group const& group = mesh.state().group(AxisSet::of(0));
+  double const source = 1;
+  double result = 2;
+  Exchange<Space, double> moved(group, mesh.memory());
+  moved.keep(&source, &result, {});
+  moved.keep(&source, {0, {0}, {1}}, &result, {0, {0}, {1}});
+  for (int member = 0; member < group.size; ++member) {
+    moved.outgoing.add(member, &source, std::vector<Segment>{});
+    moved.incoming.add(member, &result, StridedBox{0, {0, 3}, {3, 1}});
+  }
+  moved.run(group.size);
+  moved.copy_kept();
+  CHECK(result == 2);
+}
+
 TEST_CASE("parts that lie in a row in the block are not packed, unless their order or place is wanted otherwise") {
   Line const mesh(runtime(), {ranks()});
   std::vector<double> block = numbered(0, 12);

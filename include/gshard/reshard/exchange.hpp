@@ -196,10 +196,10 @@ class Exchange {
   PartBuffer<MemorySpace, T> incoming;
 
   void keep(T const* source, StridedBox const& from, T* result, StridedBox const& to) {
-    kept_.push_back({source, from, result, to, {}});
+    if (from.count() > 0) kept_.push_back({source, from, result, to, {}});
   }
   void keep(T const* source, T* result, std::vector<Segment> segments) {
-    kept_.push_back({source, {}, result, {}, std::move(segments)});
+    if (!segments.empty()) kept_.push_back({source, {}, result, {}, std::move(segments)});
   }
 
   /// Copies the kept elements only. For exchanges in which no member of the group lacks an element.
