@@ -99,26 +99,23 @@ class MoveExchange {
     return product(block_of(Tensor::layout, tensor.extents(), tensor.mesh_state(), at).extents);
   }
 
-  /// The elements on a side of a way inside a packed block.
-  static StridedBox from_box(Progressions const& way, Block const& block) {
+  /// Returns one side of a way, given by members of Progression, as a box inside a packed block.
+  static StridedBox side_of(Progressions const& way, std::int64_t Progression::* first,
+                            std::int64_t Progression::* step, Block const& block) {
     if (count_of(way) == 0) return {0, {0}, {1}};
     StridedBox box{0, {}, packed_strides(block.extents)};
     for (int d = 0; d < way.size(); ++d) {
-      box.offset += (way[d].from - block.offsets[d]) * box.strides[d];
+      box.offset += (way[d].*first - block.offsets[d]) * box.strides[d];
       box.extents.push_back(way[d].count);
-      box.strides[d] *= way[d].from_step;
+      box.strides[d] *= way[d].*step;
     }
     return box;
   }
+  static StridedBox from_box(Progressions const& way, Block const& block) {
+    return side_of(way, &Progression::from, &Progression::from_step, block);
+  }
   static StridedBox to_box(Progressions const& way, Block const& block) {
-    if (count_of(way) == 0) return {0, {0}, {1}};
-    StridedBox box{0, {}, packed_strides(block.extents)};
-    for (int d = 0; d < way.size(); ++d) {
-      box.offset += (way[d].to - block.offsets[d]) * box.strides[d];
-      box.extents.push_back(way[d].count);
-      box.strides[d] *= way[d].to_step;
-    }
-    return box;
+    return side_of(way, &Progression::to, &Progression::to_step, block);
   }
 
   std::vector<Move<Tensor>> const& moves_;

@@ -6,22 +6,12 @@
 #include <gshard/comm/message.hpp>
 #include <gshard/core/bfloat16.hpp>
 #include <gshard/core/memory_pool.hpp>
-#include <gshard/tensor/layout.hpp>
+#include <gshard/reshard/exchange.hpp>
 
 // What a movement of a reshard asks of a rank, where nothing moves: the same messages, bytes and temporaries as where
 // something does, from this rank's blocks and not from those of every other rank.
 
 namespace gshard::detail {
-
-/// Whether the elements of a box of a packed block lie in a row.
-inline bool is_contiguous(Extents const& box, Extents const& block) {
-  if (product(box) == 0) return true;
-  int dimension = box.size() - 1;
-  while (dimension >= 0 && box[dimension] == block[dimension]) --dimension;
-  for (--dimension; dimension >= 0; --dimension)
-    if (box[dimension] != 1) return false;
-  return true;
-}
 
 /// What the blocks of one dimension share with a window of it, over all coordinates along some of the axes that cut the
 /// dimension.
@@ -112,7 +102,7 @@ inline PieceCount pieces_of_block(Block const& block, Layout const& layout, Exte
 /// should.
 inline std::int64_t packed_elements(PieceCount const& all, Block const& own, Block const& block, bool own_is_packed) {
   std::int64_t const kept = own_is_packed ? 0 : product(own.extents);
-  bool const apart = kept > 0 && !is_contiguous(own.extents, block.extents);
+  bool const apart = kept > 0 && !box_in(own, block).is_contiguous();
   return all.contiguous + (apart ? 1 : 0) == all.pieces ? 0 : all.elements - kept;
 }
 
