@@ -51,7 +51,7 @@ struct Transfer {
 
   static void fence() { detail::fence<MemorySpace>("gshard: local work before communication"); }
 
-  void slice(AxisSet = {}) const {
+  void slice() const {
     Block const shared = intersection(before(), after());
     copy_box<MemorySpace>(result, box_in(shared, after()), source, box_in(shared, before()));
   }
@@ -158,39 +158,45 @@ struct Transfer {
 };
 
 /// Holds one function per kind of movement; null for movements that no plan of the caller has. Keeps unused movements
-/// out of the program.
+/// out of the program. Lambdas, since nvcc takes pointers to the members for device code that is not there.
 template <class MemorySpace, class T>
 struct Movers {
-  using Moved = Transfer<MemorySpace, T>;
-  using Mover = void (Moved::*)(AxisSet) const;
+  using Mover = void (*)(Transfer<MemorySpace, T> const&, AxisSet);
 
   std::array<Mover, static_cast<std::size_t>(Movement::exchange) + 1> movers{};
 
-  constexpr Mover& of(Movement movement) { return movers[static_cast<std::size_t>(movement)]; }
-
   template <MovementSet Movements>
-  static constexpr Movers chosen() {
+  static constexpr Movers of() {
+    using Moved = Transfer<MemorySpace, T> const&;
     Movers result;
-    if constexpr (Movements.contains(Movement::slice)) result.of(Movement::slice) = &Moved::slice;
-    if constexpr (Movements.contains(Movement::zero_fill)) result.of(Movement::zero_fill) = &Moved::zero_fill;
-    if constexpr (Movements.contains(Movement::all_gather)) result.of(Movement::all_gather) = &Moved::all_gather;
-    if constexpr (Movements.contains(Movement::all_reduce)) result.of(Movement::all_reduce) = &Moved::all_reduce;
+    auto set = [&](Movement movement, Mover mover) { result.movers[static_cast<std::size_t>(movement)] = mover; };
+    if constexpr (Movements.contains(Movement::slice))
+      set(Movement::slice, [](Moved transfer, AxisSet) { transfer.slice(); });
+    if constexpr (Movements.contains(Movement::zero_fill))
+      set(Movement::zero_fill, [](Moved transfer, AxisSet axes) { transfer.zero_fill(axes); });
+    if constexpr (Movements.contains(Movement::all_gather))
+      set(Movement::all_gather, [](Moved transfer, AxisSet axes) { transfer.all_gather(axes); });
+    if constexpr (Movements.contains(Movement::all_reduce))
+      set(Movement::all_reduce, [](Moved transfer, AxisSet axes) { transfer.all_reduce(axes); });
     if constexpr (Movements.contains(Movement::reduce_scatter))
-      result.of(Movement::reduce_scatter) = &Moved::reduce_scatter;
-    if constexpr (Movements.contains(Movement::permute)) result.of(Movement::permute) = &Moved::permute;
-    if constexpr (Movements.contains(Movement::all_to_all)) result.of(Movement::all_to_all) = &Moved::exchange;
-    if constexpr (Movements.contains(Movement::exchange)) result.of(Movement::exchange) = &Moved::exchange;
+      set(Movement::reduce_scatter, [](Moved transfer, AxisSet axes) { transfer.reduce_scatter(axes); });
+    if constexpr (Movements.contains(Movement::permute))
+      set(Movement::permute, [](Moved transfer, AxisSet axes) { transfer.permute(axes); });
+    if constexpr (Movements.contains(Movement::all_to_all))
+      set(Movement::all_to_all, [](Moved transfer, AxisSet axes) { transfer.exchange(axes); });
+    if constexpr (Movements.contains(Movement::exchange))
+      set(Movement::exchange, [](Moved transfer, AxisSet axes) { transfer.exchange(axes); });
     return result;
   }
 
-  void move(Moved const& transfer, ReshardStep const& step) const {
-    (transfer.*movers[static_cast<std::size_t>(step.movement)])(step.axes);
+  void move(Transfer<MemorySpace, T> const& transfer, ReshardStep const& step) const {
+    movers[static_cast<std::size_t>(step.movement)](transfer, step.axes);
   }
 };
 
 /// The Movers of a set of movements; one table for each set, element type and memory space.
 template <class MemorySpace, class T, MovementSet Movements>
-inline constexpr Movers<MemorySpace, T> movers_of = Movers<MemorySpace, T>::template chosen<Movements>();
+inline constexpr Movers<MemorySpace, T> movers_of = Movers<MemorySpace, T>::template of<Movements>();
 
 /// Says how a reshard may use the memory of its operand.
 /// stays: the result has memory of its own.
