@@ -9,9 +9,15 @@ option(GSHARD_TEST_REPRESENTATIVE
 
 find_package(doctest REQUIRED)
 
+# With GSHARD_BUILD_COMPILED, test programs use gshard::compiled; examples and what only has to compile use the headers alone.
+set(gshard_tested gshard::gshard)
+if(GSHARD_BUILD_COMPILED)
+  set(gshard_tested gshard::compiled)
+endif()
+
 add_library(gshard_test_main OBJECT "${PROJECT_SOURCE_DIR}/test/support/mpi_main.cpp")
 target_include_directories(gshard_test_main PUBLIC "${PROJECT_SOURCE_DIR}/test/support")
-target_link_libraries(gshard_test_main PUBLIC gshard::gshard doctest::doctest PRIVATE gshard_warnings)
+target_link_libraries(gshard_test_main PUBLIC ${gshard_tested} doctest::doctest PRIVATE gshard_warnings)
 
 option(GSHARD_PRECOMPILE "Compile tests and examples through one precompiled header: a third of the time at -O0" OFF)
 
@@ -22,15 +28,17 @@ function(gshard_precompile target)
     return()
   endif()
   set(library gshard_example_headers)
+  set(gshard gshard::gshard)
   set(headers <gshard/gshard.hpp>)
   if(arg_TEST)
     set(library gshard_test_headers)
+    set(gshard ${gshard_tested})
     list(APPEND headers <doctest/doctest.h>)
   endif()
   if(NOT TARGET ${library})
     file(CONFIGURE OUTPUT precompiled.cpp CONTENT "")
     add_library(${library} OBJECT "${CMAKE_CURRENT_BINARY_DIR}/precompiled.cpp")
-    target_link_libraries(${library} PRIVATE gshard::gshard doctest::doctest gshard_warnings)
+    target_link_libraries(${library} PRIVATE ${gshard} doctest::doctest gshard_warnings)
     target_precompile_headers(${library} PRIVATE ${headers})
   endif()
   target_precompile_headers(${target} REUSE_FROM ${library})

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # cmake -DCOMPILER=<c++> -DCLANG=<clang++ or empty> -DFLAGS=<file> -DSOURCES=<file;...> -DREPEATING=<file> -DFOLDER=<scratch> -P measure.cmake
 # Prints the CPU seconds that each source takes to compile, and their ratio to those of the first one: the median of three runs in turn, without
-# optimisation and with -O2. Then the size of its code at -O2, and how much of it is functions that another one repeats with other template arguments; of
-# REPEATING at -O1 as well. Where there is a Clang, also how many templates it instantiates (-ftime-trace), which does not depend on the machine.
+# optimisation, with -O2, and with -O2 for gshard::compiled. Then the size of its code at -O2, and how much of it is functions that another one repeats
+# with other template arguments; of REPEATING at -O1 as well. Where there is a Clang, also how many templates it instantiates (-ftime-trace), which does
+# not depend on the machine.
 cmake_minimum_required(VERSION 3.25)
 
 set(runs 3)
@@ -57,11 +58,13 @@ function(name_of variable source)
   set(${variable} ${name} PARENT_SCOPE)
 endfunction()
 
-foreach(optimisation IN ITEMS -O0 -O2)
+# The last: as programs that link gshard::compiled.
+foreach(setting IN ITEMS "-O0" "-O2" "-O2 -DGSHARD_USE_COMPILED")
+  separate_arguments(options UNIX_COMMAND "${setting}")
   foreach(run RANGE 1 ${runs})
     foreach(source IN LISTS SOURCES)
       name_of(name "${source}")
-      cpu_microseconds(elapsed "${COMPILER}" ${flags} ${optimisation} -c "${source}" -o "${FOLDER}/${name}.o")
+      cpu_microseconds(elapsed "${COMPILER}" ${flags} ${options} -c "${source}" -o "${FOLDER}/${name}${setting}.o")
       list(APPEND "times ${source}" ${elapsed})
     endforeach()
   endforeach()
@@ -76,14 +79,16 @@ foreach(optimisation IN ITEMS -O0 -O2)
     hundredths(seconds ${median} 1000000)
     hundredths(ratio ${median} ${first})
     name_of(name "${source}")
-    message("${optimisation}  ${name}: ${seconds} s, ${ratio} of the first")
+    message("${setting}  ${name}: ${seconds} s, ${ratio} of the first")
     unset("times ${source}")
   endforeach()
 endforeach()
 
 foreach(source IN LISTS SOURCES)
   name_of(name "${source}")
-  print_code_size("-O2  ${name}" "${FOLDER}/${name}.o")
+  foreach(setting IN ITEMS "-O2" "-O2 -DGSHARD_USE_COMPILED")
+    print_code_size("${setting}  ${name}" "${FOLDER}/${name}${setting}.o")
+  endforeach()
 endforeach()
 name_of(name "${REPEATING}")
 execute_process(COMMAND "${COMPILER}" ${flags} -O1 -c "${REPEATING}" -o "${FOLDER}/${name}.o" COMMAND_ERROR_IS_FATAL ANY)

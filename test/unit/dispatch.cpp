@@ -60,7 +60,7 @@ TEST_CASE("T26: a layer of two experts, by routes") {
 
   Tesseract<double> sent("sent", 2, 1, 2, 2), hidden("hidden", 2, 1, 2, 2), results("results", 2, 1, 2, 2);
   Cube<double> y("y", 1, 4, 2);
-  dispatch<double, Host>(x, routing.token_of_slot, sent);
+  dispatch<Host, double>(x, routing.token_of_slot, sent);
   Kokkos::fence();
   check_near(sent, {1, 2, 3, -1, 2, 2, 1, 2}, 0);
   for (std::size_t e = 0; e < 2; ++e)
@@ -72,7 +72,7 @@ TEST_CASE("T26: a layer of two experts, by routes") {
     }
   check_near(hidden, {1, 3, 3, 0, 6, 2, 4, 2}, 0);
   check_near(results, {4, 3, 3, 0, 4, 4, 4, 2}, 0);
-  combine<double, Host, double>(results, routing.expert, routing.slot, routing.weight, y);
+  combine<Host, double, double>(results, routing.expert, routing.slot, routing.weight, y);
   Kokkos::fence();
   check_near(y, {4, 2.75, 2.25, 0, 0, 0, 3, 3}, 1e-15);
 }
@@ -88,9 +88,9 @@ TEST_CASE("dispatch and combine by routes are the einsums with the one-hot tenso
     Tesseract<double> sent("sent", r.experts, r.groups, capacity, width),
         right_sent("right_sent", r.experts, r.groups, capacity, width);
     Cube<double> y("y", r.groups, r.tokens, width), right_y("right_y", r.groups, r.tokens, width);
-    one_hot_routes<double, Host>(r.expert, r.slot, r.weight, weights, mask);
-    dispatch<double, Host>(x, r.token_of_slot, sent);
-    combine<double, Host, double>(results, r.expert, r.slot, r.weight, y);
+    one_hot_routes<Host, double>(r.expert, r.slot, r.weight, weights, mask);
+    dispatch<Host, double>(x, r.token_of_slot, sent);
+    combine<Host, double, double>(results, r.expert, r.slot, r.weight, y);
     Kokkos::fence();
     double kept = 0;
     for (std::size_t g = 0; g < r.groups; ++g)
@@ -130,25 +130,25 @@ TEST_CASE("gradients of dispatch, combine and the one-hot tensors against centra
         one_hot_gradient("gradient", r.groups, r.tokens, 2);
     Cube<double> weight = r.weight;
 
-    dispatch_backward<double, Host>(sent_upstream, r.expert, r.slot, x_gradient);
-    combine_slots_backward<double, Host, double>(y_upstream, r.token_of_slot, r.expert, r.weight, results_gradient);
-    combine_weights_backward<double, Host, double>(y_upstream, results, r.expert, r.slot, weight_gradient);
-    one_hot_routes_backward<double, Host>(r.expert, r.slot, weights_upstream, one_hot_gradient);
+    dispatch_backward<Host, double>(sent_upstream, r.expert, r.slot, x_gradient);
+    combine_slots_backward<Host, double, double>(y_upstream, r.token_of_slot, r.expert, r.weight, results_gradient);
+    combine_weights_backward<Host, double, double>(y_upstream, results, r.expert, r.slot, weight_gradient);
+    one_hot_routes_backward<Host, double>(r.expert, r.slot, weights_upstream, one_hot_gradient);
     Kokkos::fence();
     CHECK(gradient_error(x, x_gradient, [&] {
-            dispatch<double, Host>(x, r.token_of_slot, sent);
+            dispatch<Host, double>(x, r.token_of_slot, sent);
             Kokkos::fence();
             return dot(sent, sent_upstream);
           }) < 1e-8);
     auto const combined = [&] {
-      combine<double, Host, double>(results, r.expert, r.slot, weight, y);
+      combine<Host, double, double>(results, r.expert, r.slot, weight, y);
       Kokkos::fence();
       return dot(y, y_upstream);
     };
     CHECK(gradient_error(results, results_gradient, combined) < 1e-8);
     CHECK(gradient_error(weight, weight_gradient, combined) < 1e-8);
     CHECK(gradient_error(weight, one_hot_gradient, [&] {
-            one_hot_routes<double, Host>(r.expert, r.slot, weight, weights, mask);
+            one_hot_routes<Host, double>(r.expert, r.slot, weight, weights, mask);
             Kokkos::fence();
             return dot(weights, weights_upstream);
           }) < 1e-8);
@@ -163,21 +163,21 @@ TEST_CASE("E24: empty slots and dropped choices may hold anything: they are pass
   Tesseract<double> results("results", 3, 1, 1, 1), gradient("gradient", 3, 1, 1, 1);
   filled(results, {1, 2, not_a_number});
   Cube<double> y("y", 1, 2, 1), upstream("upstream", 1, 2, 1), weight_gradient("weight_gradient", 1, 2, 2);
-  combine<double, Host, double>(results, r.expert, r.slot, r.weight, y);
+  combine<Host, double, double>(results, r.expert, r.slot, r.weight, y);
   Kokkos::fence();
   check_near(y, {.6 * 1 + .4 * 2, 0}, 1e-15);
 
   filled(upstream, {1, not_a_number});
-  combine_slots_backward<double, Host, double>(upstream, r.token_of_slot, r.expert, r.weight, gradient);
-  combine_weights_backward<double, Host, double>(upstream, results, r.expert, r.slot, weight_gradient);
+  combine_slots_backward<Host, double, double>(upstream, r.token_of_slot, r.expert, r.weight, gradient);
+  combine_weights_backward<Host, double, double>(upstream, results, r.expert, r.slot, weight_gradient);
   Kokkos::fence();
   check_near(gradient, {.6, .4, 0}, 1e-15);
   check_near(weight_gradient, {1, 2, 0, 0}, 0);
 
   Tesseract<double> sent("sent", 3, 1, 1, 1);
   Kokkos::deep_copy(sent, not_a_number);
-  dispatch<double, Host>(filled(Cube<double>("x", 1, 2, 1), {5, not_a_number}), r.token_of_slot, sent);
-  dispatch_backward<double, Host>(results, r.expert, r.slot, y);
+  dispatch<Host, double>(filled(Cube<double>("x", 1, 2, 1), {5, not_a_number}), r.token_of_slot, sent);
+  dispatch_backward<Host, double>(results, r.expert, r.slot, y);
   Kokkos::fence();
   check_near(sent, {5, 5, 0}, 0);
   check_near(y, {3, 0}, 0);
@@ -193,10 +193,10 @@ TEST_CASE("BFloat16: the rows of a token's experts are added in float, and round
   Cube<float> weight("weight", 1, 1, 4);
   Kokkos::deep_copy(weight, 1.f);
   Cube<BFloat16> tokens("tokens", 1, 1, 1);
-  combine<BFloat16, Host, float>(rows, expert, slot, weight, tokens);
+  combine<Host, BFloat16, float>(rows, expert, slot, weight, tokens);
   Kokkos::fence();
   CHECK(float(tokens(0, 0, 0)) == 260);
-  dispatch_backward<BFloat16, Host>(rows, expert, slot, tokens);
+  dispatch_backward<Host, BFloat16>(rows, expert, slot, tokens);
   Kokkos::fence();
   CHECK(float(tokens(0, 0, 0)) == 260);
 }
@@ -214,18 +214,18 @@ TEST_CASE("routes to experts, slots and tokens that do not exist are passed over
     filled(expert, {0, double(wrong), 0, 0});
     filled(slot, {0, 0, double(wrong == 1 ? most : wrong), 1});
     filled(token_of_slot, {0, double(wrong == 1 ? most : wrong)});
-    dispatch<double, Host>(x, token_of_slot, sent);
-    combine<double, Host, double>(rows, expert, slot, weight, y);
-    combine_slots_backward<double, Host, double>(x, token_of_slot, expert, weight, gradient);
-    combine_weights_backward<double, Host, double>(x, rows, expert, slot, weight_gradient);
+    dispatch<Host, double>(x, token_of_slot, sent);
+    combine<Host, double, double>(rows, expert, slot, weight, y);
+    combine_slots_backward<Host, double, double>(x, token_of_slot, expert, weight, gradient);
+    combine_weights_backward<Host, double, double>(x, rows, expert, slot, weight_gradient);
     Kokkos::fence();
     check_near(sent, {5, 0}, 0);
     check_near(y, {2, 3}, 0);
     check_near(gradient, {5, 0}, 0);
     check_near(weight_gradient, {10, 0, 0, 21}, 0);
     Tesseract<double> weights("weights", 1, 2, 1, 2), mask("mask", 1, 2, 1, 2);
-    one_hot_routes<double, Host>(expert, slot, weight, weights, mask);
-    one_hot_routes_backward<double, Host>(expert, slot, mask, weight_gradient);
+    one_hot_routes<Host, double>(expert, slot, weight, weights, mask);
+    one_hot_routes_backward<Host, double>(expert, slot, mask, weight_gradient);
     Kokkos::fence();
     check_near(weights, {1, 0, 0, 1}, 0);
     check_near(weight_gradient, {1, 0, 0, 1}, 0);
@@ -244,15 +244,15 @@ TEST_CASE("no tokens, no slots, no columns") {
     Cube<double> y("y", c.groups, c.tokens, c.width), weight_gradient("weight_gradient", c.groups, c.tokens, 2);
     Kokkos::deep_copy(slots, 1);
     Kokkos::deep_copy(y, 1);
-    combine<double, Host, double>(slots, r.expert, r.slot, r.weight, y);
-    combine_weights_backward<double, Host, double>(y, slots, r.expert, r.slot, weight_gradient);
+    combine<Host, double, double>(slots, r.expert, r.slot, r.weight, y);
+    combine_weights_backward<Host, double, double>(y, slots, r.expert, r.slot, weight_gradient);
     Kokkos::fence();
     if (c.capacity == 0) check_near(y, std::vector<double>(y.size(), 0), 0);
     check_near(weight_gradient, std::vector<double>(weight_gradient.size(), 0), 0);
     Kokkos::deep_copy(y, 1);
-    dispatch<double, Host>(y, r.token_of_slot, slots);
-    dispatch_backward<double, Host>(slots, r.expert, r.slot, y);
-    combine_slots_backward<double, Host, double>(y, r.token_of_slot, r.expert, r.weight, slots);
+    dispatch<Host, double>(y, r.token_of_slot, slots);
+    dispatch_backward<Host, double>(slots, r.expert, r.slot, y);
+    combine_slots_backward<Host, double, double>(y, r.token_of_slot, r.expert, r.weight, slots);
     Kokkos::fence();
     if (c.tokens == 0) check_near(slots, std::vector<double>(slots.size(), 0), 0);
     if (c.capacity == 0) check_near(y, std::vector<double>(y.size(), 0), 0);

@@ -366,7 +366,7 @@ TEST_CASE_TEMPLATE(
         drawn(Cube<double>("weight_upstream", groups, tokens, std::size_t(Policy::choices)), 22);
     auto const loss_upstream = vector_of<double>({3, -2});
     auto const loss = [&] {
-      softmax<double, Host>(logit_rows, rows);
+      softmax<Host, double>(logit_rows, rows);
       gate.run();
       return (c.weights ? dot(gate.weight, weight_upstream) : 0) + (c.loss ? dot(gate.balance_loss, loss_upstream) : 0);
     };

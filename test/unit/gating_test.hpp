@@ -80,7 +80,7 @@ struct Gate {
     nn::detail::gate_backward<Policy, T, Host>(gates, real, routes(), counts(), weight_upstream, loss_upstream, result);
     nn::detail::Rank2<T, Host> const rows(gates.data(), gates.extent(0) * gates.extent(1), gates.extent(2));
     nn::detail::Rank2<T, Host> const logits(result.data(), gates.extent(0) * gates.extent(1), gates.extent(2));
-    nn::detail::softmax_backward<T, Host>(rows, logits, logits);
+    nn::detail::softmax_backward<Host, T>(rows, logits, logits);
     Kokkos::fence();
     return result;
   }
@@ -106,7 +106,7 @@ inline Cube<double> one_group(std::vector<std::vector<double>> const& rows) {
 template <class T = double>
 Cube<T> gates_of(std::vector<std::vector<double>> const& logits) {
   auto const rows = matrix_of<T>(logits);
-  nn::detail::softmax<T, Host>(rows, rows);
+  nn::detail::softmax<Host, T>(rows, rows);
   Kokkos::fence();
   return filled(Cube<T>("gates", 1, rows.extent(0), rows.extent(1)), values_of(rows));
 }

@@ -75,14 +75,14 @@ TEST_CASE_TEMPLATE("softmax: large scores neither overflow nor vanish (C11), and
   for (Case const& c : cases) {
     auto const scores = matrix_of<T>({c.scores});
     Matrix<T> result("result", 1, c.scores.size());
-    softmax<T, Host>(scores, result);
-    softmax<T, Host>(scores, scores);
+    softmax<Host, T>(scores, result);
+    softmax<Host, T>(scores, scores);
     Kokkos::fence();
     check_near(result, c.right, 1e-7);
     check_near(scores, values_of(result), 0);
   }
   auto const scores = matrix_of<T>({{200, 0, 150, 0}});
-  softmax<T, Host>(scores, scores);
+  softmax<Host, T>(scores, scores);
   CHECK(scores(0, 2) == doctest::Approx(1.9287498479639178e-22).epsilon(1e-6));
 }
 
@@ -90,7 +90,7 @@ TEST_CASE_TEMPLATE("softmax agrees with its definition for every width, and with
   for (int width : widths) {
     auto const scores = drawn(Matrix<T>("scores", 5, width), 1);
     Matrix<T> result("result", 5, width);
-    softmax<T, Host>(scores, result, T(3));
+    softmax<Host, T>(scores, result, T(3));
     Kokkos::fence();
     for (int row = 0; row < 5; ++row) {
       std::vector<double> scaled, mine;
@@ -112,19 +112,19 @@ TEST_CASE("softmax: keys past a sequence's length, and later than a causal query
                                          {not_a_number, not_a_number, not_a_number}});
   VisibleKeys<Host> visible{.lengths = lengths, .rows_per_sequence = 2, .queries = 2};
   Matrix<double> result("result", 4, 3);
-  softmax<double, Host>(scores, result, 1.0, visible);
+  softmax<Host, double>(scores, result, 1.0, visible);
   Kokkos::fence();
   check_near(result, {.5, .5, 0, .25, .75, 0, 0, 0, 0, 0, 0, 0}, 1e-15);
 
   visible.causal = true;
-  softmax<double, Host>(scores, result, 1.0, visible);
+  softmax<Host, double>(scores, result, 1.0, visible);
   Kokkos::fence();
   check_near(result, {1, 0, 0, .25, .75, 0, 0, 0, 0, 0, 0, 0}, 1e-15);
 
   // Step by step: one query at position 1 of a cache of three sees two keys.
   auto const step = matrix_of<double>({{0, std::log(3.0), not_a_number}});
   Matrix<double> stepped("stepped", 1, 3);
-  softmax<double, Host>(step, stepped, 1.0, {.causal = true, .first_query = 1});
+  softmax<Host, double>(step, stepped, 1.0, {.causal = true, .first_query = 1});
   Kokkos::fence();
   check_near(stepped, {.25, .75, 0}, 1e-15);
 }
@@ -141,7 +141,7 @@ TEST_CASE(
     Matrix<double> const upstream = drawn(Matrix<double>("upstream", scores.extent(0), keys), 3);
     Matrix<double> result("result", scores.extent(0), keys), gradient("gradient", scores.extent(0), keys);
     auto const loss = [&] {
-      softmax<double, Host>(scores, result, scale, visible);
+      softmax<Host, double>(scores, result, scale, visible);
       Kokkos::fence();
       return dot(result, upstream);
     };
@@ -150,8 +150,8 @@ TEST_CASE(
     Kokkos::deep_copy(poisoned, upstream);
     for (int row = 0; row < poisoned.extent_int(0); ++row)
       for (std::int64_t j = visible.count(row, keys); j < keys; ++j) poisoned(row, j) = not_a_number;
-    softmax_backward<double, Host>(result, poisoned, gradient, scale, visible);
-    softmax_backward<double, Host>(result, poisoned, poisoned, scale, visible);
+    softmax_backward<Host, double>(result, poisoned, gradient, scale, visible);
+    softmax_backward<Host, double>(result, poisoned, poisoned, scale, visible);
     Kokkos::fence();
     CHECK(gradient_error(scores, gradient, loss) < 1e-9);
     check_near(poisoned, values_of(gradient), 0);
@@ -164,7 +164,7 @@ TEST_CASE("softmax by teams, as on accelerators, is softmax by threads up to rou
       .lengths = lengths, .rows_per_sequence = 4, .queries = 4, .causal = true, .first_query = 20};
   auto const scores = drawn(Matrix<double>("scores", 12, 50), 4);
   Matrix<double> by_thread("by_thread", 12, 50), by_team("by_team", 12, 50);
-  softmax<double, Host>(scores, by_thread, 2.0, visible);
+  softmax<Host, double>(scores, by_thread, 2.0, visible);
   launch_teams<Host>("team", 12, 1, 1,
                      RowByTeam<SoftmaxKernel<double, Host>>{{{scores.data(), 2.0}, by_team.data(), 50, visible}});
   Kokkos::fence();
@@ -224,7 +224,7 @@ TEST_CASE("layer and RMS normalisation of small rows") {
   auto const bias = vector_of<double>({0, 0, 1, 0});
   auto const input = matrix_of<double>({{1, 2, 3, 4}, {5, 5, 5, 5}});
   Matrix<double> output("output", 2, 4), statistics("statistics", 2, 2);
-  layer_norm<double, Host>(input, gain, bias, output, statistics, 0.25);
+  layer_norm<Host, double>(input, gain, bias, output, statistics, 0.25);
   Kokkos::fence();
   // Mean 2.5, variance 1.25: with epsilon .25 the divisor is sqrt(1.5). A constant row gives the bias.
   double const r = 1 / std::sqrt(1.5);
@@ -232,7 +232,7 @@ TEST_CASE("layer and RMS normalisation of small rows") {
   check_near(statistics, {2.5, r, 5, 2}, 1e-15);
 
   Vector<double> inverse("inverse", 2);
-  rms_norm<double, Host>(matrix_of<double>({{1, 2, 3, 4}, {0, 0, 0, 0}}), gain, output, inverse, 1.5);
+  rms_norm<Host, double>(matrix_of<double>({{1, 2, 3, 4}, {0, 0, 0, 0}}), gain, output, inverse, 1.5);
   Kokkos::fence();
   // Mean square 7.5, with epsilon 1.5: the divisor is 3.
   check_near(output, {1 / 3., 2 / 3., 2, 4 / 3., 0, 0, 0, 0}, 1e-15);
@@ -243,7 +243,7 @@ TEST_CASE("layer normalisation in float survives a large mean: the variance is t
   auto const ones = vector_of<float>({1, 1, 1, 1});
   auto const zeros = vector_of<float>({0, 0, 0, 0});
   Matrix<float> output("output", 1, 4), statistics("statistics", 1, 2);
-  layer_norm<float, Host>(matrix_of<float>({{10001, 10002, 10003, 10004}}), ones, zeros, output, statistics, 0.0f);
+  layer_norm<Host, float>(matrix_of<float>({{10001, 10002, 10003, 10004}}), ones, zeros, output, statistics, 0.0f);
   Kokkos::fence();
   double const r = 1 / std::sqrt(1.25);
   check_near(output, {-1.5 * r, -.5 * r, .5 * r, 1.5 * r}, 1e-6);
@@ -259,15 +259,15 @@ TEST_CASE("layer normalisation gradients against central differences") {
     Matrix<double> output("output", rows, width), statistics("statistics", rows, 2), gradient("gradient", rows, width);
     Vector<double> gain_gradient("gain_gradient", width), bias_gradient("bias_gradient", width);
     auto const loss = [&] {
-      layer_norm<double, Host>(input, gain, bias, output, statistics, 0.1);
+      layer_norm<Host, double>(input, gain, bias, output, statistics, 0.1);
       Kokkos::fence();
       return dot(output, upstream);
     };
     loss();
     Kokkos::deep_copy(gain_gradient, not_a_number);
     Kokkos::deep_copy(bias_gradient, not_a_number);
-    layer_norm_backward<double, Host>(input, gain, statistics, upstream, gradient);
-    layer_norm_parameters_backward<double, Host>(input, statistics, upstream, gain_gradient, bias_gradient);
+    layer_norm_backward<Host, double>(input, gain, statistics, upstream, gradient);
+    layer_norm_parameters_backward<Host, double>(input, statistics, upstream, gain_gradient, bias_gradient);
     Kokkos::fence();
     CHECK(gradient_error(input, gradient, loss) < 1e-8);
     CHECK(gradient_error(gain, gain_gradient, loss) < 1e-8);
@@ -284,14 +284,14 @@ TEST_CASE("RMS normalisation gradients against central differences") {
     Matrix<double> output("output", rows, width), gradient("gradient", rows, width);
     Vector<double> statistics("statistics", rows), gain_gradient("gain_gradient", width);
     auto const loss = [&] {
-      rms_norm<double, Host>(input, gain, output, statistics, 0.1);
+      rms_norm<Host, double>(input, gain, output, statistics, 0.1);
       Kokkos::fence();
       return dot(output, upstream);
     };
     loss();
     Kokkos::deep_copy(gain_gradient, not_a_number);
-    rms_norm_backward<double, Host>(input, gain, statistics, upstream, gradient);
-    rms_norm_parameters_backward<double, Host>(input, statistics, upstream, gain_gradient);
+    rms_norm_backward<Host, double>(input, gain, statistics, upstream, gradient);
+    rms_norm_parameters_backward<Host, double>(input, statistics, upstream, gain_gradient);
     Kokkos::fence();
     CHECK(gradient_error(input, gradient, loss) < 1e-8);
     CHECK(gradient_error(gain, gain_gradient, loss) < 1e-8);
@@ -303,7 +303,7 @@ TEST_CASE("column sums in float over many rows keep single precision, and by tea
   Matrix<float> input("input", rows, columns), upstream("upstream", rows, columns), statistics("statistics", rows, 2);
   Kokkos::deep_copy(upstream, 0.1f);
   Vector<float> gain_gradient("gain_gradient", columns), bias_gradient("bias_gradient", columns);
-  layer_norm_parameters_backward<float, Host>(input, statistics, upstream, gain_gradient, bias_gradient);
+  layer_norm_parameters_backward<Host, float>(input, statistics, upstream, gain_gradient, bias_gradient);
   Kokkos::fence();
   // Summed in float the result would be 9998.6.
   for (int j = 0; j < columns; ++j) CHECK(bias_gradient(j) == doctest::Approx(10000.0).epsilon(1e-7));
@@ -323,7 +323,7 @@ TEST_CASE("embedding reads rows by number; a padding id or one beyond the table 
   auto const ids = filled(Vector<int>("ids", 5), {2, -1, 0, 3, 2});
   Matrix<float> output("output", 5, 2);
   Kokkos::deep_copy(output, static_cast<float>(not_a_number));
-  embedding<float, Host>(table, ids, output, 2.0f);
+  embedding<Host, float>(table, ids, output, 2.0f);
   Kokkos::fence();
   check_near(output, {10, 12, 0, 0, 2, 4, 0, 0, 10, 12}, 0);
 }
@@ -333,8 +333,8 @@ TEST_CASE("embedding over a table split by rows: the blocks' outputs add up, and
   auto const ids = filled(Vector<int>("ids", 6), {4, 0, 2, -1, 3, 2});
   auto const upstream = drawn(Matrix<double>("upstream", 6, 3), 12);
   Matrix<double> expected("expected", 6, 3), gradient("gradient", 5, 3);
-  embedding<double, Host>(whole, ids, expected);
-  embedding_backward<double, Host>(ids, upstream, gradient);
+  embedding<Host, double>(whole, ids, expected);
+  embedding_backward<Host, double>(ids, upstream, gradient);
   Kokkos::fence();
   std::vector<double> sum(18), parts;
   // Blocks of ceil(5/4) rows on four ranks: 2, 2, 1, 0.
@@ -342,8 +342,8 @@ TEST_CASE("embedding over a table split by rows: the blocks' outputs add up, and
     Rank2<double const, Host> const block(whole.data() + 3 * range.first,
                                           static_cast<std::size_t>(range.second - range.first), 3);
     Matrix<double> output("output", 6, 3), part("part", block.extent(0), 3);
-    embedding<double, Host>(block, ids, output, 1.0, range.first);
-    embedding_backward<double, Host>(ids, upstream, part, 1.0, range.first);
+    embedding<Host, double>(block, ids, output, 1.0, range.first);
+    embedding_backward<Host, double>(ids, upstream, part, 1.0, range.first);
     Kokkos::fence();
     for (std::size_t i = 0; i < 18; ++i) sum[i] += output.data()[i];
     for (double value : values_of(part)) parts.push_back(value);
@@ -357,12 +357,12 @@ TEST_CASE("embedding gradient adds up repeated ids in the order of the tokens, o
   // In the order of the tokens 1e8 + 1 - 1e8 is 0 in float; any other order gives 1.
   auto const upstream = matrix_of<float>({{1e8, 1}, {2, 2}, {1, 1}, {100, 100}, {-1e8, 1}});
   Matrix<float> gradient("gradient", 2, 2), by_row("by_row", 2, 2);
-  embedding_backward<float, Host>(ids, upstream, gradient, 1.0f);
+  embedding_backward<Host, float>(ids, upstream, gradient, 1.0f);
   for_each_row<Host>("row", 2, EmbeddingBackwardByRow<float, Host>{ids, upstream, by_row, 0, 1.0f});
   Kokkos::fence();
   check_near(gradient, {2, 2, 0, 3}, 0);
   check_near(by_row, {2, 2, 0, 3}, 0);
-  embedding_backward<float, Host>(ids, upstream, gradient, 2.0f);
+  embedding_backward<Host, float>(ids, upstream, gradient, 2.0f);
   Kokkos::fence();
   check_near(gradient, {6, 6, 0, 9}, 0);
 }
@@ -373,11 +373,11 @@ TEST_CASE("embedding gradient against central differences") {
   auto const upstream = drawn(Matrix<double>("upstream", 6, 37), 14);
   Matrix<double> output("output", 6, 37), gradient("gradient", 4, 37);
   auto const loss = [&] {
-    embedding<double, Host>(table, ids, output, 1.5);
+    embedding<Host, double>(table, ids, output, 1.5);
     Kokkos::fence();
     return dot(output, upstream);
   };
-  embedding_backward<double, Host>(ids, upstream, gradient, 1.5);
+  embedding_backward<Host, double>(ids, upstream, gradient, 1.5);
   Kokkos::fence();
   CHECK(gradient_error(table, gradient, loss) < 1e-9);
 }
@@ -402,7 +402,7 @@ TEST_CASE_TEMPLATE("cross entropy with label smoothing: T31, J2", T, float, doub
   };
   for (Case const& c : cases) {
     Vector<T> losses("losses", 1), log_sums("log_sums", 1);
-    cross_entropy<T, Host>(matrix_of<T>({c.logits}), filled(Vector<int>("targets", 1), {double(c.target)}), losses,
+    cross_entropy<Host, T>(matrix_of<T>({c.logits}), filled(Vector<int>("targets", 1), {double(c.target)}), losses,
                            log_sums, static_cast<T>(c.smoothing));
     Kokkos::fence();
     CHECK(losses(0) == doctest::Approx(c.right).epsilon(1e-6));
@@ -414,8 +414,8 @@ TEST_CASE("cross entropy: padding has no loss, no gradient, and its logits are n
   auto const targets = filled(Vector<int>("targets", 2), {1, -1});
   Vector<double> losses("losses", 2), log_sums("log_sums", 2);
   Matrix<double> gradient("gradient", 2, 4);
-  cross_entropy<double, Host>(logits, targets, losses, log_sums, .1);
-  cross_entropy_backward<double, Host>(logits, targets, log_sums, gradient, 1.0, .1);
+  cross_entropy<Host, double>(logits, targets, losses, log_sums, .1);
+  cross_entropy_backward<Host, double>(logits, targets, log_sums, gradient, 1.0, .1);
   Kokkos::fence();
   check_near(losses, {1.490189698561195, 0}, 1e-14);
   CHECK(log_sums(0) == doctest::Approx(2.4401896985611953).epsilon(1e-14));
@@ -430,8 +430,8 @@ TEST_CASE("T31: at V = 32000 and smoothing .1 the target distribution is .900003
   Matrix<double> logits("logits", 1, vocabulary), gradient("gradient", 1, vocabulary);
   auto const targets = filled(Vector<int>("targets", 1), {17});
   Vector<double> losses("losses", 1), log_sums("log_sums", 1);
-  cross_entropy<double, Host>(logits, targets, losses, log_sums, .1);
-  cross_entropy_backward<double, Host>(logits, targets, log_sums, gradient, 1.0, .1);
+  cross_entropy<Host, double>(logits, targets, losses, log_sums, .1);
+  cross_entropy_backward<Host, double>(logits, targets, log_sums, gradient, 1.0, .1);
   Kokkos::fence();
   CHECK(1.0 / vocabulary - gradient(0, 17) == doctest::Approx(.900003125).epsilon(1e-12));
   CHECK(1.0 / vocabulary - gradient(0, 18) == doctest::Approx(3.125e-06).epsilon(1e-9));
@@ -448,18 +448,18 @@ TEST_CASE(
       Kokkos::View<double, Kokkos::LayoutRight, Host> upstream("upstream");
       upstream() = -2.0;
       auto const loss = [&] {
-        cross_entropy<double, Host>(logits, targets, losses, log_sums, smoothing);
+        cross_entropy<Host, double>(logits, targets, losses, log_sums, smoothing);
         Kokkos::fence();
         double sum = 0;
         for (double value : values_of(losses)) sum += value;
         return -2.0 * sum / 3;
       };
       loss();
-      cross_entropy_backward<double, Host>(logits, targets, log_sums, gradient, 1.0 / 3, smoothing, upstream);
+      cross_entropy_backward<Host, double>(logits, targets, log_sums, gradient, 1.0 / 3, smoothing, upstream);
       Kokkos::fence();
       CHECK(gradient_error(logits, gradient, loss) < 1e-9);
       loss();
-      cross_entropy_backward<double, Host>(logits, targets, log_sums, logits, 1.0 / 3, smoothing, upstream);
+      cross_entropy_backward<Host, double>(logits, targets, log_sums, logits, 1.0 / 3, smoothing, upstream);
       Kokkos::fence();
       check_near(logits, values_of(gradient), 0);
     }
@@ -472,8 +472,8 @@ TEST_CASE(
   auto const targets = filled(Vector<int>("targets", 3), {2, 1, -1});
   Vector<double> losses("losses", 3), log_sums("log_sums", 3);
   Matrix<double> gradient("gradient", 3, 5);
-  cross_entropy<double, Host>(logits, targets, losses, log_sums, smoothing);
-  cross_entropy_backward<double, Host>(logits, targets, log_sums, gradient, 1.0, smoothing);
+  cross_entropy<Host, double>(logits, targets, losses, log_sums, smoothing);
+  cross_entropy_backward<Host, double>(logits, targets, log_sums, gradient, 1.0, smoothing);
   Kokkos::fence();
 
   std::pair<int, int> const blocks[] = {{0, 2}, {2, 4}, {4, 5}, {5, 5}};
@@ -484,7 +484,7 @@ TEST_CASE(
     summaries[b] = Matrix<double>("summary", 3, 4);
     for (int row = 0; row < 3; ++row)
       for (int j = begin; j < end; ++j) parts[b](row, j - begin) = logits(row, j);
-    cross_entropy_summary<double, Host>(parts[b], targets, summaries[b], begin);
+    cross_entropy_summary<Host, double>(parts[b], targets, summaries[b], begin);
   }
   Kokkos::fence();
   for (int row = 0; row < 2; ++row) {
@@ -501,7 +501,7 @@ TEST_CASE(
   for (int b = 0; b < 4; ++b) {
     auto const [begin, end] = blocks[b];
     Matrix<double> part("part", 3, static_cast<std::size_t>(end - begin));
-    cross_entropy_backward<double, Host>(parts[b], targets, log_sums, part, 1.0, smoothing, {}, begin, 5);
+    cross_entropy_backward<Host, double>(parts[b], targets, log_sums, part, 1.0, smoothing, {}, begin, 5);
     Kokkos::fence();
     for (int row = 0; row < 3; ++row)
       for (int j = begin; j < end; ++j) CHECK(part(row, j - begin) == gradient(row, j));
@@ -516,17 +516,17 @@ TEST_CASE("kernels on empty blocks do nothing and fail nowhere") {
         statistics("statistics", rows, 2);
     Vector<float> const column("column", columns), row("row", rows), second("second", rows);
     Vector<int> const ids("ids", rows);
-    softmax<float, Host>(matrix, other);
-    softmax_backward<float, Host>(other, matrix, other);
-    layer_norm<float, Host>(matrix, column, column, other, statistics);
-    layer_norm_backward<float, Host>(matrix, column, statistics, other, matrix);
-    rms_norm<float, Host>(matrix, column, other, row);
-    rms_norm_backward<float, Host>(matrix, column, row, other, matrix);
-    embedding<float, Host>(Matrix<float>("table", 0, columns), ids, other);
-    embedding_backward<float, Host>(ids, other, Matrix<float>("table", 0, columns));
+    softmax<Host, float>(matrix, other);
+    softmax_backward<Host, float>(other, matrix, other);
+    layer_norm<Host, float>(matrix, column, column, other, statistics);
+    layer_norm_backward<Host, float>(matrix, column, statistics, other, matrix);
+    rms_norm<Host, float>(matrix, column, other, row);
+    rms_norm_backward<Host, float>(matrix, column, row, other, matrix);
+    embedding<Host, float>(Matrix<float>("table", 0, columns), ids, other);
+    embedding_backward<Host, float>(ids, other, Matrix<float>("table", 0, columns));
     Kokkos::deep_copy(ids, -1);
-    cross_entropy<float, Host>(matrix, ids, row, second);
-    cross_entropy_backward<float, Host>(matrix, ids, second, other);
+    cross_entropy<Host, float>(matrix, ids, row, second);
+    cross_entropy_backward<Host, float>(matrix, ids, second, other);
     Kokkos::fence();
     for (std::size_t i = 0; i < rows; ++i) CHECK(row(i) == 0.0f);
   }
@@ -535,7 +535,7 @@ TEST_CASE("kernels on empty blocks do nothing and fail nowhere") {
   Kokkos::deep_copy(gain_gradient, 1.0f);
   Kokkos::deep_copy(bias_gradient, 1.0f);
   Matrix<float> const none("none", 0, 3), statistics("statistics", 0, 2);
-  layer_norm_parameters_backward<float, Host>(none, statistics, none, gain_gradient, bias_gradient);
+  layer_norm_parameters_backward<Host, float>(none, statistics, none, gain_gradient, bias_gradient);
   Kokkos::fence();
   check_near(gain_gradient, {0, 0, 0}, 0);
   check_near(bias_gradient, {0, 0, 0}, 0);

@@ -263,9 +263,9 @@ TEST_CASE("messages in pieces give what one call gives") {
   auto transfer = [&](auto const& from, auto const& to) {
     return Transfer{mesh.state(), extents, from.layout, to.layout, from.data(), to.data(), 3};
   };
-  transfer(source, exchanged).exchange(AxisSet::of(0));
-  transfer(source, gathered).all_gather(AxisSet::of(0));
-  transfer(parts, scattered).reduce_scatter(AxisSet::of(0));
+  move_exchange(transfer(source, exchanged), AxisSet::of(0));
+  move_all_gather(transfer(source, gathered), AxisSet::of(0));
+  move_reduce_scatter(transfer(parts, scattered), AxisSet::of(0));
   CHECK(difference(exchanged, dense_values(extents, 4)) == "");
   CHECK(difference(gathered, dense_values(extents, 4)) == "");
   CHECK(difference(scattered, dense_values(extents, 4, ranks())) == "");

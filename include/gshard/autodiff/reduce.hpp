@@ -7,6 +7,7 @@
 
 #include <Kokkos_Core.hpp>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/autodiff/tape.hpp>
 #include <gshard/reduce/kernels/spread.hpp>
 #include <gshard/reduce/reduction.hpp>
@@ -81,21 +82,28 @@ Tensor gradient_of_reduction(Tensor const& x, Results const& results, Gradients 
                   SpreadNormGradient<T>{result.data(), x.data(), results.data(), gradients.data()});
   } else {
     Scratch<Space> scratch(x.memory());
-    double const* const ties = row_values<Dimensions, Combining<comm::Reduction::sum, double>>(
-        scratch, x, TieTerm<T>{x.data(), results.data()});
+    double const* const ties = row_values<Combining<comm::Reduction::sum, double>>(
+        scratch, block_rows<Dimensions>(x), TieTerm<T>{x.data(), results.data()});
     spread<Space>("gshard::gradient", x.local_extents(), Dimensions::reduced,
                   SpreadToTies<T>{result.data(), x.data(), results.data(), gradients.data(), ties});
   }
   return result;
 }
 
+/// Sets the elements of each row to the gradient of the row's result, times a factor.
+template <class MemorySpace, class T>
+void run_sum_gradient(Extents const& extents, ReducedDimensions const& reduced, SpreadGradient<T> const& kernel) {
+  spread<MemorySpace>("gshard::gradient", extents, reduced, kernel);
+}
+GSHARD_COMPILED_FLOATS(run_sum_gradient)
+
 template <class Dimensions, AnyTensor Tensor, AnyTensor Rows>
 Tensor gradient_of_sum(typename Tensor::mesh_type const& mesh, Extents const& extents, double factor,
                        Rows const& gradients) {
   using T = typename Tensor::value_type;
   Tensor const result(uninitialized, mesh, extents);
-  spread<typename Tensor::memory_space>(
-      "gshard::gradient", result.local_extents(), Dimensions::reduced,
+  run_sum_gradient<typename Tensor::memory_space>(
+      result.local_extents(), Dimensions::reduced,
       SpreadGradient<T>{result.data(), gradients.data(), static_cast<Computed<T>>(factor)});
   return result;
 }

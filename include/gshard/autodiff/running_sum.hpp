@@ -4,13 +4,14 @@
 #include <type_traits>
 #include <utility>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/expr/functions.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
 namespace gshard::detail {
 
 /// Adds `term`, with elements of type `Term`, to `sum`, with elements of type `Sum`. A null sum becomes the term.
-template <class MemorySpace, class Sum, class Term>
+template <class MemorySpace, class Term, class Sum = Computed<Term>>
 void add_to(TensorHandle& sum, TensorHandle const& term) {
   LeafKernel<Term> const term_kernel{term->elements<Term>()};
   if (sum) {
@@ -29,6 +30,7 @@ void add_to(TensorHandle& sum, TensorHandle const& term) {
     run_map<MemorySpace, Sum>(*sum, term_kernel, term->local_bytes());
   }
 }
+GSHARD_COMPILED_FLOATS(add_to)
 
 /// Sums tensors of one layout with elements of type T. The sum is kept as Computed<T> from the second term on and
 /// rounded once: a sum that is rounded to BFloat16 after each term stops growing when a term is below half its last
@@ -46,12 +48,12 @@ class SumOfTensors {
       return;
     }
     widen();
-    add_to<MemorySpace, Number, T>(sum_, term);
+    add_to<MemorySpace, T>(sum_, term);
   }
 
   void add_widened(TensorHandle const& term) {
     widen();
-    add_to<MemorySpace, Number, Number>(sum_, term);
+    add_to<MemorySpace, Number>(sum_, term);
   }
 
   /// The sum, rounded.
@@ -75,7 +77,7 @@ class SumOfTensors {
  private:
   void widen() {
     if (!first_) return;
-    add_to<MemorySpace, Number, T>(sum_, first_);
+    add_to<MemorySpace, T>(sum_, first_);
     first_ = nullptr;
   }
 
@@ -114,8 +116,8 @@ class RunningSum {
   void move_to(Widened<Tensor>& target) {
     TensorHandle first;
     TensorHandle const sum = sum_.take(first);
-    if (sum) add_to<Space, Computed<T>, Computed<T>>(target.handle(), sum);
-    else if (first) add_to<Space, Computed<T>, T>(target.handle(), first);
+    if (sum) add_to<Space, Computed<T>>(target.handle(), sum);
+    else if (first) add_to<Space, T>(target.handle(), first);
   }
 
   /// Calls `action` with the sum and empties it. The sum is a `Tensor` if it has one term, else a `Widened<Tensor>`.

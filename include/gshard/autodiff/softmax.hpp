@@ -6,6 +6,7 @@
 #include <Kokkos_Core.hpp>
 
 #include <gshard/autodiff/tape.hpp>
+#include <gshard/core/compiled.hpp>
 #include <gshard/reduce/row_values.hpp>
 #include <gshard/reduce/softmax.hpp>
 
@@ -38,31 +39,32 @@ struct SoftmaxGradient {
   }
 };
 
-/// The gradient of softmax or its logarithm from the result and the gradient of that: one all-reduce of one number for
-/// each row.
+/// Computes the gradient of softmax, or of its logarithm, from its result and the gradient of that. Communication: one
+/// all-reduce of one number for each row over the axes that split the dimension.
+template <class MemorySpace, class T, SoftmaxForm Form>
+void run_softmax_gradient(BlockRows const& rows, T const* values, T const* gradients, T* result) {
+  AlongShape const shape(rows.extents(), rows.dimension);
+  if (Form == SoftmaxForm::plain && shape.inner == 1 && !shape.has_few_long_rows() && rows.group().size == 1)
+    return for_each_row<MemorySpace>(
+        "gshard::softmax_backward", shape.outer,
+        SoftmaxRowsBackward<T, AllColumns>{values, gradients, result, shape.length, {}, Computed<T>(1)});
+  using Rule = Combining<comm::Reduction::sum, double>;
+  Scratch<MemorySpace> scratch(rows.memory());
+  double const* sums = nullptr;
+  if constexpr (Form == SoftmaxForm::plain) sums = row_values<Rule>(scratch, rows, ProductTerm<T>{values, gradients});
+  else sums = row_values<Rule>(scratch, rows, ElementTerm<Summing, double, LeafKernel<T>>{{gradients}});
+  spread<MemorySpace>("gshard::softmax_backward", rows.extents(), rows.reduced,
+                      SoftmaxGradient<Form, T>{result, values, gradients, sums});
+}
+GSHARD_COMPILED_FLOATS(run_softmax_gradient, SoftmaxForm::plain)
+GSHARD_COMPILED_FLOATS(run_softmax_gradient, SoftmaxForm::logarithm)
+
 template <SoftmaxForm Form, int Dimension, AnyTensor Tensor>
 Tensor gradient_of_softmax(Tensor const& values, Tensor const& gradients) {
-  using T = typename Tensor::value_type;
-  using Space = typename Tensor::memory_space;
-  using Along = Dimensions<Tensor, Dimension>;
-  using Rule = Combining<comm::Reduction::sum, double>;
   Tensor const result(uninitialized, values.mesh(), values.extents());
   record_kernel("softmax gradient", result, values, gradients);
-  AlongShape const shape(values.local_extents(), Along::only);
-  if (Form == SoftmaxForm::plain && shape.inner == 1 && !shape.has_few_long_rows() &&
-      values.mesh_state().group(Along::axes).size == 1) {
-    for_each_row<Space>("gshard::softmax_backward", shape.outer,
-                        SoftmaxRowsBackward<T, AllColumns>{
-                            values.data(), gradients.data(), result.data(), shape.length, {}, Computed<T>(1)});
-    return result;
-  }
-  Scratch<Space> scratch(values.memory());
-  double const* sums = nullptr;
-  if constexpr (Form == SoftmaxForm::plain)
-    sums = row_values<Along, Rule>(scratch, values, ProductTerm<T>{values.data(), gradients.data()});
-  else sums = row_values<Along, Rule>(scratch, values, ElementTerm<Summing, double, LeafKernel<T>>{{gradients.data()}});
-  spread<Space>("gshard::softmax_backward", values.local_extents(), Along::reduced,
-                SoftmaxGradient<Form, T>{result.data(), values.data(), gradients.data(), sums});
+  run_softmax_gradient<typename Tensor::memory_space, typename Tensor::value_type, Form>(
+      block_rows<Dimensions<Tensor, Dimension>>(values), values.data(), gradients.data(), result.data());
   return result;
 }
 

@@ -8,6 +8,7 @@
 #include <Kokkos_Core.hpp>
 
 #include <gshard/comm/message.hpp>
+#include <gshard/core/compiled.hpp>
 #include <gshard/core/launch.hpp>
 
 namespace gshard::comm {
@@ -79,5 +80,6 @@ void all_reduce(Group const& group, T* data, std::int64_t count, Reduction reduc
   if constexpr (std::is_floating_point_v<T>)
     if (is_ordered) detail::exchange_order<MemorySpace>(data, count, reduction, true);
 }
+GSHARD_COMPILED_WIDE(all_reduce)
 
 }  // namespace gshard::comm

@@ -7,6 +7,7 @@
 
 #include <Kokkos_Profiling_ScopedRegion.hpp>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/einsum/local/contract_rounded.hpp>
 #include <gshard/einsum/planned_einsum.hpp>
 #include <gshard/einsum/result_extents.hpp>
@@ -43,6 +44,7 @@ void contract_blocks(PlannedEinsum<MemorySpace, T> const& einsum, HandleList ope
   fill_elements<MemorySpace>(elements, produced.local_size, T{});
   copy_strided<T, MemorySpace>(elements, once.strides, diagonal.data, packed_strides(once.extents), once.extents);
 }
+GSHARD_COMPILED(contract_blocks)
 
 /// Reshards the operands as planned and contracts them into `produced`: overwrites it, or with `add` adds to it.
 template <class MemorySpace, class T>
@@ -57,6 +59,7 @@ void produce(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, T
   }
   einsum.contract(einsum, HandleList(held, operands.size()), produced, add);
 }
+GSHARD_COMPILED(produce)
 
 /// Returns the result of the contraction before it moves. `extents` are the global extents of the result.
 template <class MemorySpace, class T>
@@ -65,6 +68,7 @@ TensorHandle produced_by(PlannedEinsum<MemorySpace, T> const& einsum, HandleList
   produce(einsum, operands, *produced, false);
   return produced;
 }
+GSHARD_COMPILED(produced_by)
 
 /// Runs an einsum and returns its result, of type `type`.
 /// Throws as `result_extents` does, and ExtentError if the type fixes other extents.
@@ -74,6 +78,7 @@ TensorHandle run_einsum(PlannedEinsum<MemorySpace, T> const& einsum, HandleList 
   return run_reshard(produced_by(einsum, operands, extents), einsum.plan.result_move, einsum.movers, type,
                      Original::is_given_up);
 }
+GSHARD_COMPILED(run_einsum)
 
 /// Returns whether the contraction can write into `result` directly: the plan moves nothing after the contraction, and
 /// `result` shares no memory with an operand.

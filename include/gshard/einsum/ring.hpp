@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/comm/permute.hpp>
 #include <gshard/einsum/local/contract_rounded.hpp>
 #include <gshard/einsum/planned_einsum.hpp>
@@ -194,6 +195,7 @@ void contract_in_ring(PlannedEinsum<MemorySpace, T> const& einsum, HandleList op
   }
   run_ring<T>(einsum, operands, produced, add);
 }
+GSHARD_COMPILED(contract_in_ring)
 
 }  // namespace detail
 }  // namespace gshard

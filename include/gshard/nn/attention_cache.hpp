@@ -89,7 +89,7 @@ Queries attend_cached(Queries const& queries, AttentionCache<Places> const& cach
   using Number = gshard::detail::Computed<T>;
   Number const scale = static_cast<Number>(1 / std::sqrt(static_cast<double>(queries.extent(3))));
   auto const run = [&](Number* sums) {
-    detail::cached_attention<T, Space>(queries.local(), cache.keys.data(), cache.values.data(), real.local(), cached,
+    detail::cached_attention<Space, T>(queries.local(), cache.keys.data(), cache.values.data(), real.local(), cached,
                                        sums, result.data(), scale);
   };
   if constexpr (std::is_same_v<T, Number>) {
@@ -124,7 +124,7 @@ void remember(AttentionCache<Places> const& cache, std::int64_t place, Rows cons
     return detail::Rank2<T const, Space>(tensor.data(), sentences,
                                          static_cast<std::size_t>(tensor.local_extent(2) * tensor.local_extent(3)));
   };
-  detail::remember_place<T, Space>(rows(keys), rows(values), detail::row_of(real), cache.keys.data(),
+  detail::remember_place<Space, T>(rows(keys), rows(values), detail::row_of(real), cache.keys.data(),
                                    cache.values.data(), cache.keys.extent(2), place);
 }
 

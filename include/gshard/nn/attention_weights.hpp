@@ -64,13 +64,13 @@ auto attention_weights(X const& scores, Lengths const& key_lengths, double scale
                                               values.range(3).begin, masking};
   Tensor const result = detail::unset_like(values);
   detail::record_kernel("attention_weights", result, values);
-  detail::softmax<T, Space>(detail::rows_of(values), detail::rows_of(result),
+  detail::softmax<Space, T>(detail::rows_of(values), detail::rows_of(result),
                             static_cast<gshard::detail::Computed<T>>(scale), visible());
   return detail::recorded_beside(
       scores, result, [slot = detail::slot_of(scores), result, scale, visible](auto const& gradient) {
         Tensor const of_scores = detail::unset_like(result);
         detail::record_kernel("attention_weights gradient", of_scores, result, gradient);
-        detail::softmax_backward<T, Space>(detail::rows_of(result), detail::rows_of(gradient),
+        detail::softmax_backward<Space, T>(detail::rows_of(result), detail::rows_of(gradient),
                                            detail::rows_of(of_scores), static_cast<gshard::detail::Computed<T>>(scale),
                                            visible());
         slot.add(of_scores);

@@ -40,16 +40,16 @@ void cross_entropy_of_split(Scores const& scores, Targets const& targets, Rows c
   };
   Sums const summaries(uninitialized, scores.mesh(), extents_of_rows(4));
   record_kernel("cross_entropy", scores, targets, summaries);
-  cross_entropy_summary<T, Space>(rows_of(scores), row_of(targets), rows_of(summaries), numbers.first);
+  cross_entropy_summary<Space, T>(rows_of(scores), row_of(targets), rows_of(summaries), numbers.first);
   Rows const largest = unset_like(losses);
-  largest_logits<T, Space>(rows_of(summaries), row_of(largest));
+  largest_logits<Space, T>(rows_of(summaries), row_of(largest));
   gshard::detail::fence<Space>("gshard::cross_entropy: what is sent is computed");
   comm::all_reduce<Space>(scores.mesh_state().group(Parts::layout.partial), largest.data(), largest.local_size(),
                           comm::Reduction::maximum);
   Parts parts(uninitialized, scores.mesh(), extents_of_rows(3));
-  rebase_summaries<T, Space>(rows_of(summaries), row_of(largest), rows_of(parts));
+  rebase_summaries<Space, T>(rows_of(summaries), row_of(largest), rows_of(parts));
   auto const sums = reshard<typename Sums::spec_type>(std::move(parts));
-  loss_of_summaries<T, Space>(row_of(largest), rows_of(sums), row_of(targets), row_of(losses), row_of(log_sums),
+  loss_of_summaries<Space, T>(row_of(largest), rows_of(sums), row_of(targets), row_of(losses), row_of(log_sums),
                               numbers);
 }
 
@@ -99,7 +99,7 @@ auto cross_entropy(X const& logits, Targets const& targets, double tokens, doubl
   std::int64_t const vocabulary = scores.extent(last);
   if constexpr (Tensor::layout.dimensions[last].empty()) {
     detail::record_kernel("cross_entropy", scores, targets, losses, log_sums);
-    detail::cross_entropy<T, Space>(detail::rows_of(scores), detail::row_of(targets), detail::row_of(losses),
+    detail::cross_entropy<Space, T>(detail::rows_of(scores), detail::row_of(targets), detail::row_of(losses),
                                     detail::row_of(log_sums), static_cast<T>(smoothing), static_cast<T>(z_loss));
   } else {
     detail::cross_entropy_of_split(scores, targets, losses, log_sums,
@@ -112,7 +112,7 @@ auto cross_entropy(X const& logits, Targets const& targets, double tokens, doubl
        vocabulary](auto const& gradient) {
         Tensor const of_logits = detail::unset_like(scores);
         detail::record_kernel("cross_entropy gradient", of_logits, scores, targets, log_sums);
-        detail::cross_entropy_backward<T, Space>(
+        detail::cross_entropy_backward<Space, T>(
             detail::rows_of(scores), detail::row_of(targets), detail::row_of(log_sums), detail::rows_of(of_logits),
             static_cast<T>(1 / divisor), static_cast<T>(smoothing), detail::Rank0<T const, Space>(gradient.data()),
             first, vocabulary, static_cast<T>(z_loss));

@@ -18,7 +18,7 @@ Tensor dropped_out(char const* operation, Tensor const& x, double rate, RandomSt
   Tensor const result = unset_like(x);
   record_kernel(operation, result, x);
   auto const [seed, stream] = fold_in(random, RandomPurpose::dropout);
-  dropout<T, typename Tensor::memory_space>(x.data(), result.data(), x.block(), x.extents(), rate, seed, stream);
+  dropout<typename Tensor::memory_space, T>(x.data(), result.data(), x.block(), x.extents(), rate, seed, stream);
   return result;
 }
 

@@ -42,7 +42,7 @@ auto rows_by_id(Movable<Table> const& table, Ids const& ids, double scale) {
   with_layout<Value, layout_of_rows(Ids::layout, Value::layout)> output(uninitialized, rows.mesh(), extents);
   std::int64_t const first = rows.range(0).begin;
   record_kernel("embedding", output, output, ids);  // a row of the table for each row of the output
-  embedding<T, Space>(rows.local(), row_of(ids), rows_of(output), static_cast<Number>(scale), first);
+  embedding<Space, T>(rows.local(), row_of(ids), rows_of(output), static_cast<Number>(scale), first);
   return recorded_beside(
       table.operand, output,
       [slot = slot_of(table.operand), ids, shape = rows.extents(), scale, first](auto const& gradient) {
@@ -50,7 +50,7 @@ auto rows_by_id(Movable<Table> const& table, Ids const& ids, double scale) {
         // Added up as it is computed with, whatever it is stored as in the end.
         ShardedTensor<typename Part::mesh_type, typename Part::spec_type, Number, Space> part(gradient.mesh(), shape);
         record_kernel("embedding gradient", part, gradient, ids);
-        embedding_backward<T, Space>(row_of(ids), rows_of(gradient), rows_of(part), static_cast<Number>(scale), first);
+        embedding_backward<Space, T>(row_of(ids), rows_of(gradient), rows_of(part), static_cast<Number>(scale), first);
         if constexpr (gshard::detail::is_rounded<T>) slot.add_part(eval(convert<T>(part)));
         else slot.add_part(std::move(part));
       });

@@ -42,7 +42,7 @@ auto layer_norm(X const& x, Gain const& gain, Bias const& bias, double epsilon =
   ShardedTensor<Mesh, spec_of<Mesh, Tensor::layout>, Number, Space> const statistics(uninitialized, input.mesh(),
                                                                                      pair_extents);
   detail::record_kernel("layer_norm", output, input, gains, biases, statistics);
-  detail::layer_norm<T, Space>(detail::rows_of(input), gains.local(), biases.local(), detail::rows_of(output),
+  detail::layer_norm<Space, T>(detail::rows_of(input), gains.local(), biases.local(), detail::rows_of(output),
                                detail::rows_of(statistics), epsilon);
   return detail::recorded_beside(
       std::tie(x, gain, bias), output,
@@ -51,7 +51,7 @@ auto layer_norm(X const& x, Gain const& gain, Bias const& bias, double epsilon =
         if constexpr (detail::wants_gradient<decltype(x_slot)>) {
           Tensor const of_input = detail::unset_like(input);
           detail::record_kernel("layer_norm gradient", of_input, input, gains, statistics, gradient);
-          detail::layer_norm_backward<T, Space>(detail::rows_of(input), gains.local(), detail::rows_of(statistics),
+          detail::layer_norm_backward<Space, T>(detail::rows_of(input), gains.local(), detail::rows_of(statistics),
                                                 detail::rows_of(gradient), detail::rows_of(of_input));
           x_slot.add(of_input);
         }
@@ -59,7 +59,7 @@ auto layer_norm(X const& x, Gain const& gain, Bias const& bias, double epsilon =
           detail::GradientPart<Value, Tensor> gain_part(uninitialized, gains.mesh(), gains.extents());
           detail::GradientPart<Value, Tensor> bias_part(uninitialized, gains.mesh(), gains.extents());
           detail::record_kernel("layer_norm parameters gradient", gain_part, bias_part, input, statistics, gradient);
-          detail::layer_norm_parameters_backward<T, Space>(detail::rows_of(input), detail::rows_of(statistics),
+          detail::layer_norm_parameters_backward<Space, T>(detail::rows_of(input), detail::rows_of(statistics),
                                                            detail::rows_of(gradient), gain_part.local(),
                                                            bias_part.local());
           if constexpr (detail::wants_gradient<decltype(gain_slot)>) gain_slot.add_part(std::move(gain_part));

@@ -45,7 +45,7 @@ auto rms_norm(X const& x, Gain const& gain, double epsilon = 1e-6) {
   ShardedTensor<Mesh, spec_of<Mesh, row_layout>, Number, Space> const statistics(uninitialized, input.mesh(),
                                                                                  row_extents);
   detail::record_kernel("rms_norm", output, input, gains, statistics);
-  detail::rms_norm<T, Space>(detail::rows_of(input), gains.local(), detail::rows_of(output), detail::row_of(statistics),
+  detail::rms_norm<Space, T>(detail::rows_of(input), gains.local(), detail::rows_of(output), detail::row_of(statistics),
                              epsilon);
   return detail::recorded_beside(
       std::tie(x, gain), output,
@@ -53,14 +53,14 @@ auto rms_norm(X const& x, Gain const& gain, double epsilon = 1e-6) {
         if constexpr (detail::wants_gradient<decltype(x_slot)>) {
           Tensor const of_input = detail::unset_like(input);
           detail::record_kernel("rms_norm gradient", of_input, input, gains, statistics, gradient);
-          detail::rms_norm_backward<T, Space>(detail::rows_of(input), gains.local(), detail::row_of(statistics),
+          detail::rms_norm_backward<Space, T>(detail::rows_of(input), gains.local(), detail::row_of(statistics),
                                               detail::rows_of(gradient), detail::rows_of(of_input));
           x_slot.add(of_input);
         }
         if constexpr (detail::wants_gradient<decltype(gain_slot)>) {
           detail::GradientPart<Value, Tensor> part(uninitialized, gains.mesh(), gains.extents());
           detail::record_kernel("rms_norm gain gradient", part, input, statistics, gradient);
-          detail::rms_norm_parameters_backward<T, Space>(detail::rows_of(input), detail::row_of(statistics),
+          detail::rms_norm_parameters_backward<Space, T>(detail::rows_of(input), detail::row_of(statistics),
                                                          detail::rows_of(gradient), part.local());
           gain_slot.add_part(std::move(part));
         }

@@ -148,9 +148,9 @@ struct Slot {
     state.apply(options, step, gradient, WeightElements<T, has_master>{piece.data(), master_data()}, sums);
     gradient = {};
     if (gshard::detail::same_blocks(layout, Value::layout, mesh)) return;
-    gshard::detail::Transfer<typename Value::memory_space, T>{mesh,          value.extents(), layout,
-                                                              Value::layout, piece.data(),    value.data()}
-        .all_gather(layout.split() - Value::layout.split());
+    using Transfer = gshard::detail::Transfer<typename Value::memory_space, T>;
+    gshard::detail::move_all_gather(Transfer{mesh, value.extents(), layout, Value::layout, piece.data(), value.data()},
+                                    layout.split() - Value::layout.split());
   }
 
  private:

@@ -10,6 +10,7 @@
 #include <Kokkos_Profiling_ScopedRegion.hpp>
 
 #include <gshard/comm/all_reduce.hpp>
+#include <gshard/core/compiled.hpp>
 #include <gshard/einsum/einsum.hpp>
 #include <gshard/expr/functions.hpp>
 #include <gshard/reduce/dimensions.hpp>
@@ -30,6 +31,27 @@ struct StoreResult {
   }
 };
 
+/// The element type in which a reduction of T stores what it finds; maxima are rounded behind their all-reduce.
+template <class Operation, class T>
+using ReducedElement =
+    std::conditional_t<Operation::kind == comm::Reduction::sum, typename Operation::template result<T>, Computed<T>>;
+
+/// Reduces elements at `loops`, which begin at `elements`, into `result`; the reduced values are multiplied by
+/// `factor`.
+template <class MemorySpace, class T, class Operation, class Result = ReducedElement<Operation, T>>
+void reduce_elements(MemoryPool& memory, FoldLoops const& loops, T const* elements, double factor, Result* result) {
+  using Rule = RuleOf<Operation, Computed<T>>;
+  using Accumulator = typename Rule::accumulator;
+  fold<MemorySpace, Rule>("gshard::reduce", memory, loops,
+                          ElementTerm<Operation, Accumulator, LeafKernel<T>>{{elements}},
+                          StoreResult<Result, Accumulator>{result, static_cast<Accumulator>(factor)});
+}
+GSHARD_COMPILED(reduce_elements, Summing)
+GSHARD_COMPILED(reduce_elements, Averaging)
+GSHARD_COMPILED(reduce_elements, Choosing<comm::Reduction::maximum>)
+GSHARD_COMPILED(reduce_elements, Choosing<comm::Reduction::minimum>)
+GSHARD_COMPILED_FLOATS(reduce_elements, Norming, double)
+
 /// Reduces the part `wanted` of the block that this rank holds of an expression into `result`, whose rows lie packed.
 template <class Operation, class Dimensions, class Ready, class T>
 void reduce_block(Ready const& ready, Block const& wanted, double factor, T* result) {
@@ -44,11 +66,17 @@ void reduce_block(Ready const& ready, Block const& wanted, double factor, T* res
     return;
   }
   Extents const strides = packed_strides(first.local_extents());
-  auto const kernel = kernel_of(ready);
-  ElementTerm<Operation, Accumulator, std::remove_const_t<decltype(kernel)>> term{kernel};
-  for (int d = 0; d < strides.size(); ++d) term.begin += (wanted.offsets[d] - first.block().offsets[d]) * strides[d];
-  fold<Space, Rule>("gshard::reduce", first.memory(), fold_loops(wanted.extents, strides, Dimensions::reduced), term,
-                    store);
+  FoldLoops const loops = fold_loops(wanted.extents, strides, Dimensions::reduced);
+  std::int64_t begin = 0;
+  for (int d = 0; d < strides.size(); ++d) begin += (wanted.offsets[d] - first.block().offsets[d]) * strides[d];
+  if constexpr (AnyTensor<Ready>) {
+    reduce_elements<Space, typename Ready::value_type, Operation>(first.memory(), loops, ready.data() + begin, factor,
+                                                                  result);
+  } else {
+    auto const kernel = kernel_of(ready);
+    ElementTerm<Operation, Accumulator, std::remove_const_t<decltype(kernel)>> const term{kernel, begin};
+    fold<Space, Rule>("gshard::reduce", first.memory(), loops, term, store);
+  }
 }
 
 }  // namespace detail

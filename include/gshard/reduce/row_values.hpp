@@ -11,21 +11,43 @@
 
 namespace gshard::detail {
 
-/// What one value for each row along the reduced dimensions of a tensor comes to over all ranks: one all-reduce over
-/// the axes that split these dimensions.
-template <class Dimensions, class Rule, AnyTensor Tensor, class Term>
-typename Rule::accumulator* row_values(Scratch<typename Tensor::memory_space>& scratch, Tensor const& tensor,
-                                       Term const& term) {
-  using Space = typename Tensor::memory_space;
+/// Describes, by values, the rows of a tensor's block along the reduced dimensions.
+struct BlockRows {
+  TensorState const& tensor;
+  ReducedDimensions reduced;
+  int dimension;  ///< the first reduced dimension
+  AxisSet axes;   ///< the axes that split the reduced dimensions
+
+  Extents const& extents() const { return tensor.block.extents; }
+  MemoryPool& memory() const { return tensor.mesh->memory(); }
+  Group const& group() const { return tensor.mesh->group(axes); }
+
+  /// Returns the number of rows.
+  std::int64_t count() const {
+    std::int64_t result = 1;
+    for (int d = 0; d < extents().size(); ++d)
+      if (!reduced[d]) result *= extents()[d];
+    return result;
+  }
+};
+
+template <class Dimensions, AnyTensor Tensor>
+BlockRows block_rows(Tensor const& tensor) {
+  return {*tensor.handle(), Dimensions::reduced, Dimensions::only, Dimensions::axes};
+}
+
+/// Reduces each row to one value, over all ranks. Communication: one all-reduce over `rows.axes`.
+template <class Rule, class MemorySpace, class Term>
+typename Rule::accumulator* row_values(Scratch<MemorySpace>& scratch, BlockRows const& rows, Term const& term) {
   using Value = typename Rule::accumulator;
-  std::int64_t const rows = product(Dimensions::kept_extents(tensor.local_extents()));
-  Value* const values = scratch.template get<Value>(rows);
-  if (tensor.local_size() == 0) fill_elements<Space>(values, rows, Rule::identity());
+  std::int64_t const count = rows.count();
+  Value* const values = scratch.template get<Value>(count);
+  if (rows.tensor.local_size == 0) fill_elements<MemorySpace>(values, count, Rule::identity());
   else
-    fold<Space, Rule>("gshard::rows", tensor.memory(), fold_loops(tensor.local_extents(), Dimensions::reduced), term,
-                      StoreInRow<Value>{values});
-  fence<Space>("gshard::rows: what is sent is computed");
-  comm::all_reduce<Space>(tensor.mesh_state().group(Dimensions::axes), values, rows, Rule::kind);
+    fold<MemorySpace, Rule>("gshard::rows", rows.memory(), fold_loops(rows.extents(), rows.reduced), term,
+                            StoreInRow<Value>{values});
+  fence<MemorySpace>("gshard::rows: what is sent is computed");
+  comm::all_reduce<MemorySpace>(rows.group(), values, count, Rule::kind);
   return values;
 }
 

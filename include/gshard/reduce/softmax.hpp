@@ -7,6 +7,7 @@
 #include <Kokkos_Core.hpp>
 #include <Kokkos_Profiling_ScopedRegion.hpp>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/expr/expression.hpp>
 #include <gshard/reduce/dimensions.hpp>
 #include <gshard/reduce/kernels/softmax.hpp>
@@ -54,17 +55,13 @@ struct PowerSums {
   double* sums;
 };
 
-template <class Along, class Ready>
-auto power_sums(Scratch<typename FirstTensor<Ready>::memory_space>& scratch, Ready const& ready, ValueOf<Ready> bound) {
-  using T = ValueOf<Ready>;
-  auto const& first = first_tensor(ready);
-  auto const kernel = kernel_of(ready);
-  using Kernel = std::remove_const_t<decltype(kernel)>;
-  using Rule = Combining<comm::Reduction::maximum, T>;
-  T const* const shifts = row_values<Along, Rule>(scratch, first, ElementTerm<Summing, T, Kernel>{kernel});
-  double* const sums = row_values<Along, Combining<comm::Reduction::sum, double>>(
-      scratch, first, PowerTerm<T, Kernel>{kernel, shifts, bound});
-  return PowerSums<T>{shifts, sums};
+template <class MemorySpace, class Kernel, class T>
+PowerSums<T> power_sums(Scratch<MemorySpace>& scratch, BlockRows const& rows, Kernel const& kernel, T bound) {
+  T const* const shifts =
+      row_values<Combining<comm::Reduction::maximum, T>>(scratch, rows, ElementTerm<Summing, T, Kernel>{kernel});
+  double* const sums =
+      row_values<Combining<comm::Reduction::sum, double>>(scratch, rows, PowerTerm<T, Kernel>{kernel, shifts, bound});
+  return {shifts, sums};
 }
 
 template <SoftmaxForm Form>
@@ -103,31 +100,37 @@ auto softmax_checked(Ready const& ready, Compute const& compute) {
   }
 }
 
+/// Computes softmax, or its logarithm, of the elements of `kernel` along `rows`. Compiled once for each kernel.
+/// Communication: two all-reduces of one number for each row over the axes that split the dimension.
+template <class MemorySpace, class Result, SoftmaxForm Form, class Kernel = LeafKernel<Result>>
+void run_softmax(BlockRows const& rows, Kernel const& kernel, Result* result) {
+  using T = Computed<Result>;
+  AlongShape const shape(rows.extents(), rows.dimension);
+  if (rows.group().size == 1 && !shape.has_few_long_rows())
+    return softmax_of_block<MemorySpace, Form>(kernel, result, shape);
+  Scratch<MemorySpace> scratch(rows.memory());
+  PowerSums<T> const row = power_sums(scratch, rows, kernel, highest_of<T>());
+  launch<MemorySpace>("gshard::softmax", shape.rows(), shape.rows() <= small_row, SumsToFactors<Form>{row.sums});
+  spread<MemorySpace>("gshard::softmax", rows.extents(), rows.reduced,
+                      SoftmaxOfElement<Form, Result, T, Kernel>{kernel, row.shifts, row.sums, result});
+}
+GSHARD_COMPILED_FLOATS(run_softmax, SoftmaxForm::plain)
+GSHARD_COMPILED_FLOATS(run_softmax, SoftmaxForm::logarithm)
+
 template <SoftmaxForm Form, int Dimension, class Ready>
 auto softmax_along(Ready const& ready) {
   Kokkos::Profiling::ScopedRegion const region("gshard::softmax");
   using First = FirstTensor<Ready>;
   using Along = Dimensions<First, Dimension>;
   using Space = typename First::memory_space;
-  using T = ValueOf<Ready>;
   using Result = typename StoredType<Ready>::type;
   auto const& first = first_tensor(ready);
   ShardedTensor<typename First::mesh_type, typename First::spec_type, Result, Space> const result(
       uninitialized, first.mesh(), first.extents());
-  AlongShape const shape(first.local_extents(), Along::only);
-  auto const kernel = kernel_of(ready);
-  using Kernel = std::remove_const_t<decltype(kernel)>;
-  if (shape.rows() == 0) return result;
+  BlockRows const rows = block_rows<Along>(first);
+  if (rows.count() == 0) return result;
   first.memory().ledger().add_work("softmax", 0, block_bytes(result) + bytes_read(ready));
-  if (first.mesh_state().group(Along::axes).size == 1 && !shape.has_few_long_rows()) {
-    softmax_of_block<Space, Form>(kernel, result.data(), shape);
-    return result;
-  }
-  Scratch<Space> scratch(first.memory());
-  PowerSums<T> const row = power_sums<Along>(scratch, ready, highest_of<T>());
-  launch<Space>("gshard::softmax", shape.rows(), shape.rows() <= small_row, SumsToFactors<Form>{row.sums});
-  spread<Space>("gshard::softmax", first.local_extents(), Along::reduced,
-                SoftmaxOfElement<Form, Result, T, Kernel>{kernel, row.shifts, row.sums, result.data()});
+  run_softmax<Space, Result, Form>(rows, kernel_of(ready), result.data());
   return result;
 }
 
@@ -145,20 +148,26 @@ struct LogSumOfRow {
   }
 };
 
+/// Computes log(sum(exp(x))) of each row of the elements x of `kernel`. Communicates as run_softmax.
+template <class MemorySpace, class Result, class Kernel = LeafKernel<Result>>
+void run_log_sum_exp(BlockRows const& rows, Kernel const& kernel, Result* result) {
+  using LogSum = LogSumOfRow<Result, Computed<Result>>;
+  Scratch<MemorySpace> scratch(rows.memory());
+  auto const row = power_sums(scratch, rows, kernel, LogSum::bound);
+  std::int64_t const count = rows.count();
+  launch<MemorySpace>("gshard::log_sum_exp", count, count <= small_row, LogSum{row.shifts, row.sums, result});
+}
+GSHARD_COMPILED_FLOATS(run_log_sum_exp)
+
 template <int Dimension, class Ready>
 auto log_sum_exp_along(Ready const& ready) {
   Kokkos::Profiling::ScopedRegion const region("gshard::log_sum_exp");
   using First = FirstTensor<Ready>;
   using Along = Dimensions<First, Dimension>;
-  using Space = typename First::memory_space;
   using Value = typename StoredType<Ready>::type;
   auto const& first = first_tensor(ready);
   typename Along::template Rows<Value> const result(uninitialized, first.mesh(), Along::kept_extents(first.extents()));
-  Scratch<Space> scratch(first.memory());
-  using LogSum = LogSumOfRow<Value, ValueOf<Ready>>;
-  auto const row = power_sums<Along>(scratch, ready, LogSum::bound);
-  launch<Space>("gshard::log_sum_exp", result.local_size(), result.local_size() <= small_row,
-                LogSum{row.shifts, row.sums, result.data()});
+  run_log_sum_exp<typename First::memory_space>(block_rows<Along>(first), kernel_of(ready), result.data());
   return result;
 }
 

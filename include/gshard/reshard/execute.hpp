@@ -15,6 +15,7 @@
 #include <gshard/comm/all_reduce.hpp>
 #include <gshard/comm/permute.hpp>
 #include <gshard/comm/reduce_scatter.hpp>
+#include <gshard/core/compiled.hpp>
 #include <gshard/reshard/count.hpp>
 #include <gshard/reshard/exchange.hpp>
 #include <gshard/reshard/plan.hpp>
@@ -49,116 +50,143 @@ struct Transfer {
   Block before() const { return before(mesh.coordinates()); }
   Block after() const { return after(mesh.coordinates()); }
 
-  static void fence() { detail::fence<MemorySpace>("gshard: local work before communication"); }
-
-  void slice() const {
-    Block const shared = intersection(before(), after());
-    copy_box<MemorySpace>(result, box_in(shared, after()), source, box_in(shared, before()));
-  }
-
-  /// Each rank gets, from the members of its group along `axes`, what its new block shares with their old ones. Members
-  /// that differ along axes that split nothing afterwards get the same.
-  void exchange(AxisSet axes) const {
-    if (mesh.size(axes) == 1) return slice();
-    Group const& group = mesh.group(axes);
-    AxisSet const apart = axes & to.split();
-    Block const mine_before = before();
-    Block const mine_after = after();
-    if constexpr (is_abstract<MemorySpace>)
-      return count_exchange<T>(mesh, axes, extents, from, mine_before, to, mine_after);
-    Exchange<MemorySpace, T> moved(group, mesh.memory());
-    std::vector<int> first_of(static_cast<std::size_t>(mesh.size(apart)), -1);
-    for (int member = 0; member < group.size; ++member) {
-      if (member == group.rank) continue;
-      std::vector<int> const there = mesh.member_coordinates(axes, member);
-      int& first = first_of[static_cast<std::size_t>(mesh.member_index(apart, there))];
-      if (first < 0) {
-        first = member;
-        moved.outgoing.add(member, source, box_in(intersection(mine_before, after(there)), mine_before));
-      } else {
-        moved.outgoing.repeat(member, first);
-      }
-      moved.incoming.add(member, result, box_in(intersection(before(there), mine_after), mine_after));
-    }
-    Block const kept = intersection(mine_before, mine_after);
-    moved.keep(source, box_in(kept, mine_before), result, box_in(kept, mine_after));
-    moved.run(std::max(largest_block(from), largest_block(to)), false, limit);
-  }
-
-  /// Each rank sends its block to one of the members of its group along `axes`.
-  void permute(AxisSet axes) const {
-    AxisMap const source_axes = permuted_axes(from, to, mesh.axis_count());
-    std::vector<int> target = mesh.coordinates();
-    std::vector<int> origin = mesh.coordinates();
-    for (int axis = 0; axis < mesh.axis_count(); ++axis) {
-      target[static_cast<std::size_t>(axis)] = mesh.coordinate(source_axes[axis]);
-      origin[static_cast<std::size_t>(source_axes[axis])] = mesh.coordinate(axis);
-    }
-    int const to_member = mesh.member_index(axes, target);
-    std::int64_t const count = product(before().extents);
-    // A rank that keeps its block takes part nevertheless, with no message: communicators are made by all of a group.
-    bool const keeps = to_member == mesh.group(axes).rank;
-    if (keeps) copy_elements<MemorySpace>(result, source, count);
-    else fence();
-    comm::permute(mesh.group(axes), source, keeps ? 0 : count, to_member, result, keeps ? 0 : product(after().extents),
-                  mesh.member_index(axes, origin), limit);
-  }
-
-  void all_gather(AxisSet axes) const {
-    Group const& group = mesh.group(axes);
-    Block const whole = after();
-    if constexpr (is_abstract<MemorySpace>) return count_all_gather<T>(mesh, axes, extents, from, whole);
-    PartBuffer<MemorySpace, T> receive(group.size, mesh.memory());
-    for (int member = 0; member < group.size; ++member)
-      receive.add(member, result, box_in(before(mesh.member_coordinates(axes, member)), whole));
-    receive.place(PartOrder::packed);
-    fence();
-    comm::all_gather(group, source, receive.buffer(), receive.parts().counts, limit);
-    receive.unpack();
-  }
-
-  void reduce_scatter(AxisSet axes) const {
-    Group const& group = mesh.group(axes);
-    Block const whole = before();
-    if constexpr (is_abstract<MemorySpace>) return count_reduce_scatter<T>(mesh, axes, extents, to, whole, after());
-    PartBuffer<MemorySpace, T const> send(group.size, mesh.memory());
-    for (int member = 0; member < group.size; ++member)
-      send.add(member, source, box_in(after(mesh.member_coordinates(axes, member)), whole));
-    send.place(PartOrder::packed);
-    send.pack();
-    fence();
-    if constexpr (is_rounded<T>)
-      reduce_scatter_rounded<MemorySpace>(group, send.buffer(), result, send.parts().counts, mesh.memory(), limit);
-    else comm::reduce_scatter(group, send.buffer(), result, send.parts().counts, limit);
-  }
-
-  void all_reduce(AxisSet axes) const {
-    std::int64_t const count = product(after().extents);
-    if (result != source) copy_elements<MemorySpace>(result, source, count);
-    fence();
-    if constexpr (is_rounded<T>) all_reduce_rounded<MemorySpace>(mesh.group(axes), result, count, mesh.memory(), limit);
-    else comm::all_reduce<MemorySpace>(mesh.group(axes), result, count, comm::Reduction::sum, limit);
-  }
-
-  /// Zeros but for the old block, which the first rank along each axis that did not split the tensor before keeps.
-  void zero_fill(AxisSet axes) const {
-    Block const mine_after = after();
-    std::int64_t const count = product(mine_after.extents);
-    if (count == 0) return;
-    fill_elements<MemorySpace>(result, count, T{});
-    for (int axis = 0; axis < mesh.axis_count(); ++axis)
-      if (axes.contains(axis) && from.dimension_of(axis) < 0 && mesh.coordinate(axis) != 0) return;
-    copy_box<MemorySpace>(result, box_in(before(), mine_after), source, box_in(before(), before()));
-  }
-
- private:
+  /// The largest number of elements of any rank's block.
   std::int64_t largest_block(Layout const& layout) const {
     return product(detail::largest_block(layout, extents, [&](int axis) { return mesh.size(axis); }));
   }
+
+  static void fence() { detail::fence<MemorySpace>("gshard: local work before communication"); }
 };
 
+// One function for each movement, over the group of `axes`.
+
+template <class MemorySpace, class T>
+void move_slice(Transfer<MemorySpace, T> const& moved, AxisSet) {
+  Block const before = moved.before();
+  Block const after = moved.after();
+  Block const shared = intersection(before, after);
+  copy_box<MemorySpace>(moved.result, box_in(shared, after), moved.source, box_in(shared, before));
+}
+GSHARD_COMPILED(move_slice)
+
+/// Each rank gets, from the members of its group along `axes`, what its new block shares with their old ones. Members
+/// that differ along axes that split nothing afterwards get the same.
+template <class MemorySpace, class T>
+void move_exchange(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
+  MeshState const& mesh = moved.mesh;
+  if (mesh.size(axes) == 1) return move_slice(moved, axes);
+  Group const& group = mesh.group(axes);
+  AxisSet const apart = axes & moved.to.split();
+  Block const mine_before = moved.before();
+  Block const mine_after = moved.after();
+  if constexpr (is_abstract<MemorySpace>)
+    return count_exchange<T>(mesh, axes, moved.extents, moved.from, mine_before, moved.to, mine_after);
+  Exchange<MemorySpace, T> exchange(group, mesh.memory());
+  std::vector<int> first_of(static_cast<std::size_t>(mesh.size(apart)), -1);
+  for (int member = 0; member < group.size; ++member) {
+    if (member == group.rank) continue;
+    std::vector<int> const there = mesh.member_coordinates(axes, member);
+    int& first = first_of[static_cast<std::size_t>(mesh.member_index(apart, there))];
+    if (first < 0) {
+      first = member;
+      exchange.outgoing.add(member, moved.source, box_in(intersection(mine_before, moved.after(there)), mine_before));
+    } else {
+      exchange.outgoing.repeat(member, first);
+    }
+    exchange.incoming.add(member, moved.result, box_in(intersection(moved.before(there), mine_after), mine_after));
+  }
+  Block const kept = intersection(mine_before, mine_after);
+  exchange.keep(moved.source, box_in(kept, mine_before), moved.result, box_in(kept, mine_after));
+  exchange.run(std::max(moved.largest_block(moved.from), moved.largest_block(moved.to)), false, moved.limit);
+}
+GSHARD_COMPILED(move_exchange)
+
+/// Each rank sends its block to one of the members of its group along `axes`.
+template <class MemorySpace, class T>
+void move_permute(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
+  MeshState const& mesh = moved.mesh;
+  AxisMap const source_axes = permuted_axes(moved.from, moved.to, mesh.axis_count());
+  std::vector<int> target = mesh.coordinates();
+  std::vector<int> origin = mesh.coordinates();
+  for (int axis = 0; axis < mesh.axis_count(); ++axis) {
+    target[static_cast<std::size_t>(axis)] = mesh.coordinate(source_axes[axis]);
+    origin[static_cast<std::size_t>(source_axes[axis])] = mesh.coordinate(axis);
+  }
+  int const to_member = mesh.member_index(axes, target);
+  std::int64_t const count = product(moved.before().extents);
+  // A rank that keeps its block takes part nevertheless, with no message: communicators are made by all of a group.
+  bool const keeps = to_member == mesh.group(axes).rank;
+  if (keeps) copy_elements<MemorySpace>(moved.result, moved.source, count);
+  else moved.fence();
+  comm::permute(mesh.group(axes), moved.source, keeps ? 0 : count, to_member, moved.result,
+                keeps ? 0 : product(moved.after().extents), mesh.member_index(axes, origin), moved.limit);
+}
+GSHARD_COMPILED(move_permute)
+
+template <class MemorySpace, class T>
+void move_all_gather(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
+  MeshState const& mesh = moved.mesh;
+  Group const& group = mesh.group(axes);
+  Block const whole = moved.after();
+  if constexpr (is_abstract<MemorySpace>) return count_all_gather<T>(mesh, axes, moved.extents, moved.from, whole);
+  PartBuffer<MemorySpace, T> receive(group.size, mesh.memory());
+  for (int member = 0; member < group.size; ++member)
+    receive.add(member, moved.result, box_in(moved.before(mesh.member_coordinates(axes, member)), whole));
+  receive.place(PartOrder::packed);
+  moved.fence();
+  comm::all_gather(group, moved.source, receive.buffer(), receive.parts().counts, moved.limit);
+  receive.unpack();
+}
+GSHARD_COMPILED(move_all_gather)
+
+template <class MemorySpace, class T>
+void move_reduce_scatter(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
+  MeshState const& mesh = moved.mesh;
+  Group const& group = mesh.group(axes);
+  Block const whole = moved.before();
+  if constexpr (is_abstract<MemorySpace>)
+    return count_reduce_scatter<T>(mesh, axes, moved.extents, moved.to, whole, moved.after());
+  PartBuffer<MemorySpace, T const> send(group.size, mesh.memory());
+  for (int member = 0; member < group.size; ++member)
+    send.add(member, moved.source, box_in(moved.after(mesh.member_coordinates(axes, member)), whole));
+  send.place(PartOrder::packed);
+  send.pack();
+  moved.fence();
+  std::vector<std::int64_t> const& counts = send.parts().counts;
+  if constexpr (is_rounded<T>)
+    reduce_scatter_rounded<MemorySpace>(group, send.buffer(), moved.result, counts, mesh.memory(), moved.limit);
+  else comm::reduce_scatter(group, send.buffer(), moved.result, counts, moved.limit);
+}
+GSHARD_COMPILED(move_reduce_scatter)
+
+template <class MemorySpace, class T>
+void move_all_reduce(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
+  std::int64_t const count = product(moved.after().extents);
+  if (moved.result != moved.source) copy_elements<MemorySpace>(moved.result, moved.source, count);
+  moved.fence();
+  Group const& group = moved.mesh.group(axes);
+  if constexpr (is_rounded<T>)
+    all_reduce_rounded<MemorySpace>(group, moved.result, count, moved.mesh.memory(), moved.limit);
+  else comm::all_reduce<MemorySpace>(group, moved.result, count, comm::Reduction::sum, moved.limit);
+}
+GSHARD_COMPILED(move_all_reduce)
+
+/// Zeros but for the old block, which the first rank along each axis that did not split the tensor before keeps.
+template <class MemorySpace, class T>
+void move_zero_fill(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
+  Block const after = moved.after();
+  std::int64_t const count = product(after.extents);
+  if (count == 0) return;
+  fill_elements<MemorySpace>(moved.result, count, T{});
+  for (int axis = 0; axis < moved.mesh.axis_count(); ++axis)
+    if (axes.contains(axis) && moved.from.dimension_of(axis) < 0 && moved.mesh.coordinate(axis) != 0) return;
+  Block const before = moved.before();
+  copy_box<MemorySpace>(moved.result, box_in(before, after), moved.source, box_in(before, before));
+}
+GSHARD_COMPILED(move_zero_fill)
+
 /// Holds one function per kind of movement; null for movements that no plan of the caller has. Keeps unused movements
-/// out of the program. Lambdas, since nvcc takes pointers to the members for device code that is not there.
+/// out of the program.
 template <class MemorySpace, class T>
 struct Movers {
   using Mover = void (*)(Transfer<MemorySpace, T> const&, AxisSet);
@@ -167,25 +195,17 @@ struct Movers {
 
   template <MovementSet Movements>
   static constexpr Movers of() {
-    using Moved = Transfer<MemorySpace, T> const&;
     Movers result;
     auto set = [&](Movement movement, Mover mover) { result.movers[static_cast<std::size_t>(movement)] = mover; };
-    if constexpr (Movements.contains(Movement::slice))
-      set(Movement::slice, [](Moved transfer, AxisSet) { transfer.slice(); });
-    if constexpr (Movements.contains(Movement::zero_fill))
-      set(Movement::zero_fill, [](Moved transfer, AxisSet axes) { transfer.zero_fill(axes); });
-    if constexpr (Movements.contains(Movement::all_gather))
-      set(Movement::all_gather, [](Moved transfer, AxisSet axes) { transfer.all_gather(axes); });
-    if constexpr (Movements.contains(Movement::all_reduce))
-      set(Movement::all_reduce, [](Moved transfer, AxisSet axes) { transfer.all_reduce(axes); });
+    if constexpr (Movements.contains(Movement::slice)) set(Movement::slice, move_slice<MemorySpace, T>);
+    if constexpr (Movements.contains(Movement::zero_fill)) set(Movement::zero_fill, move_zero_fill<MemorySpace, T>);
+    if constexpr (Movements.contains(Movement::all_gather)) set(Movement::all_gather, move_all_gather<MemorySpace, T>);
+    if constexpr (Movements.contains(Movement::all_reduce)) set(Movement::all_reduce, move_all_reduce<MemorySpace, T>);
     if constexpr (Movements.contains(Movement::reduce_scatter))
-      set(Movement::reduce_scatter, [](Moved transfer, AxisSet axes) { transfer.reduce_scatter(axes); });
-    if constexpr (Movements.contains(Movement::permute))
-      set(Movement::permute, [](Moved transfer, AxisSet axes) { transfer.permute(axes); });
-    if constexpr (Movements.contains(Movement::all_to_all))
-      set(Movement::all_to_all, [](Moved transfer, AxisSet axes) { transfer.exchange(axes); });
-    if constexpr (Movements.contains(Movement::exchange))
-      set(Movement::exchange, [](Moved transfer, AxisSet axes) { transfer.exchange(axes); });
+      set(Movement::reduce_scatter, move_reduce_scatter<MemorySpace, T>);
+    if constexpr (Movements.contains(Movement::permute)) set(Movement::permute, move_permute<MemorySpace, T>);
+    if constexpr (Movements.contains(Movement::all_to_all)) set(Movement::all_to_all, move_exchange<MemorySpace, T>);
+    if constexpr (Movements.contains(Movement::exchange)) set(Movement::exchange, move_exchange<MemorySpace, T>);
     return result;
   }
 
@@ -235,5 +255,6 @@ TensorHandle run_reshard(TensorHandle tensor, ReshardPlan const& plan, Movers<Me
   copy_elements<MemorySpace>(copied->elements<T>(), tensor->elements<T>(), tensor->local_size);
   return copied;
 }
+GSHARD_COMPILED(run_reshard)
 
 }  // namespace gshard::detail

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/core/bfloat16.hpp>
 #include <gshard/nn/kernels/views.hpp>
 
@@ -86,7 +87,7 @@ struct CachedAttentionKernel {
 /// Attention of one query for each sentence to cached places: queries, result (G, N, H, D); keys, values (G, R, K, H,
 /// D). The result is softmax(scale * q k) v over the places that the sentence sees, 0 where there are none or `real`
 /// (G, N) is 0. `sums` has the size of the result, and may be it. Linear in those places.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void cached_attention(Rank4<T const, MemorySpace> queries, T const* keys, T const* values,
                       Rank2<int const, MemorySpace> real, CachedPlaces<MemorySpace> const& cached,
                       gshard::detail::Computed<T>* sums, T* result, gshard::detail::Computed<T> scale) {
@@ -94,6 +95,7 @@ void cached_attention(Rank4<T const, MemorySpace> queries, T const* keys, T cons
       "gshard::cached_attention", extent(queries, 0) * extent(queries, 1) * extent(queries, 2),
       CachedAttentionKernel<T, MemorySpace>{queries, keys, values, real, cached, sums, result, scale});
 }
+GSHARD_COMPILED_FLOATS(cached_attention)
 
 template <class T, class MemorySpace>
 struct RememberPlaceKernel {
@@ -122,7 +124,7 @@ struct RememberPlaceKernel {
 
 /// Writes keys and values (G * N, H * D) to `place` of caches (G, N, K, H, D), K the capacity, where `real` (G * N) is
 /// not 0.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void remember_place(Rank2<T const, MemorySpace> keys, Rank2<T const, MemorySpace> values,
                     Rank1<int const, MemorySpace> real, T* cached_keys, T* cached_values, std::int64_t capacity,
                     std::int64_t place) {
@@ -130,6 +132,7 @@ void remember_place(Rank2<T const, MemorySpace> keys, Rank2<T const, MemorySpace
       "gshard::remember_place", extent(keys, 0),
       RememberPlaceKernel<T, MemorySpace>{keys, values, real, cached_keys, cached_values, capacity, place});
 }
+GSHARD_COMPILED_FLOATS(remember_place)
 
 /// The positions of new words, all at one place, and which of them are words.
 template <class MemorySpace>

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/nn/kernels/views.hpp>
 
 namespace gshard::nn::detail {
@@ -188,54 +189,59 @@ struct CrossEntropyBackwardKernel {
 /// (rows) below V, where a negative one marks padding, whose loss is 0 and whose logits are not read. losses, log_sums
 /// (rows): the loss, and log(sum exp(logits)) for the backward pass (and for a z-loss). The mean over the real tokens
 /// is the caller's: it is over the ranks' tokens together.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void cross_entropy(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets,
                    Rank1<T, MemorySpace> losses, Rank1<T, MemorySpace> log_sums, T smoothing = T(0), T z_loss = T(0)) {
   for_each_row<MemorySpace>("gshard::cross_entropy", extent(logits, 0),
                             CrossEntropyKernel<T, MemorySpace>{logits, targets, losses, log_sums, {smoothing, z_loss}});
 }
+GSHARD_COMPILED_WIDE(cross_entropy)
 
 /// What this rank's block of the vocabulary gives to the loss, where V is split over ranks: summaries (rows, 4) get the
 /// maximum (the lowest finite number where all are minus infinity), the sum of exp(logit - maximum), the sum of the
 /// logits, and the target's logit (0 unless the target is in [first, first + columns)). With the maximum over the ranks
 /// as new base, the other three add up to the summary of the row, of which smoothed_loss is the loss.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void cross_entropy_summary(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets,
                            Rank2<T, MemorySpace> summaries, std::int64_t first) {
   for_each_row<MemorySpace>("gshard::cross_entropy_summary", extent(logits, 0),
                             CrossEntropySummaryKernel<T, MemorySpace>{logits, targets, summaries, first});
 }
+GSHARD_COMPILED_WIDE(cross_entropy_summary)
 
 /// The largest logits (rows) of summaries.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void largest_logits(Rank2<T const, MemorySpace> summaries, Rank1<T, MemorySpace> largest) {
   launch<MemorySpace>("gshard::largest_logits", extent(summaries, 0),
                       LargestLogitKernel<T, MemorySpace>{summaries, largest});
 }
+GSHARD_COMPILED_WIDE(largest_logits)
 
 /// What this rank adds to the sums (rows, 3) of powers, of logits and of the target's logit, on the base of the maxima
 /// of all ranks.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void rebase_summaries(Rank2<T const, MemorySpace> summaries, Rank1<T const, MemorySpace> largest,
                       Rank2<T, MemorySpace> sums) {
   launch<MemorySpace>("gshard::rebase_summaries", extent(summaries, 0),
                       RebaseSummaryKernel<T, MemorySpace>{summaries, largest, sums});
 }
+GSHARD_COMPILED_WIDE(rebase_summaries)
 
 /// cross_entropy from the maxima and sums of whole rows.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void loss_of_summaries(Rank1<T const, MemorySpace> largest, Rank2<T const, MemorySpace> sums,
                        Rank1<int const, MemorySpace> targets, Rank1<T, MemorySpace> losses,
                        Rank1<T, MemorySpace> log_sums, LossNumbers<T> const& numbers) {
   launch<MemorySpace>("gshard::loss_of_summaries", extent(sums, 0),
                       LossOfSummaryKernel<T, MemorySpace>{largest, sums, targets, losses, log_sums, numbers});
 }
+GSHARD_COMPILED_WIDE(loss_of_summaries)
 
 /// The gradient of scale * upstream * sum of the losses: d logits = scale * upstream * (softmax(logits) * (1 + 2 z_loss
 /// log_sum) - q), zeros for padding. `scale` is typically 1 / tokens; `upstream` a scalar in the memory space, 1 where
 /// it is an empty view. `gradient` may be `logits`. Where the vocabulary is split, `logits` are the columns [first,
 /// first + columns) of `vocabulary`; 0 stands for all columns.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void cross_entropy_backward(Rank2<T const, MemorySpace> logits, Rank1<int const, MemorySpace> targets,
                             Rank1<T const, MemorySpace> log_sums, Rank2<T, MemorySpace> gradient, T scale = T(1),
                             T smoothing = T(0), Rank0<T const, MemorySpace> upstream = {}, std::int64_t first = 0,
@@ -245,5 +251,6 @@ void cross_entropy_backward(Rank2<T const, MemorySpace> logits, Rank1<int const,
       logits, targets, log_sums, gradient, upstream, scale, {smoothing, z_loss, first, vocabulary}};
   for_each_row<MemorySpace>("gshard::cross_entropy_backward", extent(logits, 0), kernel);
 }
+GSHARD_COMPILED_WIDE(cross_entropy_backward)
 
 }  // namespace gshard::nn::detail

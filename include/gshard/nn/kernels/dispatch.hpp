@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/core/bfloat16.hpp>
 #include <gshard/nn/kernels/routes.hpp>
 
@@ -168,7 +169,7 @@ struct RouteProducts {
 };
 
 /// The routes from rows in slots (E, G, C, M) back to tokens.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 SlotRoutes<MemorySpace> routes_back(Rank4<T const, MemorySpace> slots, Rank3<int const, MemorySpace> expert,
                                     Rank3<int const, MemorySpace> slot) {
   return {expert, slot, {}, extent(slots, 0), extent(slots, 1), extent(expert, 1), extent(slots, 2), extent(expert, 2)};
@@ -191,7 +192,7 @@ void route_products(std::int64_t count, RouteProducts<T, Routes, W> const& kerne
 
 /// Sends tokens to slots: slots(e, g, c, :) = tokens(g, token_of_slot(e, g, c), :), zeros where that is -1.
 /// tokens (G, S, M), token_of_slot (E, G, C), slots (E, G, C, M). The paper's GSEC,GSM->EGCM.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void dispatch(Rank3<T const, MemorySpace> tokens, Rank3<int const, MemorySpace> token_of_slot,
               Rank4<T, MemorySpace> slots) {
   SlotRoutes<MemorySpace> const routes{
@@ -200,30 +201,33 @@ void dispatch(Rank3<T const, MemorySpace> tokens, Rank3<int const, MemorySpace> 
       extent(slots, 0) * extent(slots, 1) * extent(slots, 2),
       TokensToRows<T, SlotRoutes<MemorySpace>>{routes, tokens.data(), nullptr, slots.data(), extent(slots, 3)});
 }
+GSHARD_COMPILED_FLOATS(dispatch)
 
 /// Brings the experts' results back: tokens(g, s, :) = sum over the kept choices k of weight(g, s, k) * slots(e_k, g,
 /// c_k, :); zeros where all were dropped. slots (E, G, C, M); expert, slot, weight (G, S, K); tokens (G, S, M). The
 /// paper's GSEC,GECM->GSM.
-template <class T, class MemorySpace, class W = T>
+template <class MemorySpace, class T, class W = T>
 void combine(Rank4<T const, MemorySpace> slots, Rank3<int const, MemorySpace> expert,
              Rank3<int const, MemorySpace> slot, Rank3<W const, MemorySpace> weight, Rank3<T, MemorySpace> tokens) {
   rows_to_tokens<MemorySpace>(
       extent(tokens, 0) * extent(tokens, 1),
-      RowsToTokens<T, SlotRoutes<MemorySpace>, W>{routes_back<T, MemorySpace>(slots, expert, slot), slots.data(),
+      RowsToTokens<T, SlotRoutes<MemorySpace>, W>{routes_back<MemorySpace, T>(slots, expert, slot), slots.data(),
                                                   weight.data(), tokens.data(), extent(tokens, 2)});
 }
+GSHARD_COMPILED_FLOATS(combine)
 
 /// The gradient of dispatch: gradient(g, s, :) = sum over the token's kept choices of upstream(e, g, c, :). expert,
 /// slot (G, S, K).
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void dispatch_backward(Rank4<T const, MemorySpace> upstream, Rank3<int const, MemorySpace> expert,
                        Rank3<int const, MemorySpace> slot, Rank3<T, MemorySpace> gradient) {
-  combine<T, MemorySpace>(upstream, expert, slot, {}, gradient);
+  combine<MemorySpace, T>(upstream, expert, slot, {}, gradient);
 }
+GSHARD_COMPILED_FLOATS(dispatch_backward)
 
 /// The gradient of combine with respect to the slots (E, G, C, M): the weight of the slot's route times upstream (G, S,
 /// M) at its token, zeros for an empty slot.
-template <class T, class MemorySpace, class W = T>
+template <class MemorySpace, class T, class W = T>
 void combine_slots_backward(Rank3<T const, MemorySpace> upstream, Rank3<int const, MemorySpace> token_of_slot,
                             Rank3<int const, MemorySpace> expert, Rank3<W const, MemorySpace> weight,
                             Rank4<T, MemorySpace> gradient) {
@@ -239,17 +243,19 @@ void combine_slots_backward(Rank3<T const, MemorySpace> upstream, Rank3<int cons
                               TokensToRows<T, SlotRoutes<MemorySpace>, W>{routes, upstream.data(), weight.data(),
                                                                           gradient.data(), extent(gradient, 3)});
 }
+GSHARD_COMPILED_FLOATS(combine_slots_backward)
 
 /// The gradient of combine with respect to the weights (G, S, K): the product of upstream (G, S, M) at the token with
 /// the slot's row; 0 for a dropped choice.
-template <class T, class MemorySpace, class W = T>
+template <class MemorySpace, class T, class W = T>
 void combine_weights_backward(Rank3<T const, MemorySpace> upstream, Rank4<T const, MemorySpace> slots,
                               Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot,
                               Rank3<W, MemorySpace> gradient) {
   route_products<MemorySpace>(
       extent(gradient, 0) * extent(gradient, 1),
-      RouteProducts<T, SlotRoutes<MemorySpace>, W>{routes_back<T, MemorySpace>(slots, expert, slot), slots.data(),
+      RouteProducts<T, SlotRoutes<MemorySpace>, W>{routes_back<MemorySpace, T>(slots, expert, slot), slots.data(),
                                                    upstream.data(), gradient.data(), extent(upstream, 2)});
 }
+GSHARD_COMPILED_FLOATS(combine_weights_backward)
 
 }  // namespace gshard::nn::detail

@@ -6,6 +6,7 @@
 
 #include <Kokkos_Core.hpp>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/core/bfloat16.hpp>
 #include <gshard/core/launch.hpp>
 #include <gshard/core/random.hpp>
@@ -52,7 +53,7 @@ struct DropoutKernel {
 
 /// A block of a tensor of these global extents with elements dropped: word g % 4 of draw g / 4 decides on the element
 /// at the global row-major position g. input and output are packed and may be one.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void dropout(T const* input, T* output, gshard::detail::Block const& block, Extents const& global, double rate,
              std::uint64_t seed, std::uint64_t stream) {
   if (product(block.extents) == 0) return;
@@ -86,5 +87,6 @@ void dropout(T const* input, T* output, gshard::detail::Block const& block, Exte
   kernel.draws = (kernel.length + 3) / 4 + 1;
   gshard::detail::launch<MemorySpace>("gshard::dropout", runs * kernel.draws, kernel);
 }
+GSHARD_COMPILED_FLOATS(dropout)
 
 }  // namespace gshard::nn::detail

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/nn/kernels/views.hpp>
 
 namespace gshard::nn::detail {
@@ -84,17 +85,18 @@ struct EmbeddingBackwardByRow {
 /// first + V) of a vocabulary; ids (rows); output (rows, M). An id outside of that range, such as a negative one for
 /// padding, reads nothing and gives zeros: over the blocks of a table that is split by rows, the outputs add up to the
 /// whole one's.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void embedding(Rank2<T const, MemorySpace> table, Rank1<int const, MemorySpace> ids, Rank2<T, MemorySpace> output,
                gshard::detail::Computed<T> scale = 1, std::int64_t first = 0) {
   for_each_row<MemorySpace>("gshard::embedding", extent(ids, 0),
                             EmbeddingKernel<T, MemorySpace>{table, ids, output, first, scale});
 }
+GSHARD_COMPILED_FLOATS(embedding)
 
 /// Adds the gradient of embedding to `gradient` (V, M), which the caller has filled (with zeros, or with a gradient to
 /// add to). Each entry's terms are added in the order of the tokens, without atomics: the same bits on any number of
 /// threads.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void embedding_backward(Rank1<int const, MemorySpace> ids, Rank2<T const, MemorySpace> upstream,
                         Rank2<gshard::detail::Computed<T>, MemorySpace> gradient, gshard::detail::Computed<T> scale = 1,
                         std::int64_t first = 0) {
@@ -110,5 +112,6 @@ void embedding_backward(Rank1<int const, MemorySpace> ids, Rank2<T const, Memory
                               EmbeddingBackwardByRow<T, MemorySpace>{ids, upstream, gradient, first, scale});
   }
 }
+GSHARD_COMPILED_FLOATS(embedding_backward)
 
 }  // namespace gshard::nn::detail

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/nn/kernels/views.hpp>
 
 namespace gshard::nn::detail {
@@ -53,5 +54,6 @@ template <class MemorySpace, class T>
 void add_expert_bias(std::int64_t count, AddExpertBias<T> const& kernel) {
   for_each_row<MemorySpace>("gshard::add_expert_bias", kernel.columns == 0 ? 0 : count, kernel);
 }
+GSHARD_COMPILED_FLOATS(add_expert_bias)
 
 }  // namespace gshard::nn::detail

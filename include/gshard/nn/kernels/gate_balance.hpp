@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/nn/kernels/column_sums.hpp>
 #include <gshard/nn/kernels/routes.hpp>
 
@@ -65,7 +66,7 @@ struct GateBlockSums {
   }
 };
 
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void gate_sums(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> mask, Rank2<T, MemorySpace> result) {
   std::int64_t const groups = extent(gates, 0), experts = extent(gates, 2);
   if constexpr (runs_on_host<MemorySpace>) {
@@ -82,6 +83,7 @@ void gate_sums(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> 
                              GateSums<T, MemorySpace>{gates, mask, result});
   }
 }
+GSHARD_COMPILED_FLOATS(gate_sums)
 
 /// Counts one group's tokens, and turns its sums of gates into means, and into its balance loss; of padding alone, 0.
 template <class Gate, class T, class MemorySpace>
@@ -118,7 +120,7 @@ struct GateBalance {
 template <class Gate, class T, class MemorySpace>
 void balance(Rank3<T const, MemorySpace> gates, Rank2<int const, MemorySpace> mask,
              GateCounts<T, MemorySpace> const& counts) {
-  gate_sums<T, MemorySpace>(gates, mask, counts.mean_gates);
+  gate_sums<MemorySpace, T>(gates, mask, counts.mean_gates);
   for_each_row<MemorySpace>("gshard::gate_balance", extent(gates, 0),
                             GateBalance<Gate, T, MemorySpace>{mask, extent(gates, 1), counts});
 }

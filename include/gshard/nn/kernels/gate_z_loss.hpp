@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/nn/kernels/views.hpp>
 
 namespace gshard::nn::detail {
@@ -79,5 +80,23 @@ struct GateZLossBackward {
     lanes.each(experts, [=](std::int64_t e) { out[e] = factor * loop_exp(z[e] - log_sum); });
   }
 };
+
+template <class MemorySpace, class T>
+void gate_log_sums(std::int64_t tokens, GateLogSums<T, MemorySpace> const& kernel) {
+  for_each_row<MemorySpace>("gshard::gate_log_sums", tokens, kernel);
+}
+GSHARD_COMPILED_WIDE(gate_log_sums)
+
+template <class MemorySpace, class T>
+void gate_z_loss(std::int64_t groups, GateZLoss<T, MemorySpace> const& kernel) {
+  for_each_row<MemorySpace>("gshard::gate_z_loss", groups, kernel);
+}
+GSHARD_COMPILED_WIDE(gate_z_loss)
+
+template <class MemorySpace, class T>
+void gate_z_loss_backward(std::int64_t tokens, GateZLossBackward<T, MemorySpace> const& kernel) {
+  for_each_row<MemorySpace>("gshard::gate_z_loss_backward", tokens, kernel);
+}
+GSHARD_COMPILED_WIDE(gate_z_loss_backward)
 
 }  // namespace gshard::nn::detail

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/core/memory_pool.hpp>
 #include <gshard/einsum/local/contract_rounded.hpp>
 
@@ -49,6 +50,7 @@ void grouped_product(Grouped const& shape, T const* rows, T const* matrices, T* 
                                           matrix(results + first * n, 'r', 'n', count, n), false, scratch);
   });
 }
+GSHARD_COMPILED_FLOATS(grouped_product)
 
 /// The gradient with respect to the rows: gradient = upstream * matrices, transposed.
 template <class MemorySpace, class T>
@@ -62,6 +64,7 @@ void grouped_product_rows_backward(Grouped const& shape, T const* upstream, T co
                                           matrix(gradient + first * k, 'r', 'k', count, k), false, scratch);
   });
 }
+GSHARD_COMPILED_FLOATS(grouped_product_rows_backward)
 
 /// The gradient with respect to the matrices: that of expert e is its rows, transposed, times its upstream.
 template <class MemorySpace, class T>
@@ -75,6 +78,7 @@ void grouped_product_matrices_backward(Grouped const& shape, T const* rows, T co
                                           matrix(gradient + e * k * n, 'k', 'n', k, n), false, scratch);
   });
 }
+GSHARD_COMPILED_FLOATS(grouped_product_matrices_backward)
 
 /// The sums of each expert's rows: sums (E, N).
 template <class MemorySpace, class T>
@@ -85,5 +89,6 @@ void grouped_sums(Grouped const& shape, T const* rows, T* sums, Scratch<MemorySp
                                           gshard::detail::LocalTensor<T>{sums + e * n, {'n'}, {n}}, false, scratch);
   });
 }
+GSHARD_COMPILED_FLOATS(grouped_sums)
 
 }  // namespace gshard::nn::detail

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/nn/kernels/column_sums.hpp>
 #include <gshard/nn/kernels/views.hpp>
 
@@ -97,27 +98,29 @@ struct LayerNormParameterSums {
 /// Layer normalisation (Ba et al. 2016) of each row: y = (x - mean) / sqrt(variance + epsilon) * gain + bias, with the
 /// variance over the columns (not columns - 1). input, output (rows, M), which may be one; gain, bias (M); statistics
 /// (rows, 2): mean and 1 / sqrt(...), for the backward pass, which also needs `input` as it was.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void layer_norm(Rank2<T const, MemorySpace> input, Rank1<T const, MemorySpace> gain, Rank1<T const, MemorySpace> bias,
                 Rank2<T, MemorySpace> output, Rank2<gshard::detail::Computed<T>, MemorySpace> statistics,
                 double epsilon = 1e-6) {
   for_each_row<MemorySpace>("gshard::layer_norm", extent(input, 0),
                             LayerNormKernel<T, MemorySpace>{input, gain, bias, output, statistics, epsilon});
 }
+GSHARD_COMPILED_FLOATS(layer_norm)
 
 /// The gradient of layer_norm with respect to its input, which may take the place of `upstream` once the parameters'
 /// are taken.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void layer_norm_backward(Rank2<T const, MemorySpace> input, Rank1<T const, MemorySpace> gain,
                          Rank2<gshard::detail::Computed<T> const, MemorySpace> statistics,
                          Rank2<T const, MemorySpace> upstream, Rank2<T, MemorySpace> gradient) {
   for_each_row<MemorySpace>("gshard::layer_norm_backward", extent(input, 0),
                             LayerNormBackwardKernel<T, MemorySpace>{input, gain, statistics, upstream, gradient});
 }
+GSHARD_COMPILED_FLOATS(layer_norm_backward)
 
 /// The gradients of layer_norm with respect to gain and bias (M), summed over these rows in double; both are
 /// overwritten.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void layer_norm_parameters_backward(Rank2<T const, MemorySpace> input,
                                     Rank2<gshard::detail::Computed<T> const, MemorySpace> statistics,
                                     Rank2<T const, MemorySpace> upstream, Rank1<T, MemorySpace> gain_gradient,
@@ -126,5 +129,6 @@ void layer_norm_parameters_backward(Rank2<T const, MemorySpace> input,
       "gshard::layer_norm_parameters", 1, extent(input, 0), extent(input, 1),
       LayerNormParameterSums<T, MemorySpace>{input, statistics, upstream, gain_gradient, bias_gradient});
 }
+GSHARD_COMPILED_FLOATS(layer_norm_parameters_backward)
 
 }  // namespace gshard::nn::detail

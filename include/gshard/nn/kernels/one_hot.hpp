@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/nn/kernels/routes.hpp>
 
 // The paper's form of the routes (Algorithm 2): tensors (G, S, E, C) for the einsums GSEC,GSM->EGCM and GSEC,GECM->GSM.
@@ -59,20 +60,22 @@ struct OneHotBackwardKernel {
 
 /// The combine tensor, weights(g, s, e, c), and the dispatch mask, 1 at the same places: (G, S, E, C) both, zeros
 /// elsewhere.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void one_hot_routes(Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot,
                     Rank3<T const, MemorySpace> weight, Rank4<T, MemorySpace> weights, Rank4<T, MemorySpace> mask) {
   for_each_row<MemorySpace>("gshard::one_hot_routes", extent(expert, 0) * extent(expert, 1),
                             OneHotKernel<T, MemorySpace>{expert, slot, weight, weights, mask});
 }
+GSHARD_COMPILED_FLOATS(one_hot_routes)
 
 /// The gradient of one_hot_routes with respect to the weights (G, S, K), from that of the combine tensor (G, S, E, C);
 /// the mask is a constant.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void one_hot_routes_backward(Rank3<int const, MemorySpace> expert, Rank3<int const, MemorySpace> slot,
                              Rank4<T const, MemorySpace> upstream, Rank3<T, MemorySpace> gradient) {
   launch<MemorySpace>("gshard::one_hot_routes_backward", extent(expert, 0) * extent(expert, 1) * extent(expert, 2),
                       OneHotBackwardKernel<T, MemorySpace>{expert, slot, upstream, gradient});
 }
+GSHARD_COMPILED_FLOATS(one_hot_routes_backward)
 
 }  // namespace gshard::nn::detail

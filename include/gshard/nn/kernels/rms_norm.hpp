@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/nn/kernels/column_sums.hpp>
 #include <gshard/nn/kernels/views.hpp>
 
@@ -78,29 +79,32 @@ struct RmsNormParameterSums {
 /// Root-mean-square normalisation (Zhang and Sennrich 2019) of each row: y = x / sqrt(mean(x^2) + epsilon) * gain.
 /// input, output (rows, M), which may be one; gain (M); statistics (rows): 1 / sqrt(...), for the backward pass, which
 /// also needs `input` as it was.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void rms_norm(Rank2<T const, MemorySpace> input, Rank1<T const, MemorySpace> gain, Rank2<T, MemorySpace> output,
               Rank1<gshard::detail::Computed<T>, MemorySpace> statistics, double epsilon = 1e-6) {
   for_each_row<MemorySpace>("gshard::rms_norm", extent(input, 0),
                             RmsNormKernel<T, MemorySpace>{input, gain, output, statistics, epsilon});
 }
+GSHARD_COMPILED_FLOATS(rms_norm)
 
 /// The gradient of rms_norm with respect to its input, which may take the place of `upstream` once the gain's is taken.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void rms_norm_backward(Rank2<T const, MemorySpace> input, Rank1<T const, MemorySpace> gain,
                        Rank1<gshard::detail::Computed<T> const, MemorySpace> statistics,
                        Rank2<T const, MemorySpace> upstream, Rank2<T, MemorySpace> gradient) {
   for_each_row<MemorySpace>("gshard::rms_norm_backward", extent(input, 0),
                             RmsNormBackwardKernel<T, MemorySpace>{input, gain, statistics, upstream, gradient});
 }
+GSHARD_COMPILED_FLOATS(rms_norm_backward)
 
 /// The gradient of rms_norm with respect to gain (M), summed over these rows in double; it is overwritten.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void rms_norm_parameters_backward(Rank2<T const, MemorySpace> input,
                                   Rank1<gshard::detail::Computed<T> const, MemorySpace> statistics,
                                   Rank2<T const, MemorySpace> upstream, Rank1<T, MemorySpace> gain_gradient) {
   column_sums<MemorySpace>("gshard::rms_norm_parameters", 1, extent(input, 0), extent(input, 1),
                            RmsNormParameterSums<T, MemorySpace>{input, statistics, upstream, gain_gradient});
 }
+GSHARD_COMPILED_FLOATS(rms_norm_parameters_backward)
 
 }  // namespace gshard::nn::detail

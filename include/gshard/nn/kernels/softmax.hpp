@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include <gshard/core/compiled.hpp>
 #include <gshard/nn/kernels/views.hpp>
 #include <gshard/reduce/kernels/softmax.hpp>
 
@@ -54,18 +55,19 @@ using SoftmaxBackwardKernel = gshard::detail::SoftmaxRowsBackward<T, VisibleKeys
 /// Softmax of scale * scores over the last dimension, (rows, keys); `probabilities` may be `scores`. Keys that
 /// `visible` hides get 0; a row that sees none is all 0. The result stands for any finite scores: the largest is
 /// subtracted first.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void softmax(Rank2<T const, MemorySpace> scores, Rank2<T, MemorySpace> probabilities,
              gshard::detail::Computed<T> scale = 1, VisibleKeys<MemorySpace> visible = {}) {
   for_each_row<MemorySpace>(
       "gshard::softmax", extent(scores, 0),
       SoftmaxKernel<T, MemorySpace>{{scores.data(), scale}, probabilities.data(), extent(scores, 1), visible});
 }
+GSHARD_COMPILED_FLOATS(softmax)
 
 /// The gradient of softmax: d scores = scale * p * (dp - sum(p * dp)), from its result p and the gradient dp of that,
 /// with the arguments of the forward call. `gradient` may be `upstream`. Hidden places of p and dp are not read, and
 /// get 0.
-template <class T, class MemorySpace>
+template <class MemorySpace, class T>
 void softmax_backward(Rank2<T const, MemorySpace> probabilities, Rank2<T const, MemorySpace> upstream,
                       Rank2<T, MemorySpace> gradient, gshard::detail::Computed<T> scale = 1,
                       VisibleKeys<MemorySpace> visible = {}) {
@@ -74,5 +76,6 @@ void softmax_backward(Rank2<T const, MemorySpace> probabilities, Rank2<T const, 
       SoftmaxBackwardKernel<T, MemorySpace>{probabilities.data(), upstream.data(), gradient.data(),
                                             extent(probabilities, 1), visible, scale});
 }
+GSHARD_COMPILED_FLOATS(softmax_backward)
 
 }  // namespace gshard::nn::detail

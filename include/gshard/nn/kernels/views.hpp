@@ -9,7 +9,7 @@
 #include <gshard/core/vector_exp.hpp>
 
 // The kernels of the layers work on one rank's blocks. Each takes its element type and memory space as explicit
-// template arguments, softmax<float, Kokkos::HostSpace>(...), so that any packed LayoutRight view, a managed one or one
+// template arguments, softmax<Kokkos::HostSpace, float>(...), so that any packed LayoutRight view, a managed one or one
 // of non-const elements too, converts to the parameters below. They allocate nothing, start on the memory space's
 // default execution space, and do not wait.
 

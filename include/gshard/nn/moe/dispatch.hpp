@@ -31,11 +31,11 @@ auto dispatch(X const& x, Routing<Gates, Gate> const& routing) {
   with_layout<Tensor, layout> const slots(uninitialized, tokens.mesh(),
                                           {shape.experts, shape.groups, shape.capacity, tokens.extent(2)});
   detail::record_kernel("dispatch", slots, tokens, routing.token_of_slot);
-  detail::dispatch<T, Space>(tokens.local(), routing.token_of_slot.local(), slots.local());
+  detail::dispatch<Space, T>(tokens.local(), routing.token_of_slot.local(), slots.local());
   return detail::recorded_beside(x, slots, [slot = detail::slot_of(x), tokens, routing](auto const& gradient) {
     Tensor const of_tokens = detail::unset_like(tokens);
     detail::record_kernel("dispatch gradient", of_tokens, gradient);
-    detail::dispatch_backward<T, Space>(gradient.local(), routing.expert.local(), routing.slot.local(),
+    detail::dispatch_backward<Space, T>(gradient.local(), routing.expert.local(), routing.slot.local(),
                                         of_tokens.local());
     slot.add(of_tokens);
   });
@@ -72,7 +72,7 @@ auto combine(X const& slots, W const& weights, Routing<Gates, Gate> const& routi
                                   "as in the routing, (G, S, K)");
   with_layout<Tensor, layout> const tokens(uninitialized, rows.mesh(), {shape.groups, shape.tokens, rows.extent(3)});
   detail::record_kernel("combine", tokens, rows);
-  detail::combine<T, Space, Weight>(rows.local(), routing.expert.local(), routing.slot.local(), weight.local(),
+  detail::combine<Space, T, Weight>(rows.local(), routing.expert.local(), routing.slot.local(), weight.local(),
                                     tokens.local());
   return detail::recorded_beside(
       std::tie(slots, weights), tokens,
@@ -81,7 +81,7 @@ auto combine(X const& slots, W const& weights, Routing<Gates, Gate> const& routi
         if constexpr (detail::wants_gradient<decltype(of_slots)>) {
           Tensor const rows_gradient = detail::unset_like(rows);
           detail::record_kernel("combine gradient", rows_gradient, gradient);
-          detail::combine_slots_backward<T, Space, Weight>(gradient.local(), routing.token_of_slot.local(),
+          detail::combine_slots_backward<Space, T, Weight>(gradient.local(), routing.token_of_slot.local(),
                                                            routing.expert.local(), weight.local(),
                                                            rows_gradient.local());
           of_slots.add(rows_gradient);
@@ -89,7 +89,7 @@ auto combine(X const& slots, W const& weights, Routing<Gates, Gate> const& routi
         if constexpr (detail::wants_gradient<decltype(of_weights)>) {
           auto const weights_gradient = detail::unset_like(weight);
           detail::record_kernel("combine weights gradient", gradient, rows);
-          detail::combine_weights_backward<T, Space, Weight>(gradient.local(), rows.local(), routing.expert.local(),
+          detail::combine_weights_backward<Space, T, Weight>(gradient.local(), rows.local(), routing.expert.local(),
                                                              routing.slot.local(), weights_gradient.local());
           of_weights.add(weights_gradient);
         }

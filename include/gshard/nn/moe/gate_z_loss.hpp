@@ -31,17 +31,16 @@ auto z_losses(X const& logits, Mask const& mask) {
   detail::ByGroup<Logits, int, 0, 0> const tokens(uninitialized, values.mesh(), {values.extent(0)});
   detail::ByGroup<Logits, T, 0, 0> const losses(uninitialized, values.mesh(), {values.extent(0)});
   detail::record_kernel("router z-loss", values, log_sums, losses);
-  detail::for_each_row<Space>("gshard::gate_log_sums", values.local_extent(0) * values.local_extent(1),
-                              detail::GateLogSums<T, Space>{values.local(), mask.local(), log_sums.local()});
-  detail::for_each_row<Space>(
-      "gshard::gate_z_loss", values.local_extent(0),
-      detail::GateZLoss<T, Space>{mask.local(), log_sums.local(), tokens.local(), losses.local()});
+  detail::gate_log_sums(values.local_extent(0) * values.local_extent(1),
+                        detail::GateLogSums<T, Space>{values.local(), mask.local(), log_sums.local()});
+  detail::gate_z_loss(values.local_extent(0),
+                      detail::GateZLoss<T, Space>{mask.local(), log_sums.local(), tokens.local(), losses.local()});
   return detail::recorded_beside(
       logits, losses, [slot = detail::slot_of(logits), values, mask, log_sums, tokens](auto const& gradient) {
         Logits const of_logits = detail::unset_like(values);
         detail::record_kernel("router z-loss gradient", of_logits, values, log_sums);
-        detail::for_each_row<Space>(
-            "gshard::gate_z_loss_backward", values.local_extent(0) * values.local_extent(1),
+        detail::gate_z_loss_backward(
+            values.local_extent(0) * values.local_extent(1),
             detail::GateZLossBackward<T, Space>{values.local(), mask.local(), log_sums.local(), tokens.local(),
                                                 gradient.local(), of_logits.local()});
         slot.add(of_logits);

@@ -38,12 +38,12 @@ auto one_hot_routes(W const& weights, Routing<Gates, Gate> const& routing) {
   Tensor const combine(uninitialized, weight.mesh(), extents);
   Tensor const mask(uninitialized, weight.mesh(), extents);
   detail::record_kernel("one_hot_routes", combine, mask, weight);
-  detail::one_hot_routes<T, Space>(routing.expert.local(), routing.slot.local(), weight.local(), combine.local(),
+  detail::one_hot_routes<Space, T>(routing.expert.local(), routing.slot.local(), weight.local(), combine.local(),
                                    mask.local());
   auto recorded = detail::recorded_beside(
       weights, combine, [slot = detail::slot_of(weights), weight, routing](auto const& gradient) {
         Weight const of_weights = detail::unset_like(weight);
-        detail::one_hot_routes_backward<T, Space>(routing.expert.local(), routing.slot.local(), gradient.local(),
+        detail::one_hot_routes_backward<Space, T>(routing.expert.local(), routing.slot.local(), gradient.local(),
                                                   of_weights.local());
         slot.add(of_weights);
       });

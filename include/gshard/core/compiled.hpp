@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include <Kokkos_Core.hpp>
+
+#include <gshard/core/bfloat16.hpp>
+
+// Names the templates that depend on the element type and the memory space alone. The library gshard::compiled holds
+// their instances for Kokkos' default memory space; a program that links it defines GSHARD_USE_COMPILED, finds
+// the instances declared `extern template`, and does not compile them again. Else the macros are empty.
+//
+// Each stands behind the definition of a function template `name<MemorySpace, T, ...>`, in its namespace:
+//   GSHARD_COMPILED(name, ...)         T is float, double, BFloat16, std::int32_t or std::int64_t
+//   GSHARD_COMPILED_FLOATS(name, ...)  T is float, double or BFloat16
+//   GSHARD_COMPILED_WIDE(name, ...)    T is float or double: in what BFloat16 is computed, it is float
+// Further arguments are the template arguments after T. A function named here is not `inline`: compilers instantiate
+// inline functions in spite of the declaration. `decltype` repeats the type of the function, not its parameters.
+
+#if defined(GSHARD_COMPILED_ELEMENT)  // one source file of the library itself: the instances of one element type
+
+#define GSHARD_COMPILED(name, ...)                                                                             \
+  template decltype(name<::gshard::detail::CompiledSpace, GSHARD_COMPILED_ELEMENT __VA_OPT__(, ) __VA_ARGS__>) \
+      name<::gshard::detail::CompiledSpace, GSHARD_COMPILED_ELEMENT __VA_OPT__(, ) __VA_ARGS__>;
+#define GSHARD_COMPILED_FLOATS(name, ...)
+#define GSHARD_COMPILED_WIDE(name, ...)
+#if defined(GSHARD_COMPILED_ELEMENT_IS_FLOAT)
+#undef GSHARD_COMPILED_FLOATS
+#define GSHARD_COMPILED_FLOATS(name, ...) GSHARD_COMPILED(name __VA_OPT__(, ) __VA_ARGS__)
+#endif
+#if defined(GSHARD_COMPILED_ELEMENT_IS_WIDE)
+#undef GSHARD_COMPILED_WIDE
+#define GSHARD_COMPILED_WIDE(name, ...) GSHARD_COMPILED(name __VA_OPT__(, ) __VA_ARGS__)
+#endif
+
+#elif defined(GSHARD_USE_COMPILED)
+
+#define GSHARD_COMPILED_INSTANCE(name, T, ...)                                                  \
+  extern template decltype(name<::gshard::detail::CompiledSpace, T __VA_OPT__(, ) __VA_ARGS__>) \
+      name<::gshard::detail::CompiledSpace, T __VA_OPT__(, ) __VA_ARGS__>;
+#define GSHARD_COMPILED_WIDE(name, ...)                            \
+  GSHARD_COMPILED_INSTANCE(name, float __VA_OPT__(, ) __VA_ARGS__) \
+  GSHARD_COMPILED_INSTANCE(name, double __VA_OPT__(, ) __VA_ARGS__)
+#define GSHARD_COMPILED_FLOATS(name, ...)               \
+  GSHARD_COMPILED_WIDE(name __VA_OPT__(, ) __VA_ARGS__) \
+  GSHARD_COMPILED_INSTANCE(name, ::gshard::BFloat16 __VA_OPT__(, ) __VA_ARGS__)
+#define GSHARD_COMPILED(name, ...)                                          \
+  GSHARD_COMPILED_FLOATS(name __VA_OPT__(, ) __VA_ARGS__)                   \
+  GSHARD_COMPILED_INSTANCE(name, ::std::int32_t __VA_OPT__(, ) __VA_ARGS__) \
+  GSHARD_COMPILED_INSTANCE(name, ::std::int64_t __VA_OPT__(, ) __VA_ARGS__)
+
+#else
+
+#define GSHARD_COMPILED(name, ...)
+#define GSHARD_COMPILED_FLOATS(name, ...)
+#define GSHARD_COMPILED_WIDE(name, ...)
+
+#endif
+
+namespace gshard::detail {
+
+/// The memory space whose instances the library gshard::compiled holds.
+using CompiledSpace = Kokkos::DefaultExecutionSpace::memory_space;
+
+}  // namespace gshard::detail

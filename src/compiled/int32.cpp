@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: Apache-2.0
+#define GSHARD_COMPILED_ELEMENT std::int32_t
+#include <gshard/gshard.hpp>
