@@ -11,6 +11,7 @@
 
 #include <gshard/core/abstract_space.hpp>
 #include <gshard/core/error.hpp>
+#include <gshard/core/execution.hpp>
 
 // Where kernels start and elements are set, copied and read back: every operation works on a memory space through these
 // functions alone. In AbstractSpace nothing runs, and what comes back is 0.
@@ -28,13 +29,14 @@ inline constexpr bool runs_on_host =
 template <class MemorySpace>
 std::int64_t concurrency() {
   if constexpr (is_abstract<MemorySpace>) return 1;
-  else return typename MemorySpace::execution_space().concurrency();
+  else return execution_space<MemorySpace>().concurrency();
 }
 
 /// The iterations [0, count) on the execution space of `MemorySpace`.
 template <class MemorySpace>
 auto range_policy(std::int64_t count) {
-  return Kokkos::RangePolicy<typename MemorySpace::execution_space, Kokkos::IndexType<std::int64_t>>(0, count);
+  using ExecutionSpace = typename MemorySpace::execution_space;
+  return Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::int64_t>>(execution_space<MemorySpace>(), 0, count);
 }
 
 template <class Functor>
@@ -100,10 +102,10 @@ void launch_teams(char const* label, std::int64_t count, int team_size, int vect
   else if (count > std::numeric_limits<int>::max())
     throw ExtentError(text(label, ": ", count, " rows or batches on one rank; split them over more ranks"));
   else if (count > 0)
-    Kokkos::parallel_for(
-        label,
-        Kokkos::TeamPolicy<typename MemorySpace::execution_space>(static_cast<int>(count), team_size, vector_length),
-        functor);
+    Kokkos::parallel_for(label,
+                         Kokkos::TeamPolicy<typename MemorySpace::execution_space>(
+                             execution_space<MemorySpace>(), static_cast<int>(count), team_size, vector_length),
+                         functor);
 }
 
 /// Elements that one thread sets or copies sooner than it wakes others.
@@ -152,10 +154,11 @@ void convert_elements(To* to, From const* from, std::int64_t count) {
   launch<MemorySpace>("gshard::convert_elements", count, count <= small_row, ConvertRow<To, From>{to, from});
 }
 
-/// Waits for all kernels on this memory: before its elements are sent, and before temporaries that kernels use end.
+/// Waits for all kernels of gshard on this memory: before its elements are sent, and before temporaries that kernels
+/// use end.
 template <class MemorySpace>
 void fence(char const* reason) {
-  if constexpr (!is_abstract<MemorySpace>) typename MemorySpace::execution_space{}.fence(reason);
+  if constexpr (!is_abstract<MemorySpace>) execution_space<MemorySpace>().fence(reason);
 }
 
 /// Copies `count` elements to the host, and waits for them.
@@ -168,8 +171,9 @@ void copy_to_host(T* to, T const* from, std::int64_t count) {
     fence<MemorySpace>("gshard: elements are read on the host");
     std::copy_n(from, count, to);
   } else {
-    Kokkos::deep_copy(Row<Kokkos::HostSpace, T>(to, static_cast<std::size_t>(count)),
+    Kokkos::deep_copy(execution_space<MemorySpace>(), Row<Kokkos::HostSpace, T>(to, static_cast<std::size_t>(count)),
                       Row<MemorySpace, T const>(from, static_cast<std::size_t>(count)));
+    fence<MemorySpace>("gshard: elements are read on the host");
   }
 }
 
@@ -181,8 +185,9 @@ void copy_from_host(T* to, T const* from, std::int64_t count) {
     fence<MemorySpace>("gshard: elements are written from the host");
     std::copy_n(from, count, to);
   } else {
-    Kokkos::deep_copy(Row<MemorySpace, T>(to, static_cast<std::size_t>(count)),
+    Kokkos::deep_copy(execution_space<MemorySpace>(), Row<MemorySpace, T>(to, static_cast<std::size_t>(count)),
                       Row<Kokkos::HostSpace, T const>(from, static_cast<std::size_t>(count)));
+    fence<MemorySpace>("gshard: elements are written from the host");
   }
 }
 

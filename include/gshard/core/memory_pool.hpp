@@ -16,6 +16,7 @@
 #include <gshard/core/abstract_space.hpp>
 #include <gshard/core/checked.hpp>
 #include <gshard/core/error.hpp>
+#include <gshard/core/execution.hpp>
 #include <gshard/core/ledger.hpp>
 
 namespace gshard {
@@ -143,7 +144,7 @@ class MemoryPool {
     }
 
     void release_free_blocks() {
-      typename MemorySpace::execution_space{}.fence("gshard: memory is given back");
+      detail::execution_space<MemorySpace>().fence("gshard: memory is given back");
       for (auto& [size, blocks] : free_blocks) {
         for (void* block : blocks) {
           auto const entry = taken.find(block);

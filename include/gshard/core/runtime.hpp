@@ -13,6 +13,7 @@
 #include <iostream>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -23,6 +24,7 @@
 #include <Kokkos_Core.hpp>
 
 #include <gshard/core/communication_check.hpp>
+#include <gshard/core/execution.hpp>
 #include <gshard/core/memory_pool.hpp>
 #include <gshard/core/mpi.hpp>
 #include <gshard/core/options.hpp>
@@ -100,10 +102,24 @@ class Runtime {
 
   ~Runtime() {
     memory_.reset();
+    for (void (*forget)() : forget_instances_) forget();
     communicator_.reset();
     detail::free_communicator(control_communicator_);
     if (owns_kokkos_) Kokkos::finalize();
     if (owns_mpi_) detail::report_mpi(MPI_Finalize(), "MPI_Finalize");
+  }
+
+  /// Runs all kernels of gshard on `instance`, such as `Kokkos::Cuda(stream)`, from now on; Kokkos' default instance
+  /// until then. Kernels of other libraries on the same tensors belong on this instance too, or between fences. Waits
+  /// for the kernels that run. The instance is given up when the runtime ends.
+  template <class ExecutionSpace>
+  void use_execution_space(ExecutionSpace const& instance) {
+    static_assert(Kokkos::is_execution_space_v<ExecutionSpace>,
+                  "gshard: use_execution_space takes an instance of a Kokkos execution space, as Kokkos::Cuda(stream)");
+    std::optional<ExecutionSpace>& chosen = detail::chosen_execution_space<ExecutionSpace>();
+    chosen.value_or(ExecutionSpace()).fence("gshard: kernels change to another execution space instance");
+    chosen = instance;
+    forget_instances_.push_back([] { detail::chosen_execution_space<ExecutionSpace>().reset(); });
   }
 
   int rank() const { return rank_; }
@@ -256,6 +272,7 @@ class Runtime {
   MPI_Comm control_communicator_ = MPI_COMM_NULL;             ///< for failures and checks
   std::shared_ptr<MemoryPool> memory_ = std::make_shared<MemoryPool>();
   std::shared_ptr<detail::CommunicationCheck> check_;
+  std::vector<void (*)()> forget_instances_;
 };
 
 /// Runs `program(Runtime&)` between the start and the end of MPI and Kokkos and returns the exit code for main: what

@@ -13,6 +13,7 @@
 
 #include <Kokkos_Core.hpp>
 
+#include <gshard/core/execution.hpp>
 #include <gshard/einsum/local/gemm_batch.hpp>
 #include <gshard/tensor/loop_nest.hpp>
 
@@ -59,12 +60,13 @@ struct CblasGemm {
     std::int64_t const count = batch.count();
 #if defined(KOKKOS_ENABLE_OPENMP)
     if constexpr (std::is_same_v<typename MemorySpace::execution_space, Kokkos::OpenMP>) {
-      std::int64_t const threads = Kokkos::OpenMP().concurrency();
+      Kokkos::OpenMP const space = execution_space<MemorySpace>();
+      std::int64_t const threads = space.concurrency();
       bool const small = batch.m * batch.n * batch.k <= small_product;
       if (threads > 1 && count >= 2 * threads && small) {
         using Policy =
             Kokkos::RangePolicy<Kokkos::OpenMP, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>;
-        Kokkos::parallel_for("gshard::gemm_batch", Policy(0, count), Product{batch});
+        Kokkos::parallel_for("gshard::gemm_batch", Policy(space, 0, count), Product{batch});
         return;
       }
     }

@@ -10,6 +10,7 @@
 #include <KokkosBlas3_gemm.hpp>
 #include <Kokkos_Core.hpp>
 
+#include <gshard/core/execution.hpp>
 #include <gshard/einsum/local/gemm_batch.hpp>
 
 namespace gshard::detail {
@@ -21,7 +22,7 @@ struct KokkosKernelsGemm {
   static constexpr bool available = std::is_same_v<T, float> || std::is_same_v<T, double>;
 
   static void run(GemmBatch<T> const& batch) {
-    ExecutionSpace const space;
+    ExecutionSpace const space = execution_space<MemorySpace>();
     for (std::int64_t i = 0; i < batch.count(); ++i) multiply(space, batch.product(i));
   }
 
