@@ -82,20 +82,24 @@ class Ledger {
     return sum;
   }
 
-  /// Bytes of tensors and temporaries that are in use, and the most that were at once. A pool may hold up to an eighth
-  /// more (MemoryPool).
+  /// Bytes of tensors and temporaries that are in use, and the most that were at once.
   std::int64_t bytes_in_use() const { return bytes_in_use_; }
   std::int64_t peak_bytes() const { return peak_bytes_; }
+  /// Bytes that the pool has taken for them and not given back, and the most that it had at once; 0 in an
+  /// AbstractRuntime.
+  std::int64_t bytes_reserved() const { return bytes_reserved_; }
+  std::int64_t peak_bytes_reserved() const { return peak_bytes_reserved_; }
 
   bool is_open() const { return is_open_; }
   void open() { is_open_ = true; }
   void close() { is_open_ = false; }
 
-  /// Forgets work and traffic; the peak begins anew at what is in use.
+  /// Forgets work and traffic; the peaks begin anew at what is in use, and reserved.
   void clear() {
     work_.clear();
     traffic_.clear();
     peak_bytes_ = bytes_in_use_;
+    peak_bytes_reserved_ = bytes_reserved_;
   }
 
   /// Entries: for operations that are no part of gshard, too. Counts stop at 2^63 - 1.
@@ -121,12 +125,19 @@ class Ledger {
     peak_bytes_ = std::max(peak_bytes_, bytes_in_use_);
   }
   void remove_memory(std::int64_t bytes) { bytes_in_use_ -= bytes; }
+  void add_reserved(std::int64_t bytes) {
+    bytes_reserved_ += bytes;
+    peak_bytes_reserved_ = std::max(peak_bytes_reserved_, bytes_reserved_);
+  }
+  void remove_reserved(std::int64_t bytes) { bytes_reserved_ -= bytes; }
 
  private:
   std::vector<Work> work_;
   std::vector<Traffic> traffic_;
   std::int64_t bytes_in_use_ = 0;
   std::int64_t peak_bytes_ = 0;
+  std::int64_t bytes_reserved_ = 0;
+  std::int64_t peak_bytes_reserved_ = 0;
   bool is_open_ = false;
 };
 
@@ -147,7 +158,11 @@ inline std::ostream& operator<<(std::ostream& stream, Ledger const& ledger) {
             std::to_string(entry.ranks),
         entry.calls, entry.messages, entry.bytes);
   row("  all", "", "", ledger.bytes_sent());
-  stream << "memory of one device: " << ledger.peak_bytes() << " bytes at most, " << ledger.bytes_in_use() << " now\n";
+  stream << "memory of one device: " << ledger.peak_bytes() << " bytes at most, " << ledger.bytes_in_use() << " now";
+  if (ledger.peak_bytes_reserved() > 0)
+    stream << "; reserved for it: " << ledger.peak_bytes_reserved() << " at most, " << ledger.bytes_reserved()
+           << " now";
+  stream << '\n';
   stream.flags(flags);
   return stream;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -14,16 +15,24 @@
 #include <Kokkos_Core.hpp>
 
 #include <gshard/core/abstract_space.hpp>
+#include <gshard/core/block_list.hpp>
 #include <gshard/core/checked.hpp>
 #include <gshard/core/error.hpp>
 #include <gshard/core/execution.hpp>
 #include <gshard/core/ledger.hpp>
+#include <gshard/core/poison.hpp>
 
 namespace gshard {
 
-/// Storage of tensors, kept for reuse: a block that is given back serves the next request of about its size, so a
-/// training step whose shapes repeat allocates nothing after its first run. One pool per runtime, and the ledger beside
-/// it; to be used from one host thread.
+/// Allocates the storage of tensors and keeps it for reuse. One pool per runtime, and the ledger beside it; to be used
+/// from one host thread.
+///
+/// A request takes a free block of its size class. Without one, the pool allocates a segment, as long as it has
+/// reserved at most 1.45 times the most bytes that were in use at once. Beyond that it cuts a larger free block, and if
+/// there is none it first gives back the segments that were not used for longest. So steps whose shapes repeat allocate
+/// nothing after the first few, and memory stays near the peak when shapes keep changing.
+///
+/// Under the address sanitizer, unused memory and the bytes behind each block are poisoned.
 class MemoryPool {
  public:
   /// What a pool gives out: memory, or, in an AbstractRuntime, addresses that nobody may look behind.
@@ -54,16 +63,22 @@ class MemoryPool {
   /// What programs ask of this device.
   Ledger& ledger() { return *ledger_; }
 
-  /// Bytes that this pool has taken from `MemorySpace` so far: what is in use and what waits for reuse.
+  /// Returns the bytes that this pool has allocated in `MemorySpace` and not given back.
   template <class MemorySpace>
   std::size_t bytes_reserved() {
-    return shelf_of<MemorySpace>()->bytes_reserved;
+    return shelf_of<MemorySpace>()->blocks.bytes_reserved();
   }
 
   /// How often this pool has asked `MemorySpace` for memory: constant over steady training steps.
   template <class MemorySpace>
   std::int64_t allocations() {
     return shelf_of<MemorySpace>()->allocations;
+  }
+
+  /// Gives unused segments back to `MemorySpace`: at the end of a phase whose shapes do not come again.
+  template <class MemorySpace>
+  void trim() {
+    shelf_of<MemorySpace>()->give_back_until([] { return false; });
   }
 
   /// The size class of a request: the next multiple of an eighth of its power of two, so at most one eighth is wasted.
@@ -87,48 +102,66 @@ class MemoryPool {
   template <class MemorySpace>
   std::shared_ptr<void> allocate_memory(std::size_t bytes) {
     auto shelf = shelf_of<MemorySpace>();
-    std::size_t const size = rounded(bytes);
-    void* const block = shelf->get(size);
+    char* const block = shelf->take(bytes);
     if (block == nullptr)
       throw MemoryError(detail::text("memory of ", bytes, " bytes in ", MemorySpace::name(), " cannot be had; ",
                                      ledger_->bytes_in_use(), " bytes are in use by tensors and temporaries"));
+    detail::unpoison<MemorySpace>(block, bytes);
     ledger_->add_memory(static_cast<std::int64_t>(bytes));
-    return {block, [shelf, size, ledger = ledger_, bytes](void* released) {
+    return {block, [shelf, ledger = ledger_, bytes](void* released) {
               ledger->remove_memory(static_cast<std::int64_t>(bytes));
-              shelf->free_blocks[size].push_back(released);
+              detail::poison<MemorySpace>(released, bytes);
+              shelf->release(static_cast<char*>(released), bytes);
             }};
   }
 
+  /// The segments and blocks in one memory space.
   template <class MemorySpace>
   struct Shelf {
-    /// Memory that Kokkos gave, and how much.
-    struct Taken {
+    /// What Kokkos allocated for a segment.
+    struct Allocation {
       void* memory;
       std::size_t bytes;
     };
 
-    std::map<std::size_t, std::vector<void*>> free_blocks;  ///< by size class
-    std::map<void*, Taken> taken;                           ///< by block
-    std::size_t bytes_reserved = 0;
+    std::shared_ptr<Ledger> ledger;
+    detail::BlockList blocks;
+    std::map<char*, Allocation> segments;  ///< by where the segment begins
+    std::size_t bytes_in_use = 0;
+    std::size_t peak_bytes = 0;
     std::int64_t allocations = 0;
 
-    /// Returns a block of a size class, or null where it cannot be had even after the unused ones are given back.
-    void* get(std::size_t size) {
-      auto& unused = free_blocks[size];
-      if (!unused.empty()) {
-        void* const block = unused.back();
-        unused.pop_back();
-        return block;
+    explicit Shelf(std::shared_ptr<Ledger> const& counted) : ledger(counted) {}
+
+    /// Returns a block, or null if the memory cannot be had even after unused segments are given back.
+    char* take(std::size_t bytes) {
+      std::size_t const size = rounded(bytes + detail::poisoned_bytes);
+      bytes_in_use += bytes;
+      std::size_t const peak = std::max(peak_bytes, bytes_in_use);
+      auto const has_room = [&] { return blocks.bytes_reserved() + size <= peak + peak / 20 * 9; };
+      char* block = blocks.take_exact(size);
+      if (block == nullptr && !has_room()) block = blocks.take_part(size);
+      if (block == nullptr) {
+        give_back_until(has_room);
+        block = add_segment(size);
       }
-      void* block = take(size);
-      if (block != nullptr) return block;
-      release_free_blocks();
-      return take(size);
+      if (block == nullptr) {
+        give_back_until([] { return false; });
+        block = add_segment(size);
+      }
+      if (block == nullptr) bytes_in_use -= bytes;
+      else peak_bytes = peak;
+      return block;
     }
 
-    /// Large blocks begin at different places of a page: copying between addresses that agree in their last 12 bits
+    void release(char* block, std::size_t bytes) {
+      bytes_in_use -= bytes;
+      blocks.release(block);
+    }
+
+    /// Large segments begin at different places of a page: copying between addresses that agree in their last 12 bits
     /// takes a third longer, since the processor holds back loads that look as if they read what was just stored.
-    void* take(std::size_t size) {
+    char* add_segment(std::size_t size) {
       std::size_t const shift = size < (std::size_t{1} << 16) ? 0 : static_cast<std::size_t>(allocations % 16) * 256;
       void* memory = nullptr;
       try {
@@ -136,37 +169,46 @@ class MemoryPool {
       } catch (std::exception const&) {  // reported by the caller, who knows what the memory is for
         return nullptr;
       }
-      void* const block = static_cast<char*>(memory) + shift;
-      taken[block] = {memory, size + shift};
-      bytes_reserved += size + shift;
+      char* const begin = static_cast<char*>(memory) + shift;
+      detail::poison<MemorySpace>(begin, size);
+      segments.emplace(begin, Allocation{memory, size + shift});
+      blocks.add_segment(begin, size);
       allocations += 1;
-      return block;
+      ledger->add_reserved(static_cast<std::int64_t>(size + shift));
+      return begin;
     }
 
-    void release_free_blocks() {
-      detail::execution_space<MemorySpace>().fence("gshard: memory is given back");
-      for (auto& [size, blocks] : free_blocks) {
-        for (void* block : blocks) {
-          auto const entry = taken.find(block);
-          bytes_reserved -= entry->second.bytes;
-          Kokkos::kokkos_free<MemorySpace>(entry->second.memory);
-          taken.erase(entry);
-        }
-        blocks.clear();
+    /// Gives unused segments back, the least recently used first, until `is_enough()` or nothing is left to give.
+    template <class Condition>
+    void give_back_until(Condition const& is_enough) {
+      bool is_fenced = false;
+      while (!is_enough()) {
+        char* const segment = blocks.drop_oldest_segment();
+        if (segment == nullptr) return;
+        if (!std::exchange(is_fenced, true))
+          detail::execution_space<MemorySpace>().fence("gshard: memory is given back");
+        auto const entry = segments.extract(segment);
+        ledger->remove_reserved(static_cast<std::int64_t>(entry.mapped().bytes));
+        free_memory(entry.mapped());
       }
+    }
+
+    static void free_memory(Allocation const& allocation) {
+      detail::unpoison<MemorySpace>(allocation.memory, allocation.bytes);
+      Kokkos::kokkos_free<MemorySpace>(allocation.memory);
     }
 
     /// After the end of Kokkos nothing can be given back: a tensor that outlives it keeps its elements.
     ~Shelf() {
       if (Kokkos::is_finalized()) return;
-      for (auto const& [block, entry] : taken) Kokkos::kokkos_free<MemorySpace>(entry.memory);
+      for (auto const& [begin, allocation] : segments) free_memory(allocation);
     }
   };
 
   template <class MemorySpace>
   std::shared_ptr<Shelf<MemorySpace>> shelf_of() {
     auto& shelf = shelves_[std::type_index(typeid(MemorySpace))];
-    if (!shelf) shelf = std::make_shared<Shelf<MemorySpace>>();
+    if (!shelf) shelf = std::make_shared<Shelf<MemorySpace>>(ledger_);
     return std::static_pointer_cast<Shelf<MemorySpace>>(shelf);
   }
 
