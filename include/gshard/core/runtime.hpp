@@ -114,10 +114,11 @@ class Runtime {
   /// for the kernels that run. The instance is given up when the runtime ends.
   template <class ExecutionSpace>
   void use_execution_space(ExecutionSpace const& instance) {
-    static_assert(Kokkos::is_execution_space_v<ExecutionSpace>,
-                  "gshard: use_execution_space takes an instance of a Kokkos execution space, as Kokkos::Cuda(stream)");
+    static_assert(
+        Kokkos::is_execution_space_v<ExecutionSpace>,
+        "gshard: use_execution_space takes an instance of a Kokkos execution space; give it one, as Kokkos::Cuda(stream)");
     std::optional<ExecutionSpace>& chosen = detail::chosen_execution_space<ExecutionSpace>();
-    chosen.value_or(ExecutionSpace()).fence("gshard: kernels change to another execution space instance");
+    chosen.value_or(ExecutionSpace()).fence("gshard: local work before another execution-space instance is used");
     chosen = instance;
     forget_instances_.push_back([] { detail::chosen_execution_space<ExecutionSpace>().reset(); });
   }
