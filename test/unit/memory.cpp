@@ -126,7 +126,9 @@ TEST_CASE("with sentences of random lengths over 1,000 steps, what is reserved s
         activations.pop_back();
       }
     }
-    CHECK(2 * pool.ledger().peak_bytes_reserved() < 3 * pool.ledger().peak_bytes());
+    // In the last layer: parameters, 24 activations and 2 temporaries, each with what the sanitizer keeps behind it.
+    std::int64_t const poisoned = 27 * static_cast<std::int64_t>(gshard::detail::poisoned_bytes);
+    CHECK(2 * pool.ledger().peak_bytes_reserved() < 3 * (pool.ledger().peak_bytes() + poisoned));
   }
 }
 
