@@ -7,8 +7,8 @@
 
 #include <Kokkos_Core.hpp>
 
-#include <gshard/core/compiled.hpp>
 #include <gshard/autodiff/tape.hpp>
+#include <gshard/core/compiled.hpp>
 #include <gshard/reduce/kernels/spread.hpp>
 #include <gshard/reduce/reduction.hpp>
 #include <gshard/reduce/row_values.hpp>

@@ -23,15 +23,15 @@
 #define GSHARD_COMPILED(name, ...)                                                                             \
   template decltype(name<::gshard::detail::CompiledSpace, GSHARD_COMPILED_ELEMENT __VA_OPT__(, ) __VA_ARGS__>) \
       name<::gshard::detail::CompiledSpace, GSHARD_COMPILED_ELEMENT __VA_OPT__(, ) __VA_ARGS__>;
-#define GSHARD_COMPILED_FLOATS(name, ...)
-#define GSHARD_COMPILED_WIDE(name, ...)
 #if defined(GSHARD_COMPILED_ELEMENT_IS_FLOAT)
-#undef GSHARD_COMPILED_FLOATS
 #define GSHARD_COMPILED_FLOATS(name, ...) GSHARD_COMPILED(name __VA_OPT__(, ) __VA_ARGS__)
+#else
+#define GSHARD_COMPILED_FLOATS(name, ...)
 #endif
 #if defined(GSHARD_COMPILED_ELEMENT_IS_WIDE)
-#undef GSHARD_COMPILED_WIDE
 #define GSHARD_COMPILED_WIDE(name, ...) GSHARD_COMPILED(name __VA_OPT__(, ) __VA_ARGS__)
+#else
+#define GSHARD_COMPILED_WIDE(name, ...)
 #endif
 
 #elif defined(GSHARD_USE_COMPILED)

@@ -63,22 +63,24 @@ class MemoryPool {
   /// What programs ask of this device.
   Ledger& ledger() { return *ledger_; }
 
-  /// Returns the bytes that this pool has allocated in `MemorySpace` and not given back.
+  /// Returns the bytes that this pool has allocated in `MemorySpace` and not given back; 0 for AbstractSpace.
   template <class MemorySpace>
   std::size_t bytes_reserved() {
-    return shelf_of<MemorySpace>()->blocks.bytes_reserved();
+    if constexpr (detail::is_abstract<MemorySpace>) return 0;
+    else return shelf_of<MemorySpace>()->blocks.bytes_reserved();
   }
 
   /// How often this pool has asked `MemorySpace` for memory: constant over steady training steps.
   template <class MemorySpace>
   std::int64_t allocations() {
-    return shelf_of<MemorySpace>()->allocations;
+    if constexpr (detail::is_abstract<MemorySpace>) return 0;
+    else return shelf_of<MemorySpace>()->allocations;
   }
 
   /// Gives unused segments back to `MemorySpace`: at the end of a phase whose shapes do not come again.
   template <class MemorySpace>
   void trim() {
-    shelf_of<MemorySpace>()->give_back_until([] { return false; });
+    if constexpr (!detail::is_abstract<MemorySpace>) shelf_of<MemorySpace>()->give_back_until([] { return false; });
   }
 
   /// The size class of a request: the next multiple of an eighth of its power of two, so at most one eighth is wasted.

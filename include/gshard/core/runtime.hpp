@@ -120,7 +120,8 @@ class Runtime {
     std::optional<ExecutionSpace>& chosen = detail::chosen_execution_space<ExecutionSpace>();
     chosen.value_or(ExecutionSpace()).fence("gshard: local work before another execution-space instance is used");
     chosen = instance;
-    forget_instances_.push_back([] { detail::chosen_execution_space<ExecutionSpace>().reset(); });
+    void (*const forget)() = [] { detail::chosen_execution_space<ExecutionSpace>().reset(); };
+    if (std::ranges::find(forget_instances_, forget) == forget_instances_.end()) forget_instances_.push_back(forget);
   }
 
   int rank() const { return rank_; }
@@ -273,7 +274,7 @@ class Runtime {
   MPI_Comm control_communicator_ = MPI_COMM_NULL;             ///< for failures and checks
   std::shared_ptr<MemoryPool> memory_ = std::make_shared<MemoryPool>();
   std::shared_ptr<detail::CommunicationCheck> check_;
-  std::vector<void (*)()> forget_instances_;
+  std::vector<void (*)()> forget_instances_;  ///< one for each execution space given an instance
 };
 
 /// Runs `program(Runtime&)` between the start and the end of MPI and Kokkos and returns the exit code for main: what

@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <gshard/core/compiled.hpp>
 #include <gshard/comm/permute.hpp>
+#include <gshard/core/compiled.hpp>
 #include <gshard/einsum/local/contract_rounded.hpp>
 #include <gshard/einsum/planned_einsum.hpp>
 #include <gshard/einsum/work.hpp>

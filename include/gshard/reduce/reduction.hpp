@@ -36,14 +36,15 @@ template <class Operation, class T>
 using ReducedElement =
     std::conditional_t<Operation::kind == comm::Reduction::sum, typename Operation::template result<T>, Computed<T>>;
 
-/// Reduces elements at `loops`, which begin at `elements`, into `result`; the reduced values are multiplied by
-/// `factor`.
-template <class MemorySpace, class T, class Operation, class Result = ReducedElement<Operation, T>>
-void reduce_elements(MemoryPool& memory, FoldLoops const& loops, T const* elements, double factor, Result* result) {
+/// Reduces the elements of `kernel` at `loops`, from position `begin` on, into `result`; multiplies the reduced values
+/// by `factor`.
+template <class MemorySpace, class T, class Operation, class Result = ReducedElement<Operation, T>,
+          class Kernel = LeafKernel<T>>
+void reduce_elements(MemoryPool& memory, FoldLoops const& loops, Kernel const& kernel, std::int64_t begin,
+                     double factor, Result* result) {
   using Rule = RuleOf<Operation, Computed<T>>;
   using Accumulator = typename Rule::accumulator;
-  fold<MemorySpace, Rule>("gshard::reduce", memory, loops,
-                          ElementTerm<Operation, Accumulator, LeafKernel<T>>{{elements}},
+  fold<MemorySpace, Rule>("gshard::reduce", memory, loops, ElementTerm<Operation, Accumulator, Kernel>{kernel, begin},
                           StoreResult<Result, Accumulator>{result, static_cast<Accumulator>(factor)});
 }
 GSHARD_COMPILED(reduce_elements, Summing)
@@ -59,24 +60,17 @@ void reduce_block(Ready const& ready, Block const& wanted, double factor, T* res
   using Rule = RuleOf<Operation, ValueOf<Ready>>;
   using Accumulator = typename Rule::accumulator;
   auto const& first = first_tensor(ready);
-  StoreResult<T, Accumulator> store{result, static_cast<Accumulator>(factor)};
   Extents const rows = Dimensions::kept_extents(wanted.extents);
   if (product(wanted.extents) == 0) {
-    fill_elements<Space>(result, product(rows), static_cast<T>(Rule::identity() * store.factor));
+    fill_elements<Space>(result, product(rows), static_cast<T>(Rule::identity() * static_cast<Accumulator>(factor)));
     return;
   }
   Extents const strides = packed_strides(first.local_extents());
   FoldLoops const loops = fold_loops(wanted.extents, strides, Dimensions::reduced);
   std::int64_t begin = 0;
   for (int d = 0; d < strides.size(); ++d) begin += (wanted.offsets[d] - first.block().offsets[d]) * strides[d];
-  if constexpr (AnyTensor<Ready>) {
-    reduce_elements<Space, typename Ready::value_type, Operation>(first.memory(), loops, ready.data() + begin, factor,
-                                                                  result);
-  } else {
-    auto const kernel = kernel_of(ready);
-    ElementTerm<Operation, Accumulator, std::remove_const_t<decltype(kernel)>> const term{kernel, begin};
-    fold<Space, Rule>("gshard::reduce", first.memory(), loops, term, store);
-  }
+  reduce_elements<Space, typename StoredType<Ready>::type, Operation>(first.memory(), loops, kernel_of(ready), begin,
+                                                                      factor, result);
 }
 
 }  // namespace detail

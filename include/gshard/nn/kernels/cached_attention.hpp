@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include <gshard/core/compiled.hpp>
 #include <gshard/core/bfloat16.hpp>
+#include <gshard/core/compiled.hpp>
 #include <gshard/nn/kernels/views.hpp>
 
 namespace gshard::nn::detail {

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include <gshard/core/compiled.hpp>
 #include <gshard/core/bfloat16.hpp>
+#include <gshard/core/compiled.hpp>
 #include <gshard/nn/kernels/routes.hpp>
 
 // The movement between tokens (G, S, M) and rows at their experts, by the routes of a gate rather than by the paper's

@@ -6,8 +6,8 @@
 
 #include <Kokkos_Core.hpp>
 
-#include <gshard/core/compiled.hpp>
 #include <gshard/core/bfloat16.hpp>
+#include <gshard/core/compiled.hpp>
 #include <gshard/core/launch.hpp>
 #include <gshard/core/random.hpp>
 #include <gshard/tensor/layout.hpp>
