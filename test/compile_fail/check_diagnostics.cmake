@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# cmake -DCASE=<source file> -DDIAGNOSTICS=<what the compiler said> -P check_diagnostics.cmake
+# cmake -DCASE=<source file> -DDIAGNOSTICS=<what the compiler said of several cases> -P check_diagnostics.cmake
+# The compiler has to point at a line of this case, and to say what the case expects.
 cmake_minimum_required(VERSION 3.25)
 
 file(READ "${DIAGNOSTICS}" text)
-if(text MATCHES "^COMPILED: ")
+cmake_path(GET CASE FILENAME name)
+string(FIND "${text}" "/${name}:" place)
+if(text MATCHES "^COMPILED: " OR place EQUAL -1)
   message(FATAL_ERROR "The mistake compiles.")
 endif()
 string(REGEX REPLACE "[ \t\r\n]+" " " flat "${text}")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # cmake -DFIRST=gcc|clang [-DSECOND=<the other compiler>] -P compile_both.cmake -- <command that compiles a file>
-# A compiler launcher. For a precompiled header: makes it, and one for the second compiler beside it, where that looks for it. For a case: checks the syntax of
-# the mistake, which is expected to be refused by both, and keeps what they say beside the object file.
+# A compiler launcher. For a precompiled header: makes it, and one for the second compiler beside it, where that looks for it. For a file of
+# cases: checks the syntax of the mistakes, which both are expected to refuse, and keeps what they say beside the object file.
 # Templates are instantiated, but no code is generated: the object file is an empty one.
 cmake_minimum_required(VERSION 3.25)
 include("${CMAKE_CURRENT_LIST_DIR}/../../cmake/GivenCommand.cmake")
@@ -19,8 +19,11 @@ function(run what)
   endif()
 endfunction()
 
-# keep_diagnostics(<file> <command>...)
-function(keep_diagnostics file)
+# keep_diagnostics(<file> <compiler> <command>...)
+function(keep_diagnostics file compiler)
+  if(compiler STREQUAL "clang")
+    list(APPEND ARGN -ferror-limit=0)
+  endif()
   execute_process(COMMAND ${ARGN} -DGSHARD_EXPECT_ERROR -fsyntax-only
     OUTPUT_VARIABLE diagnostics ERROR_VARIABLE diagnostics RESULT_VARIABLE status)
   if(status STREQUAL "0")
@@ -59,8 +62,8 @@ if("c++-header" IN_LIST command)
   return()
 endif()
 
-keep_diagnostics("${object}.${FIRST}.txt" ${command})
+keep_diagnostics("${object}.${FIRST}.txt" ${FIRST} ${command})
 if(SECOND)
-  keep_diagnostics("${object}.${second}.txt" ${second_command})
+  keep_diagnostics("${object}.${second}.txt" ${second} ${second_command})
 endif()
 file(TOUCH "${object}")

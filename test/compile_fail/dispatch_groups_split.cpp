@@ -4,13 +4,13 @@
 #include <gshard/nn/moe/dispatch.hpp>
 
 using namespace gshard;
-using Grid = Mesh<Axis<"data">, Axis<"expert">>;
+using Grid = Mesh<Axis<"rows">, Axis<"model">>;
 template <AxisNames... Entries>
 using T = ShardedTensor<Grid, Spec<Entries...>>;
-using Routing = nn::Routing<T<"data", _, _>>;
+using Routing = nn::Routing<T<"rows", _, _>>;
 
 #ifdef GSHARD_EXPECT_ERROR
-std::int64_t slots(T<"data,expert", _, _> const& x, Routing const& routing) { return nn::dispatch(x, routing).size(); }
+std::int64_t slots(T<"rows,model", _, _> const& x, Routing const& routing) { return nn::dispatch(x, routing).size(); }
 #else
-std::int64_t slots(T<"data", _, _> const& x, Routing const& routing) { return nn::dispatch(x, routing).size(); }
+std::int64_t slots(T<"rows", _, _> const& x, Routing const& routing) { return nn::dispatch(x, routing).size(); }
 #endif

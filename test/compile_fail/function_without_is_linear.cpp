@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A function of one's own, of an unreduced sum.
 // expect-error: a function of an unreduced sum .partial in its spec. has no is_linear
-// expect-error: FunctionSaysNotWhetherLinear<Cube
+// expect-error: FunctionSaysNotWhetherLinear<.*Cube
 #include <gshard/expr.hpp>
 #include <gshard/reshard.hpp>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A model whose parameters nobody can visit.
 // expect-error: a model has a member .template <class Visit> void for_each_parameter
-// expect-error: ModelWithoutParameters<Model
+// expect-error: ModelWithoutParameters<.*Model
 #include <gshard/optim.hpp>
 
 using namespace gshard;

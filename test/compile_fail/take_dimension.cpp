@@ -9,7 +9,7 @@ template <AxisNames... Entries>
 using T = ShardedTensor<Grid, Spec<Entries...>>;
 
 #ifdef GSHARD_EXPECT_ERROR
-auto rows(T<"data", _> const& x, ShardedTensor<Grid, Spec<_>, int> const& i) { return take<2>(x, i); }
+auto rows(T<"data", _> const& x, ShardedTensor<Grid, Spec<_>, int> const& i) { return take<3>(x, i); }
 #else
 auto rows(T<"data", _> const& x, ShardedTensor<Grid, Spec<_>, int> const& i) { return take<1>(x, i); }
 #endif

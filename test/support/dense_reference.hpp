@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <sstream>
-#include <map>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <mpi.h>
@@ -16,11 +12,11 @@
 #include <gshard/tensor/fill.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
+#include "dense.hpp"
 #include "mpi_test.hpp"
-#include "product_loops.hpp"
 
-/// Tensors as plain vectors in row-major order, the same on every rank, and how a sharded tensor compares with them.
-/// Nothing here uses the library's own communication.
+/// How a sharded tensor is filled from plain vectors in row-major order, the same on every rank, and compared with
+/// them. Nothing here uses the library's own communication.
 namespace gshard::test {
 
 // ---- Meshes
@@ -62,19 +58,6 @@ void on_ranks(int count, Body const& body) {
 
 // ---- Values
 
-/// Element `position` of the tensor number `seed`: a small integer, so that sums of products are exact in every element
-/// type.
-constexpr double small_integer(std::int64_t seed, std::int64_t position) {
-  return static_cast<double>((position * 7 + seed * 13 + position / 5) % 9 - 4);
-}
-
-/// Something smooth between -1 and 1 for the rest.
-inline double smooth(std::int64_t seed, std::int64_t position) {
-  return std::sin(0.7 * static_cast<double>(position) + 1.3 * static_cast<double>(seed) + 0.1);
-}
-
-using ValueOfPosition = double (*)(std::int64_t seed, std::int64_t position);
-
 template <int Rank>
 struct ValueOfIndex {
   ValueOfPosition value;
@@ -110,15 +93,6 @@ Tensor filled(typename Tensor::mesh_type const& mesh, Extents const& extents, st
   return tensor;
 }
 
-/// The elements of a tensor that `fill_by_position` filled.
-inline std::vector<double> dense_values(Extents const& extents, std::int64_t seed, int parts = 1,
-                                        ValueOfPosition value = small_integer) {
-  std::vector<double> result(static_cast<std::size_t>(product(extents)));
-  for (int part = 0; part < parts; ++part)
-    for (std::size_t i = 0; i < result.size(); ++i) result[i] += value(seed + part, static_cast<std::int64_t>(i));
-  return result;
-}
-
 template <class Tensor>
 std::vector<double> dense_values_of(Tensor const& filled, std::int64_t seed, ValueOfPosition value = small_integer) {
   return dense_values(filled.extents(), seed, parts_of(filled), value);
@@ -129,18 +103,12 @@ std::vector<double> dense_values_of(Tensor const& filled, std::int64_t seed, Val
 /// The global row-major positions of this rank's elements, in their local order.
 template <class Tensor>
 std::vector<std::size_t> global_positions(Tensor const& tensor) {
-  Extents const strides = packed_strides(tensor.extents());
-  std::vector<std::size_t> positions(static_cast<std::size_t>(tensor.local_size()));
-  for (std::size_t local = 0; local < positions.size(); ++local) {
-    std::int64_t rest = static_cast<std::int64_t>(local);
-    std::int64_t position = 0;
-    for (int d = Tensor::rank - 1; d >= 0; --d) {
-      position += (tensor.range(d).begin + rest % tensor.local_extent(d)) * strides[d];
-      rest /= tensor.local_extent(d);
-    }
-    positions[local] = static_cast<std::size_t>(position);
+  Extents begins, block;
+  for (int d = 0; d < Tensor::rank; ++d) {
+    begins.push_back(tensor.range(d).begin);
+    block.push_back(tensor.local_extent(d));
   }
-  return positions;
+  return block_positions(tensor.extents(), begins, block);
 }
 
 /// This rank's elements in their local order.
@@ -164,9 +132,7 @@ std::vector<double> collected(Tensor const& tensor) {
   for (int axis = 0; axis < Tensor::mesh_type::axis_count; ++axis)
     is_first_replica = is_first_replica && (distributed.contains(axis) || tensor.mesh().coordinate(axis) == 0);
   if (is_first_replica) {
-    std::vector<double> const own = local_values(tensor);
-    std::vector<std::size_t> const positions = global_positions(tensor);
-    for (std::size_t i = 0; i < own.size(); ++i) elements[positions[i]] += own[i];
+    add_elements(elements, global_positions(tensor), local_values(tensor));
   }
   MPI_Allreduce(MPI_IN_PLACE, elements.data(), static_cast<int>(elements.size()), MPI_DOUBLE, MPI_SUM,
                 all_ranks_of(tensor.mesh()));
@@ -175,23 +141,6 @@ std::vector<double> collected(Tensor const& tensor) {
 
 // ---- Comparisons
 
-/// Whether two numbers are close, relatively to `1 + |expected|`; infinity is close to itself alone, and so is NaN.
-inline bool is_close(double found, double expected, double tolerance) {
-  if (!std::isfinite(expected)) return found == expected || (std::isnan(found) && std::isnan(expected));
-  return std::abs(found - expected) <= tolerance * (1 + std::abs(expected));
-}
-
-/// Says where two lists of numbers differ first, or "".
-inline std::string difference(std::vector<double> const& found, std::vector<double> const& expected,
-                              double tolerance = 0) {
-  std::ostringstream text;
-  if (found.size() != expected.size()) text << found.size() << " elements instead of " << expected.size();
-  for (std::size_t i = 0; i < found.size() && text.tellp() == 0; ++i)
-    if (!is_close(found[i], expected[i], tolerance))
-      text << "element " << i << " is " << found[i] << " instead of " << expected[i];
-  return text.str();
-}
-
 /// Says how a tensor differs from these elements: as a whole, or, where it is no unreduced sum, in this rank's block,
 /// replicas included.
 template <class Tensor>
@@ -199,41 +148,9 @@ std::string difference(Tensor const& tensor, std::vector<double> const& expected
   if (std::string const whole = difference(collected(tensor), expected, tolerance); !whole.empty())
     return "whole: " + whole;
   if (!Tensor::layout.partial.empty()) return "";
-  std::vector<double> own;
-  for (std::size_t position : global_positions(tensor)) own.push_back(expected[position]);
-  std::string const block = difference(local_values(tensor), own, tolerance);
+  std::string const block =
+      difference(local_values(tensor), elements_at(expected, global_positions(tensor)), tolerance);
   return block.empty() ? "" : "block: " + block;
-}
-
-// ---- Einsums
-
-/// A tensor as its extents and elements.
-struct Dense {
-  Extents extents;
-  std::vector<double> values;
-};
-
-/// The sum of products that `subscripts` spells, by loops over all letters.
-inline Dense dense_einsum(std::string_view subscripts, std::vector<Dense> const& operands) {
-  std::vector<std::string> labels(1);
-  std::size_t const arrow = subscripts.find("->");
-  for (char character : subscripts.substr(0, arrow)) {
-    if (character == ',') labels.emplace_back();
-    else labels.back() += character;
-  }
-  labels.emplace_back(subscripts.substr(arrow + 2));
-  std::map<char, std::int64_t> sizes;
-  std::vector<Lettered<double const>> factors;
-  for (std::size_t operand = 0; operand < operands.size(); ++operand) {
-    factors.push_back({labels[operand], operands[operand].values.data()});
-    for (std::size_t d = 0; d < labels[operand].size(); ++d)
-      sizes[labels[operand][d]] = operands[operand].extents[static_cast<int>(d)];
-  }
-  Dense result;
-  for (char letter : labels.back()) result.extents.push_back(sizes.at(letter));
-  result.values.assign(static_cast<std::size_t>(product(result.extents)), 0);
-  add_products(sizes, factors, {labels.back(), result.values.data()});
-  return result;
 }
 
 }  // namespace gshard::test

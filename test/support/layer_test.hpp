@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -18,7 +17,6 @@
 namespace gshard::test {
 
 using Grid = Mesh<Axis<"data">, Axis<"expert">>;
-using Values = std::vector<double>;
 
 /// Every data x expert mesh of this run's ranks.
 inline std::vector<std::array<int, 2>> all_grids() {
@@ -37,11 +35,6 @@ void on_every_grid(Action const& action) {
   }
 }
 
-/// Something smooth between -1 and 1.
-inline Dense smooth_values(Extents const& extents, std::int64_t seed) {
-  return {extents, dense_values(extents, seed, 1, smooth)};
-}
-
 template <class Tensor>
 Tensor tensor_of(typename Tensor::mesh_type const& mesh, Dense const& dense) {
   return from_vector<Tensor>(mesh, dense.extents, dense.values);
@@ -55,30 +48,10 @@ Integers<Spec> integers(Grid const& grid, Extents const& extents, std::vector<in
   return from_vector<Integers<Spec>>(grid, extents, values);
 }
 
-/// The sum of all elements, each times a number of its own, so that their gradients differ.
-inline double weighted_sum(Values const& values) {
-  double sum = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) sum += values[i] * smooth(99, static_cast<std::int64_t>(i));
-  return sum;
-}
+/// The same of a recorded tensor.
 template <AnyTensor Tensor>
 auto weighted_sum(Var<Tensor> const& result) {
   return sum(result * filled<Tensor>(result.value().mesh(), result.value().extents(), 99, smooth));
-}
-
-/// The derivative of `loss()` with respect to each element of `input`.
-inline Values central_differences(std::function<double()> const& loss, Values& input, double step = 1e-5) {
-  Values result;
-  for (double& element : input) {
-    double const kept = element;
-    element = kept + step;
-    double const above = loss();
-    element = kept - step;
-    double const below = loss();
-    element = kept;
-    result.push_back((above - below) / (2 * step));
-  }
-  return result;
 }
 
 struct NoParameters {

@@ -9,7 +9,8 @@
 #include <gshard/nn/embedding.hpp>
 #include <gshard/nn/feed_forward.hpp>
 
-#include "layer_references.hpp"
+#include "layer_test.hpp"
+#include "layers.hpp"
 
 using namespace gshard;
 using namespace gshard::test;

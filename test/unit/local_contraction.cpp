@@ -2,7 +2,7 @@
 // The local half of an einsum against loops over every letter. All inputs are small integers, so every result is exact
 // in any element type and any order of summation, and is compared with ==.
 #include "mpi_test.hpp"
-#include "product_loops.hpp"
+#include "products.hpp"
 
 #include <algorithm>
 #include <cstdint>

@@ -13,7 +13,8 @@
 #include <gshard/nn/zero_padding.hpp>
 #include <gshard/reshard/gather.hpp>
 
-#include "layer_references.hpp"
+#include "layer_test.hpp"
+#include "layers.hpp"
 
 using namespace gshard;
 using namespace gshard::test;

@@ -10,7 +10,8 @@
 #include <gshard/nn/feed_forward.hpp>
 #include <gshard/nn/rms_norm.hpp>
 
-#include "layer_references.hpp"
+#include "layer_test.hpp"
+#include "layers.hpp"
 
 using namespace gshard;
 using namespace gshard::test;

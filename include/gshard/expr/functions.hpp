@@ -215,14 +215,15 @@ struct ElementOfOperand<Operand> {
   using type = Computed<typename Operand::tensor_type::value_type>;
 };
 
-/// A number as an operand beside `Operand`, in its element type.
+/// A number as an operand beside `Operand`, in its element type. Returns auto, so that it is instantiated where it is
+/// called, and the compiler points there.
 template <class Number, class Operand>
-Constant<typename ElementOfOperand<Operand>::type> constant_for(Number value) {
+auto constant_for(Number value) {
   using Element = typename ElementOfOperand<Operand>::type;
   if constexpr (std::is_integral_v<Element> && std::is_floating_point_v<Number>) {
     using Refused [[maybe_unused]] = decltype(error::FractionMeetsIntegers<Element, Number>{});
   }
-  return {static_cast<Element>(value)};
+  return Constant<Element>{static_cast<Element>(value)};
 }
 
 template <class Type>

@@ -58,9 +58,9 @@ inline void require_sentences_in(std::string_view operation, gshard::detail::Ope
 }
 
 /// Throws StateError, MeshError or ExtentError unless `lengths` (G, N) are those of the sentences of `tokens`, (G, N *
-/// L, M) or (G, N, L, M).
+/// L, M) or (G, N, L, M). Returns auto, so that it is instantiated where it is called, and the compiler points there.
 template <AnyTensor Lengths, AnyTensor Tokens>
-void require_lengths_of(std::string_view operation, std::string_view lengths_role, Lengths const& lengths,
+auto require_lengths_of(std::string_view operation, std::string_view lengths_role, Lengths const& lengths,
                         std::string_view tokens_role, Tokens const& tokens) {
   static_assert(
       are_lengths_of<Lengths, Tokens>(),

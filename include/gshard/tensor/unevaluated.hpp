@@ -120,9 +120,9 @@ concept Unevaluated = std::is_base_of_v<detail::UnevaluatedOperation, std::remov
 namespace detail {
 
 /// Says that an operation has not run yet, and stands in for its result. For overloads of functions of tensors.
-template <class Used = void, Unevaluated Operation>
+template <Unevaluated Operation>
 auto refuse_unevaluated(Operation const& operation) {
-  using Refused [[maybe_unused]] = decltype(error::NotEvaluatedYet<Used>{});
+  using Refused [[maybe_unused]] = decltype(error::NotEvaluatedYet<Operation>{});
   return eval(operation);
 }
 

@@ -1,28 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#pragma once
+#include "products.hpp"
 
 #include <cstddef>
-#include <cstdint>
-#include <map>
-#include <string>
-#include <vector>
 
 #include <doctest/doctest.h>
 
 namespace gshard::test {
 
-/// The elements of a dense tensor, row-major, and the letter of each of its dimensions.
-template <class Number>
-struct Lettered {
-  std::string letters;
-  Number* elements;
-};
-
-/// Adds to `result` the products of the operands' elements, by one loop for each letter: an einsum as it is defined.
-/// A letter that a tensor has twice walks its diagonal. Plain arrays, since this is most of what tests without
-/// optimisation do.
-inline void add_products(std::map<char, std::int64_t> const& sizes, std::vector<Lettered<double const>> const& operands,
-                         Lettered<double> const& result) {
+void add_products(std::map<char, std::int64_t> const& sizes, std::vector<Lettered<double const>> const& operands,
+                  Lettered<double> const& result) {
   constexpr int most_tensors = 16, most_letters = 64;
   int const count = static_cast<int>(operands.size()), depth = static_cast<int>(sizes.size());
   REQUIRE((count < most_tensors && depth <= most_letters));

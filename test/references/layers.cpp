@@ -1,44 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-#pragma once
+#include "layers.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
-#include <string>
-#include <vector>
+#include <cstddef>
 
-#include "layer_test.hpp"
-
-/// The layers as plain loops over whole tensors.
 namespace gshard::test {
 
-/// The rows of the last dimension, one after the other, each through `function(row in, row out)`.
-template <class Function>
-inline Values by_rows(Values const& values, std::int64_t width, Function const& function) {
-  Values result(values.size());
-  for (std::size_t row = 0; row < values.size(); row += static_cast<std::size_t>(width))
-    function(values.data() + row, result.data() + row);
-  return result;
-}
-
-inline void softmax_row(double const* in, double* out, std::int64_t count) {
+void softmax_row(double const* in, double* out, std::int64_t count) {
   double sum = 0;
   for (std::int64_t i = 0; i < count; ++i) sum += std::exp(in[i]);
   for (std::int64_t i = 0; i < count; ++i) out[i] = std::exp(in[i]) / sum;
 }
 
-inline int token_id(std::int64_t position, int vocabulary) {
-  return static_cast<int>(position * 7 % (vocabulary + 1)) - 1;
-}
-
-inline std::vector<int> token_ids(std::int64_t count, int vocabulary) {
+std::vector<int> token_ids(std::int64_t count, int vocabulary) {
   std::vector<int> ids;
   for (std::int64_t i = 0; i < count; ++i) ids.push_back(token_id(i, vocabulary));
   return ids;
 }
 
-/// softmax of scale * scores (G, N, H, L, K) over the keys that a query sees; zeros where it sees none.
-inline Values attention_weights_of(Dense const& scores, std::vector<int> const& lengths, double scale, bool causal) {
+Values attention_weights_of(Dense const& scores, std::vector<int> const& lengths, double scale, bool causal) {
   std::int64_t const heads = scores.extents[2], queries = scores.extents[3], keys = scores.extents[4];
   Values result(scores.values.size(), 0);
   for (std::int64_t row = 0; row * keys < static_cast<std::int64_t>(result.size()); ++row) {
@@ -54,17 +35,14 @@ inline Values attention_weights_of(Dense const& scores, std::vector<int> const& 
   return result;
 }
 
-/// Numbers of words from 0 to `longest`.
-inline std::vector<int> some_lengths(std::int64_t sentences, int longest) {
+std::vector<int> some_lengths(std::int64_t sentences, int longest) {
   std::vector<int> lengths;
   for (std::int64_t i = 0; i < sentences; ++i) lengths.push_back(static_cast<int>((i * 2 + 3) % (longest + 1)));
   return lengths;
 }
 
-/// Multi-head attention of queries (G, N * L, M) to keys (G, N * K, M): in[0], in[1], then wq, wk, wv (M, H, D) and wo
-/// (H, D, M).
-inline Values attention_of(std::vector<Dense> const& in, std::vector<int> const& lengths, std::int64_t sentences,
-                           bool causal) {
+Values attention_of(std::vector<Dense> const& in, std::vector<int> const& lengths, std::int64_t sentences,
+                    bool causal) {
   auto const cut = [&](Dense tokens) {
     Extents const& e = tokens.extents;
     tokens.extents = {e[0], sentences, e[1] / sentences, e[2]};
@@ -79,8 +57,7 @@ inline Values attention_of(std::vector<Dense> const& in, std::vector<int> const&
   return dense_einsum("gnlhd,hdm->gnlm", {dense_einsum("gnhlk,gnkhd->gnlhd", {weights, v}), in[5]}).values;
 }
 
-/// Rows of a table (V, M) times `scale`; zeros for negative ids.
-inline Values embedding_of(Dense const& table, std::vector<int> const& ids, double scale) {
+Values embedding_of(Dense const& table, std::vector<int> const& ids, double scale) {
   std::int64_t const width = table.extents[1];
   Values result;
   for (int id : ids)
@@ -89,16 +66,14 @@ inline Values embedding_of(Dense const& table, std::vector<int> const& ids, doub
   return result;
 }
 
-/// relu(x wi) wo: in[0] (G, S, M), then wi (M, H) and wo (H, M).
-inline Values feed_forward_of(std::vector<Dense> const& in) {
+Values feed_forward_of(std::vector<Dense> const& in) {
   Dense hidden = dense_einsum("gsm,mh->gsh", {in[0], in[1]});
   for (double& element : hidden.values) element = std::max(element, 0.);
   return dense_einsum("gsh,hm->gsm", {hidden, in[2]}).values;
 }
 
-/// The mean over the real tokens of -sum_v q_v log p_v, where q has 1 - e + e/V on the target and e/V elsewhere.
-inline double cross_entropy_of(Values const& logits, std::vector<int> const& targets, int vocabulary, double smoothing,
-                               double z_loss = 0) {
+double cross_entropy_of(Values const& logits, std::vector<int> const& targets, int vocabulary, double smoothing,
+                        double z_loss) {
   double sum = 0;
   int tokens = 0;
   for (std::size_t token = 0; token < targets.size(); ++token) {
