@@ -81,15 +81,15 @@ Batch lay_out(std::span<TokenPair const> pairs, std::span<std::int64_t const> ch
 std::vector<Batch> make_batches(std::span<TokenPair const> pairs, BatchOptions const& options,
                                 std::function<void(std::vector<std::int64_t>&)> const& reorder) {
   if (options.groups < 1 || options.tokens_per_batch < 1 || options.length_multiple < 1) {
-    throw DataError(gshard::detail::text("batches: groups ", options.groups, ", tokens ", options.tokens_per_batch,
-                                         ", length multiple ", options.length_multiple, ": all must be positive"));
+    throw DataError(gshard::detail::concat("batches: groups ", options.groups, ", tokens ", options.tokens_per_batch,
+                                           ", length multiple ", options.length_multiple, ": all must be positive"));
   }
   // Sources go up with one target length and down with the next, so that what moves on to the next meets sources of its
   // own length.
   std::map<Lengths, std::vector<std::int64_t>> alike;
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     if (pairs[i].source.empty() || pairs[i].target.empty())
-      throw DataError(gshard::detail::text("batches: pair ", i, " has no tokens"));
+      throw DataError(gshard::detail::concat("batches: pair ", i, " has no tokens"));
     auto const [target, source] = padded_lengths(pairs[i], options.length_multiple);
     bool const down = target / options.length_multiple % 2 == 0;
     alike[{target, down ? -source : source}].push_back(static_cast<std::int64_t>(i));

@@ -45,16 +45,16 @@ void BeamSearch::advance(std::span<int const> next_words, std::span<float const>
     double log_probability;
   };
   if (next_words.size() != log_probabilities.size() || next_words.size() % words_.size() != 0)
-    throw gshard::ExtentError(gshard::detail::text("beam search: ", next_words.size(), " words and ",
-                                                   log_probabilities.size(), " probabilities for ", words_.size(),
-                                                   " hypotheses; give as many of both for each"));
+    throw gshard::ExtentError(gshard::detail::concat("beam search: ", next_words.size(), " words and ",
+                                                     log_probabilities.size(), " probabilities for ", words_.size(),
+                                                     " hypotheses; give as many of both for each"));
   std::size_t const choices = next_words.size() / words_.size();
   std::vector<Candidate> candidates;
   for (std::size_t place = 0; place < going_on_.size(); ++place)
     for (std::size_t i = place * choices; i < (place + 1) * choices; ++i) {
       if (std::isnan(log_probabilities[i]))
-        throw gshard::NonFiniteError(gshard::detail::text("beam search: the probability of word ", next_words[i],
-                                                          " is nan; the model is trained with too high a rate"));
+        throw gshard::NonFiniteError(gshard::detail::concat("beam search: the probability of word ", next_words[i],
+                                                            " is nan; the model is trained with too high a rate"));
       candidates.push_back({static_cast<std::int32_t>(place), next_words[i],
                             going_on_[place].log_probability + static_cast<double>(log_probabilities[i])});
     }

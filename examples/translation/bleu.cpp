@@ -107,7 +107,7 @@ double BleuCounts::exact_match() const {
 double bleu(std::span<std::string const> outputs, std::span<std::string const> references) {
   if (outputs.size() != references.size()) {
     throw DataError(
-        gshard::detail::text("BLEU: ", outputs.size(), " outputs beside ", references.size(), " references"));
+        gshard::detail::concat("BLEU: ", outputs.size(), " outputs beside ", references.size(), " references"));
   }
   BleuCounts counts;
   for (std::size_t i = 0; i < outputs.size(); ++i) counts.add(outputs[i], references[i]);
@@ -122,7 +122,7 @@ double BleuReport::average_bleu() const {
 
 BleuReport score(std::span<Pair const> pairs, std::span<std::string const> outputs) {
   if (outputs.size() != pairs.size()) {
-    throw DataError(gshard::detail::text("BLEU: ", outputs.size(), " outputs beside ", pairs.size(), " references"));
+    throw DataError(gshard::detail::concat("BLEU: ", outputs.size(), " outputs beside ", pairs.size(), " references"));
   }
   std::map<std::string, BleuCounts> by_language;
   BleuReport report;

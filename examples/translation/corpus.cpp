@@ -19,7 +19,7 @@ namespace translation {
 namespace {
 
 namespace fs = std::filesystem;
-using gshard::detail::text;
+using gshard::detail::concat;
 
 /// Keeps the pairs that are new and fit, and counts the others.
 class Collector {
@@ -78,7 +78,7 @@ std::vector<std::pair<fs::path, std::string>> find_catalogues(CorpusOptions cons
   std::set<std::string> paths;
   for (auto const& root : options.roots) {
     if (!fs::is_directory(root))
-      throw DataError(text(root.string(), ": no such folder (a root of message catalogues)"));
+      throw DataError(concat(root.string(), ": no such folder (a root of message catalogues)"));
     for (auto const& entry : fs::recursive_directory_iterator(root, fs::directory_options::skip_permission_denied)) {
       auto const& path = entry.path();
       bool const fits = path.extension() == ".mo" && path.parent_path().filename() == "LC_MESSAGES" &&
@@ -94,9 +94,9 @@ std::vector<std::pair<fs::path, std::string>> find_catalogues(CorpusOptions cons
       found.emplace_back(path, std::move(language));
   }
   if (found.empty()) {
-    throw DataError(text("no message catalogue '", options.domain, ".mo' for ", joined(languages), " below ",
-                         joined(options.roots),
-                         ": install the Debian package gimp-data, name another root, or give a tab-separated file"));
+    throw DataError(concat("no message catalogue '", options.domain, ".mo' for ", joined(languages), " below ",
+                           joined(options.roots),
+                           ": install the Debian package gimp-data, name another root, or give a tab-separated file"));
   }
   return found;
 }
@@ -170,22 +170,22 @@ std::vector<Pair> read_tab_separated(CorpusOptions const& options, ReadCounts& c
     if (line.ends_with('\r')) line.remove_suffix(1);
 
     auto const fail = [&](std::string const& what) {
-      throw DataError(text(options.file.string(), ":", number, ": ", what));
+      throw DataError(concat(options.file.string(), ":", number, ": ", what));
     };
     auto const characters = decode_utf8(line);
     if (!characters) fail("the line is not valid UTF-8");
     auto const control = std::ranges::find_if(*characters, [](char32_t c) { return is_control(c) && c != U'\t'; });
     if (control != characters->end())
-      fail(text("the line has the control character ", code_point_name(*control), " as number ",
-                control - characters->begin() + 1, " of its characters"));
+      fail(concat("the line has the control character ", code_point_name(*control), " as number ",
+                  control - characters->begin() + 1, " of its characters"));
     auto const tabs = std::ranges::count(line, '\t');
-    if (tabs != 2) fail(text("expected language<TAB>source<TAB>English, with 2 tabs, but the line has ", tabs));
+    if (tabs != 2) fail(concat("expected language<TAB>source<TAB>English, with 2 tabs, but the line has ", tabs));
     std::u32string_view const all = *characters;
     auto const first = all.find(U'\t'), second = all.find(U'\t', first + 1);
     auto const language = trimmed(all.substr(0, first)), source = trimmed(all.substr(first + 1, second - first - 1)),
                english = trimmed(all.substr(second + 1));
     for (auto const& [field, name] : {std::pair(language, "language"), {source, "source"}, {english, "English"}})
-      if (field.empty()) fail(text("the ", name, " field is empty"));
+      if (field.empty()) fail(concat("the ", name, " field is empty"));
     Pair pair{encode_utf8(language), encode_utf8(source), encode_utf8(english)};
     if (!options.languages.empty() && !contains(options.languages, pair.language)) continue;
     auto const words = count_words(english);
@@ -225,23 +225,23 @@ void require_pairs(CorpusOptions const& options, ReadCounts const& counts, std::
   if (train.empty()) {
     std::string refused;
     for (std::size_t i = 1; i < counts.refused.size(); ++i) {
-      if (counts.refused[i] > 0) refused += text(", ", counts.refused[i], " ", name_of(static_cast<Refusal>(i)));
+      if (counts.refused[i] > 0) refused += concat(", ", counts.refused[i], " ", name_of(static_cast<Refusal>(i)));
     }
     std::string const languages = !options.languages.empty() ? joined(options.languages)
                                   : options.file.empty()     ? joined(default_languages)
                                                              : "all";
-    throw DataError(text(origin, ": no pair to train on (", counts.messages,
-                         " read; refused:", refused.empty() ? " none" : refused.substr(1), "; ", counts.duplicates,
-                         " duplicates; ", dev.size() + test.size(), " held out; English wanted: ", options.words.min,
-                         " to ", options.words.max, " words; languages: ", languages, ")"));
+    throw DataError(concat(origin, ": no pair to train on (", counts.messages,
+                           " read; refused:", refused.empty() ? " none" : refused.substr(1), "; ", counts.duplicates,
+                           " duplicates; ", dev.size() + test.size(), " held out; English wanted: ", options.words.min,
+                           " to ", options.words.max, " words; languages: ", languages, ")"));
   }
   for (std::string const& language : options.languages)
     if (!has_language(train, language))
-      throw DataError(text(origin, ": no pair of language '", language, "' to train on"));
+      throw DataError(concat(origin, ": no pair of language '", language, "' to train on"));
   if (test.empty() && options.test_permille > 0)
-    throw DataError(text(origin, ": none of its English sentences is among the ", options.test_permille,
-                         " in 1000 that are held out to score on (pairs to train on: ", train.size(),
-                         "); give more text"));
+    throw DataError(concat(origin, ": none of its English sentences is among the ", options.test_permille,
+                           " in 1000 that are held out to score on (pairs to train on: ", train.size(),
+                           "); give more text"));
 }
 
 }  // namespace translation

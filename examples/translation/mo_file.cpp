@@ -16,7 +16,7 @@
 namespace translation {
 namespace {
 
-using gshard::detail::text;
+using gshard::detail::concat;
 
 /// The 32-bit words and strings of a catalogue, checked against its size.
 class Reader {
@@ -29,7 +29,7 @@ class Reader {
 
   std::uint32_t word(std::uint64_t offset, char const* what) const {
     if (offset + 4 > bytes_.size())
-      fail(text("cut short: ", what, " at byte ", offset, " lies beyond the ", bytes_.size(), " bytes"));
+      fail(concat("cut short: ", what, " at byte ", offset, " lies beyond the ", bytes_.size(), " bytes"));
     std::uint32_t value;
     std::memcpy(&value, bytes_.data() + offset, 4);
     if constexpr (std::endian::native == std::endian::big) value = swap(value);
@@ -41,12 +41,12 @@ class Reader {
     std::uint64_t const length = word(table + 8ull * index, "a table of strings");
     std::uint64_t const offset = word(table + 8ull * index + 4, "a table of strings");
     if (offset + length > bytes_.size()) {
-      fail(text("string ", index, " (", length, " bytes at ", offset, ") lies beyond the ", bytes_.size(), " bytes"));
+      fail(concat("string ", index, " (", length, " bytes at ", offset, ") lies beyond the ", bytes_.size(), " bytes"));
     }
     return bytes_.substr(offset, length);
   }
 
-  [[noreturn]] void fail(std::string const& what) const { throw DataError(text(name_, ": ", what)); }
+  [[noreturn]] void fail(std::string const& what) const { throw DataError(concat(name_, ": ", what)); }
 
  private:
   static std::uint32_t swap(std::uint32_t v) { return v << 24 | (v & 0xff00) << 8 | (v >> 8 & 0xff00) | v >> 24; }
@@ -115,7 +115,7 @@ std::vector<std::string> split_at_nul(std::string_view joined) {
 MoFile parse_mo(std::string_view bytes, std::string const& name) {
   Reader const reader(bytes, name);
   std::uint32_t const revision = reader.word(4, "the revision");
-  if (revision >> 16 > 1) reader.fail(text("revision ", revision >> 16, " of the format is not known (0 and 1 are)"));
+  if (revision >> 16 > 1) reader.fail(concat("revision ", revision >> 16, " of the format is not known (0 and 1 are)"));
   std::uint32_t const count = reader.word(8, "the number of strings");
   std::uint32_t const originals = reader.word(12, "the offset of the originals");
   std::uint32_t const translations = reader.word(16, "the offset of the translations");
@@ -131,7 +131,7 @@ MoFile parse_mo(std::string_view bytes, std::string const& name) {
   auto const utf8 = [&](std::string_view raw, std::uint32_t index) {
     auto converted = converter.convert(raw);
     if (!converted)
-      reader.fail(text("string ", index, " is not ", file.charset, ", the charset that the header names"));
+      reader.fail(concat("string ", index, " is not ", file.charset, ", the charset that the header names"));
     return *std::move(converted);
   };
   for (std::uint32_t i = 0; i < count; ++i) {

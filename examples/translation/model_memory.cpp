@@ -42,9 +42,9 @@ void require_memory(gshard::Runtime const& runtime, ModelMemory const& memory) {
   if (needed <= physical) return;
   constexpr double gibibyte = 1 << 30;
   throw gshard::MemoryError(
-      gshard::detail::text("a model of ", memory.parameters, " parameters, with their gradients and moments, needs ",
-                           needed / gibibyte, " GiB on a machine of ", physical / gibibyte,
-                           " GiB; choose a smaller --model, --hidden, --vocabulary or --experts, or more machines"));
+      gshard::detail::concat("a model of ", memory.parameters, " parameters, with their gradients and moments, needs ",
+                             needed / gibibyte, " GiB on a machine of ", physical / gibibyte,
+                             " GiB; choose a smaller --model, --hidden, --vocabulary or --experts, or more machines"));
 }
 
 }  // namespace translation

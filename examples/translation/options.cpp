@@ -16,7 +16,7 @@
 namespace translation {
 namespace {
 
-using gshard::detail::text;
+using gshard::detail::concat;
 
 /// Whether all of `given` is a number of type T.
 template <class T>
@@ -29,7 +29,7 @@ CLI::Validator whole_number(std::int64_t least, std::int64_t most) {
   return {[=](std::string& given) {
             std::int64_t number = 0;
             if (reads(given, number) && number >= least && number <= most) return std::string();
-            return text("give a whole number from ", least, " to ", most, ", not ", given);
+            return concat("give a whole number from ", least, " to ", most, ", not ", given);
           },
           ""};
 }
@@ -38,7 +38,7 @@ CLI::Validator number(char const* wanted, bool (*is_allowed)(double)) {
   return {[=](std::string& given) {
             double value = 0;
             if (reads(given, value) && std::isfinite(value) && is_allowed(value)) return std::string();
-            return text("give a finite number", wanted, ", not ", given);
+            return concat("give a finite number", wanted, ", not ", given);
           },
           ""};
 }
@@ -79,8 +79,8 @@ void add_options(CLI::App& app, Options& options) {
       ->check(count)
       ->capture_default_str();
   app.add_option("--max-words", options.corpus.words.max,
-                 text("Sentences with more English words are left out, as are those of more than ",
-                      max_english_characters, " characters in English or ", max_source_characters, " in the source"))
+                 concat("Sentences with more English words are left out, as are those of more than ",
+                        max_english_characters, " characters in English or ", max_source_characters, " in the source"))
       ->check(count)
       ->capture_default_str();
   app.add_option("--max-pieces", options.corpus.max_pieces,
@@ -168,21 +168,21 @@ std::string unknown_option(CLI::App const& app, std::vector<std::string> const& 
 void check_together(CLI::App const& app, Options& options) {
   for (CLI::Option const* option : app.get_options())
     if (option->get_multi_option_policy() == CLI::MultiOptionPolicy::TakeLast && option->count() > 1)
-      throw gshard::OptionError(text(option->get_name(), ": given ", option->count(), " times; give it once"));
+      throw gshard::OptionError(concat(option->get_name(), ": given ", option->count(), " times; give it once"));
   auto const& words = options.corpus.words;
   if (words.min > words.max)
-    throw gshard::OptionError(
-        text("--min-words: ", words.min, " is more than the ", words.max, " of --max-words; no sentence has so many"));
+    throw gshard::OptionError(concat("--min-words: ", words.min, " is more than the ", words.max,
+                                     " of --max-words; no sentence has so many"));
   BatchOptions const& batches = options.training.batches;
   if (batches.groups > batches.tokens_per_batch)
-    throw gshard::OptionError(text("--groups: ", batches.groups, " is more than the ", batches.tokens_per_batch,
-                                   " of --tokens; give at most as many"));
+    throw gshard::OptionError(concat("--groups: ", batches.groups, " is more than the ", batches.tokens_per_batch,
+                                     " of --tokens; give at most as many"));
   std::int64_t const steps = options.training.steps;
   std::int64_t& warmup = options.training.warmup;
   if (app.count("--warmup") == 0) warmup = std::min(warmup, steps);
   if (warmup > steps)
     throw gshard::OptionError(
-        text("--warmup: ", warmup, " is more than the ", steps, " of --steps; give at most as many"));
+        concat("--warmup: ", warmup, " is more than the ", steps, " of --steps; give at most as many"));
 }
 
 }  // namespace

@@ -12,7 +12,7 @@
 
 namespace translation {
 
-using gshard::detail::text;
+using gshard::detail::concat;
 
 namespace {
 
@@ -46,17 +46,17 @@ Tokenizer Tokenizer::train(std::vector<std::string> const& lines, std::int64_t v
     throw DataError("tokenizer: no text to train on");
   std::int64_t constexpr marks = 4;
   if (vocabulary_size <= marks || vocabulary_size > max_vocabulary_size)
-    throw DataError(
-        text("tokenizer: a vocabulary of ", vocabulary_size, " pieces; give ", marks + 1, " to ", max_vocabulary_size));
+    throw DataError(concat("tokenizer: a vocabulary of ", vocabulary_size, " pieces; give ", marks + 1, " to ",
+                           max_vocabulary_size));
   std::string model;
   auto const status = sentencepiece::SentencePieceTrainer::Train(arguments, lines, &model);
   if (!status.ok()) {
     if (std::int64_t const least = least_size(status.error_message()); least > 0)
-      throw DataError(text("tokenizer: a vocabulary of ", vocabulary_size, " pieces is too small for the ",
-                           lines.size(), " lines of text: their characters and ", marks, " marks need ", least,
-                           " at least"));
-    throw DataError(text("tokenizer: no vocabulary of ", vocabulary_size, " pieces from ", lines.size(),
-                         " lines: ", status.error_message()));
+      throw DataError(concat("tokenizer: a vocabulary of ", vocabulary_size, " pieces is too small for the ",
+                             lines.size(), " lines of text: their characters and ", marks, " marks need ", least,
+                             " at least"));
+    throw DataError(concat("tokenizer: no vocabulary of ", vocabulary_size, " pieces from ", lines.size(),
+                           " lines: ", status.error_message()));
   }
   return from_serialized(std::move(model));
 }
@@ -64,12 +64,12 @@ Tokenizer Tokenizer::train(std::vector<std::string> const& lines, std::int64_t v
 Tokenizer Tokenizer::from_serialized(std::string model) {
   auto processor = std::make_shared<sentencepiece::SentencePieceProcessor>();
   if (auto const status = processor->LoadFromSerializedProto(model); !status.ok()) {
-    throw DataError(text("tokenizer: not a SentencePiece model: ", status.error_message()));
+    throw DataError(concat("tokenizer: not a SentencePiece model: ", status.error_message()));
   }
   auto const& p = *processor;
   if (p.pad_id() != pad_id || p.unk_id() != unknown_id || p.bos_id() != begin_id || p.eos_id() != end_id) {
-    throw DataError(text("tokenizer: the ids of pad, unknown, begin and end are ", p.pad_id(), " ", p.unk_id(), " ",
-                         p.bos_id(), " ", p.eos_id(), ", expected 0 1 2 3"));
+    throw DataError(concat("tokenizer: the ids of pad, unknown, begin and end are ", p.pad_id(), " ", p.unk_id(), " ",
+                           p.bos_id(), " ", p.eos_id(), ", expected 0 1 2 3"));
   }
   Tokenizer tokenizer;
   tokenizer.model_ = std::move(model);
@@ -89,7 +89,7 @@ std::string Tokenizer::decode(std::span<std::int32_t const> ids) const {
   for (std::int32_t const id : ids) {
     if (id == end_id) break;
     if (id < 0 || id >= vocabulary_size())
-      throw DataError(text("tokenizer: ", id, " is no id of a vocabulary of ", vocabulary_size(), " pieces"));
+      throw DataError(concat("tokenizer: ", id, " is no id of a vocabulary of ", vocabulary_size(), " pieces"));
     if (id != pad_id && id != begin_id) pieces.push_back(id);
   }
   return processor_->DecodeIds(pieces);

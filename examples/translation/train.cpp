@@ -27,8 +27,8 @@ void train(Grid const& grid, Model& model, std::vector<TokenPair> const& pairs, 
       auto const loss = nn::cross_entropy(output.logits, data.target, data.target_tokens, options.smoothing);
       double const loss_value = to_vector(loss.value())[0];
       if (!std::isfinite(loss_value))
-        throw NonFiniteError(detail::text("step ", number, ": the loss is ", loss_value,
-                                          "; choose a lower learning rate or a longer warm-up"));
+        throw NonFiniteError(detail::concat("step ", number, ": the loss is ", loss_value,
+                                            "; choose a lower learning rate or a longer warm-up"));
       tape.backward(loss + output.balance_loss * options.balance_weight);
       double const norm = optimizer.step(model, rate(number));
 

@@ -18,12 +18,13 @@ namespace gshard::test {
 inline std::string text_of_ledger(Ledger const& ledger, std::int64_t memory_before = 0) {
   std::string text;
   for (auto const& work : ledger.work())
-    text += detail::text(work.operation, ": ", work.calls, " calls, ", work.flops, " flops, ", work.bytes, " bytes\n");
+    text +=
+        detail::concat(work.operation, ": ", work.calls, " calls, ", work.flops, " flops, ", work.bytes, " bytes\n");
   for (auto const& traffic : ledger.traffic())
-    text += detail::text(text_of(traffic.collective), " over ", traffic.axes, " in groups of ", traffic.ranks, ": ",
-                         traffic.calls, " calls, ", traffic.messages, " messages, ", traffic.bytes, " bytes\n");
-  return text + detail::text("at most ", ledger.peak_bytes() - memory_before, " bytes held, ",
-                             ledger.bytes_in_use() - memory_before, " in the end");
+    text += detail::concat(text_of(traffic.collective), " over ", traffic.axes, " in groups of ", traffic.ranks, ": ",
+                           traffic.calls, " calls, ", traffic.messages, " messages, ", traffic.bytes, " bytes\n");
+  return text + detail::concat("at most ", ledger.peak_bytes() - memory_before, " bytes held, ",
+                               ledger.bytes_in_use() - memory_before, " in the end");
 }
 
 /// A mesh of this run's ranks, and the same without ranks, as this rank would see it.

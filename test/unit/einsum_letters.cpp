@@ -76,7 +76,7 @@ TEST_CASE("lists of dimensions, letters and axes have bounds at run time") {
   Extents two{1, 2};
   for (int const index : {-1, 2, 8})
     expect_refusal<IndexError>(
-        "StaticVector: index", [&] { two[index] = 0; }, detail::text("index ", index, " is outside a list of 2"));
+        "StaticVector: index", [&] { two[index] = 0; }, detail::concat("index ", index, " is outside a list of 2"));
   expect_refusal<IndexError>("StaticVector: back of an empty one", [] { (void)Extents{}.back(); }, "a list of 0");
   expect_refusal<IndexError>("StaticVector: pop_back of an empty one", [] { Extents{}.pop_back(); }, "a list of 0");
   expect_refusal<ExtentError>(

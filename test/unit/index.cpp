@@ -44,9 +44,9 @@ std::vector<double> rearranged(Dense const& x, int dimension, std::int64_t resul
 
 template <class Tensor>
 std::string about(Tensor const& x, char const* operation, std::array<std::int64_t, 3> const& numbers) {
-  return gshard::detail::text(operation, " ", numbers[0], " ", numbers[1], " ", numbers[2], " of ",
-                              gshard::detail::text_of(x.extents()), " ",
-                              gshard::detail::text_of<TwoAxes>(Tensor::layout), " on mesh (", x.mesh().text(), ")");
+  return gshard::detail::concat(operation, " ", numbers[0], " ", numbers[1], " ", numbers[2], " of ",
+                                gshard::detail::text_of(x.extents()), " ",
+                                gshard::detail::text_of<TwoAxes>(Tensor::layout), " on mesh (", x.mesh().text(), ")");
 }
 
 template <int Dimension, class Tensor>
@@ -275,7 +275,7 @@ TEST_CASE("refusals name the tensor, its extents, the mesh and the rank; the lar
   on_every_mesh([](TwoAxes const& mesh) {
     On<"x"> x(mesh, {4}, "weights");
     std::string const place =
-        gshard::detail::text("dimension 0 of x 'weights' (4); rank ", mesh.rank(), " of mesh (", mesh.text(), ")");
+        gshard::detail::concat("dimension 0 of x 'weights' (4); rank ", mesh.rank(), " of mesh (", mesh.text(), ")");
     CHECK_THROWS_WITH_AS(slice<0>(x, 1, 9), doctest::Contains(place.c_str()), ExtentError);
     CHECK_THROWS_WITH_AS(slice<0>(x, 0, 4, 0), doctest::Contains(place.c_str()), ExtentError);
     CHECK_THROWS_WITH_AS(pad<0>(x, -9, 0), doctest::Contains(place.c_str()), ExtentError);

@@ -27,8 +27,8 @@ using Indices = ShardedTensor<TwoAxes, Spec<Entries...>, int>;
 
 template <class Tensor>
 std::string about(Tensor const& x) {
-  return gshard::detail::text(gshard::detail::text_of(x.extents()), " ",
-                              gshard::detail::text_of<TwoAxes>(Tensor::layout), " on mesh (", x.mesh().text(), ")");
+  return gshard::detail::concat(gshard::detail::text_of(x.extents()), " ",
+                                gshard::detail::text_of<TwoAxes>(Tensor::layout), " on mesh (", x.mesh().text(), ")");
 }
 
 // ---- Reshapes

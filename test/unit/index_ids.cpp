@@ -47,10 +47,10 @@ std::string refusal(Check const& check) {
 template <class Tensor>
 void check_ids(TwoAxes const& mesh) {
   using Id = typename Tensor::value_type;
-  std::string const place = gshard::detail::text("; rank ", mesh.rank(), " of mesh (", mesh.text(), ")");
+  std::string const place = gshard::detail::concat("; rank ", mesh.rank(), " of mesh (", mesh.text(), ")");
   auto const message = [&](std::int64_t value, std::int64_t limit, char const* padding = "") {
-    return gshard::detail::text("test: element (3, 4) of ids (5, 7) is ", value, ", which is not in the range [0, ",
-                                limit, ")", padding, place);
+    return gshard::detail::concat("test: element (3, 4) of ids (5, 7) is ", value, ", which is not in the range [0, ",
+                                  limit, ")", padding, place);
   };
   auto const check = [](Tensor const& ids, std::int64_t limit, NegativeIds negative = NegativeIds::refused) {
     return refusal([&] { require_ids("test", "ids", ids, limit, negative); });

@@ -227,8 +227,8 @@ TEST_CASE("at reads an element by its global indices where a rank holds it, and 
           CHECK(x.at(i, j) == elements[static_cast<std::size_t>(3 * i + j)]);
         } else {
           std::string const words =
-              gshard::detail::text("element (", i, ", ", j, ") of tensor '' (7, 3) is held by rank ", holder,
-                                   " of mesh (", mesh.text(), "), not by rank ");
+              gshard::detail::concat("element (", i, ", ", j, ") of tensor '' (7, 3) is held by rank ", holder,
+                                     " of mesh (", mesh.text(), "), not by rank ");
           CHECK_THROWS_WITH_AS(x.at(i, j), doctest::Contains(words.c_str()), IndexError);
         }
       }

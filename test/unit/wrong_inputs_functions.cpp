@@ -129,7 +129,7 @@ TEST_CASE("every function of one tensor refuses an unset one, and takes an empty
   for (Unary const& function : choosing) {
     expect_refusal_of_unset<Matrix>(function.name, set, function.call);
     expect_refusal<ExtentError>(
-        detail::text(function.name, ": empty dimension"), [&] { function.call(Matrix(mesh, {0, 6}, "x")); },
+        detail::concat(function.name, ": empty dimension"), [&] { function.call(Matrix(mesh, {0, 6}, "x")); },
         "'x' (0, 6)", "dimension 0", "empty");
     CHECK(outcome_of([&] { function.call(Matrix(mesh, {4, 0})); }).message == "");
   }

@@ -119,7 +119,7 @@ TEST_CASE("take and scatter_add, plain and recorded: indices out of range") {
     for (int wrong : {-1, 4, 99, std::numeric_limits<int>::max(), std::numeric_limits<int>::min()}) {
       Places const indices = places(mesh, {3, 0, wrong, 2, wrong});
       std::string const message =
-          gshard::detail::text("element (2) of indices (5) is ", wrong, ", which is not in the range [0, 4)");
+          gshard::detail::concat("element (2) of indices (5) is ", wrong, ", which is not in the range [0, 4)");
       expect_refusal<IndexError>("take: out of range", [&] { take<0>(x, indices); }, "take: " + message);
       expect_refusal<IndexError>(
           "take of a recorded tensor: out of range", [&] { take<0>(tape.watch(whole), indices); }, "take: " + message);

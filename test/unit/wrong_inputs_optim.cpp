@@ -174,7 +174,7 @@ TEST_CASE("a gradient that is not finite, where gradients are clipped: refused b
                 set_element(model.matrix.gradient, 3, 5, value);
                 expect_refusal<NonFiniteError>(
                     name + ": gradient not finite", [&] { optimizer.step(model, .1); },
-                    detail::text("in step ", step, " the norm of the gradients is "),
+                    detail::concat("in step ", step, " the norm of the gradients is "),
                     "as is that of the gradient of parameter 1 'matrix'; no parameter is changed");
                 CHECK(model.values() == values);
                 CHECK(optimizer.steps() == step - 1);
@@ -214,8 +214,8 @@ TEST_CASE("options of optimizers are checked where the optimizer is made") {
   using S = optim::SgdOptions;
   auto const refused = [](auto options, std::string const& name, double value, auto make) {
     expect_refusal<OptionError>(
-        name + " = " + detail::text(value), [&] { make(options); },
-        "option " + name + " = " + detail::text(value) + ": give a");
+        name + " = " + detail::concat(value), [&] { make(options); },
+        "option " + name + " = " + detail::concat(value) + ": give a");
   };
   auto const adamw = [](A const& options) { optim::AdamW<>{options}; };
   auto const adafactor = [](F const& options) { optim::Adafactor<>{options}; };
@@ -243,7 +243,7 @@ TEST_CASE("options of optimizers are checked where the optimizer is made") {
   for (std::int64_t const value : {0, -3})
     expect_refusal<OptionError>(
         "smallest_factored", [&] { optim::Adafactor<>({.smallest_factored = value}); },
-        detail::text("option smallest_factored = ", value, ": give 1 or more"));
+        detail::concat("option smallest_factored = ", value, ": give 1 or more"));
   expect_refusal<OptionError>(
       "AdafactorOptions::decay: step 0", [] { F{}.decay(0); }, "option step = 0: give 1 or more");
 }
@@ -256,7 +256,7 @@ TEST_CASE("the learning rate of a step is a finite number of 0 or more") {
     for (double const rate : {-1e-3, nan, infinity})
       expect_refusal<OptionError>(
           name + ": learning rate", [&] { optimizer.step(model, rate); },
-          detail::text("option learning_rate = ", rate, ": give a finite number of 0 or more"));
+          detail::concat("option learning_rate = ", rate, ": give a finite number of 0 or more"));
     optimizer.step(model, 0);
     CHECK(model.values() == values);
   });

@@ -125,9 +125,9 @@ TEST_CASE("constructors refuse an unset mesh, and extents that no tensor has") {
       "more than 2^62 bytes");
   for (int const axis : {-1, 2}) {
     expect_refusal<IndexError>(
-        "Mesh::size: no such axis", [&] { (void)mesh.size(axis); }, detail::text("no axis ", axis));
+        "Mesh::size: no such axis", [&] { (void)mesh.size(axis); }, detail::concat("no axis ", axis));
     expect_refusal<IndexError>(
-        "Mesh::coordinate: no such axis", [&] { (void)mesh.coordinate(axis); }, detail::text("no axis ", axis));
+        "Mesh::coordinate: no such axis", [&] { (void)mesh.coordinate(axis); }, detail::concat("no axis ", axis));
   }
 }
 
@@ -137,7 +137,7 @@ TEST_CASE("dimensions count from 0, and from -1 downwards") {
   CHECK(x.local_extent(-2) == x.local_extent(0));
   CHECK(x.range(-1) == x.range(1));
   for (int const dimension : {2, -3}) {
-    std::string const words = detail::text("no dimension ", dimension);
+    std::string const words = detail::concat("no dimension ", dimension);
     expect_refusal<ExtentError>(
         "ShardedTensor::extent: no such dimension", [&] { (void)x.extent(dimension); }, "'x'", words);
     expect_refusal<ExtentError>(
@@ -151,7 +151,7 @@ TEST_CASE("elements that do not fit the extents") {
     for (std::size_t const count : std::vector<std::size_t>{0, 14, 16})
       expect_refusal<ExtentError>(
           "from_vector: other number of elements",
-          [&] { from_vector<Matrix>(mesh, {3, 5}, std::vector<float>(count)); }, detail::text(count, " elements"),
+          [&] { from_vector<Matrix>(mesh, {3, 5}, std::vector<float>(count)); }, detail::concat(count, " elements"),
           "(3, 5)");
     expect_refusal<ExtentError>(
         "from_vector: extents whose product is 2^64",
@@ -163,7 +163,7 @@ TEST_CASE("elements that do not fit the extents") {
                                        static_cast<std::size_t>(x.local_extent(1)));
     Outcome const outcome = outcome_of([&] { from_local<Matrix>(mesh, {3, 5}, longer); });
     CHECK(outcome.kind == "ExtentError");
-    CHECK(outcome.message.find(detail::text("rank ", mesh.rank(), " holds")) != std::string::npos);
+    CHECK(outcome.message.find(detail::concat("rank ", mesh.rank(), " holds")) != std::string::npos);
     Rows const other(mesh, {3 * mesh.ranks(), 5});
     expect_refusal<ExtentError>(
         "ShardedTensor::reinterpreted: blocks of another size",

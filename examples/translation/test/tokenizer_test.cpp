@@ -75,7 +75,7 @@ TEST_CASE("an id outside the vocabulary is refused, not decoded as an empty text
     ids.back() = id;
     CHECK_THROWS_WITH_AS(
         tokenizer.decode(ids),
-        gshard::detail::text("tokenizer: ", id, " is no id of a vocabulary of ", size, " pieces").c_str(), DataError);
+        gshard::detail::concat("tokenizer: ", id, " is no id of a vocabulary of ", size, " pieces").c_str(), DataError);
   }
   ids.back() = size - 1;
   CHECK(tokenizer.decode(ids) != "");

@@ -157,13 +157,13 @@ class RecordedEinsum : public detail::UnevaluatedOperation {
     return detail::einsum_tape_of(operands...).record(result, [slots, tensors](Cotangent<Result> const& gradient) {
       using Produced = with_layout<First, detail::without_partial(Plan::plan.produced)>;
       auto const produced = detail::reshard_or_share<typename Produced::spec_type>(gradient);
-      pull<Plan, 0>(produced, slots, tensors);
-      if constexpr (sizeof...(Operands) == 2) pull<Plan, 1>(produced, slots, tensors);
+      vjp<Plan, 0>(produced, slots, tensors);
+      if constexpr (sizeof...(Operands) == 2) vjp<Plan, 1>(produced, slots, tensors);
     });
   }
 
   template <class Plan, int Operand, class Gradient, class Slots, class Tensors>
-  static void pull(Gradient const& gradient, Slots const& slots, Tensors const& tensors) {
+  static void vjp(Gradient const& gradient, Slots const& slots, Tensors const& tensors) {
     auto const& slot = std::get<Operand>(slots);
     if constexpr (detail::wants_gradient<decltype(slot)>) {
       auto const& own = std::get<Operand>(tensors);

@@ -78,7 +78,7 @@ auto gradient_in_parts(Gradient const& gradient, Result const& result, Inputs co
 }
 
 template <class Function, int Operand, class Slot, class Gradient, class Result, class Inputs>
-void pull_map(Slot const& slot, Gradient const& gradient, Result const& result, Inputs const& inputs) {
+void vjp_map(Slot const& slot, Gradient const& gradient, Result const& result, Inputs const& inputs) {
   if constexpr (wants_gradient<Slot>) {
     using Tensor = std::tuple_element_t<Operand, Inputs>;
     constexpr bool in_parts = Tensor::layout.partial.empty() && !Result::layout.partial.empty();
@@ -97,9 +97,9 @@ void pull_map(Slot const& slot, Gradient const& gradient, Result const& result, 
 }
 
 template <class Function, class Slots, class Gradient, class Result, class Inputs, std::size_t... Position>
-void pull_maps(Slots const& slots, Gradient const& gradient, Result const& result, Inputs const& inputs,
-               std::index_sequence<Position...>) {
-  (pull_map<Function, static_cast<int>(Position)>(std::get<Position>(slots), gradient, result, inputs), ...);
+void vjp_maps(Slots const& slots, Gradient const& gradient, Result const& result, Inputs const& inputs,
+              std::index_sequence<Position...>) {
+  (vjp_map<Function, static_cast<int>(Position)>(std::get<Position>(slots), gradient, result, inputs), ...);
 }
 
 /// Whether an operand is recorded: a Var, or an einsum of Vars that waits for its spec.
@@ -189,7 +189,7 @@ auto recorded_map(Function const& function, Operands const&... operands) {
     });
   } else {
     return tape.record(result, [slots, inputs, result](Cotangent<Result> const& gradient) {
-      pull_maps<Function>(slots, gradient, result, inputs, std::index_sequence_for<Operands...>{});
+      vjp_maps<Function>(slots, gradient, result, inputs, std::index_sequence_for<Operands...>{});
     });
   }
 }

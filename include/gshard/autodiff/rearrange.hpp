@@ -72,17 +72,16 @@ auto roll(Var<Tensor> const& x, std::int64_t shift) {
 namespace detail {
 
 template <int Dimension, AnyTensor Result, class Slot>
-void pull_concatenated(Slot const& slot, Cotangent<Result> const& gradient, Extents const& extents,
-                       std::int64_t begin) {
+void vjp_concatenated(Slot const& slot, Cotangent<Result> const& gradient, Extents const& extents, std::int64_t begin) {
   if constexpr (wants_gradient<Slot>)
     slot.add(gradient_of_operand<typename Slot::tensor_type, Dimension>(
         gradient, extents, placed_at(extents, Dimension, begin, gradient.extent(Dimension))));
 }
 
 template <int Dimension, AnyTensor Result, class Slots, std::size_t... Position>
-void pull_all_concatenated(Slots const& slots, Cotangent<Result> const& gradient, std::vector<Extents> const& extents,
-                           std::vector<std::int64_t> const& begins, std::index_sequence<Position...>) {
-  (pull_concatenated<Dimension, Result>(std::get<Position>(slots), gradient, extents[Position], begins[Position]), ...);
+void vjp_all_concatenated(Slots const& slots, Cotangent<Result> const& gradient, std::vector<Extents> const& extents,
+                          std::vector<std::int64_t> const& begins, std::index_sequence<Position...>) {
+  (vjp_concatenated<Dimension, Result>(std::get<Position>(slots), gradient, extents[Position], begins[Position]), ...);
 }
 
 }  // namespace detail
@@ -98,8 +97,8 @@ auto concatenate(Operands const&... operands) {
   std::vector<Extents> const extents{detail::value_of(operands).extents()...};
   std::vector<std::int64_t> const begins = detail::beginnings<dimension>(detail::value_of(operands)...);
   return detail::tape_of(operands...).record(result, [slots, extents, begins](Cotangent<Result> const& gradient) {
-    detail::pull_all_concatenated<dimension, Result>(slots, gradient, extents, begins,
-                                                     std::index_sequence_for<Operands...>{});
+    detail::vjp_all_concatenated<dimension, Result>(slots, gradient, extents, begins,
+                                                    std::index_sequence_for<Operands...>{});
   });
 }
 
@@ -107,7 +106,7 @@ namespace detail {
 
 /// The gradient of the tensor that is updated: zero where the update stands.
 template <int Dimension, AnyTensor Result, class Slot>
-void pull_outside(Slot const& slot, Cotangent<Result> const& gradient, Extents const& update, std::int64_t begin) {
+void vjp_outside(Slot const& slot, Cotangent<Result> const& gradient, Extents const& update, std::int64_t begin) {
   if constexpr (wants_gradient<Slot>) {
     Rearranged<Cotangent<Result>> const zeros(gradient.mesh(), update);
     auto const outside = update_slice<Dimension>(gradient, zeros, begin);
@@ -130,8 +129,8 @@ auto update_slice(X const& x, Update const& update, std::int64_t begin) {
   Extents const extents = detail::value_of(update).extents();
   return detail::tape_of(x, update).record(
       result, [of_x, of_update, extents, begin](Cotangent<Result> const& gradient) {
-        detail::pull_concatenated<dimension, Result>(of_update, gradient, extents, begin);
-        detail::pull_outside<dimension, Result>(of_x, gradient, extents, begin);
+        detail::vjp_concatenated<dimension, Result>(of_update, gradient, extents, begin);
+        detail::vjp_outside<dimension, Result>(of_x, gradient, extents, begin);
       });
 }
 

@@ -9,7 +9,7 @@
 
 #include <gshard/autodiff/tape.hpp>
 #include <gshard/core/compiled.hpp>
-#include <gshard/reduce/kernels/spread.hpp>
+#include <gshard/reduce/kernels/broadcast.hpp>
 #include <gshard/reduce/reduction.hpp>
 #include <gshard/reduce/row_values.hpp>
 #include <gshard/reduce/total.hpp>
@@ -20,7 +20,7 @@ namespace detail {
 
 /// A gradient of each row, times a factor, for every element.
 template <class T>
-struct SpreadGradient {
+struct BroadcastGradient {
   T* result;
   T const* gradients;
   Computed<T> factor;
@@ -46,7 +46,7 @@ struct TieTerm {
 };
 
 template <class T>
-struct SpreadToTies {
+struct BroadcastToTies {
   T* result;
   T const* elements;
   T const* results;
@@ -59,7 +59,7 @@ struct SpreadToTies {
 };
 
 template <class T>
-struct SpreadNormGradient {
+struct BroadcastNormGradient {
   T* result;
   T const* elements;
   T const* norms;
@@ -78,22 +78,22 @@ Tensor gradient_of_reduction(Tensor const& x, Results const& results, Gradients 
   using Space = typename Tensor::memory_space;
   Tensor const result(uninitialized, x.mesh(), x.extents());
   if constexpr (Operation::takes_root) {
-    spread<Space>("gshard::gradient", x.local_extents(), Dimensions::reduced,
-                  SpreadNormGradient<T>{result.data(), x.data(), results.data(), gradients.data()});
+    broadcast<Space>("gshard::gradient", x.local_extents(), Dimensions::reduced,
+                     BroadcastNormGradient<T>{result.data(), x.data(), results.data(), gradients.data()});
   } else {
     Scratch<Space> scratch(x.memory());
     double const* const ties = row_values<Combining<comm::Reduction::sum, double>>(
         scratch, block_rows<Dimensions>(x), TieTerm<T>{x.data(), results.data()});
-    spread<Space>("gshard::gradient", x.local_extents(), Dimensions::reduced,
-                  SpreadToTies<T>{result.data(), x.data(), results.data(), gradients.data(), ties});
+    broadcast<Space>("gshard::gradient", x.local_extents(), Dimensions::reduced,
+                     BroadcastToTies<T>{result.data(), x.data(), results.data(), gradients.data(), ties});
   }
   return result;
 }
 
 /// Sets the elements of each row to the gradient of the row's result, times a factor.
 template <class MemorySpace, class T>
-void run_sum_gradient(Extents const& extents, ReducedDimensions const& reduced, SpreadGradient<T> const& kernel) {
-  spread<MemorySpace>("gshard::gradient", extents, reduced, kernel);
+void run_sum_gradient(Extents const& extents, ReducedDimensions const& reduced, BroadcastGradient<T> const& kernel) {
+  broadcast<MemorySpace>("gshard::gradient", extents, reduced, kernel);
 }
 GSHARD_COMPILED_FLOATS(run_sum_gradient)
 
@@ -104,7 +104,7 @@ Tensor gradient_of_sum(typename Tensor::mesh_type const& mesh, Extents const& ex
   Tensor const result(uninitialized, mesh, extents);
   run_sum_gradient<typename Tensor::memory_space>(
       result.local_extents(), Dimensions::reduced,
-      SpreadGradient<T>{result.data(), gradients.data(), static_cast<Computed<T>>(factor)});
+      BroadcastGradient<T>{result.data(), gradients.data(), static_cast<Computed<T>>(factor)});
   return result;
 }
 

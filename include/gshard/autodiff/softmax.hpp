@@ -53,8 +53,8 @@ void run_softmax_gradient(BlockRows const& rows, T const* values, T const* gradi
   double const* sums = nullptr;
   if constexpr (Form == SoftmaxForm::plain) sums = row_values<Rule>(scratch, rows, ProductTerm<T>{values, gradients});
   else sums = row_values<Rule>(scratch, rows, ElementTerm<Summing, double, LeafKernel<T>>{{gradients}});
-  spread<MemorySpace>("gshard::softmax_backward", rows.extents(), rows.reduced,
-                      SoftmaxGradient<Form, T>{result, values, gradients, sums});
+  broadcast<MemorySpace>("gshard::softmax_backward", rows.extents(), rows.reduced,
+                         SoftmaxGradient<Form, T>{result, values, gradients, sums});
 }
 GSHARD_COMPILED_FLOATS(run_softmax_gradient, SoftmaxForm::plain)
 GSHARD_COMPILED_FLOATS(run_softmax_gradient, SoftmaxForm::logarithm)
@@ -86,7 +86,7 @@ struct LogSumExpGradient {
 template <int Dimension, AnyTensor Tensor, AnyTensor Rows>
 Tensor gradient_of_log_sum_exp(Tensor const& x, Rows const& results, Rows const& gradients) {
   Tensor const result(uninitialized, x.mesh(), x.extents());
-  spread<typename Tensor::memory_space>(
+  broadcast<typename Tensor::memory_space>(
       "gshard::log_sum_exp_backward", x.local_extents(), Dimensions<Tensor, Dimension>::reduced,
       LogSumExpGradient<typename Tensor::value_type>{result.data(), x.data(), results.data(), gradients.data()});
   return result;

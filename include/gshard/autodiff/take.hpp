@@ -22,7 +22,7 @@ auto take(Var<Tensor> const& x, Indices const& indices) {
 namespace detail {
 
 template <int Dimension, class Slot, AnyTensor Gradient, AnyTensor Indices>
-void pull_updates(Slot const& slot, Gradient const& gradient, Indices const& indices) {
+void vjp_updates(Slot const& slot, Gradient const& gradient, Indices const& indices) {
   if constexpr (wants_gradient<Slot>) {
     using Updates = Cotangent<typename Slot::tensor_type>;
     slot.add(reshard<typename Updates::spec_type>(take_held<Dimension>(gradient, indices)));
@@ -42,7 +42,7 @@ auto scatter_add(X const& x, Indices const& indices, Updates const& updates) {
   auto const of_updates = detail::slot_of(updates);
   return detail::tape_of(x, updates).record(result, [of_x, of_updates, indices](Cotangent<Result> const& gradient) {
     if constexpr (detail::wants_gradient<decltype(of_x)>) of_x.add(gradient);
-    detail::pull_updates<dimension>(of_updates, gradient, indices);
+    detail::vjp_updates<dimension>(of_updates, gradient, indices);
   });
 }
 

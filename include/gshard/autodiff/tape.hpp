@@ -52,7 +52,7 @@ class Tape {
     if constexpr (std::is_integral_v<typename Tensor::value_type>)
       using Refused [[maybe_unused]] = decltype(error::GradientOfIntegers<Tensor>{});
     int const node = add_node(parameter.value.handle());
-    nodes_.back().pull = detail::Closure::of(
+    nodes_.back().vjp = detail::Closure::of(
         [target = &parameter](void* sum) { static_cast<Sum<Tensor>*>(sum)->move_to(target->gradient); });
     nodes_.back().parameter = &parameter;
     return {*this, node, parameter.value};
@@ -68,23 +68,23 @@ class Tape {
     return watch(parameter.value);
   }
 
-  /// The result of an operation, and what to do with its gradient: `pull(gradient)` adds to the slots of the operands.
-  template <AnyTensor Tensor, class Pull>
-  Var<Tensor> record(Tensor const& value, Pull pull) {
+  /// The result of an operation, and what to do with its gradient: `vjp(gradient)` adds to the slots of the operands.
+  template <AnyTensor Tensor, class Vjp>
+  Var<Tensor> record(Tensor const& value, Vjp vjp) {
     int const node = add_node(value.handle());
-    nodes_.back().pull =
-        detail::Closure::of([pull = std::move(pull)](void* sum) { pull(static_cast<Sum<Tensor>*>(sum)->take()); });
+    nodes_.back().vjp =
+        detail::Closure::of([vjp = std::move(vjp)](void* sum) { vjp(static_cast<Sum<Tensor>*>(sum)->take()); });
     return {*this, node, value};
   }
 
   /// An operation of several results: once the gradients of all of them are done, and if any of them put something into
-  /// `gradients<Gradients>(node)`, `pull(gradients)` adds to the slots of the operands. The results are recorded after
+  /// `gradients<Gradients>(node)`, `vjp(gradients)` adds to the slots of the operands. The results are recorded after
   /// it.
-  template <class Gradients, class Pull>
-  int record_several(Pull pull) {
+  template <class Gradients, class Vjp>
+  int record_several(Vjp vjp) {
     require_unrun();
-    nodes_.push_back({.pull = detail::Closure::of(
-                          [pull = std::move(pull)](void* gradients) { pull(*static_cast<Gradients*>(gradients)); })});
+    nodes_.push_back({.vjp = detail::Closure::of(
+                          [vjp = std::move(vjp)](void* gradients) { vjp(*static_cast<Gradients*>(gradients)); })});
     return static_cast<int>(nodes_.size()) - 1;
   }
 
@@ -110,7 +110,7 @@ class Tape {
     require_fits(index, {"gradient", part});
     Node& node = nodes_[static_cast<std::size_t>(index)];
     if (accumulation_ != nullptr && node.parameter != nullptr)
-      accumulation_->add<Cotangent<Tensor>>(node.parameter, std::move(part), node.pull);
+      accumulation_->add<Cotangent<Tensor>>(node.parameter, std::move(part), node.vjp);
     else if constexpr (std::is_same_v<Part, Cotangent<Tensor>>) accumulate<Tensor>(index, part);
     else node.parts.template add<Cotangent<Tensor>>(std::move(part));
   }
@@ -158,9 +158,9 @@ class Tape {
     for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
       if (!node->parts.empty()) node->parts.reduce(node->gradient);
       if (node->is_leaf) continue;
-      if (node->gradient) node->pull(node->gradient.get());
+      if (node->gradient) node->vjp(node->gradient.get());
       node->gradient.reset();
-      node->pull = {};
+      node->vjp = {};
     }
   }
 
@@ -187,7 +187,7 @@ class Tape {
 
   struct Node {
     std::shared_ptr<void> gradient{};  ///< a Sum, or what the results of an operation leave
-    detail::Closure pull{};
+    detail::Closure vjp{};
     bool is_leaf = false;
     void const* parameter = nullptr;
     detail::Unreduced parts{};
@@ -199,18 +199,19 @@ class Tape {
 
   void require_own(char const* function, Tape const& tape) const {
     if (&tape != this)
-      throw StateError(detail::text("Tape::", function, ": the recorded tensor is on another Tape; ask that one"));
+      throw StateError(detail::concat("Tape::", function, ": the recorded tensor is on another Tape; ask that one"));
   }
 
   void require_fits(int node, detail::Operand const& gradient) const {
     Node const& of = nodes_[static_cast<std::size_t>(node)];
     detail::require_set("Tape", {gradient});
     if (gradient.mesh != of.mesh)
-      throw MeshError(detail::text("Tape: ", detail::text_of(gradient), " on mesh (", gradient.mesh->text(),
-                                   ") is given to a recorded tensor on another mesh"));
+      throw MeshError(detail::concat("Tape: ", detail::text_of(gradient), " on mesh (", gradient.mesh->text(),
+                                     ") is given to a recorded tensor on another mesh"));
     if (!(*gradient.extents == of.extents))
-      throw ExtentError(detail::text("Tape: ", detail::text_of(gradient), " is given to a recorded tensor of extents ",
-                                     detail::text_of(of.extents), detail::place_of(gradient)));
+      throw ExtentError(detail::concat("Tape: ", detail::text_of(gradient),
+                                       " is given to a recorded tensor of extents ", detail::text_of(of.extents),
+                                       detail::place_of(gradient)));
   }
 
   /// Adds a node for a recorded tensor of this value and returns its number.

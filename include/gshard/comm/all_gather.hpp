@@ -15,7 +15,7 @@ void all_gather(Group const& group, T const* send, T* receive, std::vector<std::
                 std::int64_t limit = largest_count, std::source_location site = std::source_location::current()) {
   detail::check_counts("all_gather", group, counts);
   if (detail::is_checked(group))
-    detail::check_same(group, detail::text("all_gather of ", detail::name_of_type<T>()), counts, site);
+    detail::check_same(group, detail::concat("all_gather of ", detail::name_of_type<T>()), counts, site);
   Kokkos::Profiling::ScopedRegion const region("gshard::all_gather");
   std::int64_t const own = counts[static_cast<std::size_t>(group.rank)];
   std::int64_t const all = detail::total(counts);

@@ -58,7 +58,7 @@ void all_reduce(Group const& group, T* data, std::int64_t count, Reduction reduc
   detail::check_count("all_reduce", group, count);
   if (group.size == 1) return;
   if (detail::is_checked(group))
-    detail::check_same(group, detail::text("all_reduce (", text_of(reduction), ") of ", detail::name_of_type<T>()),
+    detail::check_same(group, detail::concat("all_reduce (", text_of(reduction), ") of ", detail::name_of_type<T>()),
                        {count}, site);
   Kokkos::Profiling::ScopedRegion const region("gshard::all_reduce");
   if (count == 0) return;

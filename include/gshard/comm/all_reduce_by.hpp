@@ -53,7 +53,7 @@ void all_reduce_by(Group const& group, T* data, std::int64_t count, std::int64_t
   detail::check_count("all_reduce_by", group, count);
   if (group.size == 1) return;
   if (detail::is_checked(group))
-    detail::check_same(group, detail::text("all_reduce_by of ", detail::name_of_type<T>()), {count}, site);
+    detail::check_same(group, detail::concat("all_reduce_by of ", detail::name_of_type<T>()), {count}, site);
   Kokkos::Profiling::ScopedRegion const region("gshard::all_reduce_by");
   if (count == 0) return;
   if (detail::only_counted(group, Collective::all_reduce, 2 * (group.size - 1),

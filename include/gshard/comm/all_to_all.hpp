@@ -41,9 +41,9 @@ inline void check_parts(std::string_view operation, Group const& group, Parts co
   check_counts(operation, group, parts.counts);
   if (parts.offsets.size() != parts.counts.size())
     throw CommunicationError(
-        text(operation, ": got ", parts.counts.size(), " counts, but ", parts.offsets.size(), " offsets"));
+        concat(operation, ": got ", parts.counts.size(), " counts, but ", parts.offsets.size(), " offsets"));
   for (std::int64_t offset : parts.offsets)
-    if (offset < 0) throw CommunicationError(text(operation, ": offset ", offset, " is negative"));
+    if (offset < 0) throw CommunicationError(concat(operation, ": offset ", offset, " is negative"));
 }
 
 }  // namespace detail
@@ -57,16 +57,17 @@ void all_to_all(Group const& group, T const* send, Parts const& sent, T* receive
   detail::check_parts("all_to_all (sent)", group, sent);
   detail::check_parts("all_to_all (received)", group, received);
   if (detail::is_checked(group))
-    detail::check_pairs(group, detail::text("all_to_all of ", detail::name_of_type<T>()), sent.counts, received.counts,
-                        bound, site);
+    detail::check_pairs(group, detail::concat("all_to_all of ", detail::name_of_type<T>()), sent.counts,
+                        received.counts, bound, site);
   std::size_t const self = static_cast<std::size_t>(group.rank);
   if (sent.counts[self] != received.counts[self])
-    throw CommunicationError(gshard::detail::text("all_to_all: rank ", group.rank, " of the group sends itself ",
-                                                  sent.counts[self], " elements but expects ", received.counts[self]));
+    throw CommunicationError(gshard::detail::concat("all_to_all: rank ", group.rank, " of the group sends itself ",
+                                                    sent.counts[self], " elements but expects ",
+                                                    received.counts[self]));
   if (std::max(sent.extent(), received.extent()) > bound)
-    throw CommunicationError(gshard::detail::text("all_to_all: rank ", group.rank, " of the group has a buffer of ",
-                                                  std::max(sent.extent(), received.extent()),
-                                                  " elements, beyond the stated bound ", bound));
+    throw CommunicationError(gshard::detail::concat("all_to_all: rank ", group.rank, " of the group has a buffer of ",
+                                                    std::max(sent.extent(), received.extent()),
+                                                    " elements, beyond the stated bound ", bound));
   Kokkos::Profiling::ScopedRegion const region("gshard::all_to_all");
   std::int64_t messages = 0;
   std::int64_t elements = 0;

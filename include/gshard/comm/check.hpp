@@ -22,8 +22,8 @@
 namespace gshard::comm::detail {
 
 using gshard::detail::CollectiveCall;
+using gshard::detail::concat;
 using gshard::detail::require_mpi;
-using gshard::detail::text;
 
 /// Whether a collective of the group is checked: to be asked before the checks below.
 inline bool is_checked(Group const& group) { return group.check != nullptr && group.size > 1; }
@@ -43,10 +43,10 @@ inline std::vector<CollectiveCall> same_operation(Group const& group, Collective
   std::vector<CollectiveCall> const calls = group.check->meet(group.communicator(), own);
   for (std::size_t i = 1; i < calls.size(); ++i)
     if (!calls[i].is_like(calls[0]))
-      throw CommunicationError(text("check_communication: the ranks of a group of ", group.size,
-                                    " enter different collectives: member 0 ", calls[0].text(), ", member ", i, " ",
-                                    calls[i].text(),
-                                    "; all of them have to call the same operations in the same order"));
+      throw CommunicationError(concat("check_communication: the ranks of a group of ", group.size,
+                                      " enter different collectives: member 0 ", calls[0].text(), ", member ", i, " ",
+                                      calls[i].text(),
+                                      "; all of them have to call the same operations in the same order"));
   return calls;
 }
 
@@ -63,9 +63,9 @@ inline void check_same(Group const& group, std::string_view operation, std::vect
   for (std::size_t i = numbers.size(); i < all.size(); ++i) {
     std::size_t const which = i % numbers.size();
     if (all[i] != all[which])
-      throw CommunicationError(text(own.text(), ": the members of a group of ", group.size, " disagree about number ",
-                                    which, " of their ", numbers.size(), " counts: member 0 gives ", all[which],
-                                    ", member ", i / numbers.size(), " ", all[i]));
+      throw CommunicationError(concat(own.text(), ": the members of a group of ", group.size, " disagree about number ",
+                                      which, " of their ", numbers.size(), " counts: member 0 gives ", all[which],
+                                      ", member ", i / numbers.size(), " ", all[i]));
   }
 }
 
@@ -96,14 +96,14 @@ inline void check_pairs(Group const& group, std::string_view operation, std::vec
       std::int64_t const one = all_sent[sender * size + receiver];
       std::int64_t const other = all_expected[receiver * size + sender];
       if (one != other)
-        throw CommunicationError(text(own.text(), ": member ", sender, " of a group of ", size, " sends ", one,
-                                      " elements to member ", receiver, ", which expects ", other));
+        throw CommunicationError(concat(own.text(), ": member ", sender, " of a group of ", size, " sends ", one,
+                                        " elements to member ", receiver, ", which expects ", other));
     }
   std::vector<std::int64_t> const bounds = gathered(group, {bound});
   std::size_t other = 1;
   while (bounds[other] == bounds[0]) ++other;
-  throw CommunicationError(text(own.text(), ": the members of a group of ", size, " give different bounds: member 0 ",
-                                bounds[0], ", member ", other, " ", bounds[other]));
+  throw CommunicationError(concat(own.text(), ": the members of a group of ", size, " give different bounds: member 0 ",
+                                  bounds[0], ", member ", other, " ", bounds[other]));
 }
 
 }  // namespace gshard::comm::detail

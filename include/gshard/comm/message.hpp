@@ -63,8 +63,8 @@ std::string name_of_type() {
   if constexpr (std::is_same_v<T, BFloat16>) return "BFloat16";
   else if constexpr (std::is_same_v<T, float>) return "float";
   else if constexpr (std::is_same_v<T, double>) return "double";
-  else if constexpr (std::is_integral_v<T>) return text(std::is_signed_v<T> ? "int" : "uint", 8 * sizeof(T));
-  else return text("elements of ", sizeof(T), " bytes");
+  else if constexpr (std::is_integral_v<T>) return concat(std::is_signed_v<T> ? "int" : "uint", 8 * sizeof(T));
+  else return concat("elements of ", sizeof(T), " bytes");
 }
 
 /// Returns how many elements of type T one MPI call gets: `limit`, but at most `largest_bytes`.
@@ -118,16 +118,16 @@ inline std::int64_t total(std::vector<std::int64_t> const& counts) {
 inline void check_count(std::string_view operation, Group const& group, std::int64_t count) {
   if (count < 0)
     throw CommunicationError(
-        text(operation, ": count ", count, " is negative (rank ", group.rank, " of a group of ", group.size, ")"));
+        concat(operation, ": count ", count, " is negative (rank ", group.rank, " of a group of ", group.size, ")"));
 }
 
 inline void check_counts(std::string_view operation, Group const& group, std::vector<std::int64_t> const& counts) {
   if (std::ssize(counts) != group.size)
-    throw CommunicationError(text(operation, ": got ", counts.size(), " counts for a group of ", group.size,
-                                  " ranks (rank ", group.rank, " of the group)"));
+    throw CommunicationError(concat(operation, ": got ", counts.size(), " counts for a group of ", group.size,
+                                    " ranks (rank ", group.rank, " of the group)"));
   for (std::size_t i = 0; i < counts.size(); ++i)
     if (counts[i] < 0)
-      throw CommunicationError(text(operation, ": count ", counts[i], " for rank ", i, " of the group is negative"));
+      throw CommunicationError(concat(operation, ": count ", counts[i], " for rank ", i, " of the group is negative"));
 }
 
 /// Starts the messages of one direction between two ranks: as many as the limit demands, in order.

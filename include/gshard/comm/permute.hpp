@@ -33,7 +33,7 @@ class Pending {
       if (std::uncaught_exceptions() > 0) cancel();
       else wait();
     } catch (CommunicationError const& error) {
-      std::fputs(gshard::detail::text("gshard: ", error.what(), "\n").c_str(), stderr);
+      std::fputs(gshard::detail::concat("gshard: ", error.what(), "\n").c_str(), stderr);
     }
   }
 
@@ -68,18 +68,18 @@ template <class T>
   for (int partner : {destination, source})
     if (partner < nobody || partner >= group.size)
       throw CommunicationError(
-          gshard::detail::text("permute: partner ", partner, " is not a rank of a group of ", group.size));
+          gshard::detail::concat("permute: partner ", partner, " is not a rank of a group of ", group.size));
   std::int64_t const to_self = destination == group.rank ? send_count : 0;
   std::int64_t const from_self = source == group.rank ? receive_count : 0;
   if (to_self != from_self)
-    throw CommunicationError(gshard::detail::text("permute: rank ", group.rank, " of the group sends itself ", to_self,
-                                                  " elements but expects ", from_self));
+    throw CommunicationError(gshard::detail::concat("permute: rank ", group.rank, " of the group sends itself ",
+                                                    to_self, " elements but expects ", from_self));
   if (detail::is_checked(group)) {
     std::vector<std::int64_t> sent(static_cast<std::size_t>(group.size), 0);
     std::vector<std::int64_t> expected(sent.size(), 0);
     if (destination != nobody) sent[static_cast<std::size_t>(destination)] = send_count;
     if (source != nobody) expected[static_cast<std::size_t>(source)] = receive_count;
-    detail::check_pairs(group, detail::text("permute of ", detail::name_of_type<T>()), sent, expected, 0, site);
+    detail::check_pairs(group, detail::concat("permute of ", detail::name_of_type<T>()), sent, expected, 0, site);
   }
   Kokkos::Profiling::ScopedRegion const region("gshard::permute");
   bool const sends = destination != nobody && destination != group.rank && send_count > 0;

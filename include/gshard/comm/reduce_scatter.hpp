@@ -16,7 +16,7 @@ void reduce_scatter(Group const& group, T const* send, T* receive, std::vector<s
   static_assert(detail::can_be_reduced<T>, "gshard: MPI cannot reduce this element type; reshard reduces it, in float");
   detail::check_counts("reduce_scatter", group, counts);
   if (detail::is_checked(group))
-    detail::check_same(group, detail::text("reduce_scatter of ", detail::name_of_type<T>()), counts, site);
+    detail::check_same(group, detail::concat("reduce_scatter of ", detail::name_of_type<T>()), counts, site);
   Kokkos::Profiling::ScopedRegion const region("gshard::reduce_scatter");
   if (detail::only_counted(group, Collective::reduce_scatter, group.size - 1,
                            detail::ring_bytes<T>(group, detail::total(counts))))

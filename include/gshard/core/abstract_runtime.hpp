@@ -23,7 +23,7 @@ class AbstractRuntime {
  public:
   /// Sees the program as rank `rank` does: the first one has the largest blocks.
   explicit AbstractRuntime(int rank = 0) : rank_(rank) {
-    if (rank < 0) throw MeshError(detail::text("abstract runtime: rank ", rank, " is negative"));
+    if (rank < 0) throw MeshError(detail::concat("abstract runtime: rank ", rank, " is negative"));
     ledger().open();
   }
 

@@ -29,7 +29,7 @@ template <class Exception>
 std::int64_t checked_sum(std::int64_t left, std::int64_t right, std::string_view what) {
   std::int64_t result = 0;
   if (__builtin_add_overflow(left, right, &result))
-    throw Exception(text(what, ": the sum of ", left, " and ", right, " exceeds 64 bits"));
+    throw Exception(concat(what, ": the sum of ", left, " and ", right, " exceeds 64 bits"));
   return result;
 }
 
@@ -38,7 +38,7 @@ template <class Exception>
 std::int64_t checked_product(std::int64_t left, std::int64_t right, std::string_view what) {
   std::int64_t result = 0;
   if (__builtin_mul_overflow(left, right, &result))
-    throw Exception(text(what, ": the product of ", left, " and ", right, " exceeds 64 bits"));
+    throw Exception(concat(what, ": the product of ", left, " and ", right, " exceeds 64 bits"));
   return result;
 }
 

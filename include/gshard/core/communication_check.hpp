@@ -29,7 +29,7 @@ inline std::string text_of(std::source_location const& site) {
   std::size_t const name = file.rfind('/');
   std::size_t const folder = name == std::string_view::npos || name == 0 ? name : file.rfind('/', name - 1);
   if (folder != std::string_view::npos) file.remove_prefix(folder + 1);
-  return text(file, ":", site.line());
+  return concat(file, ":", site.line());
 }
 
 /// The regions that this rank is in, those of gshard's operations and those that the program marks itself by
@@ -104,9 +104,9 @@ struct CollectiveCall {
 
   std::string text() const {
     std::string result(operation);
-    if (*site != '\0') result += detail::text(" at ", site);
-    if (*regions != '\0') result += detail::text(" in ", regions);
-    if (*axes != '\0') result += detail::text(" over \"", axes, "\"");
+    if (*site != '\0') result += detail::concat(" at ", site);
+    if (*regions != '\0') result += detail::concat(" in ", regions);
+    if (*axes != '\0') result += detail::concat(" over \"", axes, "\"");
     return result;
   }
 
@@ -237,8 +237,8 @@ class CommunicationCheck {
         answers += 1;
       }
     for (MPI_Request& request : requests) give_up(request, false);
-    return text("check_communication: a rank has waited for the others for ", time_limit_.count(), " s", places(*calls),
-                "; all ranks of a group have to call the same operations in the same order");
+    return concat("check_communication: a rank has waited for the others for ", time_limit_.count(), " s",
+                  places(*calls), "; all ranks of a group have to call the same operations in the same order");
   }
 
   /// Where the ranks wait, ranks at one place together: "; ranks 0, 2 wait at ... (collective 17 of each)".
@@ -247,8 +247,8 @@ class CommunicationCheck {
     for (std::size_t rank = 0; rank < calls.size(); ++rank) {
       std::string const place = calls[rank].number == 0
                                     ? "did not answer, as a rank that computes, or waits outside of gshard"
-                                    : text("entered ", calls[rank].text(), ", as collective number ",
-                                           calls[rank].number, ", and ", "waits there");
+                                    : concat("entered ", calls[rank].text(), ", as collective number ",
+                                             calls[rank].number, ", and ", "waits there");
       auto const same = std::ranges::find(places, place, &std::pair<std::string, std::vector<std::size_t>>::first);
       if (same == places.end()) places.push_back({place, {rank}});
       else same->second.push_back(rank);
@@ -256,8 +256,9 @@ class CommunicationCheck {
     std::string result;
     for (auto const& [place, ranks] : places) {
       result += ranks.size() == 1 ? "; rank " : "; ranks ";
-      for (std::size_t i = 0; i < std::min(ranks.size(), most_named); ++i) result += text(i == 0 ? "" : ", ", ranks[i]);
-      if (ranks.size() > most_named) result += text(", ... (", ranks.size(), " in all)");
+      for (std::size_t i = 0; i < std::min(ranks.size(), most_named); ++i)
+        result += concat(i == 0 ? "" : ", ", ranks[i]);
+      if (ranks.size() > most_named) result += concat(", ... (", ranks.size(), " in all)");
       result += " " + place;
     }
     return result;

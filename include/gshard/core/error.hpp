@@ -89,7 +89,7 @@ inline std::string concatenated(std::initializer_list<TextPart> parts) {
 
 /// The printed forms of the arguments, one after the other.
 template <class... Parts>
-std::string text(Parts const&... parts) {
+std::string concat(Parts const&... parts) {
   return concatenated({TextPart(parts)...});
 }
 

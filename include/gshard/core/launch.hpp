@@ -100,7 +100,7 @@ template <class MemorySpace, class Functor>
 void launch_teams(char const* label, std::int64_t count, int team_size, int vector_length, Functor const& functor) {
   if constexpr (is_abstract<MemorySpace>) return;
   else if (count > std::numeric_limits<int>::max())
-    throw ExtentError(text(label, ": ", count, " rows or batches on one rank; split them over more ranks"));
+    throw ExtentError(concat(label, ": ", count, " rows or batches on one rank; split them over more ranks"));
   else if (count > 0)
     Kokkos::parallel_for(label,
                          Kokkos::TeamPolicy<typename MemorySpace::execution_space>(

@@ -48,8 +48,8 @@ class MemoryPool {
     check_kind(detail::is_abstract<MemorySpace> ? Kind::addresses : Kind::memory);
     if (bytes == 0) return nullptr;
     if (bytes > max_bytes - static_cast<std::size_t>(ledger_->bytes_in_use()))
-      throw MemoryError(detail::text("memory of ", bytes, " bytes cannot be had: with the ", ledger_->bytes_in_use(),
-                                     " bytes in use it is more than 2^62"));
+      throw MemoryError(detail::concat("memory of ", bytes, " bytes cannot be had: with the ", ledger_->bytes_in_use(),
+                                       " bytes in use it is more than 2^62"));
     if constexpr (detail::is_abstract<MemorySpace>) {
       ledger_->add_memory(static_cast<std::int64_t>(bytes));
       next_address_ += rounded(bytes);
@@ -106,8 +106,8 @@ class MemoryPool {
     auto shelf = shelf_of<MemorySpace>();
     char* const block = shelf->take(bytes);
     if (block == nullptr)
-      throw MemoryError(detail::text("memory of ", bytes, " bytes in ", MemorySpace::name(), " cannot be had; ",
-                                     ledger_->bytes_in_use(), " bytes are in use by tensors and temporaries"));
+      throw MemoryError(detail::concat("memory of ", bytes, " bytes in ", MemorySpace::name(), " cannot be had; ",
+                                       ledger_->bytes_in_use(), " bytes are in use by tensors and temporaries"));
     detail::unpoison<MemorySpace>(block, bytes);
     ledger_->add_memory(static_cast<std::int64_t>(bytes));
     return {block, [shelf, ledger = ledger_, bytes](void* released) {
@@ -229,7 +229,7 @@ class Scratch {
   /// Returns room for `count` elements, uninitialised, valid as long as this object. Throws MemoryError.
   template <class T>
   T* get(std::int64_t count) {
-    if (count < 0) throw MemoryError(detail::text("a temporary of ", count, " elements"));
+    if (count < 0) throw MemoryError(detail::concat("a temporary of ", count, " elements"));
     std::int64_t const bytes =
         detail::checked_product<MemoryError>(count, std::int64_t{sizeof(T)}, "bytes of a temporary");
     held_.push_back(pool_->allocate<MemorySpace>(static_cast<std::size_t>(bytes)));

@@ -19,8 +19,8 @@ inline std::string text_of_failure(int code, std::string_view call) {
   char words[MPI_MAX_ERROR_STRING] = "";
   int length = 0;
   if (MPI_Error_string(code, words, &length) != MPI_SUCCESS) length = 0;
-  return text(
-      call, " failed: ", length > 0 ? std::string(words, static_cast<std::size_t>(length)) : text("error code ", code));
+  return concat(call, " failed: ",
+                length > 0 ? std::string(words, static_cast<std::size_t>(length)) : concat("error code ", code));
 }
 
 /// Throws CommunicationError with MPI's text unless `code`, which `call` returned, is MPI_SUCCESS.
@@ -30,7 +30,7 @@ inline void require_mpi(int code, std::string_view call) {
 
 /// Prints the failure of a call in a destructor, which cannot throw.
 inline void report_mpi(int code, std::string_view call) {
-  if (code != MPI_SUCCESS) std::fputs(text("gshard: ", text_of_failure(code, call), "\n").c_str(), stderr);
+  if (code != MPI_SUCCESS) std::fputs(concat("gshard: ", text_of_failure(code, call), "\n").c_str(), stderr);
 }
 
 /// Makes a communicator that is gshard's own return errors; it inherits the handler of the program's.

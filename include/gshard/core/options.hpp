@@ -33,7 +33,7 @@ inline void require_rate(std::string_view option, double value) {
 
 /// Requires an integer of at least `least`, and returns it.
 inline std::int64_t require_at_least(std::string_view option, std::int64_t value, std::int64_t least) {
-  if (value < least) throw OptionError(text("option ", option, " = ", value, ": give ", least, " or more"));
+  if (value < least) throw OptionError(concat("option ", option, " = ", value, ": give ", least, " or more"));
   return value;
 }
 

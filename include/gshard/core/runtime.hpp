@@ -161,7 +161,7 @@ class Runtime {
       if (all_ranks_fail()) print_failures(message);
       else abort(message);
     } catch (Error const& error) {
-      abort(detail::text(message, " (and then: ", error.what(), ")"));
+      abort(detail::concat(message, " (and then: ", error.what(), ")"));
     }
     return 1;
   }
@@ -172,15 +172,15 @@ class Runtime {
     if (check_) check_->meet({"the end of the program given to run", "", ""});
     if (memory_.use_count() > 1 && (owns_kokkos_ || owns_mpi_))
       throw StateError(
-          detail::text("a mesh or a tensor outlives the program given to run, and MPI and Kokkos end with it (",
-                       ledger().bytes_in_use(),
-                       " bytes are in use on this rank); declare it inside that program, or reset it there"));
+          detail::concat("a mesh or a tensor outlives the program given to run, and MPI and Kokkos end with it (",
+                         ledger().bytes_in_use(),
+                         " bytes are in use on this rank); declare it inside that program, or reset it there"));
   }
 
  private:
   static void require_not_ended(bool has_ended, std::string_view library) {
     if (has_ended)
-      throw StateError(detail::text(
+      throw StateError(detail::concat(
           "run: ", library,
           " has ended already and cannot start again; call run once, or start and end MPI and Kokkos in main"));
   }
@@ -255,7 +255,7 @@ class Runtime {
   }
 
   void print_failure(int rank, std::string_view message) const {
-    detail::print_error(detail::text("gshard: error on rank ", rank, " of ", size_, ": ", message, "\n"));
+    detail::print_error(detail::concat("gshard: error on rank ", rank, " of ", size_, ": ", message, "\n"));
   }
 
   static void sleep_ms(int milliseconds) {
@@ -302,7 +302,7 @@ int run(int& argc, char**& argv, Program&& program) {
       return runtime.fail("an exception that is not a std::exception");
     }
   } catch (std::exception const& exception) {
-    detail::print_error(detail::text("gshard: error: ", exception.what(), "\n"));
+    detail::print_error(detail::concat("gshard: error: ", exception.what(), "\n"));
     if (detail::mpi_is_running()) MPI_Abort(MPI_COMM_WORLD, 1);
     return 1;
   }

@@ -25,7 +25,7 @@ namespace detail {
   Kokkos::abort("gshard: an index is outside a list of dimensions, letters or axes");
 #else
   throw IndexError(
-      text("index ", index, " is outside a list of ", size, " (dimensions, letters or axes); indices count from 0"));
+      concat("index ", index, " is outside a list of ", size, " (dimensions, letters or axes); indices count from 0"));
 #endif
 }
 
@@ -33,7 +33,8 @@ namespace detail {
 #if defined(__CUDA_ARCH__) || defined(__HIP_DEVICE_COMPILE__)
   Kokkos::abort("gshard: a list of dimensions, letters or axes is full");
 #else
-  throw ExtentError(text("a list of dimensions, letters or axes has at most ", capacity, " entries here; give fewer"));
+  throw ExtentError(
+      concat("a list of dimensions, letters or axes has at most ", capacity, " entries here; give fewer"));
 #endif
 }
 

@@ -50,36 +50,36 @@ struct Reasons {
 
   std::string of_operand(int operand, AxisSet axes) const {
     int const axis = first(axes);
-    std::string const over = text(" over ", Mesh::name(axis));
+    std::string const over = concat(" over ", Mesh::name(axis));
     char const own = split_letter(subscripts.operands[operand], given[operand], axis);
     if (given[operand].partial.contains(axis))
-      return text("it is an unreduced sum", over, ", which the other operand uses too");
+      return concat("it is an unreduced sum", over, ", which the other operand uses too");
     char const letter = worked_on(axis);
     int const other = 1 - operand;
     bool const other_splits =
         given.size() == 2 && split_letter(subscripts.operands[other], given[other], axis) == letter && letter != '\0';
     std::string const work =
-        letter == '\0' ? text("no letter is split", over) : text("the contraction splits ", letter, over);
+        letter == '\0' ? concat("no letter is split", over) : concat("the contraction splits ", letter, over);
     if (other_splits)
-      return text(work, ", as ", name(other), " does",
-                  own == '\0' ? std::string() : text(", and this one splits ", own));
+      return concat(work, ", as ", name(other), " does",
+                    own == '\0' ? std::string() : concat(", and this one splits ", own));
     if (plan.result.rank() > 0 && split_letter(subscripts.result, plan.result, axis) == letter && letter != '\0')
-      return text(work, ", as the declared result does");
+      return concat(work, ", as the declared result does");
     return work;
   }
 
   std::string of_result(AxisSet axes) const {
     int const axis = first(axes);
-    std::string const over = text(" over ", Mesh::name(axis));
+    std::string const over = concat(" over ", Mesh::name(axis));
     char const letter = worked_on(axis);
     char const held = split_letter(subscripts.result, plan.result, axis);
     std::string const declared =
-        held == '\0' ? text("the result is whole", over) : text("the result is declared to split ", held, over);
+        held == '\0' ? concat("the result is whole", over) : concat("the result is declared to split ", held, over);
     bool const summed = plan.loop.runs() && plan.loop.role == Role::result && plan.loop.axes.contains(axis);
     if (summed || plan.produced.partial.contains(axis))
-      return letter == '\0' ? text("an operand is an unreduced sum", over, ", and ", declared)
-                            : text(letter, " is summed and split", over, ", and ", declared);
-    return letter == '\0' ? declared : text("the contraction splits ", letter, over, ", and ", declared);
+      return letter == '\0' ? concat("an operand is an unreduced sum", over, ", and ", declared)
+                            : concat(letter, " is summed and split", over, ", and ", declared);
+    return letter == '\0' ? declared : concat("the contraction splits ", letter, over, ", and ", declared);
   }
 };
 
@@ -122,7 +122,7 @@ class PairExplainer {
     std::int64_t const flops = saturated_product(run_.given.size() == 2 ? 2 : 1, products());
     out_.explanation.flops = saturated_sum(out_.explanation.flops, flops);
     out_.add_line("  contract   ", flops, " flops per rank",
-                  plan_.loop.runs() ? text(", in ", out_.mesh().size(plan_.loop.axes), " products") : std::string());
+                  plan_.loop.runs() ? concat(", in ", out_.mesh().size(plan_.loop.axes), " products") : std::string());
     std::string const result = letters(run_.subscripts.result);
     if (plan_.loop.runs() && plan_.loop.role == Role::result) {
       out_.hold(plan_.produced, run_.result);
@@ -157,7 +157,7 @@ class PairExplainer {
     for (int i = 0; i + 1 < ranks; ++i)
       elements += product(ring.block(ring_window(ring.group().rank, first + i, ranks)).extents);
     out_.add_move(whose, Movement::ring, plan_.loop.axes, ranks == 1, elements * size, why,
-                  text(" in ", ranks - 1, ranks == 2 ? " permute" : " permutes"));
+                  concat(" in ", ranks - 1, ranks == 2 ? " permute" : " permutes"));
   }
 
   /// How many products of elements this rank adds up: each letter counts as far as it meets it, in one window after the
@@ -251,7 +251,7 @@ Explanation explain_einsum(std::tuple<Tensors...> const& tensors) {
   Extents const result = result_extents({Text.view()}, subscripts, handles_of(tensors));
   auto const extents = call_with(tensors, [](auto const&... tensor) { return std::array{tensor.extents()...}; });
   Explainer<Mesh> out(std::get<0>(tensors).mesh_state(), sizeof(T));
-  out.add_title(text("einsum \"", Text.view(), "\""), type_name<T>());
+  out.add_title(concat("einsum \"", Text.view(), "\""), type_name<T>());
   if constexpr (sizeof...(Tensors) > 2) {
     StaticVector<Extents, max_operands> list;
     for (Extents const& one : extents) list.push_back(one);

@@ -19,7 +19,7 @@ struct EinsumName {
   std::string_view operation = "einsum";
 };
 
-inline std::string text_of(EinsumName const& name) { return text(name.operation, " \"", name.subscripts, "\""); }
+inline std::string text_of(EinsumName const& name) { return concat(name.operation, " \"", name.subscripts, "\""); }
 
 /// Returns the global extents of the result.
 /// Throws, on all ranks alike, StateError if an operand is unset, MeshError if the operands live on two meshes, and
@@ -43,9 +43,9 @@ inline Extents result_extents(EinsumName const& name, Subscripts const& subscrip
         letters.push_back(labels[dimension]);
         of_letter.push_back(extent);
       } else if (of_letter[known] != extent) {
-        throw ExtentError(text(text_of(name), ": letter '", labels[dimension], "' has extent ", of_letter[known],
-                               ", but dimension ", dimension, " of ", text_of(operand(i)), " has ", extent,
-                               place_of(operand(i))));
+        throw ExtentError(concat(text_of(name), ": letter '", labels[dimension], "' has extent ", of_letter[known],
+                                 ", but dimension ", dimension, " of ", text_of(operand(i)), " has ", extent,
+                                 place_of(operand(i))));
       }
     }
   }
@@ -60,8 +60,8 @@ inline void check_result_tensor(EinsumName const& name, Operand const& result, E
                                 Operand const& first) {
   if (result.mesh == nullptr || result.mesh != first.mesh) require_one_mesh(text_of(name), {first, result});
   if (!(*result.extents == extents))
-    throw ExtentError(text(text_of(name), " gives extents ", text_of(extents), ", which are not those of ",
-                           text_of(result), place_of(result)));
+    throw ExtentError(concat(text_of(name), " gives extents ", text_of(extents), ", which are not those of ",
+                             text_of(result), place_of(result)));
 }
 
 }  // namespace gshard::detail

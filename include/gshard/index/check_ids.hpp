@@ -73,9 +73,9 @@ template <AnyTensor Ids>
     id = held;
   }
   comm::all_reduce(group, &id, 1, comm::Reduction::maximum);
-  throw IndexError(text(operation, ": element ", text_of(index), " of ", text_of(operand), " is ", id,
-                        ", which is not in the range [0, ", limit, ")",
-                        negative == NegativeIds::padding ? "; negative ones are padding" : "", place_of(operand)));
+  throw IndexError(concat(operation, ": element ", text_of(index), " of ", text_of(operand), " is ", id,
+                          ", which is not in the range [0, ", limit, ")",
+                          negative == NegativeIds::padding ? "; negative ones are padding" : "", place_of(operand)));
 }
 
 /// Throws IndexError, on all ranks alike, unless the elements of `ids`, a set tensor of any rank and layout, lie in [0,

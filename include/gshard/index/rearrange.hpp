@@ -89,8 +89,8 @@ inline Rearrangement slice_of(Operand const& x, int dimension, std::int64_t begi
                               std::int64_t stride) {
   require_set("slice", {x});
   if (begin < 0 || end > (*x.extents)[dimension] || begin > end || stride < 1)
-    throw ExtentError(text("slice: [", begin, ", ", end, ") in steps of ", stride, " does not lie in dimension ",
-                           dimension, " of ", text_of(x), place_of(x)));
+    throw ExtentError(concat("slice: [", begin, ", ", end, ") in steps of ", stride, " does not lie in dimension ",
+                             dimension, " of ", text_of(x), place_of(x)));
   std::int64_t const size = end - begin;
   std::int64_t const count = size / stride + (size % stride == 0 ? 0 : 1);
   return along(*x.extents, dimension, count, {{count, begin, std::min(stride, size + 1), 0, 1}});
@@ -112,9 +112,9 @@ inline Rearrangement pad_of(Operand const& x, int dimension, std::int64_t low, s
       extent == 0 || !are_widths ? 0 : saturated_sum(saturated_product(extent - 1, interior + 1), 1);
   std::int64_t const result = are_widths && inner <= max_extent ? low + inner + high : -1;
   if (result < 0 || result > max_extent)
-    throw ExtentError(text("pad: ", low, " before, ", high, " behind and ", interior,
-                           " between leave no extent of 0 to 2^62 in dimension ", dimension, " of ", text_of(x),
-                           place_of(x)));
+    throw ExtentError(concat("pad: ", low, " before, ", high, " behind and ", interior,
+                             " between leave no extent of 0 to 2^62 in dimension ", dimension, " of ", text_of(x),
+                             place_of(x)));
   Progression const way = restricted({extent, 0, 1, low, interior + 1}, {0, extent}, {0, result});
   return along(*x.extents, dimension, result, {way});
 }
@@ -152,7 +152,7 @@ inline void require_alike_but(std::string_view operation, int dimension, std::ve
     for (int d = 0; d < operand.extents->size(); ++d)
       if (d != dimension)
         require_extent(operation, operand, d, (*operands.front().extents)[d],
-                       text("as in ", text_of(operands.front())));
+                       concat("as in ", text_of(operands.front())));
   }
 }
 
@@ -163,15 +163,15 @@ std::vector<std::int64_t> beginnings(Tensors const&... tensors) {
   std::vector<std::int64_t> begins{0};
   for (std::int64_t extent : {tensors.extent(Dimension)...}) begins.push_back(saturated_sum(begins.back(), extent));
   if (begins.back() > max_extent)
-    throw ExtentError(text("concatenate: the operands have more than 2^62 indices in dimension ", Dimension));
+    throw ExtentError(concat("concatenate: the operands have more than 2^62 indices in dimension ", Dimension));
   return begins;
 }
 
 inline void check_update(int dimension, Operand const& x, Operand const& update, std::int64_t begin) {
   require_alike_but("update_slice", dimension, {x, update});
   if (begin < 0 || begin > (*x.extents)[dimension] - (*update.extents)[dimension])
-    throw ExtentError(text("update_slice: ", (*update.extents)[dimension], " indices from ", begin,
-                           " on do not lie in dimension ", dimension, " of ", text_of(x), place_of(x)));
+    throw ExtentError(concat("update_slice: ", (*update.extents)[dimension], " indices from ", begin,
+                             " on do not lie in dimension ", dimension, " of ", text_of(x), place_of(x)));
 }
 
 }  // namespace detail

@@ -175,9 +175,9 @@ void check_reshape(From const& x, Extents const& extents) {
   require_set("reshape", {{"x", x}});
   To::checked(extents, x.name());
   if (product(x.extents()) != product(extents))
-    throw ExtentError(text("reshape: '", x.name(), "' ", text_of(x.extents()), " has ", product(x.extents()),
-                           " elements, not the ", product(extents), " of ", text_of(extents), "; rank ",
-                           x.mesh().rank(), " of mesh (", x.mesh().text(), ")"));
+    throw ExtentError(concat("reshape: '", x.name(), "' ", text_of(x.extents()), " has ", product(x.extents()),
+                             " elements, not the ", product(extents), " of ", text_of(extents), "; rank ",
+                             x.mesh().rank(), " of mesh (", x.mesh().text(), ")"));
 }
 
 }  // namespace detail

@@ -59,15 +59,15 @@ using PlacesOf = ShardedTensor<typename Tensor::mesh_type, typename Rearranged<T
 inline void require_sortable(std::string_view operation, Operand const& x, int dimension) {
   require_set(operation, {x});
   if ((*x.extents)[dimension] > std::numeric_limits<int>::max())
-    throw ExtentError(text(operation, ": places are ints, which those in dimension ", dimension, " exceed, of ",
-                           text_of(x), place_of(x)));
+    throw ExtentError(concat(operation, ": places are ints, which those in dimension ", dimension, " exceed, of ",
+                             text_of(x), place_of(x)));
 }
 
 inline void require_top_k(Operand const& x, int dimension, std::int64_t count) {
   require_sortable("top_k", x, dimension);
   if (count < 0 || count > (*x.extents)[dimension])
     throw ExtentError(
-        text("top_k: there are no ", count, " elements in dimension ", dimension, " of ", text_of(x), place_of(x)));
+        concat("top_k: there are no ", count, " elements in dimension ", dimension, " of ", text_of(x), place_of(x)));
 }
 
 template <int Dimension, AnyTensor Tensor>

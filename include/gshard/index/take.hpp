@@ -142,7 +142,7 @@ inline void require_updates(int dimension, Operand const& x, Operand const& indi
   require_one_mesh("scatter_add", {x, indices, updates});
   for (int d = 0; d < x.extents->size(); ++d)
     require_extent("scatter_add", updates, d, d == dimension ? (*indices.extents)[0] : (*x.extents)[d],
-                   d == dimension ? text("the number of ", text_of(indices)) : text("as in ", text_of(x)));
+                   d == dimension ? concat("the number of ", text_of(indices)) : concat("as in ", text_of(x)));
 }
 
 }  // namespace detail

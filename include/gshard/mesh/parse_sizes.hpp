@@ -28,22 +28,22 @@ std::array<int, Mesh::axis_count> parse_sizes(std::string_view text) {
     std::string_view const item = text.substr(begin, text.find(',', begin) - begin);
     begin += item.size() + 1;
     if (item.empty() || begin == text.size())
-      throw MeshError(detail::text("mesh \"", text, "\": an item is empty; write axis=size between single commas"));
+      throw MeshError(detail::concat("mesh \"", text, "\": an item is empty; write axis=size between single commas"));
     std::size_t const equals = item.find('=');
     std::string_view const name = item.substr(0, equals);
     int const axis = Mesh::find(name);
     if (axis < 0)
-      throw MeshError(detail::text("mesh \"", text, "\": there is no axis '", name, "'; the axes are ", known));
-    if (named.contains(axis)) throw MeshError(detail::text("mesh \"", text, "\": axis '", name, "' is given twice"));
+      throw MeshError(detail::concat("mesh \"", text, "\": there is no axis '", name, "'; the axes are ", known));
+    if (named.contains(axis)) throw MeshError(detail::concat("mesh \"", text, "\": axis '", name, "' is given twice"));
     named |= AxisSet::of(axis);
     std::string_view const number = equals == std::string_view::npos ? std::string_view() : item.substr(equals + 1);
     int size = 0;
     auto const [end, fault] = std::from_chars(number.data(), number.data() + number.size(), size);
     if (fault != std::errc() || end != number.data() + number.size() || size < 1)
-      throw MeshError(detail::text("mesh \"", text, "\": '", number, "' is no size for axis '", name, "'; write ", name,
-                                   "=N with N of 1 or more"));
+      throw MeshError(detail::concat("mesh \"", text, "\": '", number, "' is no size for axis '", name, "'; write ",
+                                     name, "=N with N of 1 or more"));
     if (int const fixed = Mesh::static_size(axis); fixed != dynamic_size && size != fixed)
-      throw MeshError(detail::text("mesh \"", text, "\": the type of the mesh fixes axis '", name, "' at ", fixed));
+      throw MeshError(detail::concat("mesh \"", text, "\": the type of the mesh fixes axis '", name, "' at ", fixed));
     sizes[static_cast<std::size_t>(axis)] = size;
   }
   return sizes;

@@ -28,7 +28,7 @@ struct RankOrder {
   /// neighbours, the last and the first among them, are two apart at most.
   /// Throws MeshError where `count` is negative.
   static RankOrder zigzag(int count) {
-    if (count < 0) throw MeshError(detail::text("RankOrder::zigzag: ", count, " ranks; give 0 or more"));
+    if (count < 0) throw MeshError(detail::concat("RankOrder::zigzag: ", count, " ranks; give 0 or more"));
     RankOrder order;
     for (std::int64_t rank = 0; rank < count; rank += 2) order.ranks.push_back(static_cast<int>(rank));
     for (int rank = count - 1 - count % 2; rank > 0; rank -= 2) order.ranks.push_back(rank);
@@ -39,14 +39,14 @@ struct RankOrder {
   void check(std::string const& mesh, int count) const {
     if (std::ssize(ranks) != count)
       throw MeshError(
-          detail::text("mesh (", mesh, "): the rank order lists ", ranks.size(), " ranks, but the mesh has ", count));
+          detail::concat("mesh (", mesh, "): the rank order lists ", ranks.size(), " ranks, but the mesh has ", count));
     std::vector<bool> seen(ranks.size(), false);
     for (int rank : ranks) {
       if (rank < 0 || rank >= count)
         throw MeshError(
-            detail::text("mesh (", mesh, "): the rank order lists rank ", rank, "; the ranks are 0 to ", count - 1));
+            detail::concat("mesh (", mesh, "): the rank order lists rank ", rank, "; the ranks are 0 to ", count - 1));
       if (seen[static_cast<std::size_t>(rank)])
-        throw MeshError(detail::text("mesh (", mesh, "): the rank order lists rank ", rank, " twice"));
+        throw MeshError(detail::concat("mesh (", mesh, "): the rank order lists rank ", rank, " twice"));
       seen[static_cast<std::size_t>(rank)] = true;
     }
   }

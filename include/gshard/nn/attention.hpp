@@ -100,9 +100,9 @@ struct Attention {
   auto cache(X const& x, std::int64_t sentences) {
     gshard::detail::require_one_mesh("attention cache", {{"wk", wk.value}, {"x", x}});
     if (sentences < 1 || x.extent(1) % sentences != 0)
-      throw ExtentError(gshard::detail::text("attention cache: ", sentences,
-                                             " sentences do not divide dimension 1 of x ",
-                                             gshard::detail::text_of(x.extents())));
+      throw ExtentError(gshard::detail::concat("attention cache: ", sentences,
+                                               " sentences do not divide dimension 1 of x ",
+                                               gshard::detail::text_of(x.extents())));
     auto const keys = heads(x, wk.value, sentences);
     return AttentionCache<std::remove_const_t<decltype(keys)>>{keys, heads(x, wv.value, sentences)};
   }

@@ -64,9 +64,9 @@ void check_places(CachedPlaces<MemorySpace> const& cached, std::int64_t groups, 
                     (!has_holders || (extent(cached.holders, 0) == groups && extent(cached.holders, 1) == n &&
                                       extent(cached.holders, 2) >= cached.places));
   if (!fits)
-    throw ExtentError(gshard::detail::text("attend_cached: ", n, " sentences look at ", cached.places, " places of ",
-                                           cached.sentences, " sentences of ", cached.capacity, ", each seen by ",
-                                           cached.share, ", but the cache has ", r, " sentences of ", k, " places"));
+    throw ExtentError(gshard::detail::concat("attend_cached: ", n, " sentences look at ", cached.places, " places of ",
+                                             cached.sentences, " sentences of ", cached.capacity, ", each seen by ",
+                                             cached.share, ", but the cache has ", r, " sentences of ", k, " places"));
 }
 
 }  // namespace detail
@@ -82,7 +82,7 @@ Queries attend_cached(Queries const& queries, AttentionCache<Places> const& cach
   using Space = typename Queries::memory_space;
   detail::check_cache("attend_cached", "queries", queries, cache, real);
   detail::check_places(cached, queries.local_extent(0), queries.extent(1), cache.keys.extent(1), cache.keys.extent(2));
-  Queries const result = detail::unset_like(queries);
+  Queries const result = detail::empty_like(queries);
   std::int64_t const numbers = queries.local_size() * cached.places;
   queries.memory().ledger().add_work("cached_attention", 4 * numbers,
                                      2 * numbers * static_cast<std::int64_t>(sizeof(T)));
@@ -117,7 +117,7 @@ void remember(AttentionCache<Places> const& cache, std::int64_t place, Rows cons
   gshard::detail::require_equal_extents("remember", Operand("keys", keys), 1, Operand("cached keys", cache.keys), 1);
   if (place < 0 || place >= cache.keys.extent(2))
     throw IndexError(
-        gshard::detail::text("remember: place ", place, " of a cache of ", cache.keys.extent(2), " places"));
+        gshard::detail::concat("remember: place ", place, " of a cache of ", cache.keys.extent(2), " places"));
   detail::record_kernel("remember_place", keys, values, keys, values);
   auto const rows = [](Rows const& tensor) {
     auto const sentences = static_cast<std::size_t>(tensor.local_extent(0) * tensor.local_extent(1));

@@ -62,13 +62,13 @@ auto attention_weights(X const& scores, Lengths const& key_lengths, double scale
   gshard::detail::require_option(std::isfinite(scale), "scale", scale, "a finite number");
   detail::SentenceKeys<Lengths> const visible{key_lengths, values.local_extent(2), values.local_extent(3),
                                               values.range(3).begin, masking};
-  Tensor const result = detail::unset_like(values);
+  Tensor const result = detail::empty_like(values);
   detail::record_kernel("attention_weights", result, values);
   detail::softmax<Space, T>(detail::rows_of(values), detail::rows_of(result),
                             static_cast<gshard::detail::Computed<T>>(scale), visible());
   return detail::recorded_beside(
       scores, result, [slot = detail::slot_of(scores), result, scale, visible](auto const& gradient) {
-        Tensor const of_scores = detail::unset_like(result);
+        Tensor const of_scores = detail::empty_like(result);
         detail::record_kernel("attention_weights gradient", of_scores, result, gradient);
         detail::softmax_backward<Space, T>(detail::rows_of(result), detail::rows_of(gradient),
                                            detail::rows_of(of_scores), static_cast<gshard::detail::Computed<T>>(scale),

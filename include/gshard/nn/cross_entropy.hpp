@@ -41,7 +41,7 @@ void cross_entropy_of_split(Scores const& scores, Targets const& targets, Rows c
   Sums const summaries(uninitialized, scores.mesh(), extents_of_rows(4));
   record_kernel("cross_entropy", scores, targets, summaries);
   cross_entropy_summary<Space, T>(rows_of(scores), row_of(targets), rows_of(summaries), numbers.first);
-  Rows const largest = unset_like(losses);
+  Rows const largest = empty_like(losses);
   largest_logits<Space, T>(rows_of(summaries), row_of(largest));
   gshard::detail::fence<Space>("gshard::cross_entropy: what is sent is computed");
   comm::all_reduce<Space>(scores.mesh_state().group(Parts::layout.partial), largest.data(), largest.local_size(),
@@ -110,7 +110,7 @@ auto cross_entropy(X const& logits, Targets const& targets, double tokens, doubl
       logits, loss,
       [slot = detail::slot_of(logits), scores, targets, log_sums, divisor, smoothing, z_loss, first,
        vocabulary](auto const& gradient) {
-        Tensor const of_logits = detail::unset_like(scores);
+        Tensor const of_logits = detail::empty_like(scores);
         detail::record_kernel("cross_entropy gradient", of_logits, scores, targets, log_sums);
         detail::cross_entropy_backward<Space, T>(
             detail::rows_of(scores), detail::row_of(targets), detail::row_of(log_sums), detail::rows_of(of_logits),

@@ -15,7 +15,7 @@ namespace detail {
 template <AnyTensor Tensor>
 Tensor dropped_out(char const* operation, Tensor const& x, double rate, RandomStream random) {
   using T = typename Tensor::value_type;
-  Tensor const result = unset_like(x);
+  Tensor const result = empty_like(x);
   record_kernel(operation, result, x);
   auto const [seed, stream] = fold_in(random, RandomPurpose::dropout);
   dropout<typename Tensor::memory_space, T>(x.data(), result.data(), x.block(), x.extents(), rate, seed, stream);

@@ -34,7 +34,7 @@ auto layer_norm(X const& x, Gain const& gain, Bias const& bias, double epsilon =
   detail::require_vector_beside("layer_norm", "gain", gains, "x", input);
   detail::require_vector_beside("layer_norm", "bias", biases, "x", input);
   gshard::detail::require_positive("epsilon", epsilon);
-  Tensor const output = detail::unset_like(input);
+  Tensor const output = detail::empty_like(input);
   Extents pair_extents = input.extents();
   pair_extents[Tensor::rank - 1] = 2;
   using Number = gshard::detail::Computed<T>;
@@ -49,7 +49,7 @@ auto layer_norm(X const& x, Gain const& gain, Bias const& bias, double epsilon =
       [input, gains, statistics, x_slot = detail::slot_of(x), gain_slot = detail::slot_of(gain),
        bias_slot = detail::slot_of(bias)](auto const& gradient) {
         if constexpr (detail::wants_gradient<decltype(x_slot)>) {
-          Tensor const of_input = detail::unset_like(input);
+          Tensor const of_input = detail::empty_like(input);
           detail::record_kernel("layer_norm gradient", of_input, input, gains, statistics, gradient);
           detail::layer_norm_backward<Space, T>(detail::rows_of(input), gains.local(), detail::rows_of(statistics),
                                                 detail::rows_of(gradient), detail::rows_of(of_input));

@@ -60,7 +60,7 @@ using SpecOf = typename ValueTensor<X>::spec_type;
 
 /// A tensor like `like`, elements unset.
 template <AnyTensor Tensor>
-Tensor unset_like(Tensor const& like) {
+Tensor empty_like(Tensor const& like) {
   return Tensor(uninitialized, like.mesh(), like.extents());
 }
 

@@ -32,7 +32,7 @@ auto rms_norm(X const& x, Gain const& gain, double epsilon = 1e-6) {
   Value const& gains = detail::value_of(gain);
   detail::require_vector_beside("rms_norm", "gain", gains, "x", input);
   gshard::detail::require_positive("epsilon", epsilon);
-  Tensor const output = detail::unset_like(input);
+  Tensor const output = detail::empty_like(input);
   Extents row_extents = input.extents();
   row_extents.pop_back();
   static constexpr Layout row_layout = [] {
@@ -51,7 +51,7 @@ auto rms_norm(X const& x, Gain const& gain, double epsilon = 1e-6) {
       std::tie(x, gain), output,
       [input, gains, statistics, x_slot = detail::slot_of(x), gain_slot = detail::slot_of(gain)](auto const& gradient) {
         if constexpr (detail::wants_gradient<decltype(x_slot)>) {
-          Tensor const of_input = detail::unset_like(input);
+          Tensor const of_input = detail::empty_like(input);
           detail::record_kernel("rms_norm gradient", of_input, input, gains, statistics, gradient);
           detail::rms_norm_backward<Space, T>(detail::rows_of(input), gains.local(), detail::row_of(statistics),
                                               detail::rows_of(gradient), detail::rows_of(of_input));

@@ -53,8 +53,9 @@ inline void require_sentences_in(std::string_view operation, gshard::detail::Ope
   gshard::detail::require_equal_extents(operation, lengths, 0, tokens, 0);
   std::int64_t const sentences = (*lengths.extents)[1], places = (*tokens.extents)[1];
   if (sentences == 0 ? places != 0 : places % sentences != 0)
-    throw ExtentError(gshard::detail::text(operation, ": dimension 1 of ", text_of(tokens), " has to be a multiple of ",
-                                           sentences, ", dimension 1 of ", text_of(lengths), place_of(tokens)));
+    throw ExtentError(gshard::detail::concat(operation, ": dimension 1 of ", text_of(tokens),
+                                             " has to be a multiple of ", sentences, ", dimension 1 of ",
+                                             text_of(lengths), place_of(tokens)));
 }
 
 /// Throws StateError, MeshError or ExtentError unless `lengths` (G, N) are those of the sentences of `tokens`, (G, N *
@@ -77,7 +78,7 @@ auto require_lengths_of(std::string_view operation, std::string_view lengths_rol
 /// Returns x with the rows of padding set to 0. The block has `rows` rows; `tokens` reads from `held` which are tokens.
 template <AnyTensor X, AnyTensor Held, class Tokens>
 X zeroed(char const* operation, X const& x, Held const& held, std::int64_t rows, Tokens const& tokens) {
-  X const result = unset_like(x);
+  X const result = empty_like(x);
   record_kernel(operation, result, x, held);
   std::int64_t const columns = rows == 0 ? 0 : x.local_size() / rows;
   for_each_row<typename X::memory_space>(

@@ -26,7 +26,7 @@ class ParameterCheck {
 
   template <class Parameter>
   void operator()(Parameter const& parameter) {
-    std::string const role = gshard::detail::text("parameter ", count_++);
+    std::string const role = gshard::detail::concat("parameter ", count_++);
     std::string const gradient_role = "the gradient of " + role;
     gshard::detail::Operand const value(role, parameter.value);
     gshard::detail::require_set(operation_, {value});

@@ -244,13 +244,14 @@ class OptimizerOf {
       bool const is_known = position < slots_.size() && slots_[position].type == typeid(SlotOf<Parameter>) &&
                             this->template slot_at<Parameter>(position).belongs_to(parameter.value);
       if (!is_known)
-        throw StateError(gshard::detail::text("optimizer: parameter ", position, " '", parameter.value.name(), "' ",
-                                              gshard::detail::text_of(parameter.value.extents()),
-                                              " is not the one of the first step; give each model its own optimizer"));
+        throw StateError(
+            gshard::detail::concat("optimizer: parameter ", position, " '", parameter.value.name(), "' ",
+                                   gshard::detail::text_of(parameter.value.extents()),
+                                   " is not the one of the first step; give each model its own optimizer"));
     });
     if (steps_ > 0 && parameters.count() != std::ssize(slots_))
-      throw StateError(gshard::detail::text("optimizer: a model of ", parameters.count(), " parameters after one of ",
-                                            slots_.size(), "; give each model its own optimizer"));
+      throw StateError(gshard::detail::concat("optimizer: a model of ", parameters.count(), " parameters after one of ",
+                                              slots_.size(), "; give each model its own optimizer"));
   }
 
   template <class Model, class Action>
@@ -293,14 +294,14 @@ class OptimizerOf {
     std::int64_t position = 0;
     for_each_slot(model, [&](auto& parameter, auto& slot) {
       if (slot.gradient.is_set() && !std::isfinite(squares[next++]) && culprit.empty())
-        culprit = gshard::detail::text(", as is that of the gradient of parameter ", position, " '",
-                                       parameter.value.name(), "'");
+        culprit = gshard::detail::concat(", as is that of the gradient of parameter ", position, " '",
+                                         parameter.value.name(), "'");
       slot.gradient = {};
       ++position;
     });
-    throw NonFiniteError(gshard::detail::text("optimizer: in step ", steps_ + 1, " the norm of the gradients is ", norm,
-                                              culprit,
-                                              "; no parameter is changed: skip the batch, or lower the learning rate"));
+    throw NonFiniteError(
+        gshard::detail::concat("optimizer: in step ", steps_ + 1, " the norm of the gradients is ", norm, culprit,
+                               "; no parameter is changed: skip the batch, or lower the learning rate"));
   }
 
   template <class Model>

@@ -24,7 +24,7 @@ inline void check_schedule(double peak, std::int64_t warmup, std::int64_t step) 
 inline void check_total(std::int64_t total, std::int64_t start, std::string_view name_of_start) {
   if (total <= start)
     throw OptionError(
-        gshard::detail::text("option total = ", total, ": give more than the ", start, " of ", name_of_start));
+        gshard::detail::concat("option total = ", total, ": give more than the ", start, " of ", name_of_start));
 }
 
 }  // namespace detail

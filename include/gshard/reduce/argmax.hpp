@@ -95,9 +95,9 @@ auto index_of_extreme(char const* name, Ready const& ready) {
   typename Along::template Rows<std::int64_t> const result(uninitialized, first.mesh(),
                                                            Along::kept_extents(first.extents()));
   if (Along::count(first.extents()) == 0 && result.size() > 0)
-    throw ExtentError(text(name, ": dimension ", Along::only, " of '", first.name(), "' ", text_of(first.extents()),
-                           " is empty, so it has no first element; rank ", first.mesh().rank(), " of mesh (",
-                           first.mesh().text(), ")"));
+    throw ExtentError(concat(name, ": dimension ", Along::only, " of '", first.name(), "' ", text_of(first.extents()),
+                             " is empty, so it has no first element; rank ", first.mesh().rank(), " of mesh (",
+                             first.mesh().text(), ")"));
   if (result.local_size() == 0) return result;
   Group const& group = first.mesh_state().group(Along::axes);
   MemoryPool& memory = first.memory();

@@ -11,7 +11,7 @@
 #include <gshard/expr/expression.hpp>
 #include <gshard/reduce/dimensions.hpp>
 #include <gshard/reduce/kernels/softmax.hpp>
-#include <gshard/reduce/kernels/spread.hpp>
+#include <gshard/reduce/kernels/broadcast.hpp>
 #include <gshard/reduce/row_values.hpp>
 #include <gshard/reduce/rules.hpp>
 
@@ -111,8 +111,8 @@ void run_softmax(BlockRows const& rows, Kernel const& kernel, Result* result) {
   Scratch<MemorySpace> scratch(rows.memory());
   PowerSums<T> const row = power_sums(scratch, rows, kernel, highest_of<T>());
   launch<MemorySpace>("gshard::softmax", shape.rows(), shape.rows() <= small_row, SumsToFactors<Form>{row.sums});
-  spread<MemorySpace>("gshard::softmax", rows.extents(), rows.reduced,
-                      SoftmaxOfElement<Form, Result, T, Kernel>{kernel, row.shifts, row.sums, result});
+  broadcast<MemorySpace>("gshard::softmax", rows.extents(), rows.reduced,
+                         SoftmaxOfElement<Form, Result, T, Kernel>{kernel, row.shifts, row.sums, result});
 }
 GSHARD_COMPILED_FLOATS(run_softmax, SoftmaxForm::plain)
 GSHARD_COMPILED_FLOATS(run_softmax, SoftmaxForm::logarithm)

@@ -119,9 +119,9 @@ using on_mesh = ShardedTensor<Mesh, with_extents_of<Spec, typename Tensor::spec_
 template <class Mesh, class Tensor>
 void check_same_ranks(Mesh const& mesh, Tensor const& tensor) {
   if (&mesh.memory() != &tensor.memory())
-    throw MeshError(text("reshard of '", tensor.name(), "' from mesh (", tensor.mesh().text(), ") to mesh (",
-                         mesh.text(),
-                         "): the meshes are of two runtimes; make both from one, so that they have the same ranks"));
+    throw MeshError(concat("reshard of '", tensor.name(), "' from mesh (", tensor.mesh().text(), ") to mesh (",
+                           mesh.text(),
+                           "): the meshes are of two runtimes; make both from one, so that they have the same ranks"));
 }
 
 }  // namespace detail

@@ -98,7 +98,7 @@ class Explainer {
 
   template <class... Parts>
   void add_line(Parts const&... parts) {
-    explanation.text += text(parts..., "\n");
+    explanation.text += concat(parts..., "\n");
   }
 
   /// `what` explained, of these elements.
@@ -118,7 +118,7 @@ class Explainer {
     ExplainedMove const& move = explanation.moves.emplace_back(
         ExplainedMove{whose, movement, mesh_.group(axes).axes, mesh_.size(axes), free, bytes, why});
     std::string const cost =
-        free ? ", free" : text(", groups of ", move.ranks, ": ", bytes, " bytes sent per rank", how);
+        free ? ", free" : concat(", groups of ", move.ranks, ": ", bytes, " bytes sent per rank", how);
     add_line("  ", padded(whose, 11), gshard::text_of(movement), " over ", move.axes, cost);
     if (!why.empty()) add_line(std::string(13, ' '), "because ", why);
   }

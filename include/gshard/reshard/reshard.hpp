@@ -44,9 +44,9 @@ template <AnyTensor Tensor, class To>
 constexpr std::int64_t largest_buffer(Extents const& extents = Tensor::static_extents,
                                       StaticSizes const& sizes = static_sizes_of<typename Tensor::mesh_type>()) {
   if (extents.size() != Tensor::rank || sizes.size() != Tensor::mesh_type::axis_count)
-    throw ExtentError(detail::text("largest_buffer: give ", Tensor::rank, " extents and ",
-                                   Tensor::mesh_type::axis_count, " sizes of axes, not ", extents.size(), " and ",
-                                   sizes.size()));
+    throw ExtentError(detail::concat("largest_buffer: give ", Tensor::rank, " extents and ",
+                                     Tensor::mesh_type::axis_count, " sizes of axes, not ", extents.size(), " and ",
+                                     sizes.size()));
   if (extents.contains(dynamic_extent) || sizes.contains(dynamic_size))
     throw ExtentError("largest_buffer: give the extents and the sizes of the mesh that the types do not fix");
   return detail::largest_buffer(Tensor::layout, reshard_plan_of<Tensor, To>, extents, sizes);

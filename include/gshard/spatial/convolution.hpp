@@ -93,9 +93,9 @@ consteval bool check_convolution() {
 inline std::int64_t checked_outputs(std::string_view operation, Window const& window, std::size_t dimension,
                                     std::int64_t extent) {
   auto const described = [&] {
-    return text(operation, ": spatial dimension ", dimension, ", ", extent, " elements, has window ", window.size,
-                ", stride ", window.stride, ", padding ", window.low, " and ", window.high, ", window dilation ",
-                window.dilation, ", base dilation ", window.base_dilation);
+    return concat(operation, ": spatial dimension ", dimension, ", ", extent, " elements, has window ", window.size,
+                  ", stride ", window.stride, ", padding ", window.low, " and ", window.high, ", window dilation ",
+                  window.dilation, ", base dilation ", window.base_dilation);
   };
   constexpr std::int64_t most = Window::max_size;
   for (std::int64_t const number : {window.size, window.stride, window.dilation, window.base_dilation})

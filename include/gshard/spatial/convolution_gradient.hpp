@@ -42,7 +42,7 @@ struct ConvolutionGradient {
   using Gradient = with_layout<X, without_partial(Plan::plan.produced)>;
 
   template <class Slots, class Given>
-  static void pull(Run const& run, Slots const& slots, Given const& given, X const& x, W const& w) {
+  static void vjp(Run const& run, Slots const& slots, Given const& given, X const& x, W const& w) {
     Kokkos::Profiling::ScopedRegion const region("gshard::convolution_gradient");
     Gradient const gradient = reshard_or_share<typename Gradient::spec_type>(given);
     auto const held = reshard_or_share<typename Run::PlannedInput::spec_type>(x);
@@ -135,7 +135,7 @@ class RecordedConvolution {
   static auto record(Tape& tape, Result const& result, Forward const& forward, Slots const& slots, Input const& x,
                      Weights const& w) {
     return tape.record(result, [forward, slots, x, w](Cotangent<Result> const& gradient) {
-      detail::ConvolutionGradient<Plan, Input, Weights>::pull(forward, slots, gradient, x, w);
+      detail::ConvolutionGradient<Plan, Input, Weights>::vjp(forward, slots, gradient, x, w);
     });
   }
 

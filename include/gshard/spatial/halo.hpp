@@ -93,9 +93,9 @@ class HaloPlan {
   /// Throws ExtentError where a block is not what these widths make of this rank's.
   void require_box(std::string_view operation, Block const& box) const {
     if (box != mine_)
-      throw ExtentError(text(operation, ": the block has extents ", text_of(box.extents), ", but these widths make ",
-                             text_of(mine_.extents), " of the block of rank ", x_.mesh().rank(),
-                             "; give the widths that it was made with"));
+      throw ExtentError(concat(operation, ": the block has extents ", text_of(box.extents), ", but these widths make ",
+                               text_of(mine_.extents), " of the block of rank ", x_.mesh().rank(),
+                               "; give the widths that it was made with"));
   }
 
   /// Room for the box that this rank needs.
@@ -141,8 +141,8 @@ class HaloPlan {
   /// A box that is to be held. Throws ExtentError where it has more bytes than a tensor may have.
   Block checked(Block const& box) const {
     if (!fits(box.extents, Tensor::max_bytes / element_size))
-      throw ExtentError(text("halo of '", x_.name(), "' ", text_of(x_.extents()), ": a box of extents ",
-                             text_of(box.extents), " has more than 2^62 bytes"));
+      throw ExtentError(concat("halo of '", x_.name(), "' ", text_of(x_.extents()), ": a box of extents ",
+                               text_of(box.extents), " has more than 2^62 bytes"));
     return box;
   }
 
@@ -208,7 +208,7 @@ auto widening(std::string_view operation, Tensor const& x,
   for (auto const& widths : {low, high})
     for (std::int64_t const width : widths)
       if (width < -most || width > most)
-        throw ExtentError(text(operation, ": a halo of width ", width, "; widths are at most 2^60"));
+        throw ExtentError(concat(operation, ": a halo of width ", width, "; widths are at most 2^60"));
   return HaloPlan<Tensor, WidenedBlock<Tensor>>(x, Tensor::layout.split(), {x, low, high});
 }
 

@@ -82,8 +82,8 @@ struct Pooling {
     Extents sizes;
     for (std::int64_t size : options.window) sizes.push_back(size);
     if (std::ranges::all_of(sizes, [](std::int64_t size) { return size >= 0; }) && !fits(sizes, largest_window))
-      throw ExtentError(text("pooling of '", x.name(), "': a window of extents ", text_of(sizes), " has more than ",
-                             largest_window, " places"));
+      throw ExtentError(concat("pooling of '", x.name(), "': a window of extents ", text_of(sizes), " has more than ",
+                               largest_window, " places"));
     windows = windows_of<rank>({.stride = options.stride.value_or(options.window),
                                 .low = options.low,
                                 .high = options.high,

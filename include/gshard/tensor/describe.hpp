@@ -30,9 +30,9 @@ std::string type_name() {
 /// The name, element type, extents, layout and mesh of a tensor, in one line.
 template <AnyTensor Tensor>
 std::string title_of(Tensor const& tensor) {
-  return text(tensor.name().empty() ? "tensor" : tensor.name(), ": ", type_name<typename Tensor::value_type>(), " ",
-              text_of(tensor.extents()), " ", text_of<typename Tensor::mesh_type>(Tensor::layout), " on mesh (",
-              tensor.mesh().text(), ")");
+  return concat(tensor.name().empty() ? "tensor" : tensor.name(), ": ", type_name<typename Tensor::value_type>(), " ",
+                text_of(tensor.extents()), " ", text_of<typename Tensor::mesh_type>(Tensor::layout), " on mesh (",
+                tensor.mesh().text(), ")");
 }
 
 template <AnyTensor Tensor>
@@ -45,7 +45,7 @@ HeldTensor held(std::string_view operation, Tensor const& tensor) {
 inline std::string text_of(Block const& block) {
   std::string result;
   for (int d = 0; d < block.extents.size(); ++d)
-    result += text(d == 0 ? "" : " x ", "[", block.offsets[d], ", ", block.offsets[d] + block.extents[d], ")");
+    result += concat(d == 0 ? "" : " x ", "[", block.offsets[d], ", ", block.offsets[d] + block.extents[d], ")");
   return block.extents.empty() ? "the scalar" : result;
 }
 
@@ -67,7 +67,7 @@ inline std::string describe(HeldTensor const& tensor) {
   };
   for (std::size_t i = 0; i < shown; ++i) add_block(filled[i]);
   if (shown < filled.size()) {
-    lines.push_back({text("... ", filled.size() - 2 * shown, " blocks ..."), "", "", ""});
+    lines.push_back({concat("... ", filled.size() - 2 * shown, " blocks ..."), "", "", ""});
     for (std::size_t i = filled.size() - shown; i < filled.size(); ++i) add_block(filled[i]);
   }
   if (std::vector<int> const idle = tensor.idle_ranks(); !idle.empty())

@@ -35,7 +35,8 @@ class Svg {
   std::int64_t y = 12;
 
   void put_text(std::int64_t x, std::int64_t baseline, std::string_view kind, std::string_view words) {
-    body_ += text("  <text class=\"", kind, "\" x=\"", x, "\" y=\"", baseline, "\">", escaped_xml(words), "</text>\n");
+    body_ +=
+        concat("  <text class=\"", kind, "\" x=\"", x, "\" y=\"", baseline, "\">", escaped_xml(words), "</text>\n");
     width_ = std::max(width_, x + width_of(words) + 16);
   }
 
@@ -50,26 +51,26 @@ class Svg {
                                                                "#fdf2c3", "#d5eeec", "#ecdcd3", "#e2e2f3"};
     std::size_t rank = 0;
     std::from_chars(label.data(), label.data() + label.size(), rank);
-    body_ += text("  <rect x=\"", x, "\" y=\"", top, "\" width=\"", width, "\" height=\"", height, "\" fill=\"",
-                  label == "..." ? std::string_view("#ffffff") : shades[(rank + rank / 8) % 8], "\"/>\n");
+    body_ += concat("  <rect x=\"", x, "\" y=\"", top, "\" width=\"", width, "\" height=\"", height, "\" fill=\"",
+                    label == "..." ? std::string_view("#ffffff") : shades[(rank + rank / 8) % 8], "\"/>\n");
     put_text(x + width / 2, top + height / 2 + 5, "holders", label);
     width_ = std::max(width_, x + width + 16);
   }
 
   std::string str() const {
-    return text("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"", width_, "\" height=\"", y + 12,
-                "\" viewBox=\"0 0 ", width_, " ", y + 12,
-                "\">\n"
-                "  <style>\n"
-                "    text { font: 13px sans-serif; fill: #222222; }\n"
-                "    .note, .row, .column { font-size: 11px; fill: #666666; }\n"
-                "    .row { text-anchor: end; }\n"
-                "    .column { text-anchor: middle; }\n"
-                "    .holders { text-anchor: middle; }\n"
-                "    rect { stroke: #444444; }\n"
-                "  </style>\n"
-                "  <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\" style=\"stroke: none\"/>\n",
-                body_, "</svg>\n");
+    return concat("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"", width_, "\" height=\"", y + 12,
+                  "\" viewBox=\"0 0 ", width_, " ", y + 12,
+                  "\">\n"
+                  "  <style>\n"
+                  "    text { font: 13px sans-serif; fill: #222222; }\n"
+                  "    .note, .row, .column { font-size: 11px; fill: #666666; }\n"
+                  "    .row { text-anchor: end; }\n"
+                  "    .column { text-anchor: middle; }\n"
+                  "    .holders { text-anchor: middle; }\n"
+                  "    rect { stroke: #444444; }\n"
+                  "  </style>\n"
+                  "  <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\" style=\"stroke: none\"/>\n",
+                  body_, "</svg>\n");
   }
 
   /// About the width of some words.

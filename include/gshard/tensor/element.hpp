@@ -54,17 +54,17 @@ inline void require_element(std::string_view name, Extents const& extents, Exten
                             MeshState const& mesh) {
   for (int d = 0; d < index.size(); ++d)
     if (index[d] < 0 || index[d] >= extents[d])
-      throw IndexError(text("tensor '", name, "' ", text_of(extents), " has no element ", text_of(index),
-                            "; indices of dimension ", d, " are in the range [0, ", extents[d], "); rank ", mesh.rank(),
-                            " of mesh (", mesh.text(), ")"));
+      throw IndexError(concat("tensor '", name, "' ", text_of(extents), " has no element ", text_of(index),
+                              "; indices of dimension ", d, " are in the range [0, ", extents[d], "); rank ",
+                              mesh.rank(), " of mesh (", mesh.text(), ")"));
 }
 
 /// Throws IndexError about an element that this rank does not hold.
 [[noreturn]] inline void refuse_element(std::string_view name, Layout const& layout, Extents const& extents,
                                         Extents const& index, MeshState const& mesh) {
-  throw IndexError(text("element ", text_of(index), " of tensor '", name, "' ", text_of(extents), " is held by rank ",
-                        mesh.rank_at(holder_of(layout, extents, mesh, index)), " of mesh (", mesh.text(),
-                        "), not by rank ", mesh.rank(), "; read it there, or replicate the tensor"));
+  throw IndexError(concat("element ", text_of(index), " of tensor '", name, "' ", text_of(extents), " is held by rank ",
+                          mesh.rank_at(holder_of(layout, extents, mesh, index)), " of mesh (", mesh.text(),
+                          "), not by rank ", mesh.rank(), "; read it there, or replicate the tensor"));
 }
 
 }  // namespace gshard::detail

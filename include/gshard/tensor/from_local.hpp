@@ -33,7 +33,7 @@ Tensor from_local(typename Tensor::mesh_type const& mesh, Extents const& extents
     strides.push_back(static_cast<std::int64_t>(view.stride(static_cast<std::size_t>(d))));
   }
   if (!(given == tensor.local_extents()))
-    throw ExtentError(detail::text(
+    throw ExtentError(detail::concat(
         "from_local of ", detail::title_of(tensor), ": rank ", mesh.rank(), " holds ", detail::text_of(tensor.block()),
         ", extents ", detail::text_of(tensor.local_extents()), ", but its view has extents ", detail::text_of(given)));
   Extents const packed = packed_strides(given);

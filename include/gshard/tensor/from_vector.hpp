@@ -23,7 +23,7 @@ Tensor from_vector(typename Tensor::mesh_type const& mesh, Extents const& extent
   detail::require_set("from_vector", mesh);
   if (static_cast<std::int64_t>(elements.size()) != product(Tensor::checked(extents, "")))
     throw ExtentError(
-        detail::text("from_vector: ", elements.size(), " elements given for extents ", detail::text_of(extents)));
+        detail::concat("from_vector: ", elements.size(), " elements given for extents ", detail::text_of(extents)));
   Tensor tensor(uninitialized, mesh, extents);
   if (detail::is_abstract<typename Tensor::memory_space> || tensor.local_size() == 0) return tensor;
   auto const block = std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(tensor.local_size()));

@@ -271,7 +271,7 @@ inline std::string text_of(Layout const& layout, std::span<std::string_view cons
   std::string result;
   auto add_axes = [&](AxisList const& axes) {
     for (int i = 0; i < axes.size(); ++i)
-      result += text(i == 0 ? "" : ",", axis_names[static_cast<std::size_t>(axes[i])]);
+      result += concat(i == 0 ? "" : ",", axis_names[static_cast<std::size_t>(axes[i])]);
   };
   for (int dimension = 0; dimension < layout.rank(); ++dimension) {
     result += dimension == 0 ? "[" : " | ";

@@ -43,20 +43,20 @@ inline std::string_view role_of_operand(int position) {
 /// An operand as "logits 'scores' (2, 4)".
 inline std::string text_of(Operand const& operand) {
   std::string result(operand.role);
-  if (!operand.name.empty()) result += text(" '", operand.name, "'");
+  if (!operand.name.empty()) result += concat(" '", operand.name, "'");
   return operand.mesh == nullptr ? result + " (unset)" : result + " " + text_of(*operand.extents);
 }
 
 inline std::string place_of(Operand const& operand) {
-  return text("; rank ", operand.mesh->rank(), " of mesh (", operand.mesh->text(), ")");
+  return concat("; rank ", operand.mesh->rank(), " of mesh (", operand.mesh->text(), ")");
 }
 
 /// Throws StateError where an operand is a default-constructed or a moved-from tensor.
 inline void require_set(std::string_view operation, std::span<Operand const> operands) {
   for (Operand const& operand : operands)
     if (operand.mesh == nullptr)
-      throw StateError(text(operation, ": ", text_of(operand),
-                            " is no tensor; assign one to it first, or use the tensor that it was moved to"));
+      throw StateError(concat(operation, ": ", text_of(operand),
+                              " is no tensor; assign one to it first, or use the tensor that it was moved to"));
 }
 inline void require_set(std::string_view operation, std::initializer_list<Operand> operands) {
   require_set(operation, std::span(operands.begin(), operands.size()));
@@ -65,7 +65,7 @@ inline void require_set(std::string_view operation, std::initializer_list<Operan
 /// Throws StateError where a mesh is default-constructed or moved from.
 template <class... Axes>
 void require_set(std::string_view operation, Mesh<Axes...> const& mesh) {
-  if (!mesh.is_set()) throw StateError(text(operation, ": the mesh is unset; make it from a Runtime first"));
+  if (!mesh.is_set()) throw StateError(concat(operation, ": the mesh is unset; make it from a Runtime first"));
 }
 
 /// Requires set operands on one mesh. Throws StateError and MeshError.
@@ -74,9 +74,9 @@ inline void require_one_mesh(std::string_view operation, std::span<Operand const
   Operand const& first = operands.front();
   for (Operand const& operand : operands)
     if (operand.mesh != first.mesh)
-      throw MeshError(text(operation, ": ", text_of(first), " lives on mesh (", first.mesh->text(), "), ",
-                           text_of(operand), " on another one (", operand.mesh->text(),
-                           "); make both from copies of one mesh object, or reshard one to the mesh of the other"));
+      throw MeshError(concat(operation, ": ", text_of(first), " lives on mesh (", first.mesh->text(), "), ",
+                             text_of(operand), " on another one (", operand.mesh->text(),
+                             "); make both from copies of one mesh object, or reshard one to the mesh of the other"));
 }
 inline void require_one_mesh(std::string_view operation, std::initializer_list<Operand> operands) {
   require_one_mesh(operation, std::span(operands.begin(), operands.size()));
@@ -87,9 +87,9 @@ template <class Mesh>
 void require_on_mesh(std::string_view operation, Operand const& operand, Mesh const& mesh) {
   require_set(operation, {operand});
   if (!mesh.is_set() || operand.mesh != &mesh.state())
-    throw MeshError(text(operation, ": ", text_of(operand), " lives on mesh (", operand.mesh->text(),
-                         "), and the operation works on another one (", mesh.text(),
-                         "); make both from copies of one mesh object, or reshard to the mesh of the other"));
+    throw MeshError(concat(operation, ": ", text_of(operand), " lives on mesh (", operand.mesh->text(),
+                           "), and the operation works on another one (", mesh.text(),
+                           "); make both from copies of one mesh object, or reshard to the mesh of the other"));
 }
 
 /// Throws ExtentError unless dimension `dimension` of the operand, which is set, has the extent `wanted`; `reason` says
@@ -97,8 +97,8 @@ void require_on_mesh(std::string_view operation, Operand const& operand, Mesh co
 inline void require_extent(std::string_view operation, Operand const& operand, int dimension, std::int64_t wanted,
                            std::string_view reason) {
   if ((*operand.extents)[dimension] != wanted)
-    throw ExtentError(text(operation, ": dimension ", dimension, " of ", text_of(operand), " has to be ", wanted, ", ",
-                           reason, place_of(operand)));
+    throw ExtentError(concat(operation, ": dimension ", dimension, " of ", text_of(operand), " has to be ", wanted,
+                             ", ", reason, place_of(operand)));
 }
 
 /// Throws ExtentError unless dimension `left_dimension` of `left` and `right_dimension` of `right`, which are set, have
@@ -106,8 +106,8 @@ inline void require_extent(std::string_view operation, Operand const& operand, i
 inline void require_equal_extents(std::string_view operation, Operand const& left, int left_dimension,
                                   Operand const& right, int right_dimension) {
   if ((*left.extents)[left_dimension] != (*right.extents)[right_dimension])
-    throw ExtentError(text(operation, ": dimension ", left_dimension, " of ", text_of(left), " and dimension ",
-                           right_dimension, " of ", text_of(right), " have to be equal", place_of(left)));
+    throw ExtentError(concat(operation, ": dimension ", left_dimension, " of ", text_of(left), " and dimension ",
+                             right_dimension, " of ", text_of(right), " have to be equal", place_of(left)));
 }
 
 /// require_extent of all dimensions; `dynamic_extent` among the wanted ones stands for any.
@@ -123,8 +123,8 @@ inline void require_same_shape(std::string_view operation, std::span<Operand con
   Operand const& first = operands.front();
   for (Operand const& operand : operands)
     if (!(*operand.extents == *first.extents))
-      throw ExtentError(text(operation, ": ", text_of(first), " and ", text_of(operand), " have to have equal extents",
-                             place_of(first)));
+      throw ExtentError(concat(operation, ": ", text_of(first), " and ", text_of(operand),
+                               " have to have equal extents", place_of(first)));
 }
 inline void require_same_shape(std::string_view operation, std::initializer_list<Operand> operands) {
   require_same_shape(operation, std::span(operands.begin(), operands.size()));

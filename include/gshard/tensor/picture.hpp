@@ -79,7 +79,7 @@ class Picture {
   /// Which dimensions run down and to the right, where a reader could ask.
   std::string directions() const {
     if (tensor_.rank() <= 2) return "";
-    return text("dimension ", drawn_.front(), " down, ", drawn_.back(), " to the right");
+    return concat("dimension ", drawn_.front(), " down, ", drawn_.back(), " to the right");
   }
 
   /// Calls `draw(slice)` for the slices that are shown, at most four, and `skip(words)` in the place of the others.
@@ -88,7 +88,7 @@ class Picture {
     std::vector<Extents> const all = slices();
     for (std::size_t i = 0; i < all.size(); ++i) {
       if (all.size() > 4 && i == 2) {
-        skip(text("... ", all.size() - 3, " slices ..."));
+        skip(concat("... ", all.size() - 3, " slices ..."));
         i = all.size() - 1;
       }
       draw(all[i]);
@@ -101,7 +101,7 @@ class Picture {
     for (int d = 0; d < tensor_.rank(); ++d) {
       if (is_drawn(d) || !tensor_.is_split(d)) continue;
       Range const range = tensor_.range(d, slice[d]);
-      result += text(result.empty() ? "" : ", ", "dimension ", d, " in [", range.begin, ", ", range.end, ")");
+      result += concat(result.empty() ? "" : ", ", "dimension ", d, " in [", range.begin, ", ", range.end, ")");
     }
     return result;
   }

@@ -71,8 +71,8 @@ auto split_dimension(Tensor const& tensor, std::int64_t outer) {
   detail::require_set("split_dimension", {{"tensor", tensor}});
   std::int64_t const extent = tensor.extent(dimension);
   if (outer < 1 || extent % outer != 0)
-    throw ExtentError(detail::text("split_dimension: dimension ", dimension, " of '", tensor.name(), "' ",
-                                   detail::text_of(tensor.extents()), " cannot be cut into ", outer, " equal parts"));
+    throw ExtentError(detail::concat("split_dimension: dimension ", dimension, " of '", tensor.name(), "' ",
+                                     detail::text_of(tensor.extents()), " cannot be cut into ", outer, " equal parts"));
   return detail::split_into<dimension>(tensor, outer, extent / outer);
 }
 

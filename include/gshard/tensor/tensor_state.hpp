@@ -46,21 +46,21 @@ inline double approximate_bytes(Extents const& extents, std::size_t element_byte
 inline Extents const& checked_extents(TensorType const& type, Extents const& extents, std::string_view name) {
   int const rank = type.layout.rank();
   if (extents.size() != rank)
-    throw ExtentError(text("tensor '", name, "' with spec ", text_of(type.layout, type.axis_names), " has ", rank,
-                           " dimensions, but got extents ", text_of(extents)));
+    throw ExtentError(concat("tensor '", name, "' with spec ", text_of(type.layout, type.axis_names), " has ", rank,
+                             " dimensions, but got extents ", text_of(extents)));
   for (int dimension = 0; dimension < rank; ++dimension) {
     std::int64_t const fixed = type.static_extents[dimension];
     if (fixed != dynamic_extent && extents[dimension] != fixed)
-      throw ExtentError(text("tensor '", name, "' of extents ", text_of(extents), ": the type fixes dimension ",
-                             dimension, " at ", fixed));
+      throw ExtentError(concat("tensor '", name, "' of extents ", text_of(extents), ": the type fixes dimension ",
+                               dimension, " at ", fixed));
     if (extents[dimension] < 0)
-      throw ExtentError(text("tensor '", name, "' of extents ", text_of(extents), ": dimension ", dimension,
-                             " is negative; give 0 or more"));
+      throw ExtentError(concat("tensor '", name, "' of extents ", text_of(extents), ": dimension ", dimension,
+                               " is negative; give 0 or more"));
   }
   if (!fits(extents, max_tensor_bytes / static_cast<std::int64_t>(type.element_bytes)))
-    throw ExtentError(text("tensor '", name, "' of extents ", text_of(extents), " and ", type.element_bytes,
-                           " bytes an element has ", approximate_bytes(extents, type.element_bytes),
-                           " bytes, more than 2^62 bytes; extents of 0 count as 1 here"));
+    throw ExtentError(concat("tensor '", name, "' of extents ", text_of(extents), " and ", type.element_bytes,
+                             " bytes an element has ", approximate_bytes(extents, type.element_bytes),
+                             " bytes, more than 2^62 bytes; extents of 0 count as 1 here"));
   return extents;
 }
 
@@ -77,8 +77,8 @@ struct TensorState {
         element_bytes(type.element_bytes),
         storage(std::move(of_storage)) {
     if (!mesh)
-      throw StateError(text("tensor '", name, "' of extents ", text_of(extents),
-                            ": its mesh is unset; make the mesh from a Runtime first"));
+      throw StateError(concat("tensor '", name, "' of extents ", text_of(extents),
+                              ": its mesh is unset; make the mesh from a Runtime first"));
     block = block_of(layout, extents, *mesh, mesh->coordinates());
     local_size = product(block.extents);
   }
@@ -126,9 +126,9 @@ TensorHandle new_tensor(TensorType const& type, std::shared_ptr<MeshState const>
   try {
     state->storage = mesh->memory().template allocate<MemorySpace>(bytes);
   } catch (MemoryError const& error) {
-    throw MemoryError(text("tensor '", name, "' with spec ", text_of(type.layout, type.axis_names), " of extents ",
-                           text_of(extents), " needs ", bytes, " bytes on rank ", mesh->rank(), " of mesh (",
-                           mesh->text(), "): ", error.what()));
+    throw MemoryError(concat("tensor '", name, "' with spec ", text_of(type.layout, type.axis_names), " of extents ",
+                             text_of(extents), " needs ", bytes, " bytes on rank ", mesh->rank(), " of mesh (",
+                             mesh->text(), "): ", error.what()));
   }
   return state;
 }
@@ -145,16 +145,16 @@ inline TensorHandle reinterpreted_tensor(TensorState const& from, TensorType con
                                          std::shared_ptr<MeshState const> const& mesh, Extents const& extents) {
   auto state = std::make_shared<TensorState const>(type, mesh, extents, from.name, from.storage);
   if (state->local_size != from.local_size)
-    throw ExtentError(text("tensor '", from.name, "' ", text_of(from.extents), " reinterpreted as ", text_of(extents),
-                           ": the blocks of rank ", mesh->rank(), " have ", from.local_size, " and ", state->local_size,
-                           " elements"));
+    throw ExtentError(concat("tensor '", from.name, "' ", text_of(from.extents), " reinterpreted as ", text_of(extents),
+                             ": the blocks of rank ", mesh->rank(), " have ", from.local_size, " and ",
+                             state->local_size, " elements"));
   return state;
 }
 
 /// Throws StateError about a tensor that is unset.
 [[noreturn, gnu::cold]] inline void refuse_unset_tensor(TensorType const& type, char const* asked) {
-  throw StateError(text(asked, " of a tensor with spec ", text_of(type.layout, type.axis_names),
-                        " that is unset (default-constructed or moved from); assign a tensor to it first"));
+  throw StateError(concat(asked, " of a tensor with spec ", text_of(type.layout, type.axis_names),
+                          " that is unset (default-constructed or moved from); assign a tensor to it first"));
 }
 
 /// Returns a dimension counted from 0. Throws ExtentError where the tensor does not have it.
@@ -162,8 +162,8 @@ inline int known_dimension(TensorState const& state, int dimension) {
   int const rank = state.layout.rank();
   int const d = dimension < 0 ? dimension + rank : dimension;
   if (d < 0 || d >= rank)
-    throw ExtentError(text("tensor '", state.name, "' ", text_of(state.extents), " has no dimension ", dimension,
-                           "; dimensions count from 0, and from -1, the last one, downwards"));
+    throw ExtentError(concat("tensor '", state.name, "' ", text_of(state.extents), " has no dimension ", dimension,
+                             "; dimensions count from 0, and from -1, the last one, downwards"));
   return d;
 }
 

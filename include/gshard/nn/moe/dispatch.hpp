@@ -33,7 +33,7 @@ auto dispatch(X const& x, Routing<Gates, Gate> const& routing) {
   detail::record_kernel("dispatch", slots, tokens, routing.token_of_slot);
   detail::dispatch<Space, T>(tokens.local(), routing.token_of_slot.local(), slots.local());
   return detail::recorded_beside(x, slots, [slot = detail::slot_of(x), tokens, routing](auto const& gradient) {
-    Tensor const of_tokens = detail::unset_like(tokens);
+    Tensor const of_tokens = detail::empty_like(tokens);
     detail::record_kernel("dispatch gradient", of_tokens, gradient);
     detail::dispatch_backward<Space, T>(gradient.local(), routing.expert.local(), routing.slot.local(),
                                         of_tokens.local());
@@ -79,7 +79,7 @@ auto combine(X const& slots, W const& weights, Routing<Gates, Gate> const& routi
       [rows, weight, routing, of_slots = detail::slot_of(slots),
        of_weights = detail::slot_of(weights)](auto const& gradient) {
         if constexpr (detail::wants_gradient<decltype(of_slots)>) {
-          Tensor const rows_gradient = detail::unset_like(rows);
+          Tensor const rows_gradient = detail::empty_like(rows);
           detail::record_kernel("combine gradient", rows_gradient, gradient);
           detail::combine_slots_backward<Space, T, Weight>(gradient.local(), routing.token_of_slot.local(),
                                                            routing.expert.local(), weight.local(),
@@ -87,7 +87,7 @@ auto combine(X const& slots, W const& weights, Routing<Gates, Gate> const& routi
           of_slots.add(rows_gradient);
         }
         if constexpr (detail::wants_gradient<decltype(of_weights)>) {
-          auto const weights_gradient = detail::unset_like(weight);
+          auto const weights_gradient = detail::empty_like(weight);
           detail::record_kernel("combine weights gradient", gradient, rows);
           detail::combine_weights_backward<Space, T, Weight>(gradient.local(), rows.local(), routing.expert.local(),
                                                              routing.slot.local(), weights_gradient.local());

@@ -96,7 +96,7 @@ auto dispatch_ragged(X const& x, RaggedRoutes<Mesh, Parallelism, MemorySpace> co
   return detail::recorded_beside(
       x, exchange.to_experts(packed), [slot = detail::slot_of(x), tokens, routes](auto const& gradient) {
         auto const back = routes.exchange().to_tokens(gradient);
-        Tensor const of_tokens = detail::unset_like(tokens);
+        Tensor const of_tokens = detail::empty_like(tokens);
         detail::record_kernel("dispatch gradient", of_tokens, back);
         detail::rows_to_tokens<Space>(tokens.local_extent(0) * tokens.extent(1),
                                       detail::RowsToTokens<T, detail::TabledRoutes>{
@@ -136,7 +136,7 @@ auto combine_ragged(X const& x, W const& weights, RaggedRoutes<Mesh, Parallelism
       [back, weight, routes, of_rows = detail::slot_of(x),
        of_weights = detail::slot_of(weights)](auto const& gradient) {
         if constexpr (detail::wants_gradient<decltype(of_rows)>) {
-          auto const packed = detail::unset_like(back);
+          auto const packed = detail::empty_like(back);
           detail::record_kernel("combine gradient", packed, gradient);
           detail::tokens_to_rows<Space>(
               routes.exchange().sent_rows(),
@@ -145,7 +145,7 @@ auto combine_ragged(X const& x, W const& weights, RaggedRoutes<Mesh, Parallelism
           of_rows.add(routes.exchange().to_experts(packed));
         }
         if constexpr (detail::wants_gradient<decltype(of_weights)>) {
-          Weights const weights_gradient = detail::unset_like(weight);
+          Weights const weights_gradient = detail::empty_like(weight);
           detail::record_kernel("combine weights gradient", gradient, back);
           std::int64_t const routed = weight.local_extent(0) * weight.extent(1);
           detail::route_products<Space>(
@@ -218,7 +218,7 @@ class ByRaggedRows {
     return detail::recorded_beside(
         std::tie(x, w), reshard<typename Reduced::spec_type>(std::move(result)),
         [rows, weight, routes, of_rows = detail::slot_of(x), of_weight = detail::slot_of(w)](auto const& gradient) {
-          pull_product(routes, rows, weight, gradient, of_rows, of_weight);
+          vjp_product(routes, rows, weight, gradient, of_rows, of_weight);
         });
   }
 
@@ -235,7 +235,7 @@ class ByRaggedRows {
     static_assert(Exchange::template check_rows<Rows>() && Exchange::template check_weights<Bias, 2, Rows>());
     require_experts("expert bias", rows, "bias", bias,
                     {routes_.shape().experts, rows.is_set() ? rows.extent(1) : dynamic_extent});
-    Rows const result = detail::unset_like(rows);
+    Rows const result = detail::empty_like(rows);
     Routes const& routes = routes_;
     detail::record_kernel("expert bias", result, rows, bias);
     detail::add_expert_bias<MemorySpace>(
@@ -246,7 +246,7 @@ class ByRaggedRows {
         std::tie(x, b), result,
         [routes, bias, of_rows = detail::slot_of(x), of_bias = detail::slot_of(b)](auto const& gradient) {
           of_rows.add(gradient);
-          if constexpr (detail::wants_gradient<decltype(of_bias)>) pull_bias(routes, bias, gradient, of_bias);
+          if constexpr (detail::wants_gradient<decltype(of_bias)>) vjp_bias(routes, bias, gradient, of_bias);
         });
   }
 
@@ -266,8 +266,8 @@ class ByRaggedRows {
   }
 
   template <AnyTensor Rows, AnyTensor Weight, AnyTensor Gradient, class RowsSlot, class WeightSlot>
-  static void pull_product(Routes const& routes, Rows const& rows, Weight const& weight, Gradient const& gradient,
-                           RowsSlot const& of_rows, WeightSlot const& of_weight) {
+  static void vjp_product(Routes const& routes, Rows const& rows, Weight const& weight, Gradient const& gradient,
+                          RowsSlot const& of_rows, WeightSlot const& of_weight) {
     using T = typename Rows::value_type;
     static constexpr Layout held = held_weight(Rows::layout, Weight::layout);
     using ReshardedWeight = with_layout<Weight, held>;
@@ -293,7 +293,7 @@ class ByRaggedRows {
   }
 
   template <AnyTensor Bias, AnyTensor Gradient, class Slot>
-  static void pull_bias(Routes const& routes, Bias const& bias, Gradient const& gradient, Slot const& of_bias) {
+  static void vjp_bias(Routes const& routes, Bias const& bias, Gradient const& gradient, Slot const& of_bias) {
     using Part = with_layout<Bias, sum_over(Bias::layout, summed)>;
     Part part(uninitialized, bias.mesh(), bias.extents());
     Scratch<MemorySpace> scratch(bias.memory());

@@ -75,7 +75,7 @@ struct BySlots {
     gshard::detail::require_one_mesh("expert bias", {{"rows", in}, {"bias", added}});
     gshard::detail::require_extents("expert bias", {"bias", added}, {in.extent(0), in.extent(3)},
                                     "as of the rows (E, G, C, N)");
-    Tensor const result = detail::unset_like(in);
+    Tensor const result = detail::empty_like(in);
     detail::record_kernel("expert bias", result, in, added);
     std::int64_t const each = in.local_extent(1) * in.local_extent(2);
     detail::add_expert_bias<typename Tensor::memory_space>(

@@ -216,12 +216,12 @@ class Routing {
     gshard::detail::require_extents("gate", {"mask", mask}, {gates.extent(0), gates.extent(1)},
                                     "one number for each token (G, S) of the gates");
     if (gates.extent(2) < 1 || gates.extent(2) > max_capacity)
-      throw ExtentError(gshard::detail::text("gate: ", text_of(gshard::detail::Operand("gates", gates)),
-                                             " are of no expert; give (G, S, E) with E from 1 to 2147483647"));
+      throw ExtentError(gshard::detail::concat("gate: ", text_of(gshard::detail::Operand("gates", gates)),
+                                               " are of no expert; give (G, S, E) with E from 1 to 2147483647"));
     if (gates.extent(1) > max_capacity / Gate::choices)
-      throw ExtentError(gshard::detail::text("gate: ", text_of(gshard::detail::Operand("gates", gates)),
-                                             " have groups of more than 2147483647 choices, ", Gate::choices,
-                                             " for each token; give smaller groups (token_groups)"));
+      throw ExtentError(gshard::detail::concat("gate: ", text_of(gshard::detail::Operand("gates", gates)),
+                                               " have groups of more than 2147483647 choices, ", Gate::choices,
+                                               " for each token; give smaller groups (token_groups)"));
     return options.capacity<Gate>(gates.extent(1), gates.extent(2), training);
   }
 };
@@ -260,7 +260,7 @@ auto route_weights(X const& gates, Routing<Gates, Gate> const& routing) {
   return detail::recorded_beside(
       gates, routing.weight,
       [slot = detail::slot_of(gates), values = detail::value_of(gates), routing](auto const& gradient) {
-        Gates const of_gates = detail::unset_like(values);
+        Gates const of_gates = detail::empty_like(values);
         detail::record_kernel("gate gradient", of_gates, values);
         detail::gate_backward<Gate, T, Space>(values.local(), routing.token_mask.local(), routing.routes(),
                                               routing.counts(), gradient.local(), {}, of_gates.local());
@@ -279,7 +279,7 @@ auto balance_losses(X const& gates, Routing<Gates, Gate> const& routing) {
   return detail::recorded_beside(
       gates, routing.balance_loss,
       [slot = detail::slot_of(gates), values = detail::value_of(gates), routing](auto const& gradient) {
-        Gates const of_gates = detail::unset_like(values);
+        Gates const of_gates = detail::empty_like(values);
         detail::record_kernel("gate gradient", of_gates, values);
         detail::gate_backward<Gate, T, Space>(values.local(), routing.token_mask.local(), routing.routes(),
                                               routing.counts(), {}, gradient.local(), of_gates.local());

@@ -37,7 +37,7 @@ auto z_losses(X const& logits, Mask const& mask) {
                       detail::GateZLoss<T, Space>{mask.local(), log_sums.local(), tokens.local(), losses.local()});
   return detail::recorded_beside(
       logits, losses, [slot = detail::slot_of(logits), values, mask, log_sums, tokens](auto const& gradient) {
-        Logits const of_logits = detail::unset_like(values);
+        Logits const of_logits = detail::empty_like(values);
         detail::record_kernel("router z-loss gradient", of_logits, values, log_sums);
         detail::gate_z_loss_backward(
             values.local_extent(0) * values.local_extent(1),

@@ -42,7 +42,7 @@ auto one_hot_routes(W const& weights, Routing<Gates, Gate> const& routing) {
                                    mask.local());
   auto recorded = detail::recorded_beside(
       weights, combine, [slot = detail::slot_of(weights), weight, routing](auto const& gradient) {
-        Weight const of_weights = detail::unset_like(weight);
+        Weight const of_weights = detail::empty_like(weight);
         detail::one_hot_routes_backward<Space, T>(routing.expert.local(), routing.slot.local(), gradient.local(),
                                                   of_weights.local());
         slot.add(of_weights);

@@ -177,7 +177,7 @@ class RaggedExchange {
     bool const is_negative = std::any_of(counts.begin(), counts.end(), [](std::int64_t count) { return count < 0; });
     std::int64_t const sum = comm::detail::total(counts);
     if (is_negative || sum != rows)
-      throw CommunicationError(gshard::detail::text(
+      throw CommunicationError(gshard::detail::concat(
           "ragged exchange: the counts for ", counts.size(), " experts add up to ", sum, " rows, but there are ", rows,
           is_negative ? ", and a count is negative" : "", "; rank ", mesh.rank(), " of mesh (", mesh.text(), ")"));
     return mesh;

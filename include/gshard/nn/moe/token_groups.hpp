@@ -24,8 +24,8 @@ inline TokenGroups token_groups(std::int64_t tokens, std::int64_t largest, std::
   gshard::detail::require_at_least("largest", largest, 1);
   gshard::detail::require_at_least("parts", parts, 1);
   if (tokens % parts != 0)
-    throw ExtentError(gshard::detail::text("token_groups: ", tokens, " tokens cannot be shared evenly by ", parts,
-                                           " ranks; pad them to a multiple"));
+    throw ExtentError(gshard::detail::concat("token_groups: ", tokens, " tokens cannot be shared evenly by ", parts,
+                                             " ranks; pad them to a multiple"));
   std::int64_t const of_part = tokens / parts;
   if (of_part == 0) return {parts, 0};
   // Groups of one part: the least divisor of its tokens that is at least `fewest`.

@@ -44,7 +44,7 @@ class Decoder {
   Decoder(Model& model, Side const& source, std::int64_t longest, std::int64_t hypotheses = 1)
       : model_(&model), source_(source), longest_(longest), hypotheses_(hypotheses) {
     gshard::detail::require_option(longest >= 1 && longest <= model.options().longest, "longest", longest,
-                                   gshard::detail::text("1 to ", model.options().longest, ", the model's places"));
+                                   gshard::detail::concat("1 to ", model.options().longest, ", the model's places"));
     gshard::detail::require_at_least("hypotheses", hypotheses, 1);
     Memory const memory = model.encode(source);
     auto const add = [&](auto& blocks, std::size_t layer) {
@@ -100,7 +100,7 @@ class Decoder {
   void check(Words const& words) const {
     check_extents("words", words);
     if (place_ >= longest_)
-      throw StateError(gshard::detail::text("decoder: a step past the last of ", longest_, " places"));
+      throw StateError(gshard::detail::concat("decoder: a step past the last of ", longest_, " places"));
     model_->require_ids(words);
   }
 
@@ -112,7 +112,7 @@ class Decoder {
   }
 
   Side newest(Words const& words) const {
-    Side const side{words, detail::unset_like(words), detail::unset_like(words), {}};
+    Side const side{words, detail::empty_like(words), detail::empty_like(words), {}};
     detail::record_kernel("place_words", words, side.positions, side.real);
     detail::PlaceWordsKernel<Space> const kernel{detail::row_of(words), detail::row_of(side.positions),
                                                  detail::row_of(side.real), static_cast<int>(place_)};

@@ -41,7 +41,7 @@ template <class Mesh, AxisNames Tokens, class MemorySpace, AnyTensor Tensor>
 void require_sentences(std::string_view side, Sentences<Mesh, Tokens, MemorySpace> const& sentences,
                        Tensor const& model) {
   using gshard::detail::Operand;
-  std::string const operation = gshard::detail::text("transformer, ", side, " sentences");
+  std::string const operation = gshard::detail::concat("transformer, ", side, " sentences");
   Operand const ids("ids", sentences.ids), lengths("lengths", sentences.lengths);
   gshard::detail::require_one_mesh(operation, {{"the model", model}, ids, lengths});
   gshard::detail::require_same_shape(operation, {ids, {"positions", sentences.positions}, {"real", sentences.real}});

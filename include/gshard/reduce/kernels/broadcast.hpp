@@ -14,7 +14,7 @@ namespace gshard::detail {
 
 /// Host: some runs of elements next to each other, or a piece of a long one.
 template <class Body>
-struct SpreadRuns {
+struct BroadcastRuns {
   Body body;
   LoopNest<2> outer;
   std::int64_t width;
@@ -23,7 +23,7 @@ struct SpreadRuns {
   std::int64_t pieces;
   std::int64_t runs_per_item;
 
-  static SpreadRuns make(Body const& body, LoopNest<2> loops) {
+  static BroadcastRuns make(Body const& body, LoopNest<2> loops) {
     int const inner = loops.rank - 1;
     std::int64_t const width = loops.extents[inner];
     bool const kept = loops.strides[inner][1] != 0;
@@ -57,7 +57,7 @@ struct SpreadRuns {
 
 /// Device: an element for each thread.
 template <class Body>
-struct SpreadElements {
+struct BroadcastElements {
   Body body;
   LoopNest<2> loops;
 
@@ -71,14 +71,14 @@ struct SpreadElements {
 /// Calls body(position, row) for each element of a packed block, with its position in the block and that of its row in
 /// the result of a reduction.
 template <class MemorySpace, class Body>
-void spread(char const* label, Extents const& extents, ReducedDimensions const& reduced, Body const& body) {
+void broadcast(char const* label, Extents const& extents, ReducedDimensions const& reduced, Body const& body) {
   if (product(extents) == 0) return;
   LoopNest<2> const loops = row_loops(extents, packed_strides(extents), reduced);
   if constexpr (runs_on_host<MemorySpace>) {
-    auto const kernel = SpreadRuns<Body>::make(body, loops);
+    auto const kernel = BroadcastRuns<Body>::make(body, loops);
     launch<MemorySpace>(label, kernel.items(), product(extents) <= small_row, kernel);
   } else {
-    launch<MemorySpace>(label, loops.count(), SpreadElements<Body>{body, loops});
+    launch<MemorySpace>(label, loops.count(), BroadcastElements<Body>{body, loops});
   }
 }
 
