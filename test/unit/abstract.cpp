@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs on meshes without ranks: their ledger is that of the same program on real ones, and stays small where the
 // mesh grows.
+#include <algorithm>
 #include <cstdint>
+#include <limits>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <gshard/cost.hpp>
+#include <gshard/index.hpp>
 #include <gshard/nn.hpp>
 #include <gshard/optim.hpp>
 #include <gshard/reshard.hpp>
@@ -174,6 +179,38 @@ TEST_CASE("work besides contractions: bytes of pointwise kernels, and two flops 
   auto const convolved = machine.ledger().work()[1];
   CHECK(convolved.operation == "convolution");
   CHECK(convolved.flops == 2 * (2 * 2 * 24 * 5) * 27);  // y's block (2, 2, 24, 5), 3 x 3 x 3 products each
+}
+
+TEST_CASE("work besides contractions: bytes of kernels that sort, take and pool") {
+  AbstractRuntime machine;
+  Devices const mesh(machine, {4});
+  Far<"device", _> const x(mesh, {8, 100});  // blocks of 800 bytes
+  using Ids = ShardedTensor<Devices, Spec<_>, int, AbstractSpace>;
+  Ids const ids(mesh, {25});
+  sort<1>(x);
+  take<1>(x, ids);
+  scatter_add<1>(x, ids, Far<"device", _>(mesh, {8, 25}));
+  Far<"device", _, _> const rows(mesh, {8, 10, 3});  // blocks of 240 bytes
+  max_pool(rows, {.window = {2}});
+  average_pool(rows, {.window = {2}});
+  std::vector<std::pair<std::string, std::int64_t>> bytes;
+  for (auto const& work : machine.ledger().work()) bytes.emplace_back(work.operation, work.bytes);
+  using Row = std::pair<std::string, std::int64_t>;
+  for (Row const& row :
+       {Row{"sort", 1600}, Row{"take_along", 2400}, Row{"take", 2 * 200 + 100}, Row{"scatter_add", 3 * 200 + 100},
+        Row{"max_pool", 2 * 120 + 240}, Row{"average_pool", 120 + 240}}) {
+    INFO(row.first);
+    CHECK(std::ranges::find(bytes, row) != bytes.end());
+  }
+}
+
+TEST_CASE("counted bytes stay at the largest 64-bit number instead of wrapping around") {
+  AbstractRuntime machine;
+  Devices const mesh(machine, {1});
+  std::int64_t const rows = std::int64_t{1} << 59;  // 2^61 bytes of float
+  Far<_> const x(mesh, {rows});
+  eval(x + x * x);  // reads three blocks, writes one: 2^63 bytes
+  CHECK(machine.ledger().work()[0].bytes == std::numeric_limits<std::int64_t>::max());
 }
 
 TEST_CASE("the paper's layer on thousands of devices: two all-to-alls, no all-gather, and the same work for each") {

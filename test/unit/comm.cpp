@@ -197,6 +197,28 @@ TEST_CASE("all_gather") {
   });
 }
 
+TEST_CASE("all_gather: the ledger counts one all-gather, whatever number of MPI calls it takes") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  Group const& group = mesh.state().group(AxisSet{3});
+  Counts const counts(static_cast<std::size_t>(group.size), 5);
+  Values const send(5, 1);
+  Values receive(static_cast<std::size_t>(5 * group.size));
+  Ledger& ledger = runtime().ledger();
+  for (std::int64_t limit : limits) {
+    ledger.clear();
+    ledger.open();
+    comm::all_gather(group, send.data(), receive.data(), counts, limit);
+    ledger.close();
+    REQUIRE(ledger.traffic().size() == (group.size > 1 ? 1 : 0));
+    for (Ledger::Traffic const& entry : ledger.traffic()) {
+      CHECK(entry.collective == Collective::all_gather);
+      CHECK(entry.calls == 1);
+      CHECK(entry.bytes == 5 * 8 * (group.size - 1));
+    }
+  }
+  ledger.clear();
+}
+
 TEST_CASE("reduce_scatter: nothing is written behind the part") {
   on_groups([](Group const& group) {
     for (Counts const& counts : counts_of(group.size))

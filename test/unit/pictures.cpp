@@ -248,6 +248,18 @@ sums: float (3, 2) [y | _ | partial x] on mesh (x=16, y=128)
   nothing                      ranks 3-127, 131-255, 259-383, ..., 1923-2047)");
 }
 
+TEST_CASE("draw: blocks keep their shares of the picture where extents times its width exceed 64 bits") {
+  AbstractRuntime nobody;
+  TwoAxes const pod(nobody, {2, 4});
+  using Long = ShardedTensor<TwoAxes, Spec<"x">, float, AbstractSpace>;
+  auto const lower_border = [&](std::int64_t count) {
+    std::string const text = draw(Long(pod, {count}));
+    return text.substr(text.rfind('\n') + 1);
+  };
+  CHECK(lower_border(std::int64_t{1} << 59) == "  +-----------------------------+-----------------------------+");
+  CHECK(lower_border(std::int64_t{1} << 59) == lower_border(std::int64_t{1} << 40));
+}
+
 TEST_CASE("draw_svg: the same picture in boxes") {
   std::string const svg = svg_of(OnGrid<"x", "y">(grid(), {2, 3}, "a<b"));
   check_text(svg, R"(

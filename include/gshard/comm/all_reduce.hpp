@@ -15,17 +15,17 @@ namespace gshard::comm {
 
 namespace detail {
 
-/// Integers in the order of floating-point numbers: the bits of a number, those below the sign inverted where it is
-/// negative. NaN is the largest integer, or the smallest. MPI_MAX and MPI_MIN of NaN are unspecified, and depend on the
-/// order of the ranks; those of these integers do not.
+/// Maps floating-point numbers to integers of the same order, or back, in place. The integer of a number is its bit
+/// pattern; for negative numbers the bits below the sign are inverted. The integer of NaN is `of_nan`.
+/// MPI_MAX and MPI_MIN of NaN are unspecified and depend on the order of the ranks; on these integers they do not.
 template <class T>
 struct OrderedBits {
   using Bits = std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>;
   static_assert(sizeof(Bits) == sizeof(T));
 
   T* data;
-  Bits of_nan;       ///< the integer of NaN
-  bool are_ordered;  ///< the direction: to integers, or, from these, back to numbers
+  Bits of_nan;       ///< integer that stands for NaN
+  bool are_ordered;  ///< direction: false maps numbers to integers, true maps integers to numbers
 
   KOKKOS_FUNCTION void operator()(std::int64_t i) const {
     Bits const bits = __builtin_bit_cast(Bits, data[i]);
@@ -35,6 +35,8 @@ struct OrderedBits {
   }
 };
 
+/// Runs OrderedBits on `count` elements and fences. NaN becomes the largest integer for a maximum, the smallest for a
+/// minimum, so that it wins.
 template <class MemorySpace, class T>
 void exchange_order(T* data, std::int64_t count, Reduction reduction, bool are_ordered) {
   using Bits = typename OrderedBits<T>::Bits;
@@ -47,10 +49,12 @@ void exchange_order(T* data, std::int64_t count, Reduction reduction, bool are_o
 
 }  // namespace detail
 
-/// Combines `count` elements over the ranks of `group`, in place: every rank ends with the same result, bit for bit.
-/// Maxima and minima of floating-point numbers are NaN where one of them is. `data` lies in `MemorySpace`, complete
-/// (fenced); device memory needs an MPI that takes its pointers.
-/// Moves 2 (p - 1) / p of the buffer per rank in a ring.
+/// Reduces `count` elements over the ranks of `group`, in place. Every rank gets the same result, bit for bit.
+/// A maximum or minimum of floating-point numbers is NaN if one of them is NaN.
+/// Preconditions: `count` and `reduction` are the same on every rank; `data` lies in `MemorySpace` and is complete
+/// (fenced); device memory requires an MPI library that accepts device pointers.
+/// Communication: all-reduce over `group`; bytes sent per rank, as in a ring: 2 (p - 1) / p * count * sizeof(T).
+/// Throws CommunicationError if `count` is negative, MPI fails, or checked ranks disagree.
 template <class MemorySpace = Kokkos::HostSpace, class T>
 void all_reduce(Group const& group, T* data, std::int64_t count, Reduction reduction = Reduction::sum,
                 std::int64_t limit = largest_count, std::source_location site = std::source_location::current()) {

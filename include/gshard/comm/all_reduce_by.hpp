@@ -9,7 +9,7 @@ namespace gshard::comm {
 
 namespace detail {
 
-/// What MPI calls to combine elements of a type that it takes for bytes.
+/// Combines `*count` elements of `from` into `into` by `Rule`. A user function of MPI_Op_create.
 template <class Rule, class T>
 void combine_elements(void* from, void* into, int* count, MPI_Datatype*) {
   T const* const values = static_cast<T const*>(from);
@@ -17,7 +17,7 @@ void combine_elements(void* from, void* into, int* count, MPI_Datatype*) {
   for (int i = 0; i < *count; ++i) Rule::combine(results[i], values[i]);
 }
 
-/// Elements as MPI sees them: so many bytes.
+/// MPI datatype of sizeof(T) bytes, freed with the object.
 template <class T>
 struct MpiElement {
   MPI_Datatype handle = MPI_DATATYPE_NULL;
@@ -31,6 +31,7 @@ struct MpiElement {
   ~MpiElement() { gshard::detail::report_mpi(MPI_Type_free(&handle), "MPI_Type_free"); }
 };
 
+/// MPI operation of `Rule` on elements of type T, declared commutative, freed with the object.
 template <class Rule, class T>
 struct MpiRule {
   MPI_Op handle = MPI_OP_NULL;
@@ -43,9 +44,12 @@ struct MpiRule {
 
 }  // namespace detail
 
-/// As all_reduce, for elements that MPI knows nothing of, such as pairs of a value and an index, by
-/// `Rule::combine(into, value)`, which is associative and commutative. `data` lies in host memory, where MPI calls the
-/// rule.
+/// Reduces `count` elements over the ranks of `group`, in place, by `Rule::combine(into, value)`.
+/// For trivially copyable types that MPI has no operation for, such as pairs of a value and an index.
+/// Preconditions: `Rule` is associative and commutative; `count` is the same on every rank; `data` lies in host memory,
+/// because MPI calls the rule on the host.
+/// Communication: all-reduce over `group`; bytes sent per rank, as in a ring: 2 (p - 1) / p * count * sizeof(T).
+/// Throws CommunicationError if `count` is negative, MPI fails, or checked ranks disagree.
 template <class Rule, class T>
 void all_reduce_by(Group const& group, T* data, std::int64_t count, std::int64_t limit = largest_count,
                    std::source_location site = std::source_location::current()) {

@@ -8,14 +8,15 @@
 
 namespace gshard::comm {
 
-/// Where the parts of an exchange begin in a buffer, and how long they are, by rank of the group, in elements.
+/// Parts of a message buffer, one for each rank of a group. Counts and offsets are in elements.
 struct Parts {
   std::vector<std::int64_t> counts;
   std::vector<std::int64_t> offsets;
 
+  /// Constructs an empty list.
   Parts() = default;
 
-  /// Parts one after the other.
+  /// Places parts with these counts one after the other. Throws CommunicationError if an offset exceeds 64 bits.
   explicit Parts(std::vector<std::int64_t> packed) : counts(std::move(packed)) {
     std::int64_t sum = 0;
     for (std::int64_t count : counts) {
@@ -24,7 +25,8 @@ struct Parts {
     }
   }
 
-  /// The end of the last part.
+  /// Returns the elements of the smallest buffer that contains all parts: max_r (offsets[r] + counts[r]), at least 0.
+  /// Throws CommunicationError if a sum exceeds 64 bits.
   std::int64_t extent() const {
     std::int64_t result = 0;
     for (std::size_t i = 0; i < counts.size(); ++i)
@@ -36,7 +38,7 @@ struct Parts {
 
 namespace detail {
 
-/// Throws CommunicationError where these are no parts of buffers for the ranks of the group.
+/// Throws CommunicationError unless `parts` has one count and one offset, both 0 or more, for each rank of the group.
 inline void check_parts(std::string_view operation, Group const& group, Parts const& parts) {
   check_counts(operation, group, parts.counts);
   if (parts.offsets.size() != parts.counts.size())
@@ -48,8 +50,16 @@ inline void check_parts(std::string_view operation, Group const& group, Parts co
 
 }  // namespace detail
 
-/// Sends part r of `send` to rank r of `group` and receives part r of `receive` from it. `bound` is a number that no
-/// buffer of any rank exceeds, the same on every rank: it decides between one call of MPI and messages in pieces.
+/// Sends part r of `send` to rank r of `group` and receives part r of `receive` from rank r.
+/// Preconditions: sent.counts[r] equals the count that rank r expects from this rank; `bound` is the same on every rank
+/// and at least the extent of every rank's buffers (Parts::extent), in elements; `send` is complete (fenced); the
+/// buffers do not overlap.
+/// `bound` selects the method on all ranks alike: MPI_Alltoallv if `bound` elements fit in one MPI call, else
+/// point-to-point messages in pieces.
+/// Communication: all-to-all over `group`; one message to each other rank with a non-empty part; bytes sent per rank:
+/// sum_{r != rank} sent.counts[r] * sizeof(T).
+/// Throws CommunicationError if `sent` or `received` does not fit the group, if the counts of this rank's own part
+/// differ, if a buffer exceeds `bound`, if MPI fails, or if checked ranks disagree.
 template <class T>
 void all_to_all(Group const& group, T const* send, Parts const& sent, T* receive, Parts const& received,
                 std::int64_t bound, std::int64_t limit = largest_count,
@@ -77,7 +87,7 @@ void all_to_all(Group const& group, T const* send, Parts const& sent, T* receive
     elements += sent.counts[i];
   }
   if (detail::only_counted(group, Collective::all_to_all, messages, detail::bytes_of<T>(elements))) return;
-  MPI_Comm const communicator = group.communicator();  // of all members, also where this one has no message
+  MPI_Comm const communicator = group.communicator();  // its creation is collective, also for members without a message
   MPI_Datatype const type = detail::type_of<T>();
   std::int64_t const in_call = detail::elements_in_call<T>(limit);
   if (bound <= in_call) {

@@ -15,9 +15,10 @@
 #include <gshard/core/mpi.hpp>
 #include <gshard/mesh/mesh.hpp>
 
-// Whether the ranks of a group mean the same by a collective: checked, by one message of fixed size from each to each
-// before it, on meshes of a runtime that was told so (Runtime::check_communication). What does not agree throws on
-// every rank of the group alike.
+// Checks that all ranks of a group enter the same collective with matching arguments.
+// Active on meshes that were made after Runtime::check_communication.
+// Communication: before each collective, one message of fixed size from each rank of the group to every other one.
+// A mismatch throws CommunicationError on every rank of the group.
 
 namespace gshard::comm::detail {
 
@@ -25,10 +26,10 @@ using gshard::detail::CollectiveCall;
 using gshard::detail::concat;
 using gshard::detail::require_mpi;
 
-/// Whether a collective of the group is checked: to be asked before the checks below.
+/// Returns whether collectives of the group are checked. Precondition of the checks below.
 inline bool is_checked(Group const& group) { return group.check != nullptr && group.size > 1; }
 
-/// Gives every member the numbers of all, as many from each.
+/// Gathers `numbers` from all members, in member order. Precondition: every member gives equally many.
 inline std::vector<std::int64_t> gathered(Group const& group, std::vector<std::int64_t> const& numbers) {
   std::vector<std::int64_t> all(numbers.size() * static_cast<std::size_t>(group.size));
   int const count = static_cast<int>(numbers.size());
@@ -37,8 +38,8 @@ inline std::vector<std::int64_t> gathered(Group const& group, std::vector<std::i
   return all;
 }
 
-/// Exchanges the calls of all members; throws where they are not of one operation, element type and call site. Returns
-/// them, where the numbers still may differ.
+/// Returns the calls of all members, in member order. Their counts may still differ.
+/// Throws CommunicationError if two members differ in operation, element type or call site.
 inline std::vector<CollectiveCall> same_operation(Group const& group, CollectiveCall const& own) {
   std::vector<CollectiveCall> const calls = group.check->meet(group.communicator(), own);
   for (std::size_t i = 1; i < calls.size(); ++i)
@@ -50,7 +51,8 @@ inline std::vector<CollectiveCall> same_operation(Group const& group, Collective
   return calls;
 }
 
-/// Checks that every member gives the same numbers.
+/// Throws CommunicationError unless every member gives the same numbers. Gathers the numbers only if their fingerprints
+/// differ.
 inline void check_same(Group const& group, std::string_view operation, std::vector<std::int64_t> const& numbers,
                        std::source_location const& site) {
   CollectiveCall own(operation, gshard::detail::text_of(site), group.axes);
@@ -69,7 +71,8 @@ inline void check_same(Group const& group, std::string_view operation, std::vect
   }
 }
 
-/// Checks that what each member sends to another is what that one expects, and that all give the same `bound`.
+/// Throws CommunicationError unless sent[r] on member s equals expected[s] on member r for all (s, r), and all members
+/// give the same `bound`.
 inline void check_pairs(Group const& group, std::string_view operation, std::vector<std::int64_t> const& sent,
                         std::vector<std::int64_t> const& expected, std::int64_t bound,
                         std::source_location const& site) {
@@ -80,6 +83,7 @@ inline void check_pairs(Group const& group, std::string_view operation, std::vec
     own.sent += gshard::detail::fingerprint({group.rank, peer, sent[i]});
     own.expected += gshard::detail::fingerprint({peer, group.rank, expected[i]});
   }
+  // sum of fingerprint(s, r, sent) over all members - sum of fingerprint(s, r, expected) = 0 if all pairs agree.
   std::uint64_t difference = 0;
   bool bounds_differ = false;
   std::vector<CollectiveCall> const calls = same_operation(group, own);

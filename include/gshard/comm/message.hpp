@@ -21,16 +21,24 @@
 #include <gshard/core/mpi.hpp>
 #include <gshard/mesh/mesh.hpp>
 
+// Parameters that the collectives share:
+//   limit  the most elements of one MPI call; a longer message is cut into several calls; tests pass a small limit
+//   site   the call site that an error of Runtime::check_communication names
+
 namespace gshard::comm {
 
-/// The most elements that one MPI call is given, and the most bytes, in which some MPI libraries count by int; longer
-/// messages go in several. Calls take another limit of elements for tests.
+/// The most elements of one MPI call: the default of `limit`.
 inline constexpr std::int64_t largest_count = INT_MAX;
+/// The most bytes of one MPI call, whatever `limit` is. Some MPI libraries count the bytes of a message by int.
 inline constexpr std::int64_t largest_bytes = INT_MAX;
 
-/// How reductions combine elements.
+/// Operation by which a reduction combines elements.
+/// sum: MPI_SUM
+/// maximum: MPI_MAX
+/// minimum: MPI_MIN
 enum class Reduction { sum, maximum, minimum };
 
+/// Returns the name of the enumerator.
 constexpr std::string_view text_of(Reduction reduction) {
   switch (reduction) {
     case Reduction::maximum: return "maximum";
@@ -41,6 +49,8 @@ constexpr std::string_view text_of(Reduction reduction) {
 
 namespace detail {
 
+/// Returns the MPI datatype of T. BFloat16 is MPI_UINT16_T: MPI moves its bits, and `can_be_reduced` excludes it from
+/// reductions.
 template <class T>
 MPI_Datatype type_of() {
   if constexpr (std::is_same_v<T, float>) return MPI_FLOAT;
@@ -57,7 +67,7 @@ MPI_Datatype type_of() {
                   "gshard: MPI has no datatype for this element type; use float, double, BFloat16 or an integer type");
 }
 
-/// The name of an element type in messages.
+/// Returns the name of element type T for error messages, as "BFloat16" or "int32".
 template <class T>
 std::string name_of_type() {
   if constexpr (std::is_same_v<T, BFloat16>) return "BFloat16";
@@ -67,13 +77,13 @@ std::string name_of_type() {
   else return concat("elements of ", sizeof(T), " bytes");
 }
 
-/// Returns how many elements of type T one MPI call gets: `limit`, but at most `largest_bytes`.
+/// Returns the most elements of type T in one MPI call: `limit`, but at least 1 and at most `largest_bytes` bytes.
 template <class T>
 constexpr std::int64_t elements_in_call(std::int64_t limit) {
   return std::clamp<std::int64_t>(limit, 1, largest_bytes / static_cast<std::int64_t>(sizeof(T)));
 }
 
-/// MPI adds the bits of what it does not know.
+/// Whether MPI can reduce elements of type T. It would add the bit patterns of BFloat16 as integers.
 template <class T>
 inline constexpr bool can_be_reduced = !gshard::detail::is_rounded<T>;
 
@@ -85,6 +95,7 @@ inline MPI_Op operation_of(Reduction reduction) {
   }
 }
 
+/// Returns `pointer`, or the address of a static object if it is null.
 /// Some MPI libraries refuse null buffers even with a count of 0.
 template <class T>
 T* valid(T* pointer) {
@@ -92,7 +103,8 @@ T* valid(T* pointer) {
   return pointer != nullptr ? pointer : &nothing;
 }
 
-/// The counts as MPI wants them, and the sums before each.
+/// Counts and their exclusive prefix sums as int, for MPI's collectives of varying counts.
+/// Precondition: the sum of the counts fits in int.
 struct Counts {
   std::vector<int> counts;
   std::vector<int> offsets;
@@ -107,7 +119,7 @@ struct Counts {
   }
 };
 
-/// The sum of counts. Throws CommunicationError where it exceeds 64 bits.
+/// Returns the sum of `counts`. Throws CommunicationError if the sum exceeds 64 bits.
 inline std::int64_t total(std::vector<std::int64_t> const& counts) {
   std::int64_t sum = 0;
   for (std::int64_t count : counts)
@@ -115,12 +127,14 @@ inline std::int64_t total(std::vector<std::int64_t> const& counts) {
   return sum;
 }
 
+/// Throws CommunicationError if `count` is negative.
 inline void check_count(std::string_view operation, Group const& group, std::int64_t count) {
   if (count < 0)
     throw CommunicationError(
         concat(operation, ": count ", count, " is negative (rank ", group.rank, " of a group of ", group.size, ")"));
 }
 
+/// Throws CommunicationError unless `counts` has one entry, 0 or more, for each rank of the group.
 inline void check_counts(std::string_view operation, Group const& group, std::vector<std::int64_t> const& counts) {
   if (std::ssize(counts) != group.size)
     throw CommunicationError(concat(operation, ": got ", counts.size(), " counts for a group of ", group.size,
@@ -130,34 +144,37 @@ inline void check_counts(std::string_view operation, Group const& group, std::ve
       throw CommunicationError(concat(operation, ": count ", counts[i], " for rank ", i, " of the group is negative"));
 }
 
-/// Starts the messages of one direction between two ranks: as many as the limit demands, in order.
+/// Calls `start(offset, length)` for pieces of at most `limit` elements, in ascending order. MPI keeps the order of
+/// messages between two ranks, so the pieces of sender and receiver match if both use the same limit.
 template <class Start>
 void in_pieces(std::int64_t count, std::int64_t limit, Start const& start) {
   for (std::int64_t done = 0; done < count; done += limit) start(done, static_cast<int>(std::min(limit, count - done)));
 }
 
-/// Enters a collective into the ledger of the group's runtime: messages and bytes that this rank sends. Returns whether
-/// that is all, because nobody is there to send to.
+/// Adds a collective to the ledger: the messages and bytes that this rank sends. Leaves out groups of one rank.
+/// Returns whether the group is abstract; if it is, the caller sends nothing.
 inline bool only_counted(Group const& group, Collective collective, std::int64_t messages, std::int64_t bytes) {
   if (group.ledger != nullptr && group.size > 1)
     group.ledger->add_traffic(collective, group.axes, group.size, messages, bytes);
   return group.is_abstract();
 }
 
-/// The bytes of some elements, for the ledger.
+/// Returns the bytes of `elements` elements, at most 2^63 - 1. For the ledger.
 template <class T>
 constexpr std::int64_t bytes_of(std::int64_t elements) {
   return gshard::detail::saturated_product(elements, std::int64_t{sizeof(T)});
 }
 
-/// The share of a whole buffer that each rank of a ring sends, in bytes: bytes (p - 1) / p, rounded down.
+/// Returns floor(bytes * (p - 1) / p), the bytes that each of p ranks in a ring sends of a buffer of `elements`
+/// elements.
 template <class T>
 std::int64_t ring_bytes(Group const& group, std::int64_t elements) {
   std::int64_t const bytes = bytes_of<T>(elements);
+  // The product bytes * (p - 1) can overflow.
   return bytes - bytes / group.size - (bytes % group.size == 0 ? 0 : 1);
 }
 
-/// The tag of messages of gshard; each group has communicators of its own, so one is enough.
+/// Tag of all messages of collectives. Each group has its own communicator, so one tag is enough.
 inline constexpr int message_tag = 1;
 
 }  // namespace detail

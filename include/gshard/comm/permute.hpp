@@ -11,23 +11,28 @@
 
 namespace gshard::comm {
 
-/// No partner: nothing is sent, or nothing received.
+/// Rank that stands for no partner: a permute sends, or receives, nothing (as MPI_PROC_NULL).
 inline constexpr int nobody = -1;
 
-/// Messages under way. Their buffers are left alone until `wait` has returned, or this object is gone.
+/// Handle of the messages that start_permute has started.
+/// Precondition: the buffers stay alive and unused until `wait` has returned or the handle is destroyed.
 class Pending {
  public:
+  /// Constructs a handle without messages.
   Pending() = default;
+  /// Takes over the requests of started messages.
   explicit Pending(std::vector<MPI_Request> requests) : requests_(std::move(requests)) {}
   Pending(Pending&& other) noexcept : requests_(std::exchange(other.requests_, {})) {}
+  /// Waits for the messages of this handle, then takes over those of `other`.
+  /// Throws CommunicationError if MPI reports a failure.
   Pending& operator=(Pending&& other) {
     wait();
     requests_ = std::exchange(other.requests_, {});
     return *this;
   }
 
-  /// Waits for the messages, and prints what `wait` would throw. During stack unwinding the partners may never answer:
-  /// the destructor does not wait then, and cancels the messages that have not begun to arrive.
+  /// Waits for the messages and prints the error that `wait` would throw.
+  /// During stack unwinding it cancels the messages and does not wait, since the partners may never answer.
   ~Pending() {
     try {
       if (std::uncaught_exceptions() > 0) cancel();
@@ -37,7 +42,7 @@ class Pending {
     }
   }
 
-  /// Waits for the messages. Throws CommunicationError where MPI reports a failure.
+  /// Waits for the messages. Throws CommunicationError if MPI reports a failure.
   void wait() {
     if (requests_.empty()) return;
     Kokkos::Profiling::ScopedRegion const region("gshard::permute");
@@ -55,9 +60,14 @@ class Pending {
   std::vector<MPI_Request> requests_;
 };
 
-/// Starts to send `send_count` elements to rank `destination` of `group` and to receive `receive_count` from rank
-/// `source`; either can be `nobody`. The pairs form a partial permutation: who sends to whom is agreed by all
-/// (paper 2.1, CollectivePermute).
+/// Starts sending `send_count` elements to rank `destination` of `group` and receiving `receive_count` elements from
+/// rank `source`. Each of the two ranks can be `nobody`; without a source, `receive` keeps its elements.
+/// Preconditions: the (sender, receiver) pairs form a partial permutation of the ranks; both sides of a pair give the
+/// same count; `send` is complete (fenced); every rank of `group` calls the function, also without a partner.
+/// Communication: at most one message to another rank; bytes sent per rank: send_count * sizeof(T).
+/// Throws CommunicationError if a count is negative, a partner is not a rank of the group, the counts of a message to
+/// this rank itself differ, MPI fails, or checked ranks disagree.
+/// Source: paper 3.3.1 (CollectivePermute).
 template <class T>
 [[nodiscard]] Pending start_permute(Group const& group, T const* send, std::int64_t send_count, int destination,
                                     T* receive, std::int64_t receive_count, int source,
@@ -85,7 +95,7 @@ template <class T>
   bool const sends = destination != nobody && destination != group.rank && send_count > 0;
   if (detail::only_counted(group, Collective::permute, sends ? 1 : 0, sends ? detail::bytes_of<T>(send_count) : 0))
     return {};
-  MPI_Comm const communicator = group.communicator();  // of all members, also where this one has no message
+  MPI_Comm const communicator = group.communicator();  // its creation is collective, also for members without a message
   std::int64_t const in_call = detail::elements_in_call<T>(limit);
   std::vector<MPI_Request> requests;
   if (source != nobody)
@@ -103,7 +113,7 @@ template <class T>
   return Pending(std::move(requests));
 }
 
-/// The same, waited for.
+/// Sends and receives as start_permute does, and waits for both messages.
 template <class T>
 void permute(Group const& group, T const* send, std::int64_t send_count, int destination, T* receive,
              std::int64_t receive_count, int source, std::int64_t limit = largest_count,

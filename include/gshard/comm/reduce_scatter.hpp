@@ -8,8 +8,13 @@
 
 namespace gshard::comm {
 
-/// Sums what the ranks of `group` send and leaves part r of the sum, `counts[r]` elements, on rank r; the same counts
-/// on every rank. `send` holds the parts one after the other. Moves (p - 1) / p of the buffer per rank in a ring.
+/// Sums `send` over the ranks of `group` and stores part r of the sum, `counts[r]` elements, on rank r.
+/// `send` has sum_r counts[r] elements, the parts in rank order; `receive` has counts[group.rank].
+/// Preconditions: `counts` is the same on every rank; `send` is complete (fenced); the buffers do not overlap.
+/// Communication: reduce-scatter over `group`; bytes sent per rank, as in a ring:
+/// (p - 1) / p * sum_r counts[r] * sizeof(T).
+/// Throws CommunicationError if `counts` has not one entry, 0 or more, for each rank, if the sum of the counts exceeds
+/// 64 bits, if MPI fails, or if checked ranks disagree.
 template <class T>
 void reduce_scatter(Group const& group, T const* send, T* receive, std::vector<std::int64_t> const& counts,
                     std::int64_t limit = largest_count, std::source_location site = std::source_location::current()) {
@@ -29,6 +34,7 @@ void reduce_scatter(Group const& group, T const* send, T* receive, std::vector<s
                         "MPI_Reduce_scatter");
     return;
   }
+  // One MPI_Reduce_scatter cannot take the whole buffer, so each part is reduced to its rank, in pieces.
   T const* part = send;
   for (int root = 0; root < group.size; ++root) {
     std::int64_t const count = counts[static_cast<std::size_t>(root)];

@@ -10,9 +10,10 @@
 
 namespace gshard {
 
-/// A Runtime without ranks: meshes made from it have any size, and programs on them run with tensors in AbstractSpace,
-/// as one of the ranks would, in microseconds an operation whatever the sizes. The ledger tells what they would have
-/// asked of that rank. Needs neither MPI nor Kokkos to be up.
+/// Runtime without ranks or devices, for costing a program on a mesh of any size in one process.
+/// Meshes made from it are abstract, and tensors on them are in AbstractSpace: a program follows the path of one rank,
+/// with nothing allocated, computed or sent. The ledger counts the work, messages and memory of that rank.
+/// Does not need MPI or Kokkos to be initialized.
 ///
 ///     AbstractRuntime runtime;
 ///     Grid grid(runtime, {2, 1024});
@@ -21,7 +22,8 @@ namespace gshard {
 ///     std::cout << runtime.ledger();
 class AbstractRuntime {
  public:
-  /// Sees the program as rank `rank` does: the first one has the largest blocks.
+  /// Constructs a runtime that follows the path of `rank`, and opens its ledger. Rank 0 has the largest blocks.
+  /// Throws MeshError if `rank` is negative.
   explicit AbstractRuntime(int rank = 0) : rank_(rank) {
     if (rank < 0) throw MeshError(detail::concat("abstract runtime: rank ", rank, " is negative"));
     ledger().open();
@@ -30,11 +32,15 @@ class AbstractRuntime {
   AbstractRuntime(AbstractRuntime const&) = delete;
   AbstractRuntime& operator=(AbstractRuntime const&) = delete;
 
+  /// Returns the rank whose path the program follows.
   int rank() const { return rank_; }
-  /// Whether to print.
+  /// Returns true, whatever the rank: the only process prints.
   bool is_root() const { return true; }
+  /// Returns MPI_COMM_NULL.
   MPI_Comm communicator() const { return MPI_COMM_NULL; }
+  /// Returns the pool that gives tensors their addresses.
   std::shared_ptr<MemoryPool> const& memory() const { return memory_; }
+  /// Returns the ledger of `rank()`.
   Ledger& ledger() const { return memory_->ledger(); }
 
  private:

@@ -10,8 +10,8 @@ namespace gshard {
 
 struct AbstractSpace;
 
-/// Where kernels on AbstractSpace would run: nowhere. gshard leaves its own out; one that a program gives to Kokkos
-/// itself does not compile for it.
+/// Placeholder execution space of AbstractSpace.
+/// gshard skips its own kernels on it; a Kokkos kernel of the program that is launched on it does not compile.
 struct AbstractExecution {
   using execution_space = AbstractExecution;
   using memory_space = AbstractSpace;
@@ -21,10 +21,11 @@ struct AbstractExecution {
   using size_type = std::size_t;
 };
 
-/// The memory of a machine that one does not have: tensors in it have extents, layouts and addresses, but no elements.
-/// As the memory space of tensors and layers on the mesh of an AbstractRuntime it makes a program run with nothing
-/// allocated, computed or sent, while the runtime's ledger counts. Numbers that depend on elements, as a loss copied to
-/// the host, are 0; a look at an element of `local()` ends the program with a message of Kokkos.
+/// Placeholder memory space for costing: tensors in it have extents, layouts and addresses, but no elements.
+/// Tensors and layers in it belong on the mesh of an AbstractRuntime; operations write its ledger, and allocate,
+/// compute and send nothing.
+/// Values copied to the host, such as a loss, are 0.
+/// Precondition: the program does not access elements of `local()`; Kokkos aborts on such an access.
 struct AbstractSpace {
   using memory_space = AbstractSpace;
   using execution_space = AbstractExecution;
@@ -34,6 +35,7 @@ struct AbstractSpace {
 
 namespace detail {
 
+/// True for AbstractSpace only.
 template <class MemorySpace>
 inline constexpr bool is_abstract = std::is_same_v<MemorySpace, AbstractSpace>;
 

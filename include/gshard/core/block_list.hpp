@@ -10,31 +10,29 @@
 
 namespace gshard::detail {
 
-/// Keeps account of the memory of a pool: segments, as they were allocated, and the blocks that they are cut into.
-/// Neighbouring free blocks of a segment are merged. Handles addresses only; does not access the memory behind them.
+/// Free list of a memory pool: segments as they were allocated, cut into blocks.
+/// Merges neighbouring free blocks of a segment. Works on addresses; does not access the memory.
 class BlockList {
  public:
-  /// Marks a free block of exactly `size` bytes as in use, the most recently used one, and returns it; null if there is
-  /// none.
+  /// Takes the most recently used free block of exactly `size` bytes; returns null if there is none.
   char* take_exact(std::size_t size) {
     auto const found = free_.lower_bound({size, 0, nullptr});
     return found == free_.end() || std::get<0>(*found) != size ? nullptr : take(found, size);
   }
 
-  /// Cuts a block of `size` bytes from the smallest free block that is large enough, and returns it; null if there is
-  /// none.
+  /// Takes `size` bytes of the smallest free block that is large enough (best fit); returns null if there is none.
   char* take_part(std::size_t size) {
     auto const found = free_.lower_bound({size, 0, nullptr});
     return found == free_.end() ? nullptr : take(found, size);
   }
 
-  /// Adds a segment as one block, in use.
+  /// Adds a segment as one block that is in use.
   void add_segment(char* begin, std::size_t size) {
     blocks_.emplace(begin, Block{size, ++time_, false, true});
     bytes_reserved_ += size;
   }
 
-  /// Marks a block in use as free.
+  /// Frees a block. Precondition: `begin` is a block in use.
   void release(char* begin) {
     auto block = blocks_.find(begin);
     if (auto const next = std::next(block); continues_segment(next) && next->second.is_free) {
@@ -54,7 +52,7 @@ class BlockList {
     free_.insert(entry(block));
   }
 
-  /// Removes the unused segment that was used least recently, and returns where it begins; null if there is none.
+  /// Removes the least recently used segment that has no block in use; returns its address, or null if there is none.
   char* drop_oldest_segment() {
     auto oldest = free_.end();
     for (auto candidate = free_.begin(); candidate != free_.end(); ++candidate) {
@@ -70,7 +68,7 @@ class BlockList {
     return begin;
   }
 
-  /// Returns the bytes of all segments.
+  /// Returns the total size of all segments in bytes.
   std::size_t bytes_reserved() const { return bytes_reserved_; }
 
  private:
@@ -81,13 +79,14 @@ class BlockList {
     bool begins_segment;
   };
   using Blocks = std::map<char*, Block>;
-  /// Size, negated time of the last use, address: in order of size, and among equal sizes the most recently used first.
+  /// (size, complement of the time of the last use, address): sorted by size, equal sizes by most recent use first.
   using FreeBlocks = std::set<std::tuple<std::size_t, std::uint64_t, char*>>;
 
   static FreeBlocks::value_type entry(Blocks::const_iterator block) {
     return {block->second.size, ~block->second.last_use, block->first};
   }
 
+  /// Takes the first `size` bytes of a free block; the rest stays free.
   char* take(FreeBlocks::iterator found, std::size_t size) {
     char* const begin = std::get<2>(*found);
     free_.erase(found);

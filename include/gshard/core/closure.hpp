@@ -6,19 +6,21 @@
 
 namespace gshard::detail {
 
-/// Takes ownership of an object whose type the caller knows. All types share one kind of control block.
+/// Returns an owner of `object`, which was made by `new`.
+/// Passes the deleter as a plain function pointer: one type of control block is compiled for all types.
 template <class Type>
 std::shared_ptr<void> owned(Type* object) {
   void (*const destroy)(void*) = [](void* address) { delete static_cast<Type*>(address); };
   return {static_cast<void*>(object), destroy};
 }
 
-/// A type-erased function of one pointer. Copies share the captured values. std::function would store the type name of
-/// every function, which contains the types of all captured tensors.
+/// Type-erased function of one pointer. Copies share the captured values.
+/// Replaces std::function, which stores the type name of each function, with the types of all captured tensors.
 class Closure {
  public:
   Closure() = default;
 
+  /// Wraps a function `void(void*)`.
   template <class Function>
   static Closure of(Function function) {
     Closure closure;

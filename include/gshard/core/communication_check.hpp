@@ -23,7 +23,7 @@
 
 namespace gshard::detail {
 
-/// Where a call stands in the source, as "reduce/total.hpp:46": the file with its folder, and the line.
+/// Returns a source location as "reduce/total.hpp:46": folder, file and line.
 inline std::string text_of(std::source_location const& site) {
   std::string_view file = site.file_name();
   std::size_t const name = file.rfind('/');
@@ -32,10 +32,11 @@ inline std::string text_of(std::source_location const& site) {
   return concat(file, ":", site.line());
 }
 
-/// The regions that this rank is in, those of gshard's operations and those that the program marks itself by
-/// Kokkos::Profiling::ScopedRegion: kept by callbacks of Kokkos Tools from `follow` on, which call those of a tool.
+/// Stack of the Kokkos profiling regions that this rank is in, those of gshard and those of the program.
+/// Callbacks of Kokkos Tools maintain it after `follow`; they also call the callbacks of a loaded tool.
 class Regions {
  public:
+  /// Starts to follow the regions of the calling thread; later calls do nothing.
   static void follow() {
     State& state = Regions::state();
     if (std::exchange(state.is_followed, true)) return;
@@ -78,16 +79,17 @@ class Regions {
   }
 };
 
-/// What a rank says of the collective that it is about to enter: one message of fixed size.
+/// Description of a collective that a rank is about to enter; the message, of fixed size, that ranks exchange.
+/// Texts are cut to the size of their arrays.
 struct CollectiveCall {
   char operation[64]{};        ///< as "all_reduce (maximum) of float"
   char site[96]{};             ///< as "reduce/total.hpp:46"
-  char regions[128]{};         ///< as "layer 3 > gshard::einsum"; ranks may differ in them
-  char axes[64]{};             ///< of the group
-  std::uint64_t counts = 0;    ///< fingerprint of the numbers that all members have to give alike
-  std::uint64_t sent = 0;      ///< sum of the fingerprints of what this member sends, by sender, receiver and count
-  std::uint64_t expected = 0;  ///< the same of what it expects; over all members the two sums agree
-  std::int64_t number = 0;     ///< how many collectives this rank has entered, with this one
+  char regions[128]{};         ///< as "layer 3 > gshard::einsum"; may differ between ranks
+  char axes[64]{};             ///< axes of the group
+  std::uint64_t counts = 0;    ///< fingerprint of the numbers that must be equal on all members
+  std::uint64_t sent = 0;      ///< sum over messages sent of fingerprint(sender, receiver, count)
+  std::uint64_t expected = 0;  ///< the same over messages expected; sum of sent = sum of expected over all members
+  std::int64_t number = 0;     ///< number of collectives that this rank has entered, this one included
 
   CollectiveCall() = default;
   CollectiveCall(std::string_view operation_text, std::string_view site_text, std::string_view axes_text) {
@@ -97,11 +99,12 @@ struct CollectiveCall {
     copy(Regions::text(), regions);
   }
 
-  /// Whether two members of a group mean the same operation, at one place of the program.
+  /// Returns whether operation and call site agree.
   bool is_like(CollectiveCall const& other) const {
     return std::string_view(operation) == other.operation && std::string_view(site) == other.site;
   }
 
+  /// Returns the text `OPERATION at SITE in REGIONS over "AXES"`, without the parts that are empty.
   std::string text() const {
     std::string result(operation);
     if (*site != '\0') result += detail::concat(" at ", site);
@@ -117,7 +120,7 @@ struct CollectiveCall {
   }
 };
 
-/// A hash of some numbers.
+/// Returns a 64-bit hash of a sequence of numbers; `seed` is the hash of the numbers before.
 inline std::uint64_t fingerprint(std::initializer_list<std::int64_t> numbers, std::uint64_t seed = 0) {
   for (std::int64_t number : numbers) {
     seed = (seed ^ static_cast<std::uint64_t>(number)) + 0x9e3779b97f4a7c15U;
@@ -128,11 +131,11 @@ inline std::uint64_t fingerprint(std::initializer_list<std::int64_t> numbers, st
   return seed;
 }
 
-/// Where the ranks of a checked runtime meet before a collective, and what they say where some do not come.
+/// Exchange of collective descriptions before a collective, with a time limit and a report of where ranks wait.
 class CommunicationCheck {
  public:
-  /// `communicator` holds all ranks of the runtime. Its collectives are free for others: the check sends point to
-  /// point.
+  /// Checks the ranks of a runtime; `communicator` holds all of them.
+  /// Uses point-to-point messages only, so that `communicator` stays free for collectives of the runtime.
   CommunicationCheck(MPI_Comm communicator, std::chrono::duration<double> time_limit)
       : everyone_(communicator), time_limit_(time_limit) {
     require_mpi(MPI_Comm_rank(everyone_, &rank_), "MPI_Comm_rank");
@@ -140,8 +143,9 @@ class CommunicationCheck {
     Regions::follow();
   }
 
-  /// Tells `own` to the other ranks of `communicator`; returns what each of them says, in rank order. One message to
-  /// each. Throws CommunicationError on every rank that waits somewhere when one of them has waited for the time limit.
+  /// Exchanges `own` with the other ranks of `communicator`; returns the descriptions of all ranks, in rank order.
+  /// Communication: one message to every other rank.
+  /// Throws CommunicationError on every waiting rank of the runtime when one of them has waited for the time limit.
   std::vector<CollectiveCall> meet(MPI_Comm communicator, CollectiveCall own) {
     own.number = ++calls_;
     int rank = 0;
@@ -172,20 +176,21 @@ class CommunicationCheck {
     return std::move(*calls);
   }
 
-  /// The same of all ranks of the runtime.
+  /// Exchanges `own` with all ranks of the runtime.
   std::vector<CollectiveCall> meet(CollectiveCall const& own) { return meet(everyone_, own); }
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  // The last tags that every MPI has, which programs that use the communicators of a mesh themselves hardly take.
+  // The largest tags that every MPI provides (MPI_TAG_UB >= 32767): programs that send messages of their own on the
+  // communicators of a mesh are unlikely to use them.
   static constexpr int meeting_tag = 32766;
   static constexpr int alarm_tag = 32767;
   static constexpr int bytes = static_cast<int>(sizeof(CollectiveCall));
-  /// How long ranks that wait have to answer an alarm.
+  /// Time that waiting ranks have to answer an alarm.
   static constexpr std::chrono::seconds time_to_answer{1};
 
-  /// Yields for the first rounds, then sleeps: on a machine of few cores the others need them.
+  /// Waiting that yields at first and sleeps later: with more ranks than cores, spinning would delay the other ranks.
   struct Patience {
     int rounds = 0;
     void wait() {
@@ -202,6 +207,7 @@ class CommunicationCheck {
     return done != 0;
   }
 
+  /// Cancels a receive, or frees the request of a send.
   static void give_up(MPI_Request& request, bool is_receive) {
     if (request == MPI_REQUEST_NULL) return;
     if (!is_receive) return require_mpi(MPI_Request_free(&request), "MPI_Request_free");
@@ -209,13 +215,14 @@ class CommunicationCheck {
     require_mpi(MPI_Wait(&request, MPI_STATUS_IGNORE), "MPI_Wait");
   }
 
+  /// Returns whether another rank reports that its time limit has passed.
   bool is_alarmed() const {
     int arrived = 0;
     require_mpi(MPI_Iprobe(MPI_ANY_SOURCE, alarm_tag, everyone_, &arrived, MPI_STATUS_IGNORE), "MPI_Iprobe");
     return arrived != 0;
   }
 
-  /// Tells all ranks where this one waits, collects what they answer, and puts it into one text.
+  /// Sends an alarm with `own` to all ranks, collects their alarms, and returns the message of the error.
   std::string explanation(CollectiveCall const& own) {
     auto calls = std::make_shared<std::vector<CollectiveCall>>(static_cast<std::size_t>(size_));
     (*calls)[static_cast<std::size_t>(rank_)] = own;
@@ -241,7 +248,7 @@ class CommunicationCheck {
                   places(*calls), "; all ranks of a group have to call the same operations in the same order");
   }
 
-  /// Where the ranks wait, ranks at one place together: "; ranks 0, 2 wait at ... (collective 17 of each)".
+  /// Returns where the ranks wait, grouped: "; ranks 0, 2 entered ..., as collective number 17, and waits there".
   static std::string places(std::vector<CollectiveCall> const& calls) {
     std::vector<std::pair<std::string, std::vector<std::size_t>>> places;
     for (std::size_t rank = 0; rank < calls.size(); ++rank) {
@@ -264,6 +271,7 @@ class CommunicationCheck {
     return result;
   }
 
+  /// Maximum number of ranks that a message lists at one place.
   static constexpr std::size_t most_named = 8;
 
   MPI_Comm everyone_;
@@ -271,7 +279,7 @@ class CommunicationCheck {
   int rank_ = 0;
   int size_ = 1;
   std::int64_t calls_ = 0;
-  /// Buffers of messages that no rank has received.
+  /// Buffers of messages that may still be in flight: MPI may read a freed send until it completes.
   std::vector<std::shared_ptr<std::vector<CollectiveCall>>> abandoned_;
 };
 

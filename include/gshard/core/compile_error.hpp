@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What compile errors are made of: one class template per mistake in gshard::error, the facts as its arguments, and a
-// static_assert inside that says what is wrong and what to do. A check names its mistake as a type, or void, and the
-// public function makes the compiler say it, before anything of it is instantiated, and returns a stand-in:
+// Building blocks of compile-time errors. A mistake is a class template in gshard::error: its template arguments are
+// the facts, and a static_assert inside says what is wrong and what to do. A check returns the type of the mistake, or
+// void. The public function instantiates the mistake before it instantiates anything else, and returns a stand-in:
 //
 //   using Refused [[maybe_unused]] = decltype(error::ReshardChangesRank<Tensor::rank, To::rank>{});
 //
-// In a declaration, not in an expression: Clang then still evaluates the function around it, and says nothing more.
+// A declaration instead of an expression: Clang can then evaluate the enclosing function and prints no further errors.
 
 namespace gshard::error {
 
-/// Carries the letters of a name into a compiler's message.
+/// Name as a template argument: shows its letters in the messages of all compilers.
 template <char... Letters>
 struct Name {};
 
-/// False, and dependent: for a static_assert that fails where its template is instantiated.
+/// False, dependent on template parameters, so that a static_assert fails only when its template is instantiated.
 template <class... Facts>
 inline constexpr bool always_false = false;
 
@@ -23,7 +23,7 @@ inline constexpr bool always_false = false;
 
 namespace gshard::detail {
 
-/// The first type that is not void: of several checks the first mistake.
+/// Selects the first type that is not void, or void: the first mistake of several checks.
 template <class... Mistakes>
 struct FirstMistake {
   using type = void;

@@ -7,18 +7,19 @@
 
 #include <gshard/core/bfloat16.hpp>
 
-// Names the templates that depend on the element type and the memory space alone. The library gshard::compiled holds
-// their instances for Kokkos' default memory space; a program that links it defines GSHARD_USE_COMPILED, finds
-// the instances declared `extern template`, and does not compile them again. Else the macros are empty.
+// Macros for function templates that depend on the element type and the memory space alone. The library
+// gshard::compiled holds their instances for Kokkos' default memory space. A program that links it defines
+// GSHARD_USE_COMPILED; the macros then declare the instances `extern template`, and the program does not compile them
+// again. Without it the macros are empty.
 //
-// Each stands behind the definition of a function template `name<MemorySpace, T, ...>`, in its namespace:
+// A macro follows the definition of a function template `name<MemorySpace, T, ...>`, in the same namespace:
 //   GSHARD_COMPILED(name, ...)         T is float, double, BFloat16, std::int32_t or std::int64_t
 //   GSHARD_COMPILED_FLOATS(name, ...)  T is float, double or BFloat16
-//   GSHARD_COMPILED_WIDE(name, ...)    T is float or double: in what BFloat16 is computed, it is float
-// Further arguments are the template arguments after T. A function named here is not `inline`: compilers instantiate
-// inline functions in spite of the declaration. `decltype` repeats the type of the function, not its parameters.
+//   GSHARD_COMPILED_WIDE(name, ...)    T is float or double; for templates over the computed type, float for BFloat16
+// Further arguments are the template arguments after T. The function must not be `inline`: compilers instantiate inline
+// functions in spite of the declaration. `decltype` gives the type of the function without repeating its parameters.
 
-#if defined(GSHARD_COMPILED_ELEMENT)  // one source file of the library itself: the instances of one element type
+#if defined(GSHARD_COMPILED_ELEMENT)  // in gshard::compiled, whose source files define the instances of one T each
 
 #define GSHARD_COMPILED(name, ...)                                                                             \
   template decltype(name<::gshard::detail::CompiledSpace, GSHARD_COMPILED_ELEMENT __VA_OPT__(, ) __VA_ARGS__>) \
@@ -60,7 +61,7 @@
 
 namespace gshard::detail {
 
-/// The memory space whose instances the library gshard::compiled holds.
+/// Memory space of the instances in the library gshard::compiled.
 using CompiledSpace = Kokkos::DefaultExecutionSpace::memory_space;
 
 }  // namespace gshard::detail

@@ -11,55 +11,55 @@
 
 namespace gshard {
 
-/// The root of all exceptions of gshard. The text says what is wrong, where, with which values, and what to do.
+/// Base class of all exceptions of gshard. `what()` says what is wrong, where, with which values, and what to do.
 struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// A mesh that does not fit the job, or operands on different meshes.
+/// Error of a mesh that does not fit the job, or of operands on different meshes.
 struct MeshError : Error {
   using Error::Error;
 };
 
-/// Extents that are negative, or that disagree between tensors.
+/// Error of extents that are negative, too large, or that disagree between tensors.
 struct ExtentError : Error {
   using Error::Error;
 };
 
-/// A communication that cannot be carried out as asked, or a failure that MPI reports.
+/// Error of a communication that cannot be carried out as asked, or a failure reported by MPI.
 struct CommunicationError : Error {
   using Error::Error;
 };
 
-/// An option with a value that is not allowed.
+/// Error of an option whose value is not allowed.
 struct OptionError : Error {
   using Error::Error;
 };
 
-/// An index, or an id among the elements of a tensor, outside its range.
+/// Error of an index, or of an id among the elements of a tensor, outside its range.
 struct IndexError : Error {
   using Error::Error;
 };
 
-/// An object that cannot do what is asked in its present state: an unset tensor, a tape that has run.
+/// Error of an object in the wrong state for a call: an unset tensor, a tape that has run.
 struct StateError : Error {
   using Error::Error;
 };
 
-/// Memory that cannot be had.
+/// Error of memory that cannot be allocated.
 struct MemoryError : Error {
   using Error::Error;
 };
 
-/// A NaN or an infinity where a computation needs a finite number.
+/// Error of a NaN or an infinity where a computation needs a finite number.
 struct NonFiniteError : Error {
   using Error::Error;
 };
 
 namespace detail {
 
-/// A word or a number of a message, for the length of one call. Not a stream: what puts messages together is compiled
-/// once, not for each message.
+/// Word or printed number as an argument of `concat`. Refers to the argument: valid for one call only.
+/// Not a stream: the concatenation is compiled once, not once per message and combination of types.
 class TextPart {
  public:
   TextPart(std::string_view words) : words_(words) {}
@@ -81,13 +81,14 @@ class TextPart {
   std::string_view words_;
 };
 
+/// Joins the parts without separators.
 inline std::string concatenated(std::initializer_list<TextPart> parts) {
   std::string result;
   for (TextPart const& part : parts) result += part.words();
   return result;
 }
 
-/// The printed forms of the arguments, one after the other.
+/// Joins the printed forms of the arguments; a double has six significant digits.
 template <class... Parts>
 std::string concat(Parts const&... parts) {
   return concatenated({TextPart(parts)...});

@@ -5,19 +5,20 @@
 
 #include <Kokkos_Core.hpp>
 
-// The execution-space instance, such as a CUDA stream, on which all kernels of gshard run. Temporaries rely on its
-// order: a kernel may use memory that an earlier kernel on the same instance has finished with.
+// The execution-space instance, such as a CUDA stream, on which gshard launches all kernels of an execution space. The
+// memory pool relies on its order: a block that a launched kernel still uses can be given to a later kernel without a
+// fence.
 
 namespace gshard::detail {
 
-/// Holds the instance that Runtime::use_execution_space has chosen; empty for Kokkos' default instance.
+/// Returns the instance chosen by Runtime::use_execution_space; empty means Kokkos' default instance.
 template <class ExecutionSpace>
 std::optional<ExecutionSpace>& chosen_execution_space() {
   static std::optional<ExecutionSpace> chosen;
   return chosen;
 }
 
-/// Returns the instance on which kernels on `MemorySpace` run.
+/// Returns the instance on which kernels that access `MemorySpace` run.
 template <class MemorySpace>
 typename MemorySpace::execution_space execution_space() {
   using ExecutionSpace = typename MemorySpace::execution_space;

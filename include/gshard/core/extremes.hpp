@@ -7,9 +7,9 @@
 
 #include <gshard/core/bfloat16.hpp>
 
-// Maxima, minima and orders of numbers among which NaN may be, by one rule: NaN propagates, so that a result does not
-// depend on the order of the numbers, nor on the ranks that hold them (NumPy, JAX and PyTorch do so too). Kokkos::max,
-// Kokkos::Max and std::max keep a NaN or lose it, by its place.
+// Maxima, minima and comparisons that propagate NaN, as in NumPy, JAX and PyTorch. Results do not depend on the order
+// of the numbers or on the ranks that hold them; Kokkos::max, Kokkos::Max and std::max keep or drop a NaN depending on
+// its position.
 
 namespace gshard::detail {
 
@@ -19,34 +19,34 @@ KOKKOS_FORCEINLINE_FUNCTION constexpr bool is_nan(T value) {
   else return value != value;
 }
 
-/// The identity of a maximum: minus infinity, or the lowest integer.
+/// Returns the identity of a maximum: -infinity, or the lowest integer.
 template <class T>
 KOKKOS_FORCEINLINE_FUNCTION constexpr T lowest_of() {
   if constexpr (std::is_integral_v<T>) return Kokkos::Experimental::finite_min_v<T>;
   else return static_cast<T>(-Kokkos::Experimental::infinity_v<Computed<T>>);
 }
 
-/// The identity of a minimum: infinity, or the highest integer.
+/// Returns the identity of a minimum: infinity, or the highest integer.
 template <class T>
 KOKKOS_FORCEINLINE_FUNCTION constexpr T highest_of() {
   if constexpr (std::is_integral_v<T>) return Kokkos::Experimental::finite_max_v<T>;
   else return static_cast<T>(Kokkos::Experimental::infinity_v<Computed<T>>);
 }
 
-/// Whether `value` takes the place of `so_far` as the largest: it is larger, or the first NaN. Of equals the first
-/// stays.
+/// Returns whether `value` replaces `so_far` as the maximum: it is larger, or the first NaN. Equal values do not
+/// replace.
 template <class T>
 KOKKOS_FORCEINLINE_FUNCTION constexpr bool is_larger(T value, T so_far) {
   return value > so_far || (is_nan(value) && !is_nan(so_far));
 }
 
-/// Whether `value` takes the place of `so_far` as the smallest.
+/// Returns whether `value` replaces `so_far` as the minimum: it is smaller, or the first NaN.
 template <class T>
 KOKKOS_FORCEINLINE_FUNCTION constexpr bool is_smaller(T value, T so_far) {
   return value < so_far || (is_nan(value) && !is_nan(so_far));
 }
 
-/// The rule of maxima, for folds.
+/// Maximum as a rule of `ThreadLanes::fold` and of reductions.
 template <class T>
 struct Largest {
   using accumulator = T;
@@ -54,12 +54,12 @@ struct Largest {
   KOKKOS_FORCEINLINE_FUNCTION static constexpr T identity() { return lowest_of<T>(); }
 
   KOKKOS_FORCEINLINE_FUNCTION static constexpr void combine(T& into, T value) {
-    T const so_far = into;  // a second name: otherwise compilers make a branch of the choice
+    T const so_far = into;  // a copy: with `into` in the expression compilers emit a branch
     into = ((value > so_far) | is_nan(value)) ? value : so_far;
   }
 };
 
-/// The rule of minima, for folds.
+/// Minimum as a rule of `ThreadLanes::fold` and of reductions.
 template <class T>
 struct Smallest {
   using accumulator = T;

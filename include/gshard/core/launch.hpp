@@ -13,39 +13,41 @@
 #include <gshard/core/error.hpp>
 #include <gshard/core/execution.hpp>
 
-// Where kernels start and elements are set, copied and read back: every operation works on a memory space through these
-// functions alone. In AbstractSpace nothing runs, and what comes back is 0.
+// Functions that launch kernels, and that fill, copy and read elements: operations access a memory space through these
+// functions alone. For AbstractSpace they launch nothing; values copied or reduced to the host are 0.
 
 namespace gshard::detail {
 
-/// Whether kernels on this memory run on the host's own execution space, or are prepared as there: the same
-/// temporaries, for a ledger to compare.
+/// True if kernels on `MemorySpace` run on Kokkos' default host execution space.
+/// True for AbstractSpace too: operations then take the host path with its temporaries, so that an abstract ledger
+/// agrees with one of a host run.
 template <class MemorySpace>
 inline constexpr bool runs_on_host =
     is_abstract<MemorySpace> ||
     std::is_same_v<typename MemorySpace::execution_space, Kokkos::DefaultHostExecutionSpace>;
 
-/// How many threads kernels on this memory have.
+/// Returns the number of threads of the execution space of `MemorySpace`; 1 for AbstractSpace.
 template <class MemorySpace>
 std::int64_t concurrency() {
   if constexpr (is_abstract<MemorySpace>) return 1;
   else return execution_space<MemorySpace>().concurrency();
 }
 
-/// The iterations [0, count) on the execution space of `MemorySpace`.
+/// Returns the policy of the iterations [0, count) on the chosen instance for `MemorySpace`.
 template <class MemorySpace>
 auto range_policy(std::int64_t count) {
   using ExecutionSpace = typename MemorySpace::execution_space;
   return Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::int64_t>>(execution_space<MemorySpace>(), 0, count);
 }
 
+/// Calls `functor(i)` for each i in [begin, end), in order.
 template <class Functor>
 void run_iterations(void const* functor, std::int64_t begin, std::int64_t end) {
   for (std::int64_t i = begin; i < end; ++i) (*static_cast<Functor const*>(functor))(i);
 }
 
-/// A piece of the iterations of any kernel for each thread of the host: Kokkos' loop is compiled once and not for every
-/// kernel.
+/// Host kernel over `pieces` contiguous ranges of the iterations [0, count) of a type-erased functor.
+/// Kokkos::parallel_for is compiled once for this type instead of once per functor.
 struct HostPieces {
   void const* functor;
   void (*run)(void const*, std::int64_t, std::int64_t);
@@ -60,8 +62,8 @@ struct HostPieces {
   }
 };
 
-/// Calls `functor(i)` for every i in [0, count), in parallel; on the host a job too small to pay for waking threads
-/// stays on this one.
+/// Calls `functor(i)` for each i in [0, count), in parallel.
+/// On the host, `tiny` keeps the loop on the calling thread: for a small job, waking threads costs more than it saves.
 template <class MemorySpace, class Functor>
 void launch(char const* label, std::int64_t count, bool tiny, Functor const& functor) {
   if constexpr (!is_abstract<MemorySpace>) {
@@ -77,13 +79,14 @@ void launch(char const* label, std::int64_t count, bool tiny, Functor const& fun
   }
 }
 
+/// Calls `functor(i)` for each i in [0, count), in parallel.
 template <class MemorySpace, class Functor>
 void launch(char const* label, std::int64_t count, Functor const& functor) {
   launch<MemorySpace>(label, count, false, functor);
 }
 
-/// The combination of `functor(i, partial)` over all i in [0, count), on the host; functor has Kokkos' `value_type`,
-/// `init` and `join`.
+/// Reduces `functor(i, partial)` over all i in [0, count); returns the result on the host.
+/// `Functor` is a Kokkos reduction functor with `value_type`, `init` and `join`.
 template <class MemorySpace, class Functor>
 typename Functor::value_type launch_reduce(char const* label, std::int64_t count, Functor const& functor) {
   typename Functor::value_type result{};
@@ -94,8 +97,8 @@ typename Functor::value_type launch_reduce(char const* label, std::int64_t count
   return result;
 }
 
-/// Calls `functor(member)` for each of `count` teams. Throws ExtentError where there are more than 2^31 - 1, which
-/// Kokkos counts by int.
+/// Calls `functor(member)` for each of `count` teams.
+/// Throws ExtentError if `count` exceeds 2^31 - 1: Kokkos counts teams by int.
 template <class MemorySpace, class Functor>
 void launch_teams(char const* label, std::int64_t count, int team_size, int vector_length, Functor const& functor) {
   if constexpr (is_abstract<MemorySpace>) return;
@@ -108,10 +111,10 @@ void launch_teams(char const* label, std::int64_t count, int team_size, int vect
                          functor);
 }
 
-/// Elements that one thread sets or copies sooner than it wakes others.
+/// Maximum number of elements that one thread fills or copies faster than several threads.
 inline constexpr std::int64_t small_row = 1 << 13;
 
-/// Elements in a row that somebody else owns.
+/// Non-owning view of contiguous elements.
 template <class MemorySpace, class T>
 using Row = Kokkos::View<T*, Kokkos::LayoutRight, MemorySpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
 
@@ -136,32 +139,32 @@ struct ConvertRow {
   KOKKOS_FUNCTION void operator()(std::int64_t i) const { to[i] = static_cast<To>(from[i]); }
 };
 
-/// Sets `count` elements to `value`.
+/// Sets `count` contiguous elements to `value`. Does not fence.
 template <class MemorySpace, class T>
 void fill_elements(T* data, std::int64_t count, T value) {
   launch<MemorySpace>("gshard::fill_elements", count, count <= small_row, FillRow<T>{data, value});
 }
 
-/// Copies `count` elements that lie in a row.
+/// Copies `count` contiguous elements. Does not fence.
 template <class MemorySpace, class T>
 void copy_elements(T* to, T const* from, std::int64_t count) {
   launch<MemorySpace>("gshard::copy_elements", count, count <= small_row, CopyRow<T>{to, from});
 }
 
-/// Copies `count` elements that lie in a row as elements of another type, as between BFloat16 and float.
+/// Converts `count` contiguous elements to another type, as between BFloat16 and float. Does not fence.
 template <class MemorySpace, class To, class From>
 void convert_elements(To* to, From const* from, std::int64_t count) {
   launch<MemorySpace>("gshard::convert_elements", count, count <= small_row, ConvertRow<To, From>{to, from});
 }
 
-/// Waits for all kernels of gshard on this memory: before its elements are sent, and before temporaries that kernels
-/// use end.
+/// Waits for all kernels of gshard on `MemorySpace`. Required before the host or MPI accesses elements.
 template <class MemorySpace>
 void fence(char const* reason) {
   if constexpr (!is_abstract<MemorySpace>) execution_space<MemorySpace>().fence(reason);
 }
 
-/// Copies `count` elements to the host, and waits for them.
+/// Copies `count` elements to the host, after all launched kernels, and waits for the copy.
+/// Writes zeros for AbstractSpace.
 template <class MemorySpace, class T>
 void copy_to_host(T* to, T const* from, std::int64_t count) {
   if (count <= 0) return;
@@ -177,7 +180,7 @@ void copy_to_host(T* to, T const* from, std::int64_t count) {
   }
 }
 
-/// Copies `count` elements from the host, and waits until `from` may change.
+/// Copies `count` elements from the host, after all launched kernels, and waits until `from` may change.
 template <class MemorySpace, class T>
 void copy_from_host(T* to, T const* from, std::int64_t count) {
   if (count <= 0 || is_abstract<MemorySpace>) return;

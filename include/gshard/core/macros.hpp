@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-/// Marks what kernels may call; nothing but a host function where no device compiler is at work. Private to gshard.
+/// Marks a function that kernels may call; expands to nothing without a device compiler. Private to gshard.
 #if defined(__CUDACC__) || defined(__HIPCC__)
 #define GSHARD_FUNCTION __host__ __device__
 #else

@@ -24,25 +24,34 @@
 
 namespace gshard {
 
-/// Allocates the storage of tensors and keeps it for reuse. One pool per runtime, and the ledger beside it; to be used
-/// from one host thread.
+/// Pool of the storage of tensors and temporaries, which it keeps for reuse. One pool and one ledger per runtime.
+/// Precondition: one host thread uses the pool at a time.
 ///
-/// A request takes a free block of its size class. Without one, the pool allocates a segment, as long as it has
-/// reserved at most 1.45 times the most bytes that were in use at once. Beyond that it cuts a larger free block, and if
-/// there is none it first gives back the segments that were not used for longest. So steps whose shapes repeat allocate
-/// nothing after the first few, and memory stays near the peak when shapes keep changing.
+/// A request for n bytes, in each memory space on its own, tries in this order:
+/// 1. A free block of exactly the size class `rounded(n)`.
+/// 2. A new segment, if the reserved bytes then stay within 1.45 times the peak of the bytes in use.
+/// 3. A part of the smallest larger free block.
+/// 4. A new segment, after the least recently used segments without blocks in use were given back.
+/// If Kokkos cannot allocate a segment, the pool gives back all segments without blocks in use and tries once more.
 ///
-/// Under the address sanitizer, unused memory and the bytes behind each block are poisoned.
+/// Steps with repeated shapes therefore allocate nothing after the first few, and with changing shapes the reserved
+/// bytes stay near the peak of the bytes in use.
+///
+/// Under the address sanitizer, free memory and the bytes after each block are poisoned.
 class MemoryPool {
  public:
-  /// What a pool gives out: memory, or, in an AbstractRuntime, addresses that nobody may look behind.
+  /// Kinds of pools.
+  /// - memory: gives out memory.
+  /// - addresses: gives out distinct addresses without memory; for an AbstractRuntime.
   enum class Kind { memory, addresses };
 
+  /// Constructs an empty pool, and its ledger.
   explicit MemoryPool(Kind kind = Kind::memory) : kind_(kind) {}
 
-  /// Returns at least `bytes` bytes, uninitialised, in `MemorySpace`; they return to the pool when the last owner is
-  /// gone. Throws MeshError where tensors in AbstractSpace and an AbstractRuntime do not come together, MemoryError
-  /// where the memory cannot be had: on this rank alone, perhaps, in which case `run` ends the job.
+  /// Allocates at least `bytes` bytes, uninitialized, in `MemorySpace`; returns null for 0 bytes.
+  /// The memory returns to the pool when the last owner is destroyed.
+  /// Throws MeshError if `MemorySpace` is AbstractSpace and the pool gives out memory, or the other way round.
+  /// Throws MemoryError if the memory cannot be allocated. It may do so on one rank only; `run` then ends the job.
   template <class MemorySpace>
   std::shared_ptr<void> allocate(std::size_t bytes) {
     check_kind(detail::is_abstract<MemorySpace> ? Kind::addresses : Kind::memory);
@@ -60,39 +69,42 @@ class MemoryPool {
     }
   }
 
-  /// What programs ask of this device.
+  /// Returns the ledger of this rank.
   Ledger& ledger() { return *ledger_; }
 
-  /// Returns the bytes that this pool has allocated in `MemorySpace` and not given back; 0 for AbstractSpace.
+  /// Returns the bytes of the segments that the pool holds in `MemorySpace`; 0 for AbstractSpace.
   template <class MemorySpace>
   std::size_t bytes_reserved() {
     if constexpr (detail::is_abstract<MemorySpace>) return 0;
     else return shelf_of<MemorySpace>()->blocks.bytes_reserved();
   }
 
-  /// How often this pool has asked `MemorySpace` for memory: constant over steady training steps.
+  /// Returns the number of segments allocated in `MemorySpace` so far; constant over steady training steps.
   template <class MemorySpace>
   std::int64_t allocations() {
     if constexpr (detail::is_abstract<MemorySpace>) return 0;
     else return shelf_of<MemorySpace>()->allocations;
   }
 
-  /// Gives unused segments back to `MemorySpace`: at the end of a phase whose shapes do not come again.
+  /// Gives all segments without blocks in use back to `MemorySpace`, after a fence.
+  /// Use it after a phase whose shapes do not repeat.
   template <class MemorySpace>
   void trim() {
     if constexpr (!detail::is_abstract<MemorySpace>) shelf_of<MemorySpace>()->give_back_until([] { return false; });
   }
 
-  /// The size class of a request: the next multiple of an eighth of its power of two, so at most one eighth is wasted.
+  /// Returns the size class of a request, in bytes: the next multiple of max(512, 2^floor(log2(bytes))) / 8.
+  /// Wastes less than one eighth of a request of at least 512 bytes, less than 64 bytes of a smaller one.
   static constexpr std::size_t rounded(std::size_t bytes) {
     std::size_t const unit = std::bit_floor(bytes < 512 ? std::size_t{512} : bytes) / 8;
     return (bytes + unit - 1) / unit * unit;
   }
 
  private:
-  /// More than any address space has; sums of sizes up to it stay within 64 bits.
+  /// Larger than any address space, and small enough that sums of two sizes stay within 64 bits.
   static constexpr std::size_t max_bytes = std::size_t{1} << 62;
 
+  /// Throws MeshError unless the pool is of kind `wanted`.
   void check_kind(Kind wanted) const {
     if (wanted == kind_) return;
     throw MeshError(
@@ -101,6 +113,7 @@ class MemoryPool {
             : "a tensor in AbstractSpace on the mesh of a Runtime, whose ranks need elements; make the mesh from an AbstractRuntime");
   }
 
+  /// Allocates `bytes` > 0 bytes; the deleter holds shelf and ledger, so that tensors may outlive the pool.
   template <class MemorySpace>
   std::shared_ptr<void> allocate_memory(std::size_t bytes) {
     auto shelf = shelf_of<MemorySpace>();
@@ -117,10 +130,10 @@ class MemoryPool {
             }};
   }
 
-  /// The segments and blocks in one memory space.
+  /// Segments and blocks of one memory space.
   template <class MemorySpace>
   struct Shelf {
-    /// What Kokkos allocated for a segment.
+    /// Allocation of Kokkos that contains a segment.
     struct Allocation {
       void* memory;
       std::size_t bytes;
@@ -128,14 +141,14 @@ class MemoryPool {
 
     std::shared_ptr<Ledger> ledger;
     detail::BlockList blocks;
-    std::map<char*, Allocation> segments;  ///< by where the segment begins
+    std::map<char*, Allocation> segments;  ///< by the address of the segment
     std::size_t bytes_in_use = 0;
     std::size_t peak_bytes = 0;
     std::int64_t allocations = 0;
 
     explicit Shelf(std::shared_ptr<Ledger> const& counted) : ledger(counted) {}
 
-    /// Returns a block, or null if the memory cannot be had even after unused segments are given back.
+    /// Returns a block, or null if Kokkos cannot allocate it even after all unused segments were given back.
     char* take(std::size_t bytes) {
       std::size_t const size = rounded(bytes + detail::poisoned_bytes);
       bytes_in_use += bytes;
@@ -161,14 +174,15 @@ class MemoryPool {
       blocks.release(block);
     }
 
-    /// Large segments begin at different places of a page: copying between addresses that agree in their last 12 bits
-    /// takes a third longer, since the processor holds back loads that look as if they read what was just stored.
+    /// Allocates a segment as one block in use; returns null if Kokkos cannot allocate it.
+    /// Shifts large segments by different offsets within a page: copies between addresses with equal low 12 bits take a
+    /// third longer (4K aliasing: the processor takes the loads for reads of bytes just stored, and delays them).
     char* add_segment(std::size_t size) {
       std::size_t const shift = size < (std::size_t{1} << 16) ? 0 : static_cast<std::size_t>(allocations % 16) * 256;
       void* memory = nullptr;
       try {
         memory = Kokkos::kokkos_malloc<MemorySpace>("gshard::MemoryPool", size + shift);
-      } catch (std::exception const&) {  // reported by the caller, who knows what the memory is for
+      } catch (std::exception const&) {  // the caller retries, then throws with what is in use
         return nullptr;
       }
       char* const begin = static_cast<char*>(memory) + shift;
@@ -180,7 +194,8 @@ class MemoryPool {
       return begin;
     }
 
-    /// Gives unused segments back, the least recently used first, until `is_enough()` or nothing is left to give.
+    /// Gives back segments without blocks in use, the least recently used first, until `is_enough()` or none is left.
+    /// Fences before the first one: kernels already launched may still use the memory.
     template <class Condition>
     void give_back_until(Condition const& is_enough) {
       bool is_fenced = false;
@@ -200,13 +215,14 @@ class MemoryPool {
       Kokkos::kokkos_free<MemorySpace>(allocation.memory);
     }
 
-    /// After the end of Kokkos nothing can be given back: a tensor that outlives it keeps its elements.
+    /// Frees all segments, unless Kokkos is finalized: kokkos_free is then no longer allowed.
     ~Shelf() {
       if (Kokkos::is_finalized()) return;
       for (auto const& [begin, allocation] : segments) free_memory(allocation);
     }
   };
 
+  /// Returns the shelf of a memory space, made at the first call.
   template <class MemorySpace>
   std::shared_ptr<Shelf<MemorySpace>> shelf_of() {
     auto& shelf = shelves_[std::type_index(typeid(MemorySpace))];
@@ -220,13 +236,15 @@ class MemoryPool {
   std::uintptr_t next_address_ = std::uintptr_t{1} << 40;
 };
 
-/// Temporary memory of one operation, given back to the pool when the object ends.
+/// Temporary memory of one operation. The destructor returns it to the pool, without a fence.
 template <class MemorySpace>
 class Scratch {
  public:
+  /// Allocates from `pool`. Precondition: `pool` outlives this object.
   explicit Scratch(MemoryPool& pool) : pool_(&pool) {}
 
-  /// Returns room for `count` elements, uninitialised, valid as long as this object. Throws MemoryError.
+  /// Returns `count` uninitialized elements, valid as long as this object; null for 0 elements.
+  /// Throws MemoryError if `count` is negative or the memory cannot be allocated, MeshError as MemoryPool::allocate.
   template <class T>
   T* get(std::int64_t count) {
     if (count < 0) throw MemoryError(detail::concat("a temporary of ", count, " elements"));

@@ -5,8 +5,8 @@
 
 #include <Kokkos_Core.hpp>
 
-// Tells the address sanitizer which memory of the pool is unused: an access to it is reported. Without the sanitizer
-// these functions do nothing.
+// Marks the free memory of the pool for the address sanitizer, which reports accesses to it. Without the sanitizer the
+// functions do nothing.
 
 #if defined(__SANITIZE_ADDRESS__)
 #define GSHARD_ADDRESS_SANITIZER
@@ -23,16 +23,16 @@ namespace gshard::detail {
 
 #ifdef GSHARD_ADDRESS_SANITIZER
 
-/// The number of bytes behind each block that stay poisoned.
+/// Number of bytes after each block that stay poisoned, to detect writes past its end.
 inline constexpr std::size_t poisoned_bytes = 64;
 
-/// Makes accesses to memory that the host can reach an error.
+/// Makes accesses to the memory an error, if the host can access `MemorySpace`.
 template <class MemorySpace>
 void poison(void* memory, std::size_t bytes) {
   if constexpr (Kokkos::SpaceAccessibility<Kokkos::HostSpace, MemorySpace>::accessible)
     __asan_poison_memory_region(memory, bytes);
 }
-/// Allows accesses again.
+/// Allows accesses to the memory again.
 template <class MemorySpace>
 void unpoison(void* memory, std::size_t bytes) {
   if constexpr (Kokkos::SpaceAccessibility<Kokkos::HostSpace, MemorySpace>::accessible)

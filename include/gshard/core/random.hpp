@@ -4,8 +4,8 @@
 #include <concepts>
 #include <cstdint>
 
-// Philox does without vector instructions, whose headers are longer than those of Kokkos; a program that wants
-// Random123's AES generators as well includes them before gshard.
+// Philox needs no vector instructions. Without this, Random123 includes their headers, which are longer than those of
+// Kokkos. A program that uses the AES generators of Random123 includes Random123 before gshard.
 #ifndef R123_USE_SSE
 #define R123_USE_SSE 0
 #endif
@@ -14,15 +14,15 @@
 #include <Kokkos_MathematicalFunctions.hpp>
 #include <gshard/core/macros.hpp>
 
-// Counter-based random numbers (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): Philox4x32 with
-// ten rounds. A number is a pure function of (seed, stream, index). With the global index of the element as `index`, a
-// tensor gets the same bits on every mesh, on every number of threads, and in any order; distinct uses under one seed
-// take distinct streams.
+// Counter-based random number generator Philox4x32 with 10 rounds (Salmon et al., "Parallel random numbers: as easy as
+// 1, 2, 3", SC 2011). A number is a pure function of (seed, stream, index). With the global index of an element as
+// `index`, a tensor gets the same bits on every mesh, with every number of threads, and in any order. Different uses of
+// one seed must have different streams.
 
 namespace gshard {
 namespace detail {
 
-/// The 128 random bits of one (seed, stream, index): key = seed, counter = (index, stream), low words first.
+/// Returns 128 random bits: Philox4x32-10 with key = seed and counter = (index, stream), low words first.
 GSHARD_FUNCTION inline r123::Philox4x32::ctr_type random_bits(std::uint64_t seed, std::uint64_t stream,
                                                               std::uint64_t index) {
   r123::Philox4x32::key_type const key = {{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}};
@@ -32,7 +32,7 @@ GSHARD_FUNCTION inline r123::Philox4x32::ctr_type random_bits(std::uint64_t seed
   return r123::Philox4x32{}(counter, key);
 }
 
-/// The top 53 of 64 bits as a number in [0, 1).
+/// Returns the top 53 of 64 bits times 2^-53, a number in [0, 1).
 GSHARD_FUNCTION inline double unit_interval(std::uint32_t high, std::uint32_t low) {
   std::uint64_t const bits = (static_cast<std::uint64_t>(high) << 32) | low;
   return static_cast<double>(bits >> 11) * 0x1p-53;
@@ -40,7 +40,8 @@ GSHARD_FUNCTION inline double unit_interval(std::uint32_t high, std::uint32_t lo
 
 }  // namespace detail
 
-/// A uniform number in [0, 1): a multiple of 2^-53 (double), or of 2^-24 (float, the double rounded down).
+/// Returns a uniform random number in [0, 1).
+/// A double is a multiple of 2^-53; a float is the double rounded down to a multiple of 2^-24.
 template <std::floating_point T = double>
 GSHARD_FUNCTION T random_uniform(std::uint64_t seed, std::uint64_t stream, std::uint64_t index) {
   auto const bits = detail::random_bits(seed, stream, index);
@@ -48,8 +49,8 @@ GSHARD_FUNCTION T random_uniform(std::uint64_t seed, std::uint64_t stream, std::
   else return static_cast<T>(detail::unit_interval(bits[0], bits[1]));
 }
 
-/// A number of the standard normal distribution (Box-Muller on two uniforms; at most 8.6 in size). The float is the
-/// rounded double.
+/// Returns a random number of the standard normal distribution, by the Box-Muller transform of two uniform numbers.
+/// Computes in double; a float is the rounded double. |result| <= 8.6, since 1 - u >= 2^-53.
 template <std::floating_point T = double>
 GSHARD_FUNCTION T random_normal(std::uint64_t seed, std::uint64_t stream, std::uint64_t index) {
   auto const bits = detail::random_bits(seed, stream, index);

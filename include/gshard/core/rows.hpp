@@ -9,8 +9,8 @@
 #include <gshard/core/extremes.hpp>
 #include <gshard/core/launch.hpp>
 
-// One kernel source for rows on hosts and on accelerators: a kernel is `operator()(row, lanes)`, and `lanes` walks over
-// the columns: a host thread alone, in loops that the compiler vectorises, or the threads of a team together.
+// Row kernels with one source for hosts and devices. A row kernel is a function object called as kernel(row, lanes).
+// `lanes` loops over the columns: on a host in one thread, in loops that compilers vectorize, on a device in a team.
 
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
 #define GSHARD_INDEPENDENT _Pragma("GCC ivdep")
@@ -20,12 +20,13 @@
 
 namespace gshard::detail {
 
-/// The lanes of a host thread that has a row to itself. Loops go in blocks of sixteen, which compilers turn into vector
-/// code already at -O2; sums and maxima have sixteen interleaved parts, in an order that depends on the count alone.
+/// Lanes of a row that one host thread works on.
+/// Loops run in blocks of 16, which compilers vectorize at -O2 already. Reductions have 16 interleaved partial results,
+/// combined in an order that depends on `count` alone, so results are reproducible bit for bit.
 struct ThreadLanes {
   static constexpr int width = 16;
 
-  /// Calls body(j) for each j in [0, count); no call may depend on another.
+  /// Calls body(j) for each j in [0, count). Precondition: the calls are independent.
   template <class Body>
   KOKKOS_FORCEINLINE_FUNCTION static void each(std::int64_t count, Body const& body) {
     std::int64_t const whole = count - count % width;
@@ -37,7 +38,7 @@ struct ThreadLanes {
     for (std::int64_t j = whole; j < count; ++j) body(j);
   }
 
-  /// The sum of term(j) over [0, count); the term may also store to place j.
+  /// Returns the sum of term(j) over j in [0, count). `term` may also write element j of a row.
   template <class Sum, class Term>
   KOKKOS_FORCEINLINE_FUNCTION static Sum sum(std::int64_t count, Term const& term) {
     Sum parts[width] = {};
@@ -54,18 +55,18 @@ struct ThreadLanes {
     return parts[0];
   }
 
-  /// The maximum of term(j) over [0, count): minus infinity of none, NaN where a term is.
+  /// Returns the maximum of term(j) over j in [0, count): lowest_of<T>() if count = 0, NaN if a term is NaN.
   template <class T, class Term>
   KOKKOS_FORCEINLINE_FUNCTION static T max(std::int64_t count, Term const& term) {
     return fold<Largest<T>>(count, term);
   }
 
-  /// The combination of term(j) over [0, count) by a rule, which has an `accumulator`, its `identity()`, and
-  /// `combine(into, value)`.
+  /// Reduces term(j) over j in [0, count) by `Rule`, a type with the type `accumulator` and the static functions
+  /// `identity()` and `combine(into, value)`.
   template <class Rule, class Term>
   KOKKOS_FORCEINLINE_FUNCTION static typename Rule::accumulator fold(std::int64_t count, Term const& term) {
     typename Rule::accumulator total = Rule::identity();
-    // What is no plain number costs more to set up than a short row.
+    // Setting up 16 accumulators that are no plain numbers costs more than a scalar loop over a short row.
     constexpr std::int64_t short_row = std::is_arithmetic_v<typename Rule::accumulator> ? width : 8 * width;
     std::int64_t const whole = count < short_row ? 0 : count - count % width;
     if (whole > 0) {
@@ -83,17 +84,17 @@ struct ThreadLanes {
     return total;
   }
 
-  /// Waits for the other lanes of the row.
+  /// Waits for the other lanes of the row; there are none.
   KOKKOS_FORCEINLINE_FUNCTION static void barrier() {}
 
-  /// Calls body once.
+  /// Calls body() on one lane of the row.
   template <class Body>
   KOKKOS_FORCEINLINE_FUNCTION static void once(Body const& body) {
     body();
   }
 };
 
-/// A rule as Kokkos wants reductions inside a team.
+/// Adapts a rule of `fold` to a Kokkos reducer for nested reductions in a team.
 template <class Rule>
 struct LaneReducer {
   using reducer = LaneReducer;
@@ -107,7 +108,7 @@ struct LaneReducer {
   KOKKOS_FUNCTION result_view_type view() const { return result_view_type(&result); }
 };
 
-/// The lanes of a team that shares a row; the members of ThreadLanes with the same meaning.
+/// Lanes of a row that a team works on; members as in ThreadLanes.
 template <class Member>
 struct TeamLanes {
   Member const& member;
@@ -149,7 +150,7 @@ struct TeamLanes {
   }
 };
 
-/// A row kernel with a thread a row.
+/// Adapts a row kernel to a range policy: one thread per row.
 template <class Kernel>
 struct RowByThread {
   Kernel kernel;
@@ -157,7 +158,7 @@ struct RowByThread {
   KOKKOS_FUNCTION void operator()(std::int64_t row) const { kernel(row, ThreadLanes{}); }
 };
 
-/// A row kernel with a team a row.
+/// Adapts a row kernel to a team policy: one team per row.
 template <class Kernel>
 struct RowByTeam {
   Kernel kernel;
@@ -168,14 +169,16 @@ struct RowByTeam {
   }
 };
 
-/// Runs kernel(row, lanes) for each row in [0, rows), in the way that suits the memory space. Accelerators take at most
-/// 2^31 - 1 rows.
+/// Calls kernel(row, lanes) for each row in [0, rows): one thread per row on a host, one team per row on a device.
+/// On a host, `tiny` keeps the loop on the calling thread.
+/// Throws ExtentError on a device if `rows` exceeds 2^31 - 1.
 template <class MemorySpace, class Kernel>
 void for_each_row(char const* label, std::int64_t rows, bool tiny, Kernel const& kernel) {
   if constexpr (runs_on_host<MemorySpace>) launch<MemorySpace>(label, rows, tiny, RowByThread<Kernel>{kernel});
   else launch_teams<MemorySpace>(label, rows, 4, 32, RowByTeam<Kernel>{kernel});
 }
 
+/// Calls kernel(row, lanes) for each row in [0, rows).
 template <class MemorySpace, class Kernel>
 void for_each_row(char const* label, std::int64_t rows, Kernel const& kernel) {
   for_each_row<MemorySpace>(label, rows, false, kernel);

@@ -33,8 +33,8 @@ namespace gshard {
 
 namespace detail {
 
-/// Writes a line to the standard error by one call, behind what this rank has printed before: the lines of several
-/// ranks do not mix.
+/// Writes a line to standard error, after flushing standard output and standard error of this rank.
+/// Calls `write` directly: a line in one system call does not mix with the lines of other ranks.
 inline void print_error(std::string const& line) {
   std::cout.flush();
   std::fflush(stdout);
@@ -42,19 +42,22 @@ inline void print_error(std::string const& line) {
   std::string_view rest = line;
   while (!rest.empty()) {
     ssize_t const written = write(STDERR_FILENO, rest.data(), rest.size());
-    if (written <= 0) return;  // standard error is closed
+    if (written <= 0) return;  // write fails when standard error is closed
     rest.remove_prefix(static_cast<std::size_t>(written));
   }
 }
 
 }  // namespace detail
 
-/// MPI and Kokkos, brought up and down together, and the storage that tensors share. Not copyable; one per program.
+/// Owner of the MPI and Kokkos sessions, of the communicators, and of the memory pool that tensors share.
+/// Not copyable. Programs usually get one from `run`.
 class Runtime {
  public:
-  /// Starts what is not running yet; removes the options of MPI and Kokkos (`--kokkos-...`) from the command line. All
-  /// else is the program's: of `--help`, which Kokkos would answer first with its own, it learns nothing.
-  /// Throws StateError where MPI or Kokkos has ended already, CommunicationError where MPI has no MPI_THREAD_FUNNELED.
+  /// Initializes MPI and Kokkos where they are not initialized yet, and works on MPI_COMM_WORLD.
+  /// Removes the options of MPI and the options `--kokkos-...` from `argc` and `argv`; all other arguments stay.
+  /// Communication: collective over MPI_COMM_WORLD.
+  /// Throws StateError if MPI or Kokkos has been finalized already.
+  /// Throws CommunicationError if an MPI call fails, or if MPI does not provide MPI_THREAD_FUNNELED.
   Runtime(int& argc, char**& argv) {
     int mpi_started = 0;
     int mpi_ended = 0;
@@ -72,6 +75,7 @@ class Runtime {
             "use an MPI with MPI_THREAD_FUNNELED");
     }
     if (!Kokkos::is_initialized()) {
+      // Only `--kokkos-...` reaches Kokkos: Kokkos::initialize would answer `--help` in place of the program.
       char** const first = argv + std::min(argc, 1);
       auto const of_kokkos = std::stable_partition(first, argv + argc, [](char const* argument) {
         return !std::string_view(argument).starts_with("--kokkos-");
@@ -82,14 +86,17 @@ class Runtime {
       int count = static_cast<int>(arguments.size()) - 1;
       Kokkos::initialize(count, arguments.data());
       argc = static_cast<int>(of_kokkos - argv);
-      if (argv != nullptr) *of_kokkos = nullptr;  // as argv[argc] of main is
+      if (argv != nullptr) *of_kokkos = nullptr;  // main guarantees argv[argc] == nullptr
       owns_kokkos_ = true;
     }
     open(MPI_COMM_WORLD);
   }
 
-  /// Works on the ranks of `communicator`, which is duplicated. MPI and Kokkos are up already, and stay up; a program
-  /// that has threads has asked MPI for MPI_THREAD_FUNNELED. Throws StateError where one of them is not up.
+  /// Works on the ranks of `communicator`, and leaves MPI and Kokkos initialized at the end.
+  /// Preconditions: MPI and Kokkos are initialized; MPI with MPI_THREAD_FUNNELED if the process has threads.
+  /// Communication: duplicates `communicator` twice, which is collective over it.
+  /// Throws StateError if MPI or Kokkos is not running or `communicator` is MPI_COMM_NULL.
+  /// Throws CommunicationError if an MPI call fails.
   explicit Runtime(MPI_Comm communicator) {
     if (!detail::mpi_is_running() || !Kokkos::is_initialized() || communicator == MPI_COMM_NULL)
       throw StateError(
@@ -100,6 +107,8 @@ class Runtime {
   Runtime(Runtime const&) = delete;
   Runtime& operator=(Runtime const&) = delete;
 
+  /// Frees the communicators, and finalizes Kokkos and MPI if this runtime initialized them.
+  /// Communication: collective over the ranks of the runtime.
   ~Runtime() {
     memory_.reset();
     for (void (*forget)() : forget_instances_) forget();
@@ -109,9 +118,10 @@ class Runtime {
     if (owns_mpi_) detail::report_mpi(MPI_Finalize(), "MPI_Finalize");
   }
 
-  /// Runs all kernels of gshard on `instance`, such as `Kokkos::Cuda(stream)`, from now on; Kokkos' default instance
-  /// until then. Kernels of other libraries on the same tensors belong on this instance too, or between fences. Waits
-  /// for the kernels that run. The instance is given up when the runtime ends.
+  /// Selects the execution-space instance, such as `Kokkos::Cuda(stream)`, on which gshard launches its kernels.
+  /// Without a call, gshard uses Kokkos' default instance.
+  /// Fences the instance used before; releases `instance` when the runtime ends.
+  /// Precondition: kernels of other libraries on the same tensors run on this instance too, or between fences.
   template <class ExecutionSpace>
   void use_execution_space(ExecutionSpace const& instance) {
     static_assert(
@@ -124,38 +134,52 @@ class Runtime {
     if (std::ranges::find(forget_instances_, forget) == forget_instances_.end()) forget_instances_.push_back(forget);
   }
 
+  /// Returns the MPI rank of this process, in [0, size()).
   int rank() const { return rank_; }
+  /// Returns the number of ranks.
   int size() const { return size_; }
+  /// Returns whether this is rank 0.
   bool is_root() const { return rank_ == 0; }
+  /// Returns gshard's own duplicate of the communicator; it is freed with the runtime and its meshes.
   MPI_Comm communicator() const { return communicator_->get(); }
+  /// Returns the owner of `communicator()`, which meshes share.
   std::shared_ptr<detail::Communicator const> const& shared_communicator() const { return communicator_; }
+  /// Returns the memory pool of this rank.
   std::shared_ptr<MemoryPool> const& memory() const { return memory_; }
 
-  /// What the program asks of this rank; written from `ledger().open()` on.
+  /// Returns the ledger of this rank. Counts memory always, work and messages after `ledger().open()`.
   Ledger& ledger() const { return memory_->ledger(); }
 
-  /// Checks communication, for tests and to find why a job hangs or fails inside MPI: the ranks of a group exchange one
-  /// message of fixed size before each collective. Where they mean different operations, reductions, element types,
-  /// counts or call sites, all of them throw CommunicationError before anything else is sent; the text names both
-  /// sides. Where a rank does not come within `time_limit`, the ranks that wait throw, and the text says where each
-  /// rank waits. A rank that ends the program given to `run` while others wait is one of them.
+  /// Checks every collective of gshard before it starts; finds why a job hangs or fails inside MPI.
+  /// - If the ranks of a group enter different operations, reductions, element types, counts or call sites, all ranks
+  ///   of the group throw CommunicationError, and the message names two ranks that differ.
+  /// - If a rank does not arrive within `time_limit`, the waiting ranks throw CommunicationError, and the message says
+  ///   where each rank waits. A rank that has left the program given to `run` counts as waiting at its end.
+  /// - Messages name the enclosing regions, as "layer 3 > gshard::einsum": those of gshard and those that the program
+  ///   opens by `Kokkos::Profiling::ScopedRegion`.
   ///
-  /// To be called by all ranks alike before meshes are made: holds for the collectives of meshes made from now on, and
-  /// for making meshes. Costs a message to every other rank of the group each time. A rank may compute for longer than
-  /// the limit only where no other one waits for it. Does not see MPI calls that the program makes itself.
-  /// Messages also name the operations of gshard that a rank is in, and the regions that the program marks by
-  /// `Kokkos::Profiling::ScopedRegion`, as "layer 3 > gshard::einsum".
+  /// Applies to the construction of meshes and to the collectives of meshes constructed after the call.
+  /// Does not check MPI calls of the program itself.
+  /// `wanted == false` switches the checks off for later meshes.
+  /// Units: `time_limit` in seconds, 60 by default.
+  /// Preconditions: all ranks call it with the same arguments; while a rank waits, no rank of its group computes for
+  /// longer than `time_limit`.
+  /// Communication of a check: one message of fixed size to every other rank of the group, before each collective.
+  /// Throws OptionError unless `time_limit` is a finite number above 0.
   void check_communication(bool wanted = true, std::chrono::duration<double> time_limit = std::chrono::seconds(60)) {
     detail::require_positive("time_limit (in seconds)", time_limit.count());
     check_ = wanted ? std::make_shared<detail::CommunicationCheck>(control_communicator_, time_limit) : nullptr;
   }
+  /// Returns whether meshes constructed now check their collectives.
   bool checks_communication() const { return check_ != nullptr; }
+  /// Returns the check that new meshes use; null without checks.
   std::shared_ptr<detail::CommunicationCheck> const& communication_check() const { return check_; }
 
-  /// Reports a failure and ends the job; to be called by the rank that failed. Where all ranks fail alike within two
-  /// seconds, as they do when an error is found from facts that all share, the message appears once, different messages
-  /// in the order of the ranks, and the call returns 1. Otherwise the first rank of those that failed prints its
-  /// message and aborts the job: no rank is left waiting for it.
+  /// Reports the failure of this rank and returns 1, or aborts the job.
+  /// If all ranks call it within two seconds of each other, rank 0 prints each distinct message once, in rank order,
+  /// and every rank returns 1. Otherwise this rank prints its message and calls MPI_Abort, so that no rank waits for
+  /// a failed one.
+  /// Communication: MPI_Ibarrier over all ranks; if all arrive, two gathers to rank 0.
   int fail(std::string_view message) {
     try {
       if (all_ranks_fail()) print_failures(message);
@@ -166,8 +190,11 @@ class Runtime {
     return 1;
   }
 
-  /// Ends a program: with checks, all ranks meet here, so that one that ends too early is found. Throws StateError
-  /// where a mesh or a tensor outlives it.
+  /// Checks the end of the program given to `run`.
+  /// Communication: one message to every other rank if communication is checked, to find a rank that ends too early;
+  /// none otherwise.
+  /// Throws StateError if a mesh or a tensor outlives the program and this runtime finalizes MPI or Kokkos.
+  /// Throws CommunicationError if communication is checked and a rank does not arrive within the time limit.
   void end_program() {
     if (check_) check_->meet({"the end of the program given to run", "", ""});
     if (memory_.use_count() > 1 && (owns_kokkos_ || owns_mpi_))
@@ -192,8 +219,10 @@ class Runtime {
     detail::require_mpi(MPI_Comm_size(communicator_->get(), &size_), "MPI_Comm_size");
   }
 
-  /// Waits two seconds for all ranks to come here.
+  /// Returns whether all ranks arrive within two seconds.
   bool all_ranks_fail() const {
+    // A barrier with a time limit: MPI_Barrier would hang if one rank has not failed. An error that all ranks find from
+    // the same facts reaches all of them at about the same time.
     MPI_Request request = MPI_REQUEST_NULL;
     detail::require_mpi(MPI_Ibarrier(control_communicator_, &request), "MPI_Ibarrier");
     auto const end = std::chrono::steady_clock::now() + std::chrono::seconds(2);
@@ -205,7 +234,7 @@ class Runtime {
     return arrived != 0;
   }
 
-  /// Lets the first rank print the different messages of all.
+  /// Gathers the messages on rank 0, which prints each distinct one once. Collective.
   void print_failures(std::string_view message) const {
     int const most = std::numeric_limits<int>::max() / size_;
     int const length = static_cast<int>(std::min({message.size(), most_printed, static_cast<std::size_t>(most)}));
@@ -232,16 +261,17 @@ class Runtime {
     }
   }
 
-  /// Prints and aborts. The lowest of the ranks that failed is the first to do so, and the last: where several fail,
-  /// they mostly say the same.
+  /// Prints the message and aborts the job.
+  /// The delay grows with the rank, to at most one second: the lowest failed rank aborts first and ends the others
+  /// before they print, since failed ranks mostly report the same error.
   [[noreturn]] void abort(std::string_view message) const {
     sleep_ms(50 * std::min(rank_, 20));
     print_failure(rank_, message);
     MPI_Abort(MPI_COMM_WORLD, 1);
-    std::abort();  // where MPI_Abort returns
+    std::abort();  // MPI_Abort may return
   }
 
-  /// The message without the numbers of ranks, by which those of one fault may differ.
+  /// Returns the message without the numbers after "rank ", in which messages about one fault may differ.
   static std::string without_ranks(std::string_view message) {
     constexpr std::string_view word = "rank ";
     std::string result;
@@ -263,7 +293,7 @@ class Runtime {
     nanosleep(&pause, nullptr);
   }
 
-  /// The most characters of a message that the root gets from another rank.
+  /// Maximum number of characters that rank 0 gathers from each rank.
   static constexpr std::size_t most_printed = 1 << 14;
 
   bool owns_mpi_ = false;
@@ -271,18 +301,20 @@ class Runtime {
   int rank_ = 0;
   int size_ = 1;
   std::shared_ptr<detail::Communicator const> communicator_;  ///< shared with the meshes
-  MPI_Comm control_communicator_ = MPI_COMM_NULL;             ///< for failures and checks
+  MPI_Comm control_communicator_ = MPI_COMM_NULL;             ///< used by `fail` and by checks only
   std::shared_ptr<MemoryPool> memory_ = std::make_shared<MemoryPool>();
   std::shared_ptr<detail::CommunicationCheck> check_;
-  std::vector<void (*)()> forget_instances_;  ///< one for each execution space given an instance
+  std::vector<void (*)()> forget_instances_;  ///< one per execution space with a chosen instance
 };
 
-/// Runs `program(Runtime&)` between the start and the end of MPI and Kokkos and returns the exit code for main: what
-/// the program, which returns int or nothing, returns, or 0, or 1 after an exception, whose text is printed. An
-/// exception on one rank ends the whole job. While the program runs, `argc` and `argv` hold its own options alone.
+/// Runs `program(Runtime&)` between the initialization and the finalization of MPI and Kokkos; returns an exit code.
+/// The exit code is the int that `program` returns, 0 if it returns void, 1 after an exception.
+/// Prints the text of an exception; an exception on one rank ends the whole job (Runtime::fail).
+/// Removes the options of MPI and Kokkos from `argc` and `argv` before it calls `program`.
+/// Precondition: meshes and tensors end before `program` returns.
 ///
-/// MPI and Kokkos start once in a process. A program that starts them itself may call `run` as often as it likes; else
-/// a second call prints why not, and returns 1. Meshes and tensors end before `program` returns.
+/// A process can initialize MPI and Kokkos only once. A second call therefore prints an error and returns 1, unless
+/// the process initializes and finalizes both itself; then it may call `run` any number of times.
 template <class Program>
 int run(int& argc, char**& argv, Program&& program) {
   using Result = std::invoke_result_t<Program&, Runtime&>;

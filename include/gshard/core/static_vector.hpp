@@ -17,8 +17,9 @@ namespace gshard {
 
 namespace detail {
 
-// What a StaticVector does where its bounds are overstepped. Not constexpr: a constant expression is ill-formed then.
+// Failures of StaticVector. Not constexpr, so that a constant expression that calls them does not compile.
 
+/// Throws IndexError on a host, aborts on a device.
 [[noreturn, gnu::cold, gnu::noinline]] GSHARD_FUNCTION inline void index_is_outside([[maybe_unused]] int index,
                                                                                     [[maybe_unused]] int size) {
 #if defined(__CUDA_ARCH__) || defined(__HIP_DEVICE_COMPILE__)
@@ -29,6 +30,7 @@ namespace detail {
 #endif
 }
 
+/// Throws ExtentError on a host, aborts on a device.
 [[noreturn, gnu::cold, gnu::noinline]] GSHARD_FUNCTION inline void list_is_full([[maybe_unused]] int capacity) {
 #if defined(__CUDA_ARCH__) || defined(__HIP_DEVICE_COMPILE__)
   Kokkos::abort("gshard: a list of dimensions, letters or axes is full");
@@ -40,19 +42,21 @@ namespace detail {
 
 }  // namespace detail
 
-/// The largest number of dimensions of a tensor: Kokkos::View stops there.
+/// Maximum number of dimensions of a tensor, the limit of Kokkos::View.
 inline constexpr int max_rank = 8;
 
-/// A vector of at most `Capacity` elements that lives in place: usable in constant expressions, in kernels, and as a
-/// template argument. Indices and the capacity are checked everywhere: what oversteps them does not compile in a
-/// constant expression, throws IndexError or ExtentError on a host, and aborts a kernel on a device. Elements can be
-/// kept in a smaller type, `Stored`, that holds all their values.
+/// Vector of at most `Capacity` elements in place; usable in constant expressions, in kernels, and as a template
+/// argument. Stores elements as `Stored`, which may be a smaller type.
+/// Precondition: `Stored` represents all values of the elements.
+/// Throws IndexError if an index is outside [0, size()), ExtentError if an element exceeds the capacity. In a constant
+/// expression such a call does not compile; on a device it aborts the kernel.
 template <class T, int Capacity, class Stored = T>
 struct StaticVector {
   Stored items[Capacity]{};
   int count = 0;
 
   constexpr StaticVector() = default;
+  /// Constructs a vector of the elements of `list`.
   constexpr StaticVector(std::initializer_list<T> list) {
     for (T const& item : list) push_back(item);
   }
@@ -68,16 +72,19 @@ struct StaticVector {
   GSHARD_FUNCTION constexpr Stored& back() { return items[checked(count - 1)]; }
   GSHARD_FUNCTION constexpr Stored const& back() const { return items[checked(count - 1)]; }
 
+  /// Appends an element. Throws ExtentError if the vector is full.
   GSHARD_FUNCTION constexpr void push_back(T const& item) {
     if (count == Capacity) detail::list_is_full(Capacity);
     items[count++] = static_cast<Stored>(item);
   }
+  /// Removes the last element. Throws IndexError if the vector is empty.
   GSHARD_FUNCTION constexpr void pop_back() {
+    // Reset, since equality of template arguments compares all of `items`.
     items[checked(count - 1)] = Stored{};
     --count;
   }
 
-  /// The position of `item`, or -1.
+  /// Returns the position of the first element equal to `item`, or -1.
   GSHARD_FUNCTION constexpr int find(T const& item) const {
     for (int i = 0; i < count; ++i)
       if (items[i] == item) return i;
@@ -99,21 +106,24 @@ struct StaticVector {
   }
 };
 
-/// The letters of an operand, one per dimension.
+/// Letters of an einsum operand, one per dimension.
 using Labels = StaticVector<char, max_rank>;
 
-/// The sizes of a tensor or of a block, one per dimension.
+/// Extents of a tensor or of a block, in elements, one per dimension.
 using Extents = StaticVector<std::int64_t, max_rank>;
 
-/// The number of elements of a block: the product of its extents, 1 for a scalar.
+/// Returns the product of the extents: the number of elements of a block, 1 for a scalar.
+/// Precondition: the product fits in 64 bits; see `fits`.
 GSHARD_FUNCTION constexpr std::int64_t product(Extents const& extents) {
   std::int64_t result = 1;
   for (std::int64_t extent : extents) result *= extent;
   return result;
 }
 
-/// Whether `product` and `packed_strides` of the extents, and of each part of them, stay within `limit`. Extents of 0
-/// count as 1, since strides pass over them.
+/// Returns whether the product of the extents is at most `limit`, with extents of 0 taken as 1.
+/// Then neither `product` nor a stride of `packed_strides` exceeds `limit`. Extents of 0 must not hide large ones: a
+/// stride is a product of inner extents only, without an outer extent of 0.
+/// Precondition: extents >= 0, limit >= 1.
 constexpr bool fits(Extents const& extents, std::int64_t limit) {
   for (std::int64_t extent : extents) {
     if (extent > limit) return false;
@@ -122,7 +132,7 @@ constexpr bool fits(Extents const& extents, std::int64_t limit) {
   return true;
 }
 
-/// Row-major (LayoutRight) strides of a packed block, in elements.
+/// Returns the row-major (LayoutRight) strides of a packed block, in elements: strides[i] = prod_(j > i) extents[j].
 GSHARD_FUNCTION constexpr Extents packed_strides(Extents const& extents) {
   Extents strides = extents;
   std::int64_t stride = 1;
@@ -135,7 +145,7 @@ GSHARD_FUNCTION constexpr Extents packed_strides(Extents const& extents) {
 
 namespace detail {
 
-/// Extents as "(4, 8, 16)".
+/// Returns the extents as "(4, 8, 16)".
 inline std::string text_of(Extents const& extents) {
   std::string result = "(";
   for (int i = 0; i < extents.size(); ++i) result += (i == 0 ? "" : ", ") + std::to_string(extents[i]);

@@ -7,13 +7,15 @@
 
 namespace gshard::detail {
 
-/// exp(x) on host threads without a branch or a call, so that compilers vectorise the loops around it: within 1e-7 of
-/// the true value relatively, subnormal results, 0 and infinity where they belong, NaN for NaN. Range reduction by ln 2
-/// in two parts and a polynomial of degree seven (the coefficients of Moshier's Cephes, expf). Comparisons of floats
-/// are avoided throughout: compilers turn them into branches, and a loop with branches stays scalar.
+/// Returns exp(x) without a branch or a call, so that compilers vectorize loops that contain it; for hosts.
+/// Relative error below 1e-7 for normal results (measured). Underflows to subnormal numbers and 0, overflows to
+/// infinity; NaN stays NaN.
+/// Method: x = n ln 2 + r, with ln 2 in two parts; a polynomial of degree 7 in r, with the coefficients of expf in
+/// Moshier's Cephes.
+/// Compares integers, not floats: compilers turn comparisons of floats into branches, which prevent vectorization.
 KOKKOS_FORCEINLINE_FUNCTION float branchless_exp(float x) {
   constexpr std::int32_t infinity = 0x7f800000;
-  constexpr std::int32_t bound = 0x42d00000;  // 104: beyond it results are 0 or infinity
+  constexpr std::int32_t bound = 0x42d00000;  // bits of 104.0f; for |x| >= 104 results are 0 or infinity
   constexpr std::int32_t one_half = 0x3f000000;
   std::int32_t const bits = Kokkos::bit_cast<std::int32_t>(x);
   std::int32_t const magnitude = bits & 0x7fffffff;
@@ -34,14 +36,14 @@ KOKKOS_FORCEINLINE_FUNCTION float branchless_exp(float x) {
   series = series * rest + 5.0000001201e-1f;
   series = series * rest * rest + rest + 1.0f;
 
-  // 2^exponent in two factors, either of which is a normal number.
+  // 2^exponent as two normal factors: 2^exponent itself may be subnormal or too large for a float.
   std::int32_t const half = exponent >> 1;
   float const first = Kokkos::bit_cast<float>((half + 127) << 23);
   float const second = Kokkos::bit_cast<float>(((exponent - half + 127) << 23) | all_ones_if_nan);
   return series * first * second;
 }
 
-/// exp(x) for inner loops: branchless_exp in float on hosts, otherwise Kokkos::exp.
+/// Returns exp(x) for inner loops: branchless_exp for float on hosts, Kokkos::exp otherwise.
 KOKKOS_FORCEINLINE_FUNCTION float loop_exp(float x) {
   KOKKOS_IF_ON_HOST((return branchless_exp(x);))
   KOKKOS_IF_ON_DEVICE((return Kokkos::exp(x);))

@@ -15,7 +15,8 @@
 
 namespace gshard::cost {
 
-/// Throws OptionError where a number of the machine makes no sense, as the zeros of one that is not filled in.
+/// Checks a machine. Throws OptionError if a rate is not finite and above 0 (the defaults are 0), the latency is not
+/// finite and at least 0, or `torus_dimensions` is below 1.
 inline void check(Machine const& machine) {
   detail::require_positive("Machine::flops", machine.flops);
   detail::require_positive("Machine::memory_bandwidth", machine.memory_bandwidth);
@@ -24,19 +25,24 @@ inline void check(Machine const& machine) {
   detail::require_at_least("Machine::torus_dimensions", machine.torus_dimensions, 1);
 }
 
-/// The seconds that one device computes for this: as long as its flops, or its bytes, whichever take longer.
+/// Returns the time of local work on one device, in seconds: max(flops / machine.flops, bytes /
+/// machine.memory_bandwidth), the roofline model.
+/// Throws OptionError if the machine is invalid.
 inline double seconds_of(Ledger::Work const& work, Machine const& machine) {
   check(machine);
   return std::max(static_cast<double>(work.flops) / machine.flops,
                   static_cast<double>(work.bytes) / machine.memory_bandwidth);
 }
 
-/// The seconds that one device communicates for this. Reductions, gathers and permutes go from neighbour to neighbour:
-/// their bytes pass one link. In an all-to-all over a torus of d dimensions and p devices a byte travels d p^(1/d) / 4
-/// links on average, and a device has 2 d of them, so the time grows with p^(1/d) at a fixed number of bytes: with the
-/// square root on the paper's two-dimensional torus (paper 5.3). Besides, each call waits for the way across the group:
-/// half a torus in every dimension, or the depth of a tree; an all-reduce for two.
-/// Throws OptionError also for a group of no ranks.
+/// Returns the time of communication on one device, in seconds, for b bytes sent in n calls over groups of p ranks.
+/// Torus of d dimensions: all-to-all b / (bandwidth * 2 d / max(1, h / 2)) + n h latency with h = d p^(1/d) / 2, the
+/// hops across half the torus in every dimension; a byte travels h / 2 links on average and a device has 2 d links. At
+/// fixed b the time grows as p^(1/d), as sqrt(p) on the paper's two-dimensional torus.
+/// Fat tree: all-to-all b / bandwidth + n h latency with h = log2(p).
+/// Both: all-gather and reduce-scatter b / bandwidth + n h latency, all-reduce b / bandwidth + 2 n h latency, permute
+/// b / bandwidth + n latency; their bytes go from neighbour to neighbour, over one link each.
+/// Throws OptionError if the machine is invalid or p < 1.
+/// Source: paper 5.3.
 inline double seconds_of(Ledger::Traffic const& traffic, Machine const& machine) {
   check(machine);
   detail::require_at_least("Traffic::ranks", traffic.ranks, 1);
@@ -58,25 +64,29 @@ inline double seconds_of(Ledger::Traffic const& traffic, Machine const& machine)
   }
 }
 
-/// The time of a ledger on a machine, one entry after the other: nothing overlaps.
+/// Times of the entries of a ledger on a machine. Assumes that nothing overlaps: the total is the sum of all entries.
 struct Estimate {
+  /// One operation, or one collective over one set of axes.
   struct Entry {
     std::string name;
     double seconds = 0;
   };
-  std::vector<Entry> computing;
-  std::vector<Entry> communicating;
+  std::vector<Entry> computing;      ///< local work, by operation
+  std::vector<Entry> communicating;  ///< by collective and axes
 
+  /// Returns the sum of the entries, in seconds.
   static double total(std::vector<Entry> const& entries) {
     double sum = 0;
     for (Entry const& entry : entries) sum += entry.seconds;
     return sum;
   }
+  /// Returns the sum of all entries, in seconds.
   double total() const { return total(computing) + total(communicating); }
 };
 
-/// What a program costs on a machine, from its ledger: of an AbstractRuntime, or of a Runtime whose ledger was open.
-/// Throws OptionError where a number of the machine makes no sense.
+/// Estimates the time of a program on a machine from the ledger of one device: that of an AbstractRuntime, or of a
+/// Runtime whose ledger was open while the program ran.
+/// Throws OptionError if the machine is invalid.
 inline Estimate estimate(Ledger const& ledger, Machine const& machine) {
   check(machine);
   Estimate result;
@@ -88,6 +98,7 @@ inline Estimate estimate(Ledger const& ledger, Machine const& machine) {
   return result;
 }
 
+/// Prints a table with one line for each entry, in microseconds, and their sum.
 inline std::ostream& operator<<(std::ostream& stream, Estimate const& estimate) {
   std::ios_base::fmtflags const flags = stream.flags();
   std::streamsize const precision = stream.precision();

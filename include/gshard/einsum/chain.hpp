@@ -10,21 +10,22 @@
 #include <gshard/einsum/chain_plan.hpp>
 #include <gshard/einsum/einsum.hpp>
 
-// Einsums of more than two operands: contractions of two, one after the other, in the order that costs least.
+// Einsums of more than two operands: pairwise contractions in the order with the fewest multiplications.
 
 namespace gshard::detail {
 
-/// An operand as the pairs take it: evaluated, and marked as it was given.
+/// Returns an evaluated operand with the mark that `Operand` has.
 template <class Operand>
 auto marked_operand(OperandTensor<Operand> const& tensor) {
   if constexpr (handling_of<Operand> == Handling::fixed) return tensor;
   else return Handled<OperandTensor<Operand>, handling_of<Operand>>{tensor};
 }
 
+/// Orders of contraction of an einsum of these operands.
 template <FixedString Text, class... Operands>
 inline constexpr OrderSearch order_search{subscripts_for<Text, OperandTensor<Operands>...>};
 
-/// The first mistake in the types of a chain; void for none.
+/// Returns the first error class for the types of a chain; void if none.
 template <FixedString Text, class Result, class... Operands>
 constexpr auto chain_mistake() {
   using Types = EinsumTypesMistake<Text, DeclaredTensor<Result>, OperandTensor<Operands>...>;
@@ -34,6 +35,7 @@ constexpr auto chain_mistake() {
   else return std::type_identity<void>{};
 }
 
+/// Returns the orders among which run-time extents choose.
 template <FixedString Text, class Result, class... Operands>
 consteval auto orders_of_chain() {
   ChainFacts facts;
@@ -47,7 +49,7 @@ consteval auto orders_of_chain() {
                            extents_fixed_by<Text, OperandTensor<Operands>...>());
 }
 
-/// The facts of a chain of whose types chain_mistake has nothing to say.
+/// Types and constants of a chain. Precondition: chain_mistake is void.
 template <FixedString Text, class Result, class... Given>
 struct ChainTypes {
   using Operands = std::tuple<decltype(marked_operand<Given>(std::declval<OperandTensor<Given>>()))...>;
@@ -59,7 +61,7 @@ struct ChainTypes {
   static constexpr Handling result_handling = result_handling_of<Result>;
 };
 
-/// The operands that a step leaves, and its product.
+/// Returns the operands that remain after a step, followed by its product.
 template <class Step, class Product, class... Operands>
 auto operands_after(std::tuple<Operands...> const& operands, Product const& product) {
   return [&]<std::size_t... Rest>(std::index_sequence<Rest...>) {
@@ -71,7 +73,7 @@ auto operands_after(std::tuple<Operands...> const& operands, Product const& prod
 template <class Chain, int Order, int Position>
 struct ChainPair;
 
-/// The operand types before a step.
+/// Tuple of the operand types before a step.
 template <class Chain, int Order, int Position>
 struct ChainOperands {
   using Before = ChainPair<Chain, Order, Position - 1>;
@@ -83,7 +85,7 @@ struct ChainOperands<Chain, Order, 0> {
   using type = typename Chain::Operands;
 };
 
-/// One step in types: what is contracted, how the product is held, and the plan.
+/// Types of one step: the pair, the tensor type of the product, and the plan.
 template <class Chain, int Order, int Position>
 struct ChainPair {
   static constexpr PairStep pair = Chain::search.orders[Chain::orders[Order].position].steps[Position];
@@ -95,6 +97,7 @@ struct ChainPair {
                        std::tuple_element_t<static_cast<std::size_t>(pair.right), Operands>>;
 };
 
+/// Returns one order with the plans of its steps.
 template <class Chain, int Order, int... Position>
 consteval ChainOrder planned_order(std::integer_sequence<int, Position...>) {
   ChainOrder order;
@@ -104,6 +107,7 @@ consteval ChainOrder planned_order(std::integer_sequence<int, Position...>) {
   return order;
 }
 
+/// Returns the plan with all orders among which run-time extents choose.
 template <class Chain, int... Order>
 consteval ChainPlan planned_orders(std::integer_sequence<int, Order...>) {
   ChainPlan plan;
@@ -111,13 +115,14 @@ consteval ChainPlan planned_orders(std::integer_sequence<int, Order...>) {
   return plan;
 }
 
+/// Returns the plan; an empty one if the types have a mistake.
 template <class Chain, bool IsRefused>
 consteval ChainPlan planned_chain() {
   if constexpr (IsRefused) return {};
   else return planned_orders<Chain>(std::make_integer_sequence<int, Chain::orders.size()>{});
 }
 
-/// Contracts the pairs of an order from `Position` on; `finish` is given the last einsum.
+/// Contracts the pairs of an order from `Position` on, and passes the last einsum, deferred, to `finish`.
 template <class Chain, int Order, int Position, class Finish, class... Operands>
 auto contract_pairs(std::tuple<Operands...> const& operands, Finish const& finish) {
   using Step = ChainPair<Chain, Order, Position>;
@@ -128,6 +133,7 @@ auto contract_pairs(std::tuple<Operands...> const& operands, Finish const& finis
         operands_after<Step>(operands, movable(shard<typename Step::Product::spec_type>(pair))), finish);
 }
 
+/// Contracts in order number `chosen`, a run-time value >= `Order`.
 template <class Chain, int Order, class Finish, class... Operands>
 auto contract_in_order(int chosen, std::tuple<Operands...> const& operands, Finish const& finish) {
   if constexpr (Order + 1 < Chain::orders.size())
@@ -135,6 +141,7 @@ auto contract_in_order(int chosen, std::tuple<Operands...> const& operands, Fini
   return contract_pairs<Chain, Order, 0>(operands, finish);
 }
 
+/// Runs the last einsum with the result annotated by `Spec`.
 template <class Spec, Handling How>
 struct EvalAs {
   template <class Einsum>
@@ -143,6 +150,7 @@ struct EvalAs {
   }
 };
 
+/// Runs the last einsum into an existing tensor; adds to it if `add`.
 template <class Result, Handling How>
 struct PutInto {
   Result const& result;
@@ -153,7 +161,7 @@ struct PutInto {
   }
 };
 
-/// An einsum of more than two operands; `Result` is the declared tensor type, marked or not, or void.
+/// Einsum of more than two operands. `Result` is the declared tensor type, marked or not, or void.
 template <FixedString Text, class Result, class... Given>
 struct Chain {
   using Types = ChainTypes<Text, Result, Given...>;
@@ -162,6 +170,7 @@ struct Chain {
   static constexpr bool is_refused = !std::is_void_v<mistake>;
   static constexpr ChainPlan plan = planned_chain<Types, is_refused>();
 
+  /// Returns the global extent of each letter.
   static LetterExtents letter_extents(Tensors const& tensors) {
     LetterExtents extents;
     int operand = 0;
@@ -170,12 +179,13 @@ struct Chain {
     return extents;
   }
 
-  /// The position in `plan.orders` of the cheapest order with these extents: the same on every rank.
+  /// Returns the position in `plan.orders` of the cheapest order for the global extents; equal on every rank.
   static int cheapest_order(Tensors const& tensors) {
     return cheapest_among(Types::orders, Types::search, letter_extents(tensors));
   }
 
-  /// Contracts `operands`, some of them recorded, whose values are `tensors`.
+  /// Contracts `operands`, whose values are `tensors`, and returns the result. `operands` may be recorded on a tape.
+  /// Throws as `result_extents` does.
   template <class... Operands>
   static auto run(Tensors const& tensors, std::tuple<Operands...> const& operands) {
     (void)result_extents({Text.view()}, Types::subscripts, handles_of(tensors));
@@ -186,8 +196,11 @@ struct Chain {
                                        EvalAs<typename Declared::spec_type, Types::result_handling>{});
   }
 
+  /// Contracts the tensors and returns the result. Throws as `result_extents` does.
   static auto run(Tensors const& tensors) { return run(tensors, operands_of(tensors)); }
 
+  /// Contracts the tensors into `result`; adds to it if `add`.
+  /// Throws as `result_extents` and `check_result_tensor` do.
   template <AnyTensor Tensor>
   static void run_into(Tensor const& result, bool add, Tensors const& tensors) {
     check_result_tensor({Text.view()}, {"result", result},
@@ -208,12 +221,17 @@ struct Chain {
 
 namespace gshard {
 
-/// The einsum of more than two operands, as in `einsum<"ab,bc,cd->ad">(x, u, v)`: contractions of two operands at a
-/// time, in the order with the fewest multiplications (then the smallest products on the way; of equal ones the
-/// leftmost). Extents decide, the same on every rank, between all orders of up to four operands in which no operand has
-/// to move that may not; of more operands, the pair whose product has the fewest letters goes first. Products on the
-/// way are held as their plans propagate them, and move where the next operand wants them; `plan_of` lists the orders
-/// with all that they communicate.
+/// Returns the deferred einsum of more than two operands, `einsum<"ab,bc,cd->ad">(x, u, v)`, which contracts two
+/// operands at a time.
+/// Order: the fewest multiplications, then the smallest intermediate products, then the first order found. The global
+/// extents decide, so that all ranks agree, among all orders of up to four operands in which no unmarked operand has to
+/// be communicated. With more operands, pairs whose product has the fewest letters are contracted first, until four
+/// remain.
+/// Intermediate products have the layout that their plan propagates, and are communicated where the next contraction
+/// needs it.
+/// Communication: `plan_of` lists every order with its collectives.
+/// Does not compile if every order has an intermediate product of more than 8 dimensions. Throws as `einsum` of two
+/// operands does.
 template <FixedString Text, class A, class B, class C, class... More>
   requires EinsumInput<A> && EinsumInput<B> && EinsumInput<C> && (EinsumInput<More> && ...)
 auto einsum(A const& a, B const& b, C const& c, More const&... more) {

@@ -11,7 +11,8 @@
 
 namespace gshard {
 
-/// One contraction of an einsum of several operands (see PairStep), and what it communicates.
+/// One contraction of an einsum of more than two operands (see PairStep), and its plan. The plan has static storage
+/// duration.
 struct ChainStep {
   int left = 0;
   int right = 0;
@@ -19,21 +20,24 @@ struct ChainStep {
   EinsumPlan const* plan = nullptr;
 };
 
-/// One order of contraction, and the collectives of all its steps.
+/// One order of contraction. The inherited counts are the sums over its steps.
 struct ChainOrder : CollectiveCounts {
   StaticVector<ChainStep, max_operands - 1> steps;
 
+  /// Appends a step and adds its collectives. `plan` must outlive this object.
   constexpr void add_step(PairStep const& pair, EinsumPlan const& plan) {
     steps.push_back({pair.left, pair.right, pair.text.view(), &plan});
     for (EinsumStep const& step : plan.steps()) add(step.movement);
   }
 };
 
-/// The communication of an einsum of more than two operands: a compile-time value. There are several orders where
-/// extents decide between them; each count of the plan is that of the order with the most.
+/// Communication of an einsum of more than two operands, as a compile-time value.
+/// `orders` has several entries if run-time extents decide between them. Each inherited count is the maximum over the
+/// orders.
 struct ChainPlan : CollectiveCounts {
   StaticVector<ChainOrder, detail::max_orders> orders;
 
+  /// Appends an order and raises the counts to the maximum.
   constexpr void add_order(ChainOrder const& order) {
     orders.push_back(order);
     for (int CollectiveCounts::* count :
@@ -46,22 +50,24 @@ struct ChainPlan : CollectiveCounts {
 
 namespace detail {
 
-/// What the planner knows of an einsum of several operands.
+/// Input of the planner for an einsum of more than two operands.
 struct ChainFacts {
   StaticVector<Layout, max_operands> operands;
   StaticVector<Handling, max_operands> handling;
-  /// What is known of the last contraction, its subscripts and operands excepted.
+  /// Facts of the last contraction, except its subscripts and operands.
   EinsumFacts last;
 };
 
-/// How the products of an order are held, the result last, and whether no operand has to move that may not.
+/// Layouts of the products of an order, the result last. `is_possible` is false if an unmarked operand would have to be
+/// communicated.
 struct HeldProducts {
   StaticVector<Layout, max_operands - 1> layouts;
   bool is_possible = true;
 };
 
-/// How the product of a contraction is held until it meets `other`: as its plan propagates it, except that a sum over
-/// axes by which `other` splits a letter of both is scattered over that letter.
+/// Returns the layout of an intermediate product until it is contracted with `other`: the propagated layout of its
+/// plan. A sum over axes by which `other` splits a letter of both is reduce-scattered over that letter instead of
+/// all-reduced.
 constexpr Layout layout_of_product(EinsumPlan const& plan, Labels const& letters, Layout const& other,
                                    Labels const& other_letters) {
   Layout layout = plan.result;
@@ -77,8 +83,8 @@ constexpr Layout layout_of_product(EinsumPlan const& plan, Labels const& letters
   return layout;
 }
 
-/// Plans the contractions of an order one after the other. Products may move: operands that may not decide where
-/// contractions work.
+/// Plans the contractions of an order one after the other. Marks intermediate products as movable, so that the given
+/// operands, where they are fixed, decide what a contraction splits.
 constexpr HeldProducts hold_products(ContractionOrder const& order, ChainFacts facts) {
   HeldProducts held;
   for (int i = 0; i < order.size(); ++i) {
@@ -110,7 +116,7 @@ constexpr HeldProducts hold_products(ContractionOrder const& order, ChainFacts f
   return held;
 }
 
-/// One order that is possible: its position in the search, and how its products are held.
+/// One order: its position in the search, and the layouts of its products.
 struct PossibleOrder {
   int position = 0;
   StaticVector<Layout, max_operands - 1> products;
@@ -118,8 +124,9 @@ struct PossibleOrder {
 
 using PossibleOrders = StaticVector<PossibleOrder, max_orders>;
 
-/// The orders in which no operand has to move that may not, all with the result held in one way: as declared, or as the
-/// first of them propagates it. Where there is none, the first order of all, whose plan says what is wrong.
+/// Returns the orders in which no unmarked operand has to be communicated. All have the same layout of the result:
+/// declared, or as the first of them propagates it. If there is none, returns the first order of the search, whose plan
+/// has the fault to report.
 constexpr PossibleOrders possible_orders(OrderSearch const& search, ChainFacts facts) {
   PossibleOrders possible;
   for (int i = 0; i < search.orders.size(); ++i) {
@@ -133,6 +140,7 @@ constexpr PossibleOrders possible_orders(OrderSearch const& search, ChainFacts f
   return possible;
 }
 
+/// Returns the position in `possible` of the order that is the cheapest for these extents; the first one on a tie.
 constexpr int cheapest_among(PossibleOrders const& possible, OrderSearch const& search, LetterExtents const& extents) {
   int cheapest = 0;
   for (int i = 1; i < possible.size(); ++i)
@@ -141,7 +149,7 @@ constexpr int cheapest_among(PossibleOrders const& possible, OrderSearch const& 
   return cheapest;
 }
 
-/// The orders that are left where types fix extents: the cheapest alone, if they fix all of them.
+/// Returns the cheapest order alone if the types fix all extents, else `possible`.
 constexpr PossibleOrders cheapest_of_fixed(PossibleOrders const& possible, OrderSearch const& search,
                                            Subscripts const& subscripts, FixedExtents const& fixed) {
   LetterExtents extents;

@@ -19,7 +19,7 @@ namespace gshard {
 
 namespace detail {
 
-/// The facts of an einsum of whose types EinsumTypesMistake has nothing to say.
+/// Returns the facts of an einsum without a declared result. Precondition: EinsumTypesMistake is void.
 template <FixedString Text, class... Operands>
 consteval EinsumFacts einsum_facts() {
   using Mesh = typename std::tuple_element_t<0, std::tuple<OperandTensor<Operands>...>>::mesh_type;
@@ -30,7 +30,7 @@ consteval EinsumFacts einsum_facts() {
   return facts;
 }
 
-/// The same with the result declared.
+/// Returns the facts of an einsum with the result declared as `Result`. Precondition: EinsumTypesMistake is void.
 template <FixedString Text, class Result, class... Operands>
 consteval EinsumFacts declared_facts() {
   EinsumFacts facts = einsum_facts<Text, Operands...>();
@@ -39,6 +39,7 @@ consteval EinsumFacts declared_facts() {
   return facts;
 }
 
+/// Returns the plan; an empty one if the types have a mistake.
 template <FixedString Text, class Result, class... Operands>
 consteval EinsumPlan planned() {
   if constexpr (!std::is_void_v<EinsumTypesMistake<Text, DeclaredTensor<Result>, OperandTensor<Operands>...>>)
@@ -47,10 +48,11 @@ consteval EinsumPlan planned() {
   else return plan_einsum(declared_facts<Text, Result, Operands...>());
 }
 
+/// Mesh type of an einsum: that of its first operand.
 template <class... Operands>
 using MeshOf = typename std::tuple_element_t<0, std::tuple<OperandTensor<Operands>...>>::mesh_type;
 
-/// The spec of a declared result, or where it is void that of `Propagated`.
+/// Spec of a declared result; the spec of layout `Propagated` if `Result` is void.
 template <class Result, class Mesh, Layout Propagated>
 struct DeclaredSpec {
   using type = typename OperandTensor<Result>::spec_type;
@@ -60,32 +62,34 @@ struct DeclaredSpec<void, Mesh, Propagated> {
   using type = spec_of<Mesh, Propagated>;
 };
 
-/// Names the plan of an einsum by types; `Result` is the declared tensor type, marked or not, or void. Types, not
-/// plans, are what templates are given: symbols stay short.
+/// Names the plan of an einsum by types. `Result` is the declared tensor type, marked or not, or void.
+/// Templates take these types, not the plan, as arguments: this keeps symbols short.
 template <FixedString Text, class Result, class... Operands>
 struct Planned {
   static constexpr Subscripts subscripts = subscripts_for<Text, OperandTensor<Operands>...>;
   static constexpr EinsumPlan plan = planned<Text, Result, Operands...>();
   static constexpr StaticVector<Handling, 2> handling{handling_of<Operands>...};
   static constexpr Handling result_handling = result_handling_of<Result>;
-  /// The spec of the result: extents that the types fix stay fixed.
+  /// Spec of the result, with the extents that the types fix.
   using result_spec = with_extents_of<typename DeclaredSpec<Result, MeshOf<Operands...>, plan.result>::type,
                                       FixedResult<Text, OperandTensor<Operands>...>>;
-  /// What is wrong with the types; void for nothing. Who runs a plan has the compiler say it, and makes a result up.
+  /// Error class of the first mistake in the types; void if there is none. Code that runs a refused plan instantiates
+  /// this class, and returns a default-constructed result so that no further errors follow.
   using mistake = typename FirstMistake<EinsumTypesMistake<Text, DeclaredTensor<Result>, OperandTensor<Operands>...>,
                                         PlanMistake<Text, plan.fault, MeshOf<Operands...>>>::type;
   static constexpr bool is_refused = !std::is_void_v<mistake>;
 };
 
-/// The same for more than two operands: in chain.hpp.
+/// Names the plan of an einsum of more than two operands, as Planned does for one or two. Defined in chain.hpp.
 template <FixedString Text, class Result, class... Operands>
 struct Chain;
 
+/// Chain or Planned, by the number of operands.
 template <FixedString Text, class Result, class... Operands>
 using PlanOf =
     std::conditional_t<(sizeof...(Operands) > 2), Chain<Text, Result, Operands...>, Planned<Text, Result, Operands...>>;
 
-/// The plan of operand types, which the declared result type may follow.
+/// Returns the plan type of operand types, which the declared result type may follow.
 template <FixedString Text, class... Types>
 consteval auto planned_types() {
   if constexpr (sizeof...(Types) > 1 && sizeof...(Types) == operand_count<Text> + 1) {
@@ -99,7 +103,7 @@ consteval auto planned_types() {
   }
 }
 
-/// The plan, or what is wrong.
+/// Returns the plan; does not compile if the plan type has a mistake.
 template <class Plan>
 consteval auto const& checked_plan() {
   if constexpr (Plan::is_refused) {
@@ -108,7 +112,7 @@ consteval auto const& checked_plan() {
   return Plan::plan;
 }
 
-/// An einsum of tensors like `Tensor` as a value; `Plan` has its subscripts and its plan.
+/// Returns an einsum of tensors like `Tensor` as a value; `Plan` has its subscripts and its plan.
 template <class Plan, AnyTensor Tensor>
 auto planned_einsum(EinsumName const& name = {}) {
   using Space = typename Tensor::memory_space;
@@ -121,27 +125,29 @@ auto planned_einsum(EinsumName const& name = {}) {
   return einsum;
 }
 
+/// Returns pointers to the handles in `tensors`, valid as long as `tensors`.
 template <class... Tensors>
 std::array<TensorHandle const*, sizeof...(Tensors)> handles_of(std::tuple<Tensors...> const& tensors) {
   return call_with(tensors, [](auto const&... tensor) { return std::array{&tensor.handle()...}; });
 }
 
-/// Carries out a plan, of which `Text` is the einsum.
+/// Runs a plan of one or two operands and returns its result. `Text` names the einsum in messages.
 template <FixedString Text, class Plan, AnyTensor First, AnyTensor... Rest>
 auto run_einsum(std::tuple<First, Rest...> const& operands) {
   using Result = with_spec<First, typename Plan::result_spec>;
   return Result(run_einsum(planned_einsum<Plan, First>({Text.view()}), handles_of(operands), Result::type));
 }
 
-/// What a plan's contraction leaves, before that moves; `extents` are those of the result.
+/// Returns what the contraction of a plan leaves, before the result moves; `extents` are the global extents of the
+/// result.
 template <class Plan, AnyTensor First, AnyTensor... Rest>
 auto produced_by(Extents const& extents, First const& first, Rest const&... rest) {
   TensorHandle const* const operands[] = {&first.handle(), &rest.handle()...};
   return with_layout<First, Plan::plan.produced>(produced_by(planned_einsum<Plan, First>(), operands, extents));
 }
 
-/// Carries out a plan into a tensor that exists: in place, where nothing moves after the contraction and `result` is no
-/// operand.
+/// Runs a plan into an existing tensor; adds to it if `add`. Works in place if nothing moves after the contraction and
+/// `result` shares no storage with an operand, else through a temporary of the result.
 template <FixedString Text, class Plan, AnyTensor Result, class... Operands>
 void run_einsum_into(Result const& result, bool add, std::tuple<Operands...> const& operands) {
   auto const einsum = planned_einsum<Plan, Result>({Text.view()});
@@ -154,15 +160,20 @@ void run_einsum_into(Result const& result, bool add, std::tuple<Operands...> con
 
 }  // namespace detail
 
-/// The plan of an einsum of these operand types, and the result type where it is declared:
-/// `plan_of<"gsec,gsm->egcm", decltype(mask), decltype(x), decltype(sent)>`. A constant to print and to assert; marked
-/// ones are `Movable<Tensor>`, `Gathered<Tensor>`, `Circulating<Tensor>`.
+/// Plan of an einsum of these operand types, which the declared result type may follow: `plan_of<"gsec,gsm->egcm",
+/// decltype(mask), decltype(x), decltype(sent)>`.
+/// A constant to print and to assert: an EinsumPlan for one or two operands, a ChainPlan for more. Marked types are
+/// `Movable<Tensor>`, `Gathered<Tensor>`, `Circulating<Tensor>`.
+/// Does not compile if the einsum does not.
 template <FixedString Text, class... Types>
 inline constexpr auto plan_of =
     detail::checked_plan<decltype(detail::planned_types<Text, std::remove_cvref_t<Types>...>())>();
 
-/// An einsum that waits to be told how its result is to be held: assign it to a tensor type, or `shard<Spec>(...)` it,
-/// and the declared spec is the annotation; `eval(...)` it, or give it to an operation, and the spec is propagated.
+/// Deferred einsum: runs once the layout of its result is known. Returned by `einsum`.
+/// Assigned to a tensor type, or given to `shard<Spec>`: that spec is the annotation of the result. Given to `eval` or
+/// to an operation: the layout is propagated.
+/// The constructor evaluates operands that are expressions. Each conversion or call of `eval` runs the einsum again;
+/// results are not cached.
 template <FixedString Text, class... Operands>
 class Einsum : public detail::UnevaluatedOperation {
  public:
@@ -170,24 +181,30 @@ class Einsum : public detail::UnevaluatedOperation {
 
   using First = std::tuple_element_t<0, std::tuple<detail::OperandTensor<Operands>...>>;
 
+  /// Evaluates the operands and stores them; contracts nothing.
   explicit Einsum(Operands const&... operands) : operands_(detail::EinsumOperand<Operands>::tensor(operands)...) {}
 
-  /// The result as the plan propagates it: every letter stays on the axes that the contraction worked on, and sums are
-  /// reduced.
+  /// Returns the result in the propagated layout: every letter stays split over the axes that the contraction splits it
+  /// over. Sums over contracted letters are reduced; an unreduced sum of an operand stays partial, if the plan passes
+  /// it on.
+  /// Throws StateError, MeshError or ExtentError, as `einsum` says.
   auto eval() const { return run<void>(); }
 
-  /// The result as `Spec` says; marked as `How` says.
+  /// Returns the result with spec `Spec`. `How` is `circulating` to reduce-scatter in a ring.
   template <class Spec, Handling How = Handling::movable>
   auto eval_as() const {
     return run<detail::Marked<with_spec<First, Spec>, How>>();
   }
 
+  /// Returns the result with the spec of `Result`.
   template <AnyTensor Result>
   operator Result() const {
     return run<Result>();
   }
 
-  /// Throws where a tensor that is there already cannot take the result: StateError, MeshError or ExtentError.
+  /// Checks that an existing tensor can take the result.
+  /// Throws StateError if a tensor is unset, MeshError if the tensors live on two meshes, and ExtentError if the
+  /// extents of `result` or of one letter differ.
   template <AnyTensor Result>
   void check_result(Result const& result) const {
     constexpr detail::EinsumName name{Text.view()};
@@ -197,7 +214,9 @@ class Einsum : public detail::UnevaluatedOperation {
                                 {"operand 0", std::get<0>(operands_)});
   }
 
-  /// Sets the elements of `result` as its spec says, or with `add` adds to them; marked as `How` says.
+  /// Sets the elements of `result` to the einsum, or adds the einsum to them if `add`. The spec of `result` is the
+  /// annotation; `How` is its mark.
+  /// Throws as `check_result` does.
   template <Handling How = Handling::movable, AnyTensor Result>
   void into(Result const& result, bool add) const {
     using Plan = detail::PlanOf<Text, detail::Marked<Result, How>, Operands...>;
@@ -211,7 +230,8 @@ class Einsum : public detail::UnevaluatedOperation {
     }
   }
 
-  /// The result as the tensor type `Result`, marked or not, says; void for none.
+  /// Returns the result with the spec of `Result`, a tensor type, marked or not; propagates the layout if `Result` is
+  /// void.
   template <class Result>
   auto run() const {
     using Plan = detail::PlanOf<Text, Result, Operands...>;
@@ -230,11 +250,16 @@ class Einsum : public detail::UnevaluatedOperation {
   std::tuple<detail::OperandTensor<Operands>...> operands_;
 };
 
-/// The sum of products that `Text` spells, as in `einsum<"gsec,gsm->egcm">(mask, x)`: letters of both operands that the
-/// result lacks are contracted, and
-/// `...` stands for dimensions without a letter (see subscripts_of).
-/// What it communicates is `plan_of<Text, ...>`: a result moves as its declared type demands, an operand only where it
-/// is `movable`. Throws ExtentError where a letter has two extents, MeshError where the operands live on two meshes.
+/// Returns the deferred sum of products that `Text` spells: `einsum<"gsec,gsm->egcm">(mask, x)` is `y[e,g,c,m] = sum_s
+/// mask[g,s,e,c] * x[g,s,m]`.
+/// Letters that the result lacks are summed over. A letter twice in one operand takes its diagonal. `...` stands for
+/// dimensions without a letter (see `subscripts_of`).
+/// Communication: as `plan_of<Text, ...>` lists. A result is communicated as its declared type demands, an operand only
+/// if it is marked (`movable`, `gathered`, `circulating`). `explain` gives the bytes per rank.
+/// Does not compile if the types of the operands do not fit `Text`, or if an unmarked operand would have to be
+/// communicated.
+/// When it runs, throws ExtentError if a letter has two extents, MeshError if the operands live on two meshes, and
+/// StateError if an operand is unset; on all ranks alike.
 /// Source: paper 3.3.2.
 template <FixedString Text, class A>
   requires EinsumInput<A>
@@ -242,68 +267,76 @@ auto einsum(A const& a) {
   return Einsum<Text, A>(a);
 }
 
+/// Returns the deferred einsum of two operands.
 template <FixedString Text, class A, class B>
   requires EinsumInput<A> && EinsumInput<B>
 auto einsum(A const& a, B const& b) {
   return Einsum<Text, A, B>(a, b);
 }
 
-/// An einsum whose result circulates: it waits for its result spec.
+/// Einsum marked by `circulating`: runs when it is assigned to a result type, and reduce-scatters in a ring.
 template <FixedString Text, class... Operands>
 struct Handled<Einsum<Text, Operands...>, Handling::circulating> {
   Einsum<Text, Operands...> operand;
 
+  /// Returns the result with the spec of `Result`.
   template <AnyTensor Result>
   operator Result() const {
     return operand.template run<Handled<Result, Handling::circulating>>();
   }
 };
 
-/// An einsum with its result declared by a spec: the paper's annotation on the spot.
+/// Runs an einsum with its result annotated by `Spec` (the paper's `shard`), and returns the result.
 template <class Spec, FixedString Text, class... Operands>
 auto shard(Einsum<Text, Operands...> const& einsum) {
   return einsum.template eval_as<Spec>();
 }
 
+/// Runs an einsum that circulates, with its result annotated by `Spec`, and returns the result.
 template <class Spec, FixedString Text, class... Operands>
 auto shard(Circulating<Einsum<Text, Operands...>> const& einsum) {
   return einsum.operand.template eval_as<Spec, Handling::circulating>();
 }
 
-/// Sets the elements of `y`, whose spec is the annotation, to the einsum, in place where nothing moves after the
-/// contraction. What `y` held is not read. Throws as eval does, and ExtentError or MeshError where `y` does not fit the
-/// result.
+/// Sets the elements of `y`, whose spec is the annotation, to the einsum. Does not read the elements of `y`, unless `y`
+/// is an operand. Writes in place if nothing moves after the contraction.
+/// Throws StateError, MeshError or ExtentError as `einsum` says, or if `y` does not fit the result.
 template <AnyTensor Result, FixedString Text, class... Operands>
 void assign(Result const& y, Einsum<Text, Operands...> const& einsum) {
   einsum.into(y, false);
 }
 
-/// Adds the einsum to the elements of `y`, whose spec is the annotation; as the matrix product's own accumulation where
-/// nothing moves after it. An unreduced sum takes up what is unreduced over the same axes: `y` of `Spec<_, _,
-/// partial("x")>` collects products and is reduced once.
+/// Adds the einsum to the elements of `y`, whose spec is the annotation. Accumulates in the local matrix product if
+/// nothing moves after the contraction.
+/// A `y` of `Spec<_, _, partial("x")>` collects products that are unreduced over "x", to be reduced once in the end.
+/// Throws as `assign` does.
 template <AnyTensor Result, FixedString Text, class... Operands>
 Result const& operator+=(Result const& y, Einsum<Text, Operands...> const& einsum) {
   einsum.into(y, true);
   return y;
 }
 
+/// Subtracts the einsum from the elements of `y`, through a temporary of the spec of `y`. Throws as `assign` does.
 template <AnyTensor Result, FixedString Text, class... Operands>
 Result const& operator-=(Result const& y, Einsum<Text, Operands...> const& einsum) {
   einsum.check_result(y);
   return y -= einsum.template eval_as<typename Result::spec_type>();
 }
 
+/// Sets the elements of `y` to an einsum that circulates. Throws as `assign` of an einsum does.
 template <AnyTensor Result, FixedString Text, class... Operands>
 void assign(Result const& y, Circulating<Einsum<Text, Operands...>> const& einsum) {
   einsum.operand.template into<Handling::circulating>(y, false);
 }
 
+/// Adds an einsum that circulates to the elements of `y`. Throws as `assign` does.
 template <AnyTensor Result, FixedString Text, class... Operands>
 Result const& operator+=(Result const& y, Circulating<Einsum<Text, Operands...>> const& einsum) {
   einsum.operand.template into<Handling::circulating>(y, true);
   return y;
 }
 
+/// Subtracts an einsum that circulates from the elements of `y`, through a temporary. Throws as `assign` does.
 template <AnyTensor Result, FixedString Text, class... Operands>
 Result const& operator-=(Result const& y, Circulating<Einsum<Text, Operands...>> const& einsum) {
   einsum.operand.check_result(y);

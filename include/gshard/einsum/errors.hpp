@@ -11,9 +11,10 @@
 #include <gshard/einsum/plan.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
-/// What can be wrong with an einsum: found by the compiler where types tell, and else before anything is sent.
+/// Compile-time errors of einsums. Mistakes that depend on run-time values throw before anything is sent.
 namespace gshard::error {
 
+/// Reports an einsum of `Given` operands whose subscripts name `Wanted`.
 template <class Subscripts, int Given, int Wanted>
 struct EinsumOperandCount {
   static_assert(
@@ -21,6 +22,7 @@ struct EinsumOperandCount {
       "gshard: einsum is called with another number of operands than its subscripts name; separate the operands by a comma in the text");
 };
 
+/// Reports an operand with `Dimensions` dimensions but `Letters` letters.
 template <class Subscripts, int Operand, int Letters, int Dimensions>
 struct EinsumOperandRank {
   static_assert(
@@ -28,6 +30,7 @@ struct EinsumOperandRank {
       "gshard: an einsum operand has another number of dimensions than letters; write one letter for each dimension of the tensor");
 };
 
+/// Reports a declared result with `Dimensions` dimensions but `Letters` letters.
 template <class Subscripts, int Letters, int Dimensions>
 struct EinsumResultRank {
   static_assert(
@@ -36,6 +39,7 @@ struct EinsumResultRank {
       "for each letter");
 };
 
+/// Reports an einsum for which no order of contraction keeps its intermediate products within max_rank dimensions.
 template <class Subscripts>
 struct EinsumProductTooLarge {
   static_assert(
@@ -44,12 +48,14 @@ struct EinsumProductTooLarge {
       "operands by einsums of their own first, or merge dimensions that go together");
 };
 
+/// Reports tensors on meshes of two types.
 template <class First, class Other>
 struct EinsumMeshesDiffer {
   static_assert(always_false<First>,
                 "gshard: the tensors of an einsum live on meshes of different types; put them on one mesh");
 };
 
+/// Reports a letter for which two types fix different extents.
 template <class Subscripts, class Letter, std::int64_t Known, std::int64_t Other>
 struct EinsumExtentsDiffer {
   static_assert(
@@ -58,6 +64,7 @@ struct EinsumExtentsDiffer {
       "run time by `_`");
 };
 
+/// Reports tensors with two element types, or in two memory spaces.
 template <class First, class Other>
 struct EinsumElementsDiffer {
   static_assert(
@@ -65,6 +72,7 @@ struct EinsumElementsDiffer {
       "gshard: the tensors of an einsum have different element types or memory spaces; convert one of them first");
 };
 
+/// Reports an unmarked operand that would have to be communicated along `AxisName`, to be split on `LetterNeeded`.
 template <class Subscripts, int Operand, class LetterNeeded, class AxisName>
 struct EinsumOperandMustMove {
   static_assert(
@@ -73,6 +81,7 @@ struct EinsumOperandMustMove {
       "move unseen; declare the result so that the axis stays where it is, reshard the operand before, or allow it by movable(operand), gathered(operand) or circulating(operand)");
 };
 
+/// Reports an unmarked operand that lists the axes of a letter in another order than the other operand.
 template <class Subscripts, int Operand, class AxisName>
 struct EinsumOperandMustReorder {
   static_assert(
@@ -81,6 +90,7 @@ struct EinsumOperandMustReorder {
       "not move unseen; use one order in both specs, reshard one before, or allow it by movable(operand)");
 };
 
+/// Reports an unmarked operand that is an unreduced sum over `AxisName`, which the other operand uses too.
 template <class Subscripts, int Operand, class AxisName>
 struct EinsumOperandMustReduce {
   static_assert(
@@ -89,6 +99,7 @@ struct EinsumOperandMustReduce {
       "by reshard to a spec without partial, or allow it by movable(operand)");
 };
 
+/// Reports an operand that is marked gathered or circulating, but does not have to be communicated.
 template <class Subscripts, int Operand>
 struct EinsumOperandStays {
   static_assert(
@@ -97,6 +108,7 @@ struct EinsumOperandStays {
       "nothing of it moves; remove the mark");
 };
 
+/// Reports a tensor (2 is the result) that is marked circulating, but whose movement has no ring form.
 template <class Subscripts, int Operand>
 struct EinsumWithoutRing {
   static_assert(
@@ -110,7 +122,8 @@ struct EinsumWithoutRing {
 
 namespace gshard::detail {
 
-/// The mistake of types that fix different extents for one letter; `Result` is void where it is not declared.
+/// Returns the error class if types fix different extents for one letter; void if none. `Result` is void if not
+/// declared.
 template <FixedString Text, class Result, class... Tensors>
 constexpr auto fixed_extents_mistake() {
   constexpr FixedExtents fixed = [] {
@@ -124,7 +137,7 @@ constexpr auto fixed_extents_mistake() {
         error::EinsumExtentsDiffer<TextLetters<Text>, error::Letter<fixed.contradicted>, fixed.known, fixed.other>>{};
 }
 
-/// The mistake of tensors of one einsum on different meshes, of other elements or in other memory.
+/// Returns the error class if two tensors differ in mesh, element type or memory space; void if none.
 template <class First, class Other>
 constexpr auto einsum_tensor_mistake() {
   if constexpr (!std::is_same_v<typename Other::mesh_type, typename First::mesh_type>)
@@ -137,6 +150,7 @@ constexpr auto einsum_tensor_mistake() {
   else return std::type_identity<void>{};
 }
 
+/// Returns the error class for one operand; void if none.
 template <FixedString Text, int Operand, int Letters, class First, class Tensor>
 constexpr auto einsum_operand_mistake() {
   if constexpr (Letters != Tensor::rank)
@@ -144,6 +158,7 @@ constexpr auto einsum_operand_mistake() {
   else return einsum_tensor_mistake<First, Tensor>();
 }
 
+/// Returns the first error class for the operands; void if none.
 template <FixedString Text, class First, class... Rest, std::size_t... Position>
 constexpr auto einsum_operands_mistake(std::index_sequence<0, Position...>) {
   constexpr Subscripts subscripts = subscripts_for<Text, First, Rest...>;
@@ -154,7 +169,7 @@ constexpr auto einsum_operands_mistake(std::index_sequence<0, Position...>) {
                                                Rest>())::type...>::type>{};
 }
 
-/// The first mistake in the types of an einsum; `Result` is void where it is not declared.
+/// Returns the first error class for the types of an einsum; void if none. `Result` is void if not declared.
 template <FixedString Text, class Result, class... Tensors>
 constexpr auto einsum_types_mistake() {
   using First = std::tuple_element_t<0, std::tuple<Tensors...>>;
@@ -185,7 +200,7 @@ constexpr auto einsum_types_mistake() {
 template <FixedString Text, class Result, class... Tensors>
 using EinsumTypesMistake = typename decltype(einsum_types_mistake<Text, Result, Tensors...>())::type;
 
-/// The mistake that a plan found; void for none.
+/// Returns the error class for the fault of a plan; void if none.
 template <FixedString Text, PlanFault fault, class Mesh>
 constexpr auto plan_mistake() {
   using Name = TextLetters<Text>;

@@ -15,11 +15,12 @@
 #include <gshard/einsum/work.hpp>
 #include <gshard/reshard/execute.hpp>
 
-// Runs planned einsums of one or two operands. Compiled once for each element type and memory space.
+// Runs planned einsums of one or two operands. Compiled once per element type and memory space.
 
 namespace gshard::detail {
 
-/// Contracts the local blocks: the contraction of a plan without a ring.
+/// Contracts the local blocks: `contract` of a plan without a ring.
+/// Communication: none.
 template <class MemorySpace, class T>
 void contract_blocks(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, TensorState const& produced,
                      bool add) {
@@ -37,7 +38,7 @@ void contract_blocks(PlannedEinsum<MemorySpace, T> const& einsum, HandleList ope
   T* const elements = produced.elements<T>();
   if (once.labels == subscripts.result)
     return contract_one_or_two<MemorySpace>(blocks, LocalTensor<T>{elements, once.labels, once.extents}, add, scratch);
-  // The gradient of a diagonal: it lies on the diagonal, among zeros.
+  // The result repeats a letter, as the gradient of a diagonal does: zero off the diagonal.
   LocalTensor<T> const diagonal{scratch.template get<T>(product(once.extents)), once.labels, once.extents};
   contract_one_or_two<MemorySpace>(blocks, diagonal, false, scratch);
   if (produced.local_size == 0) return;
@@ -46,7 +47,8 @@ void contract_blocks(PlannedEinsum<MemorySpace, T> const& einsum, HandleList ope
 }
 GSHARD_COMPILED(contract_blocks)
 
-/// Reshards the operands as planned and contracts them into `produced`: overwrites it, or with `add` adds to it.
+/// Reshards the operands as planned and contracts them into `produced`. Overwrites `produced`, or adds to it if `add`.
+/// Communication: `operand_moves` and the ring of the plan.
 template <class MemorySpace, class T>
 void produce(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, TensorState const& produced, bool add) {
   Kokkos::Profiling::ScopedRegion const region("gshard::einsum");
@@ -61,7 +63,8 @@ void produce(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, T
 }
 GSHARD_COMPILED(produce)
 
-/// Returns the result of the contraction before it moves. `extents` are the global extents of the result.
+/// Returns the result of the contraction in layout `plan.produced`, before `result_move`. `extents` are the global
+/// extents of the result.
 template <class MemorySpace, class T>
 TensorHandle produced_by(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, Extents const& extents) {
   TensorHandle produced = new_tensor<MemorySpace>(einsum.type(einsum.plan.produced), (*operands[0])->mesh, extents, {});
@@ -71,6 +74,7 @@ TensorHandle produced_by(PlannedEinsum<MemorySpace, T> const& einsum, HandleList
 GSHARD_COMPILED(produced_by)
 
 /// Runs an einsum and returns its result, of type `type`.
+/// Communication: all movements of the plan.
 /// Throws as `result_extents` does, and ExtentError if the type fixes other extents.
 template <class MemorySpace, class T>
 TensorHandle run_einsum(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, TensorType const& type) {
@@ -81,7 +85,7 @@ TensorHandle run_einsum(PlannedEinsum<MemorySpace, T> const& einsum, HandleList 
 GSHARD_COMPILED(run_einsum)
 
 /// Returns whether the contraction can write into `result` directly: the plan moves nothing after the contraction, and
-/// `result` shares no memory with an operand.
+/// `result` shares no storage with an operand.
 template <class MemorySpace, class T>
 bool contracts_in_place(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, TensorState const& result) {
   for (TensorHandle const* operand : operands)

@@ -23,7 +23,7 @@ namespace gshard {
 
 namespace detail {
 
-/// Why an einsum moves what it moves.
+/// Words the reason of each movement of a plan.
 template <class Mesh>
 struct Reasons {
   Subscripts const& subscripts;
@@ -32,7 +32,7 @@ struct Reasons {
 
   static std::string name(int operand) { return operand == 0 ? "the left operand" : "the right operand"; }
 
-  /// The letter by which the contraction splits its work over an axis; '\0' where it does not.
+  /// Returns the letter that the contraction splits over an axis; '\0' if it splits none.
   char worked_on(int axis) const {
     for (int operand = 0; operand < plan.operands.size(); ++operand) {
       if (plan.loop.is_of(operand) && plan.loop.axes.contains(axis)) continue;
@@ -42,12 +42,14 @@ struct Reasons {
     return '\0';
   }
 
+  /// Returns the first axis of a set that is not empty.
   int first(AxisSet axes) const {
     int axis = 0;
     while (!axes.contains(axis)) ++axis;
     return axis;
   }
 
+  /// Returns why an operand is communicated over `axes`.
   std::string of_operand(int operand, AxisSet axes) const {
     int const axis = first(axes);
     std::string const over = concat(" over ", Mesh::name(axis));
@@ -68,6 +70,7 @@ struct Reasons {
     return work;
   }
 
+  /// Returns why the result is communicated over `axes`.
   std::string of_result(AxisSet axes) const {
     int const axis = first(axes);
     std::string const over = concat(" over ", Mesh::name(axis));
@@ -85,15 +88,14 @@ struct Reasons {
 
 inline std::string letters(Labels const& labels) { return {labels.begin(), labels.end()}; }
 
-/// What is known of one contraction in a run: the layouts and global extents of its operands as they are given, and the
-/// extents of the result.
+/// One contraction of a run: the given layouts and the global extents of its operands, and the extents of its result.
 struct RunOfPair {
   Subscripts subscripts;
   StaticVector<Layout, 2> given;
   StaticVector<Extents, 2> extents;
   Extents result;
 
-  /// Finds the extents of the result.
+  /// Sets the extents of the result from those of the operands.
   void complete() {
     for (char const letter : subscripts.result)
       for (int operand = 0; operand < extents.size(); ++operand)
@@ -104,7 +106,8 @@ struct RunOfPair {
   }
 };
 
-/// The lines of one contraction. Sums that go round in a ring have `sum_size` bytes an element.
+/// Writes the lines of one contraction. Partial sums that circulate in a ring take `sum_size` bytes per element, other
+/// elements `element_size`.
 template <class Mesh>
 class PairExplainer {
  public:
@@ -117,6 +120,7 @@ class PairExplainer {
         element_size_(element_size),
         sum_size_(sum_size) {}
 
+  /// Writes operands, contraction, and result, each with its movements.
   void explain() {
     for (int operand = 0; operand < run_.given.size(); ++operand) add_operand(operand);
     std::int64_t const flops = saturated_product(run_.given.size() == 2 ? 2 : 1, products());
@@ -148,7 +152,8 @@ class PairExplainer {
     add_ring(role, plan_.operands[operand], extents, 0, element_size_, reasons_.of_operand(operand, plan_.loop.axes));
   }
 
-  /// Blocks of a tensor that go round, beginning with that of the rank `first` places behind this one.
+  /// Writes the ring of a tensor. This rank sends its windows of the iterations from `first` on: 0 for an operand,
+  /// which begins with its own block, 1 for the result, which ends with its own.
   void add_ring(std::string const& whose, Layout const& blocks, Extents const& extents, int first, std::int64_t size,
                 std::string const& why) {
     RingBlocks const ring{out_.mesh(), plan_.loop.axes, blocks, extents};
@@ -160,8 +165,8 @@ class PairExplainer {
                   concat(" in ", ranks - 1, ranks == 2 ? " permute" : " permutes"));
   }
 
-  /// How many products of elements this rank adds up: each letter counts as far as it meets it, in one window after the
-  /// other.
+  /// Returns the number of multiplications on this rank: the product of the local extents of all letters. A circulating
+  /// operand counts without the ring axes in its layout, since its windows of all iterations are multiplied here.
   std::int64_t products() const {
     StaticVector<char, 3 * max_rank> seen;
     StaticVector<std::int64_t, 3 * max_rank> extents;
@@ -195,13 +200,13 @@ class PairExplainer {
   std::int64_t sum_size_;
 };
 
-/// A count as an integer, or the largest one where that is exceeded.
+/// Converts a count to an integer; returns the largest integer if the count exceeds it.
 inline std::int64_t saturated_count(double count) {
   constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
   return count < static_cast<double>(most) ? static_cast<std::int64_t>(count) : most;
 }
 
-/// The orders that extents choose among, with their costs.
+/// Writes the orders that extents choose among, with their costs.
 template <class Chain, class Mesh, class Tensors>
 void explain_orders(Explainer<Mesh>& out, Tensors const& tensors, int chosen) {
   using Types = typename Chain::Types;
@@ -216,7 +221,7 @@ void explain_orders(Explainer<Mesh>& out, Tensors const& tensors, int chosen) {
   }
 }
 
-/// The contractions of an order, one after the other.
+/// Writes the contractions of an order, one after the other.
 template <class Mesh>
 void explain_chain(Explainer<Mesh>& out, ChainOrder const& order, StaticVector<Layout, max_operands> layouts,
                    StaticVector<Extents, max_operands> extents, std::int64_t element_size, std::int64_t sum_size) {
@@ -237,11 +242,13 @@ void explain_chain(Explainer<Mesh>& out, ChainOrder const& order, StaticVector<L
   }
 }
 
+/// Whether a type is a tensor, marked or not.
 template <class Type>
 inline constexpr bool is_marked_tensor = AnyTensor<Type>;
 template <class Tensor, Handling How>
 inline constexpr bool is_marked_tensor<Handled<Tensor, How>> = AnyTensor<Tensor>;
 
+/// Explains the plan of an einsum of evaluated operands.
 template <FixedString Text, class Plan, class... Tensors>
 Explanation explain_einsum(std::tuple<Tensors...> const& tensors) {
   using First = std::tuple_element_t<0, std::tuple<Tensors...>>;
@@ -269,11 +276,12 @@ Explanation explain_einsum(std::tuple<Tensors...> const& tensors) {
 
 }  // namespace detail
 
-/// The plan of `einsum<Text>` of these operands in words and in this run's numbers: blocks, flops, and each movement
-/// with its axes, the size of its groups, the bytes sent per rank, and why it is needed. A tensor behind the operands
-/// says how the result is declared, and marks count: `explain<"ab,bc->ac">(x, circulating(w), y)`. Of more than two
-/// operands it lists the orders of contraction with their costs, and follows the one that is taken. Computes and sends
-/// nothing. Throws as the einsum does.
+/// Explains the plan of `einsum<Text>` of these operands in words and in the numbers of this run: blocks, flops, and
+/// each movement with its axes, group size, bytes sent per rank, and reason.
+/// A tensor after the operands declares the result; marks count: `explain<"ab,bc->ac">(x, circulating(w), y)`.
+/// For more than two operands, lists the orders of contraction with their costs, and explains the one that is chosen.
+/// Communication: none; computes nothing.
+/// Throws StateError, MeshError or ExtentError, as `einsum` does.
 template <FixedString Text, class... Tensors>
   requires(detail::is_marked_tensor<Tensors> && ...)
 Explanation explain(Tensors const&... tensors) {

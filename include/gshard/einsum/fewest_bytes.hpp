@@ -10,28 +10,29 @@
 
 namespace gshard::detail {
 
-/// What moves along one axis of p ranks: `whole` elements a rank, as in an all-gather, and `shares` of 1/p of them, as
-/// in an all-to-all.
+/// Elements that each of the p ranks along an axis moves: `whole + shares / p`. An all-gather counts as `whole`, an
+/// all-to-all as `shares`.
 struct MoveCost {
   double whole = 0;
   double shares = 0;
 
-  /// Where the axis has no fixed size, p counts as large.
+  /// Returns whether this cost is less on `ranks` ranks; for a dynamic size, compares for large p.
   constexpr bool is_less_than(MoveCost const& other, int ranks) const {
     if (ranks != dynamic_size) return whole + shares / ranks < other.whole + other.shares / ranks;
     return whole != other.whole ? whole < other.whole : shares < other.shares;
   }
 };
 
-/// Which of two letters one axis should work on, so that the fewest bytes move before and after the contraction;
-/// nothing where the types do not fix all extents, or where it makes no difference. `layouts` are those of the two
-/// operands; `declared` that of the result, if it is.
+/// Chooses the letter that one mesh axis splits, so that the fewest bytes move before and after the contraction.
+/// `layouts` are those of the two operands; `declared` is that of the result, if it is declared.
 class FewestBytes {
  public:
   constexpr FewestBytes(Subscripts const& subscripts, StaticVector<Layout, 2> const& layouts,
                         std::optional<Layout> const& declared, StaticSizes const& sizes, FixedExtents const& fixed)
       : subscripts_(subscripts), layouts_(layouts), declared_(declared), sizes_(sizes), fixed_(fixed) {}
 
+  /// Returns the cheaper of the letters that `axis` splits in the left and in the right operand; nothing if the types
+  /// do not fix all extents, or if both cost the same.
   constexpr std::optional<char> choose(int axis, char left, char right) const {
     for (Labels const& operand : subscripts_.operands)
       for (char letter : operand)
@@ -44,7 +45,8 @@ class FewestBytes {
   }
 
  private:
-  /// The elements of a tensor that ranks of one group along `axis` hold together: other axes of fixed sizes cut it.
+  /// Returns the number of elements of a tensor that the ranks of one group along `axis` hold together. Only other axes
+  /// of static size divide it.
   constexpr double elements(Labels const& labels, Layout const& layout, int axis) const {
     double result = 1;
     for (char letter : labels) result *= static_cast<double>(fixed_.of(letter));
@@ -53,7 +55,8 @@ class FewestBytes {
     return result;
   }
 
-  /// Of working on `letter`, to which the operand `moved` has to come.
+  /// Returns the cost of working on `letter` if operand `moved` has to be resharded to it. An all-reduce counts twice:
+  /// as a reduce-scatter and an all-gather.
   constexpr MoveCost cost(int axis, char letter, int moved) const {
     MoveCost result;
     Labels const& labels = subscripts_.operands[moved];

@@ -8,20 +8,22 @@
 
 namespace gshard::detail {
 
-/// What the types of an einsum's tensors fix of the extents of its letters.
+/// Extents of the letters of an einsum that the types of its tensors fix.
 struct FixedExtents {
   StaticVector<char, max_letters> letters;
   StaticVector<std::int64_t, max_letters> extents;
-  /// The first letter for which two types fix different extents, these two; '\0' where there is none.
+  /// First letter for which two types fix different extents, `known` and `other`; '\0' if there is none.
   char contradicted = '\0';
   std::int64_t known = 0;
   std::int64_t other = 0;
 
+  /// Returns the extent of `letter`; `dynamic_extent` if no type fixes it.
   constexpr std::int64_t of(char letter) const {
     int const i = letters.find(letter);
     return i < 0 ? dynamic_extent : extents[i];
   }
 
+  /// Adds what the type of one tensor fixes.
   constexpr void add(Labels const& labels, Extents const& fixed) {
     for (int d = 0; d < labels.size() && d < fixed.size(); ++d) {
       if (fixed[d] == dynamic_extent) continue;
@@ -38,6 +40,7 @@ struct FixedExtents {
   }
 };
 
+/// Parses `Text` with the ranks of these tensors; without ranks if the numbers of operands differ.
 template <FixedString Text, class... Tensors>
 consteval Subscripts subscripts_of_tensors() {
   if constexpr (operand_count<Text> == static_cast<int>(sizeof...(Tensors)))
@@ -45,10 +48,11 @@ consteval Subscripts subscripts_of_tensors() {
   else return parse_subscripts(Text.view()).subscripts;
 }
 
-/// The subscripts of an einsum of these tensors; mistakes in them are for EinsumTypesMistake to name.
+/// Subscripts of an einsum of these tensors. EinsumTypesMistake reports mistakes in them.
 template <FixedString Text, class... Tensors>
 inline constexpr Subscripts subscripts_for = subscripts_of_tensors<Text, Tensors...>();
 
+/// Returns the extents that the types of the operands fix.
 template <FixedString Text, class... Tensors>
 consteval FixedExtents extents_fixed_by() {
   FixedExtents fixed;
@@ -57,7 +61,7 @@ consteval FixedExtents extents_fixed_by() {
   return fixed;
 }
 
-/// What the types of the operands fix of an einsum's result: a spec with extents alone, for `with_extents_of`.
+/// Extents of the result that the types of the operands fix, in the form of a spec without axes, for `with_extents_of`.
 template <FixedString Text, class... Tensors>
 struct FixedResult {
   static constexpr Labels letters = subscripts_for<Text, Tensors...>.result;

@@ -9,37 +9,46 @@
 
 namespace gshard {
 
-/// A tensor of an einsum, marked with how it may move.
+/// Tensor of an einsum, marked with how the einsum may communicate it.
 template <class Operand, Handling How>
 struct Handled {
   Operand operand;
 };
 
+/// Operand marked by `movable`.
 template <class Operand>
 using Movable = Handled<Operand, Handling::movable>;
+/// Operand marked by `gathered`.
 template <class Operand>
 using Gathered = Handled<Operand, Handling::gathered>;
+/// Operand or einsum marked by `circulating`.
 template <class Operand>
 using Circulating = Handled<Operand, Handling::circulating>;
 
-/// An operand that an einsum may gather, exchange or reduce, as fully sharded weights are: `einsum<"ab,bc->ac">(x,
-/// movable(w))`.
+/// Marks an operand that an einsum may gather, exchange or reduce, such as fully sharded (ZeRO-3) weights:
+/// `einsum<"ab,bc->ac">(x, movable(w))`.
+/// Communication: none in this call; `plan_of` lists what the einsum does.
 template <class Operand>
 Movable<std::remove_cvref_t<Operand>> movable(Operand&& operand) {
   return {std::forward<Operand>(operand)};
 }
 
-/// The operand that moves where the two operands split different letters over an axis, before the contraction:
+/// Marks the operand to communicate, before the contraction, if the operands split different letters over an axis:
 /// `einsum<"ab,bc->ac">(x, gathered(w))`.
+/// The einsum does not compile (EinsumOperandStays) if no marked operand has to be communicated.
 template <class Operand>
 Gathered<std::remove_cvref_t<Operand>> gathered(Operand&& operand) {
   return {std::forward<Operand>(operand)};
 }
 
-/// As `gathered`, but never whole on any rank: its blocks go round in a ring, one permute each, and the next is under
-/// way while the present one is multiplied. An einsum by itself is marked for its result, whose sums then go round and
-/// grow block by block in place of a reduce-scatter: `Y y = circulating(einsum<"ab,bc->ac">(x, w))`. Source:
-/// paper 3.3.2 and figure 4.
+/// Marks a tensor to communicate in a ring during the contraction (collective matmul).
+/// An operand: replaces its all-gather, so that no rank holds the operand whole; one permute per window, overlapped
+/// with the product of the window before.
+/// An einsum: replaces the reduce-scatter of its result, `Y y = circulating(einsum<"ab,bc->ac">(x, w))`; the partial
+/// sums of each block pass from rank to rank.
+/// The einsum does not compile (EinsumWithoutRing) if the replaced collective is not an all-gather of one dimension, or
+/// not a reduce-scatter to one dimension.
+/// Source: paper 3.3.2, figure 4.
 template <class Operand>
 Circulating<std::remove_cvref_t<Operand>> circulating(Operand&& operand) {
   return {std::forward<Operand>(operand)};
@@ -47,6 +56,7 @@ Circulating<std::remove_cvref_t<Operand>> circulating(Operand&& operand) {
 
 namespace detail {
 
+/// Whether a type is an expression with a mark.
 template <class Type>
 inline constexpr bool is_handled = false;
 template <class Operand, Handling How>
@@ -54,12 +64,13 @@ inline constexpr bool is_handled<Handled<Operand, How>> = Expression<Operand>;
 
 }  // namespace detail
 
-/// What an einsum takes: a tensor or an expression, marked or not.
+/// Satisfied by what an einsum accepts: a tensor or an expression, marked or not.
 template <class Type>
 concept EinsumInput = Expression<Type> || detail::is_handled<std::remove_cvref_t<Type>>;
 
 namespace detail {
 
+/// Evaluates an operand to a tensor and removes its mark.
 template <class Operand>
 struct EinsumOperand {
   using tensor_type = std::remove_cvref_t<decltype(eval(std::declval<Operand const&>()))>;
@@ -74,10 +85,11 @@ struct EinsumOperand<Handled<Operand, How>> {
   }
 };
 
+/// Tensor type of an operand, without its mark.
 template <class Operand>
 using OperandTensor = typename EinsumOperand<std::remove_cvref_t<Operand>>::tensor_type;
 
-/// The tensor type of a declared result, marked or not; void where none is declared.
+/// Tensor type of a declared result, without its mark; void if the result is not declared.
 template <class Result>
 struct DeclaredTensorOf {
   using type = OperandTensor<Result>;
@@ -89,16 +101,17 @@ struct DeclaredTensorOf<void> {
 template <class Result>
 using DeclaredTensor = typename DeclaredTensorOf<Result>::type;
 
-/// The type that names a result and its mark; movable ones have none.
+/// Names a declared result and its mark by one type; a movable result has no mark.
 template <class Tensor, Handling How>
 using Marked = std::conditional_t<How == Handling::movable, Tensor, Handled<Tensor, How>>;
 
+/// Mark of an operand type; `fixed` if it has none.
 template <class Type>
 inline constexpr Handling handling_of = Handling::fixed;
 template <class Operand, Handling How>
 inline constexpr Handling handling_of<Handled<Operand, How>> = How;
 
-/// Results move as they are declared; a mark can say that their sums go round.
+/// Mark of a declared result type; `movable` unless it is `circulating`.
 template <class Result>
 inline constexpr Handling result_handling_of =
     handling_of<Result> == Handling::circulating ? Handling::circulating : Handling::movable;

@@ -11,20 +11,20 @@
 
 namespace gshard {
 
-/// One contraction of an einsum of several operands: `left` and `right`, by their positions among the operands that are
-/// left by then, give way to their product, which joins at the end. `text` is the einsum of the two.
+/// One step of a chained einsum: contracts the operands at positions `left` < `right` of the current list. The step
+/// removes both and appends their product. `text` is the einsum of the two.
 struct PairStep {
   int left = 0;
   int right = 1;
   FixedString text{""};
 
-  /// The position in the list of the operand `i` of those that the step leaves.
+  /// Returns the position, in the list before the step, of remaining operand `i`.
   constexpr int position_of_rest(int i) const {
     if (i >= left) ++i;
     return i >= right ? i + 1 : i;
   }
 
-  /// Takes the two out of a list.
+  /// Removes the elements at `left` and `right` from a list.
   template <class T>
   constexpr void remove_from(StaticVector<T, max_operands>& list) const {
     StaticVector<T, max_operands> rest;
@@ -33,19 +33,19 @@ struct PairStep {
   }
 };
 
-/// An order of contraction: one pair after the other, until a single tensor is left.
+/// Order of contraction: the steps that reduce all operands to one tensor.
 using ContractionOrder = StaticVector<PairStep, max_operands - 1>;
 
 namespace detail {
 
-/// With so many operands left every order is considered; it is one of `max_orders` at most, the binary trees with as
-/// many leaves.
+/// All orders are tried once this many operands remain: max_orders = 15, the binary trees with four labelled leaves.
 inline constexpr int searched_operands = 4;
 inline constexpr int max_orders = 15;
 
-/// The letters of a tensor, or of the product of two.
+/// Letters of a tensor, or of the product of two tensors.
 using Letters = StaticVector<char, 2 * max_rank>;
 
+/// Set of letters, one bit each.
 struct LetterSet {
   std::uint64_t bits = 0;
 
@@ -57,14 +57,16 @@ struct LetterSet {
   static constexpr int position(char letter) { return letter >= 'a' ? letter - 'a' : 26 + letter - 'A'; }
   constexpr void add(char letter) { bits |= std::uint64_t{1} << position(letter); }
   constexpr int size() const { return std::popcount(bits); }
+  /// Returns whether `other` is a subset.
   constexpr bool contains(LetterSet other) const { return (other.bits & ~bits) == 0; }
 };
 
 using LetterSets = StaticVector<LetterSet, max_operands - 1>;
 
-/// Whether loops over the letters of each of `small` take no more iterations together than over those of `large`,
-/// whatever the extents from 2 on: each set goes into one of `large` that has its letters, which has room for one of
-/// all its letters, or two of all but one, or four of all but two, ...
+/// Tests a condition that is sufficient for `sum_{s in small} prod_{l in s} extent_l <= sum_{t in large} prod_{l in t}
+/// extent_l` for all extents >= 2.
+/// Assigns each s in `small` to a superset t in `large`. t has room 1; s takes 2^-(|t| - |s|) of it, since each missing
+/// letter at least halves the product. `room` is what is left of each t; sets before `begin` are assigned.
 constexpr bool fits_into(LetterSets const& small, LetterSets const& large, StaticVector<double, max_operands - 1> room,
                          int begin = 0) {
   if (begin == small.size()) return true;
@@ -79,13 +81,14 @@ constexpr bool fits_into(LetterSets const& small, LetterSets const& large, Stati
   return false;
 }
 
+/// Starts the test with room 1 in every set of `large`.
 constexpr bool fits_into(LetterSets const& small, LetterSets const& large) {
   StaticVector<double, max_operands - 1> room;
   for (int i = 0; i < large.size(); ++i) room.push_back(1);
   return fits_into(small, large, room);
 }
 
-/// The extent of each letter of an einsum, for counting.
+/// Extent of each letter of an einsum, as `double` so that their products cannot overflow.
 struct LetterExtents {
   double extents[max_letters]{};
 
@@ -94,7 +97,7 @@ struct LetterExtents {
       extents[LetterSet::position(letters[d])] = static_cast<double>(of_letters[d]);
   }
 
-  /// The elements of all tensors with these letters together.
+  /// Returns the total number of elements of tensors with these letters.
   constexpr double elements(LetterSets const& tensors) const {
     double sum = 0;
     for (LetterSet const tensor : tensors) {
@@ -107,19 +110,21 @@ struct LetterExtents {
   }
 };
 
-/// An order and what it costs: the loops of each contraction, and each product but the last.
+/// Order of contraction with what its cost depends on: the letters that each contraction loops over, and those of each
+/// product but the last.
 struct CostedOrder {
   ContractionOrder steps;
   LetterSets loops;
   LetterSets products;
 
-  /// Whether no extents from 2 on make `other` cheaper: fewer multiplications, or as many and smaller products.
+  /// Returns true only if no extents >= 2 make `other` cheaper: fewer multiplications, or as many and smaller
+  /// intermediate products.
   constexpr bool is_never_dearer_than(CostedOrder const& other) const {
     return fits_into(loops, other.loops) && (!fits_into(other.loops, loops) || fits_into(products, other.products));
   }
 
-  /// Whether these extents make this order cheaper than `other`: fewer multiplications in all, or as many and smaller
-  /// products on the way.
+  /// Returns whether `extents` make this order cheaper than `other`: fewer multiplications in total, or as many and
+  /// smaller intermediate products.
   constexpr bool is_cheaper_than(CostedOrder const& other, LetterExtents const& extents) const {
     double const work = extents.elements(loops);
     double const other_work = extents.elements(other.loops);
@@ -127,7 +132,9 @@ struct CostedOrder {
   }
 };
 
-/// Finds the orders of an einsum that some extents make the cheapest.
+/// Collects the orders of contraction that some extents make the cheapest.
+/// Considers all orders of up to searched_operands operands; reduces longer lists greedily (smallest_pair). `orders` is
+/// empty if every considered order has a product of more than max_rank dimensions.
 class OrderSearch {
  public:
   StaticVector<CostedOrder, max_orders> orders;
@@ -147,7 +154,7 @@ class OrderSearch {
     return letters;
   }
 
-  /// Adds the orders that begin with `done`, which leaves `operands`.
+  /// Adds the orders that begin with `done`; `operands` are the remaining ones.
   constexpr void extend(Operands const& operands, CostedOrder const& done) {
     if (operands.size() == 1) return consider(done);
     if (operands.size() > searched_operands) {
@@ -158,7 +165,8 @@ class OrderSearch {
       for (int right = left + 1; right < operands.size(); ++right) contract(operands, left, right, done);
   }
 
-  /// The pair whose product has the fewest letters; of several the one with the fewest loops, then the leftmost.
+  /// Returns the pair whose product has the fewest letters. Ties: the fewest loops, then the leftmost pair. Sets
+  /// positions only, no text.
   constexpr PairStep smallest_pair(Operands const& operands) const {
     PairStep smallest;
     int least = 64 * 64;
@@ -175,7 +183,7 @@ class OrderSearch {
     return smallest;
   }
 
-  /// Goes on with one contraction; not where the product has more dimensions than a tensor can.
+  /// Appends one contraction and extends the order; drops the order if the product has more than max_rank dimensions.
   constexpr void contract(Operands operands, int left, int right, CostedOrder order) {
     Letters const letters = operands.size() == 2 ? result_ : product(operands, left, right);
     if (letters.size() > max_rank) return;
@@ -187,7 +195,7 @@ class OrderSearch {
     extend(operands, order);
   }
 
-  /// Keeps an order unless another one is never dearer.
+  /// Keeps an order unless another order is never more expensive.
   constexpr void consider(CostedOrder const& order) {
     StaticVector<CostedOrder, max_orders> kept;
     for (CostedOrder const& other : orders) {
@@ -198,8 +206,9 @@ class OrderSearch {
     orders = kept;
   }
 
-  /// The letters that the product of two operands keeps, those of the result and of the other operands: first the
-  /// shared ones, then those of the left operand, as a batch of matrix products leaves them.
+  /// Returns the letters that the product of two operands keeps: those that the result or another operand has. The
+  /// shared letters come first, then those of the left and of the right operand: the layout that a batched matrix
+  /// product writes.
   constexpr Letters product(Operands const& operands, int left, int right) const {
     auto is_kept = [&](char letter) {
       bool kept = result_.contains(letter);
@@ -220,7 +229,8 @@ class OrderSearch {
     return letters;
   }
 
-  /// What a contraction loops over; letters of one operand alone that the product lacks are summed before.
+  /// Returns the letters that a contraction loops over. Letters of one operand alone that the product lacks are summed
+  /// beforehand and do not count.
   static constexpr LetterSet loops_of(Letters const& left, Letters const& right, Letters const& product) {
     LetterSet loops = product;
     for (char const letter : left)
@@ -228,6 +238,7 @@ class OrderSearch {
     return loops;
   }
 
+  /// Returns the einsum of one contraction, such as "ab,bc->ac".
   static constexpr FixedString text_of(Letters const& left, Letters const& right, Letters const& product) {
     char text[FixedString::capacity]{};
     std::size_t length = 0;

@@ -7,43 +7,59 @@
 
 namespace gshard {
 
-/// How a tensor of an einsum may move: not at all, which holds for operands that are not marked; as the table of the
-/// planner says, which holds for results; before the contraction, or in a ring while it runs, in preference to the
-/// other operand.
+/// How an einsum may communicate one of its tensors.
+/// - fixed: must not be communicated; holds for unmarked operands
+/// - movable: may be communicated as the planner's table says (detail::role_of_axis); holds for results
+/// - gathered: operand to communicate before the contraction, in preference to the other operand
+/// - circulating: operand or result to communicate in a ring during the contraction (collective matmul)
 enum class Handling { fixed, movable, gathered, circulating };
 
-/// Whose elements a movement of an einsum carries.
+/// Tensor that a movement of an einsum communicates.
+/// - left: the first operand
+/// - right: the second operand
+/// - result: the result
 enum class Role { left, right, result };
 
-/// One movement of an einsum.
+/// One movement of an einsum, over the groups of ranks along `axes`.
 struct EinsumStep {
   Role role = Role::left;
   Movement movement = Movement::slice;
   AxisSet axes;
 };
 
-/// The looped form of an einsum (paper 3.3.2, figure 4): in place of an all-gather, the blocks of one operand go round
-/// the ranks of a group, one window of `letter` multiplied while the next is under way; in place of a reduce-scatter,
-/// the sums of the result's blocks do.
+/// Ring of a collective matmul.
+/// For an operand, the ring replaces an all-gather: the blocks of the operand circulate over each group along `axes`; a
+/// rank multiplies one window of `letter` while it receives the next one.
+/// For the result, the ring replaces a reduce-scatter: the partial sums of the blocks of the result circulate.
+/// Source: paper 3.3.2, figure 4.
 struct EinsumLoop {
   Role role = Role::right;
   AxisSet axes;
   char letter = '\0';
-  /// The ranks of a group where the mesh's type fixes them, else 0.
+  /// Group size if the mesh type fixes it, else 0.
   int ranks = 0;
 
+  /// Returns whether the plan has a ring.
   constexpr bool runs() const { return letter != '\0'; }
-  /// Whether the blocks of this operand go round.
+  /// Returns whether operand 0 or 1 circulates.
   constexpr bool is_of(int operand) const { return runs() && role == (operand == 0 ? Role::left : Role::right); }
+  /// Returns the number of local products per rank; 0 if the mesh type does not fix the group size.
   constexpr int products() const { return ranks; }
+  /// Returns the number of permutes per rank.
+  /// Precondition: the mesh type fixes the group size.
   constexpr int permutes() const { return ranks - 1; }
 };
 
 namespace detail {
 
-/// Why an einsum cannot be planned as written: operand `operand` would have to move along `axis`, to be held by the
-/// letter `letter`, or whole where there is none; or both operands are unreduced sums over `axis`; or it is marked to
-/// move and need not, or cannot in a ring (2 is the result).
+/// Reason why an einsum cannot be planned as written.
+/// - operand_must_move: unmarked operand `operand` would have to be communicated along `axis` to be split on `letter`,
+///   or to be held whole if `letter` is '\0'
+/// - operand_must_reorder: unmarked operand `operand` lists the axes of a dimension in an order that differs from the
+///   contraction
+/// - operand_must_reduce: unmarked operand `operand` is an unreduced sum over `axis`, which the other operand uses too
+/// - operand_stays: operand `operand` is marked gathered or circulating, but does not have to be communicated
+/// - no_ring: tensor `operand` (2 is the result) is marked circulating, but its movement has no ring form
 struct PlanFault {
   enum Kind { none, operand_must_move, operand_must_reorder, operand_must_reduce, operand_stays, no_ring } kind = none;
   int operand = 0;
@@ -53,23 +69,29 @@ struct PlanFault {
 
 }  // namespace detail
 
-/// The communication of one einsum: a compile-time value. The counts are those of collectives; slices are free.
+/// Communication of one einsum of one or two operands, as a compile-time value.
+/// The inherited counts are numbers of collectives. Local movements (slice, zero-fill) are not counted; a ring counts
+/// once.
 struct EinsumPlan : CollectiveCounts {
-  /// The layouts in which the local contraction reads its operands and leaves its result.
+  /// Layouts in which the local contraction reads its operands.
+  /// A circulating operand: the layout of its first window.
   StaticVector<Layout, 2> operands;
+  /// Layout in which the local contraction leaves its result.
+  /// A circulating result: the layout of the block that stays on the rank.
   Layout produced;
-  /// The layout of the result: as declared, or as propagated.
+  /// Layout of the result: declared, or propagated if it is not declared.
   Layout result;
-  /// What leads from the given operands to `operands`, and from `produced` to `result`.
+  /// Reshards from the given layouts to `operands`.
   StaticVector<ReshardPlan, 2> operand_moves;
+  /// Reshard from `produced` to `result`.
   ReshardPlan result_move;
-  /// What goes round during the contraction, if anything: then `operands` has its first window, or `produced` the block
-  /// of the result that is left here.
+  /// Ring that runs during the contraction, if `loop.runs()`.
   EinsumLoop loop;
+  /// Names of the mesh axes, indexed as in AxisSet.
   StaticVector<std::string_view, max_axes> axis_names;
   detail::PlanFault fault;
 
-  /// All movements in their order.
+  /// Returns all movements in execution order.
   constexpr StaticVector<EinsumStep, 20> steps() const {
     StaticVector<EinsumStep, 20> list;
     for (int i = 0; i < operand_moves.size(); ++i)
@@ -80,7 +102,7 @@ struct EinsumPlan : CollectiveCounts {
     return list;
   }
 
-  /// The kinds of movement that reshard operands and result.
+  /// Returns the kinds of movement that reshard operands and result; a ring is not among them.
   constexpr MovementSet movements() const {
     MovementSet set;
     for (EinsumStep const& step : steps())
@@ -88,7 +110,7 @@ struct EinsumPlan : CollectiveCounts {
     return set;
   }
 
-  /// The collectives along the axis of this name: `plan_of<...>.over("data").total() == 0`.
+  /// Returns the collectives along the mesh axis named `axis`: `plan_of<...>.over("data").total() == 0`.
   constexpr CollectiveCounts over(std::string_view axis) const {
     CollectiveCounts counts;
     for (EinsumStep const& step : steps())

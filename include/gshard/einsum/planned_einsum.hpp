@@ -10,15 +10,19 @@
 
 namespace gshard::detail {
 
-/// Describes an einsum of one or two operands by values: subscripts, plan, and the functions that the plan needs.
+/// Describes an einsum of one or two operands by values: subscripts, plan, and the functions that the plan needs. Code
+/// that takes it is compiled once per element type and memory space, not once per plan.
 template <class MemorySpace, class T>
 struct PlannedEinsum {
+  /// Name in messages.
   EinsumName name;
   Subscripts const& subscripts;
   EinsumPlan const& plan;
   std::span<std::string_view const> axis_names;
+  /// Functions that run the movements of `plan`.
   Movers<MemorySpace, T> const& movers;
-  /// Contracts operands in the layouts of the plan into `produced`: overwrites it, or adds to it.
+  /// Contracts operands, which are in the layouts of the plan, into `produced`. Overwrites `produced`, or adds to it if
+  /// `add`.
   void (*contract)(PlannedEinsum const& einsum, HandleList operands, TensorState const& produced, bool add);
 
   /// Returns the type of a tensor of this einsum in `layout`, of any extents.

@@ -12,7 +12,8 @@ namespace gshard {
 
 namespace detail {
 
-/// What the planner knows of one einsum.
+/// Input of the planner: one einsum of one or two operands.
+/// `declared` is the layout of the result, if it is declared. `fixed` holds the extents that the types fix.
 struct EinsumFacts {
   Subscripts subscripts;
   StaticVector<Layout, 2> operands;
@@ -22,11 +23,11 @@ struct EinsumFacts {
   StaticSizes sizes;
   FixedExtents fixed{};
   StaticVector<std::string_view, max_axes> axis_names;
-  /// Whether a mark that changes nothing is a fault. In gradients, which inherit the marks of the forward pass, it is
-  /// not.
+  /// Whether a mark without effect is a fault. False in gradients: they inherit the marks of the forward pass.
   bool strict = true;
 };
 
+/// Returns facts with the subscripts and the mesh set; operands and result are left to the caller.
 template <class Mesh>
 constexpr EinsumFacts facts_on(Subscripts const& subscripts) {
   EinsumFacts facts;
@@ -36,7 +37,7 @@ constexpr EinsumFacts facts_on(Subscripts const& subscripts) {
   return facts;
 }
 
-/// The letter that `axis` splits in a tensor with these labels; '\0' where it splits none.
+/// Returns the letter that `axis` splits in a tensor with these labels; '\0' if it splits none.
 constexpr char split_letter(Labels const& labels, Layout const& layout, int axis) {
   int const dimension = layout.dimension_of(axis);
   return dimension < 0 ? '\0' : labels[dimension];
@@ -48,48 +49,49 @@ constexpr bool is_repeated(Labels const& labels, char letter) {
   return count > 1;
 }
 
-/// Whether some tensor of the einsum has `letter` twice. In gradients of einsums that take a diagonal, the result has.
+/// Returns whether a tensor of the einsum has `letter` twice. The result can have one twice in the gradient of an
+/// einsum that takes a diagonal.
 constexpr bool is_repeated(Subscripts const& subscripts, char letter) {
   bool repeated = is_repeated(subscripts.result, letter);
   for (Labels const& operand : subscripts.operands) repeated = repeated || is_repeated(operand, letter);
   return repeated;
 }
 
-/// What one mesh axis does during the local contraction: it splits `letter`, or nothing; or it passes an operand's
-/// unreduced sum on to the result.
+/// What one mesh axis does during the local contraction: splits `letter` (none if '\0'), or passes an unreduced sum of
+/// an operand on to the result.
 struct AxisRole {
   char letter = '\0';
   bool passes_partial = false;
 };
 
-/// The table of the planner, for one axis, and the reason of each row.
+/// Returns the role of one axis by the table of the planner.
 ///
-/// | the axis splits                | the contraction works on       | because                                          |
-/// | ------------------------------ | ------------------------------ | ------------------------------------------------ |
-/// | the same letter in both        | that letter                    | the blocks meet: no operand moves                |
-/// | one letter, in one operand     | that letter                    | the other operand is sliced, for free            |
-/// | no letter                      | the declared result's letter,  | slices are free, and each rank does its share    |
-/// |                                | if any                         |                                                  |
-/// | none, one operand is partial   | no letter                      | the product is linear: the sum is passed on      |
-/// | two letters, and of these rows the first that applies:                                                            |
-/// | - one operand alone is marked  | the letter of the other        | the call says which operand moves                |
-/// |   gathered or circulating      |                                |                                                  |
-/// | - one operand alone may move   | the letter of the other        | no operand moves unseen                          |
-/// | - the declared result has one  | that letter                    | nothing moves after the contraction              |
-/// |   of the letters on this axis  |                                |                                                  |
-/// | - the types fix all extents    | the one for the fewest bytes   | no custom is better than the numbers             |
-/// | - the right operand has the    | the left operand's letter      | the right operand moves by an all-to-all, which  |
-/// |   left one's letter            |                                | sends and leaves 1/p of what an all-gather does  |
-/// | - the left operand has the     | the right operand's letter     | the same of the left operand                     |
-/// |   right one's letter           |                                |                                                  |
-/// | - all else                     | the left operand's letter      | activations stand left and weights right by      |
-/// |                                |                                | custom, and weights move                         |
+/// | the axis splits                | the contraction works on       | reason                                         |
+/// | ------------------------------ | ------------------------------ | ---------------------------------------------- |
+/// | the same letter in both        | that letter                    | the blocks match: no operand is communicated   |
+/// | one letter, in one operand     | that letter                    | slicing the other operand is local             |
+/// | no letter                      | the declared result's letter,  | slices are local, and each rank does 1/p of    |
+/// |                                | if any                         | the work                                       |
+/// | none, one operand is partial   | no letter                      | the product is linear: the sum is passed on    |
+/// | two letters: the first of these rows that applies                                                                |
+/// | - one operand alone is marked  | the letter of the other        | the call says which operand to communicate     |
+/// |   gathered or circulating      |                                |                                                |
+/// | - one operand alone is marked  | the letter of the other        | an unmarked operand must not be communicated   |
+/// | - the declared result has one  | that letter                    | no communication after the contraction         |
+/// |   of the letters on this axis  |                                |                                                |
+/// | - the types fix all extents    | the one for the fewest bytes   | counts are known; on a tie, the next row       |
+/// | - the right operand has the    | the left operand's letter      | the right operand takes an all-to-all: 1/p of  |
+/// |   left one's letter            |                                | what an all-gather sends and stores            |
+/// | - the left operand has the     | the right operand's letter     | the same for the left operand                  |
+/// |   right one's letter           |                                |                                                |
+/// | - otherwise                    | the left operand's letter      | convention: activations left, weights right;   |
+/// |                                |                                | weights are communicated                       |
 constexpr AxisRole role_of_axis(EinsumFacts const& facts, int axis) {
   Subscripts const& subscripts = facts.subscripts;
   bool const binary = facts.operands.size() == 2;
   auto letter_in = [&](int operand) {
     char const letter = split_letter(subscripts.operands[operand], facts.operands[operand], axis);
-    // Blocks of two dimensions do not meet on the diagonal: a letter that some tensor repeats is held whole by all.
+    // On a diagonal, blocks of the two dimensions do not match: every tensor holds a repeated letter whole.
     return is_repeated(subscripts, letter) ? '\0' : letter;
   };
   char const left = letter_in(0);
@@ -117,7 +119,9 @@ constexpr AxisRole role_of_axis(EinsumFacts const& facts, int axis) {
   return {is_repeated(subscripts, wanted) ? '\0' : wanted};
 }
 
-/// The axes that split `letter` during the contraction, in the order that lets most operands stay as they are.
+/// Returns the axes that split `letter` during the contraction. Order: as in the operand that splits `letter` over more
+/// axes, then as in the other, then as in the declared result. Operands whose axes are a prefix of this order are
+/// sliced, not reordered.
 constexpr AxisList axes_on_letter(EinsumFacts const& facts, StaticVector<AxisRole, max_axes> const& roles,
                                   char letter) {
   AxisList order;
@@ -139,7 +143,7 @@ constexpr AxisList axes_on_letter(EinsumFacts const& facts, StaticVector<AxisRol
   return order;
 }
 
-/// The first movement of an operand that the call does not allow.
+/// Returns the first movement of an unmarked operand, which the call does not allow.
 constexpr PlanFault fault_of_move(EinsumFacts const& facts, StaticVector<AxisRole, max_axes> const& roles, int operand,
                                   Layout const& needed) {
   Layout const& given = facts.operands[operand];
@@ -155,7 +159,7 @@ constexpr PlanFault fault_of_move(EinsumFacts const& facts, StaticVector<AxisRol
   return fault;
 }
 
-/// The dimension in which two layouts differ, where it is one alone; else -1.
+/// Returns the dimension in which two layouts differ; -1 if they differ in none or in several.
 constexpr int changed_dimension(Layout const& from, Layout const& to) {
   int changed = -1;
   for (int dimension = 0; dimension < from.rank(); ++dimension) {
@@ -166,15 +170,16 @@ constexpr int changed_dimension(Layout const& from, Layout const& to) {
   return changed;
 }
 
-/// The steps [begin, end) of a plan.
+/// Returns the steps [begin, end) of a plan.
 constexpr ReshardPlan part_of(ReshardPlan const& plan, int begin, int end) {
   ReshardPlan part;
   for (int i = begin; i < end; ++i) part.add_step(plan.steps[i].movement, plan.steps[i].axes, plan.steps[i].layout);
   return part;
 }
 
-/// Turns the last step of an operand's move into a loop, where that is an all-gather of one dimension; `before` is the
-/// layout it starts from.
+/// Replaces the all-gather of an operand by a ring and returns true. Returns false, without changes, unless that
+/// all-gather is the last step and the only collective of the move, changes one dimension, and the plan has no ring
+/// yet.
 constexpr bool plan_operand_loop(EinsumPlan& plan, EinsumFacts const& facts, int operand) {
   ReshardPlan& move = plan.operand_moves[operand];
   int const last = move.steps.size() - 1;
@@ -189,7 +194,8 @@ constexpr bool plan_operand_loop(EinsumPlan& plan, EinsumFacts const& facts, int
   return true;
 }
 
-/// Turns the first step of the result's move into a loop, where that is a reduce-scatter to one dimension.
+/// Replaces the reduce-scatter of the result by a ring and returns true. Returns false, without changes, unless that
+/// reduce-scatter is the first step of the move, changes one dimension, and the plan has no ring yet.
 constexpr bool plan_result_loop(EinsumPlan& plan, EinsumFacts const& facts) {
   ReshardPlan& move = plan.result_move;
   if (move.steps.empty() || move.steps[0].movement != Movement::reduce_scatter || plan.loop.runs()) return false;
@@ -201,8 +207,8 @@ constexpr bool plan_result_loop(EinsumPlan& plan, EinsumFacts const& facts) {
   return true;
 }
 
-/// Carries out the marks: `gathered` operands have to move, `circulating` tensors to move in a ring. Of two marked
-/// operands, one is enough.
+/// Applies the marks `gathered` and `circulating`. Faults: no operand that is marked so is communicated; a circulating
+/// tensor has no ring form. If both operands are marked, one that is communicated is enough.
 constexpr void apply_marks(EinsumPlan& plan, EinsumFacts const& facts) {
   bool any_repeated = false;
   for (char letter : facts.subscripts.result) any_repeated = any_repeated || is_repeated(facts.subscripts, letter);
@@ -233,8 +239,9 @@ constexpr void apply_marks(EinsumPlan& plan, EinsumFacts const& facts) {
 
 }  // namespace detail
 
-/// Plans one einsum: each mesh axis by itself (see detail::role_of_axis), then the reshards of operands and result that
-/// follow. An operand that would have to move without being marked is a fault of the plan.
+/// Plans one einsum: chooses the role of each mesh axis on its own (detail::role_of_axis), then plans the reshards of
+/// operands and result.
+/// Records the first unmarked operand that would have to be communicated in `fault` of the plan.
 constexpr EinsumPlan plan_einsum(detail::EinsumFacts const& facts) {
   using namespace detail;
   EinsumPlan plan;

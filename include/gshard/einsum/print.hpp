@@ -8,6 +8,7 @@
 
 namespace gshard {
 
+/// Returns "left", "right" or "result".
 constexpr char const* text_of(Role role) {
   switch (role) {
     case Role::left: return "left";
@@ -16,8 +17,8 @@ constexpr char const* text_of(Role role) {
   }
 }
 
-/// A plan's movements in their order, one a line, as "result all-to-all over expert"; "nothing moves" where there is
-/// none.
+/// Prints the movements of a plan in execution order, one per line, such as "result all-to-all over expert". Prints
+/// "nothing moves" if there is none.
 inline std::ostream& operator<<(std::ostream& stream, EinsumPlan const& plan) {
   auto const steps = plan.steps();
   if (steps.empty()) return stream << "nothing moves\n";
@@ -34,7 +35,8 @@ inline std::ostream& operator<<(std::ostream& stream, EinsumPlan const& plan) {
   return stream;
 }
 
-/// The contractions of each order that extents may choose, each with its movements.
+/// Prints each order of contraction that run-time extents may choose, separated by "or": the einsum of each step and
+/// its movements.
 inline std::ostream& operator<<(std::ostream& stream, ChainPlan const& plan) {
   for (int i = 0; i < plan.orders.size(); ++i) {
     if (plan.orders.size() > 1) stream << (i == 0 ? "" : "or\n");

@@ -13,17 +13,19 @@
 
 namespace gshard::detail {
 
-/// Names an einsum in messages, as `einsum "ab,bc->ac"`; for a convolution, the einsum by which it is planned.
+/// Names an einsum in messages, such as `einsum "ab,bc->ac"`. A convolution gives the einsum that plans it, and its own
+/// name as `operation`.
 struct EinsumName {
   std::string_view subscripts;
   std::string_view operation = "einsum";
 };
 
+/// Returns the name as messages print it.
 inline std::string text_of(EinsumName const& name) { return concat(name.operation, " \"", name.subscripts, "\""); }
 
 /// Returns the global extents of the result.
-/// Throws, on all ranks alike, StateError if an operand is unset, MeshError if the operands live on two meshes, and
-/// ExtentError if a letter has two extents.
+/// Throws StateError if an operand is unset, MeshError if the operands live on two meshes, and ExtentError if a letter
+/// has two extents; on all ranks alike.
 inline Extents result_extents(EinsumName const& name, Subscripts const& subscripts, HandleList operands) {
   auto operand = [&](std::size_t i) { return Operand(role_of_operand(static_cast<int>(i)), *operands[i]); };
   for (TensorHandle const* tensor : operands) {
@@ -54,8 +56,9 @@ inline Extents result_extents(EinsumName const& name, Subscripts const& subscrip
   return result;
 }
 
-/// Checks that an existing tensor can take a result of these extents of an einsum on the mesh of `first`.
-/// Throws, on all ranks alike, StateError, MeshError or ExtentError.
+/// Checks that an existing tensor can take the result of an einsum: extents `extents`, and the mesh of `first`.
+/// Throws StateError if one of the two is unset, MeshError if they live on two meshes, and ExtentError if the extents
+/// differ; on all ranks alike.
 inline void check_result_tensor(EinsumName const& name, Operand const& result, Extents const& extents,
                                 Operand const& first) {
   if (result.mesh == nullptr || result.mesh != first.mesh) require_one_mesh(text_of(name), {first, result});

@@ -15,19 +15,19 @@
 
 namespace gshard {
 
-/// Whose window rank `rank` of a ring of `size` handles in an iteration: its own first; then those of the ranks behind
-/// it (paper 2.2).
+/// Returns the rank whose window rank `rank` of a ring of `size` ranks multiplies in iteration `iteration`: `(rank +
+/// iteration) mod size`, its own first (paper 3.3.2, figure 4).
 constexpr int ring_window(int rank, int iteration, int size) { return (rank + iteration) % size; }
 
-/// To whom a rank hands its window after every iteration but the last.
+/// Returns the rank to which `rank` sends after every iteration but the last: `(rank - 1) mod size`.
 constexpr int ring_target(int rank, int size) { return (rank + size - 1) % size; }
 
-/// From whom it gets the next one.
+/// Returns the rank from which `rank` receives: `(rank + 1) mod size`.
 constexpr int ring_source(int rank, int size) { return (rank + 1) % size; }
 
 namespace detail {
 
-/// This rank's block of a tensor of a ring, and its first global index along the ring's letter.
+/// Block of one tensor on this rank, and the first global index of the block along the letter of the ring.
 template <class T>
 struct RingSide {
   LocalTensor<T> block;
@@ -39,13 +39,13 @@ struct RingSide {
     if (int const dimension = labels.find(letter); dimension >= 0) begin = tensor.block.offsets[dimension];
   }
 
-  /// Returns the part of the block at these global indices of the letter; the whole block if it lacks the letter.
+  /// Returns the part of the block at the global indices `range` of `letter`; the whole block if it lacks `letter`.
   LocalTensor<T> window(char letter, Range range) const {
     return block.narrowed(letter, {range.begin - begin, range.end - begin});
   }
 };
 
-/// The blocks of one tensor that go round a ring: those of the ranks of a group along `axes`.
+/// Blocks of one tensor that circulate: one per rank of the group along `axes`.
 struct RingBlocks {
   MeshState const& mesh;
   AxisSet axes;
@@ -55,6 +55,7 @@ struct RingBlocks {
   Group const& group() const { return mesh.group(axes); }
   Block block(int member) const { return block_of(layout, extents, mesh, mesh.member_coordinates(axes, member)); }
 
+  /// Returns the number of elements of the largest block.
   std::int64_t largest() const {
     std::int64_t result = 0;
     for (int member = 0; member < group().size; ++member) result = std::max(result, product(block(member).extents));
@@ -62,8 +63,9 @@ struct RingBlocks {
   }
 };
 
-/// Runs an einsum as a collective matmul: one local product per rank of a group, on windows of the tensors that have
-/// the ring's letter, while the next window is communicated (paper 3.3.2, figure 4).
+/// Runs an einsum as a collective matmul: one local product per rank of a group, on the windows of the tensors that
+/// have the letter of the ring, while the next window is communicated (paper 3.3.2, figure 4).
+/// `Sum` is the element type of the result, and of the partial sums that circulate.
 template <class MemorySpace, class T, class Sum>
 class Ring {
  public:
@@ -76,9 +78,11 @@ class Ring {
       sides_.push_back({**operands[i], einsum.subscripts.operands[static_cast<int>(i)], letter()});
   }
 
-  /// Replaces the all-gather of `circulating`, operand number `position`: its windows arrive one by one. Each writes
-  /// its block of the result if the result has the ring's letter, and adds to the whole result if the letter is
-  /// contracted. Two buffers hold the current window and the next one.
+  /// Replaces the all-gather of `circulating`, operand number `position`.
+  /// If the result has the letter of the ring, each window writes its own block of the result; if the letter is
+  /// contracted, each window adds to the whole result.
+  /// Communication: p - 1 permutes in a group of p ranks; each sends one window. At most two receive buffers of the
+  /// largest window.
   void contract_windows(TensorState const& circulating, int position, bool add) {
     RingBlocks const ring{*produced_.mesh, einsum_.plan.loop.axes, circulating.layout, circulating.extents};
     int const dimension = einsum_.subscripts.operands[position].find(letter());
@@ -110,9 +114,9 @@ class Ring {
     }
   }
 
-  /// Replaces the reduce-scatter of the result: in each iteration a rank computes its part of one block while it
-  /// receives the sum of the previous ranks' parts of that block. The last block is its own. Holds at most three
-  /// blocks.
+  /// Replaces the reduce-scatter of the result. In each iteration a rank computes its contribution to one block, while
+  /// it receives the sum of the contributions of the ranks before it. The last block is its own.
+  /// Communication: p - 1 permutes in a group of p ranks; each sends one block. At most three temporary blocks.
   void sum_blocks(bool add) {
     RingBlocks const ring{*produced_.mesh, einsum_.plan.loop.axes, produced_.layout, produced_.extents};
     int const dimension = einsum_.subscripts.result.find(letter());
@@ -148,11 +152,12 @@ class Ring {
 
   char letter() const { return einsum_.plan.loop.letter; }
 
+  /// Returns the global indices of a block along `dimension`.
   static Range range_of(Block const& block, int dimension) {
     return {block.offsets[dimension], block.offsets[dimension] + block.extents[dimension]};
   }
 
-  /// Computes one product; its temporaries end with the call.
+  /// Computes one product. Frees its temporaries on return, so that they do not add up over the iterations.
   void contract_window(Windows const& operands, LocalTensor<Sum> const& result, bool accumulate) const {
     StaticVector<Extents, 2> blocks;
     for (LocalTensor<T const> const& operand : operands) blocks.push_back(operand.extents);
@@ -169,6 +174,7 @@ class Ring {
   Scratch<MemorySpace> scratch_;
 };
 
+/// Runs the ring of a plan with partial sums of type `Sum`.
 template <class Sum, class MemorySpace, class T>
 void run_ring(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, TensorState const& produced, bool add) {
   Ring<MemorySpace, T, Sum> ring(einsum, operands, produced);
@@ -177,8 +183,10 @@ void run_ring(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, 
   ring.contract_windows(**operands[static_cast<std::size_t>(position)], position, add);
 }
 
-/// Contracts by a ring: the contraction of a plan with a loop. Elements that are stored in fewer bits than they are
-/// computed with are summed and sent in the wider type, and rounded once at the end.
+/// Contracts by a ring: `contract` of a plan with a ring.
+/// Sums that grow over several iterations are kept, and sent if they circulate, in Computed<T> (float for BFloat16).
+/// They are rounded to T once at the end.
+/// Communication: p - 1 permutes over `loop.axes`, groups of p ranks.
 template <class MemorySpace, class T>
 void contract_in_ring(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, TensorState const& produced,
                       bool add) {

@@ -10,13 +10,14 @@
 
 namespace gshard {
 
-/// The most operands of one einsum.
+/// Maximum number of operands of one einsum.
 inline constexpr int max_operands = 8;
 
-/// The most different letters of one einsum: a to z and A to Z.
+/// Maximum number of distinct letters in one einsum: a-z and A-Z.
 inline constexpr int max_letters = 52;
 
-/// The subscripts of an einsum, as in "gsec,gsm->egcm": one letter a dimension. Letters in no result are summed.
+/// Parsed subscripts of an einsum, such as "gsec,gsm->egcm": one letter per dimension.
+/// Letters that the result lacks are summed over.
 struct Subscripts {
   StaticVector<Labels, max_operands> operands;
   Labels result;
@@ -24,15 +25,16 @@ struct Subscripts {
   friend constexpr bool operator==(Subscripts const&, Subscripts const&) = default;
 };
 
-/// The number of dimensions of each operand.
+/// Number of dimensions of each operand.
 using OperandRanks = StaticVector<int, max_operands>;
 
 namespace error {
 
-/// Carries a letter of an einsum into a compiler's message.
+/// Carries a letter of an einsum as a template argument, for compiler messages.
 template <char Value>
 struct Letter {};
 
+/// Reports subscripts that are not of the form "ab,bc->ac".
 template <class Text>
 struct SubscriptsMalformed {
   static_assert(
@@ -41,6 +43,7 @@ struct SubscriptsMalformed {
       "operands separated by commas, an arrow and the result, as in \"ab,bc->ac\" or \"...ab,bc->...ac\"");
 };
 
+/// Reports a letter of the result that no operand has.
 template <class Letter, class Text>
 struct ResultLetterInNoOperand {
   static_assert(
@@ -48,6 +51,7 @@ struct ResultLetterInNoOperand {
       "gshard: a letter of the einsum result is in no operand, so nothing says how long it is; remove it, or give it to an operand");
 };
 
+/// Reports a letter that the result has twice.
 template <class Letter, class Text>
 struct ResultLetterTwice {
   static_assert(
@@ -55,6 +59,7 @@ struct ResultLetterTwice {
       "gshard: a letter stands twice in the einsum result; name each result dimension by a letter of its own");
 };
 
+/// Reports a `...` in the result while no operand has one.
 template <class Text>
 struct ResultEllipsisInNoOperand {
   static_assert(
@@ -63,6 +68,7 @@ struct ResultEllipsisInNoOperand {
       "operand");
 };
 
+/// Reports an operand or a result with more than max_rank dimensions.
 template <class Text>
 struct SubscriptsTooLong {
   static_assert(
@@ -75,6 +81,7 @@ struct SubscriptsTooLong {
 
 namespace detail {
 
+/// Mistake in subscripts. `letter` is the wrong letter of the result, '\0' for other kinds.
 struct SubscriptsFault {
   enum Kind {
     none,
@@ -87,6 +94,7 @@ struct SubscriptsFault {
   char letter = '\0';
 };
 
+/// Result of parsing. `subscripts` is valid if `fault.kind` is `none`.
 struct ParsedSubscripts {
   Subscripts subscripts;
   SubscriptsFault fault;
@@ -96,7 +104,7 @@ constexpr bool is_letter(char character) {
   return (character >= 'a' && character <= 'z') || (character >= 'A' && character <= 'Z');
 }
 
-/// The letters of one tensor as written, and how many stand before `...`; -1 where there is none.
+/// Subscripts of one tensor as written: its letters, and how many precede `...` (-1 without `...`).
 struct SubscriptsTerm {
   Labels letters;
   int before_ellipsis = -1;
@@ -104,6 +112,8 @@ struct SubscriptsTerm {
   constexpr bool has_ellipsis() const { return before_ellipsis >= 0; }
 };
 
+/// Parses the subscripts of one tensor; spaces are skipped.
+/// Sets `fault` if `text` has another character, a second `...`, or more than max_rank letters.
 constexpr SubscriptsTerm parse_term(std::string_view text, SubscriptsFault& fault) {
   SubscriptsTerm term;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -124,7 +134,8 @@ constexpr SubscriptsTerm parse_term(std::string_view text, SubscriptsFault& faul
   return term;
 }
 
-/// The letters of a tensor with the last `count` of `leading` in the place of its `...`.
+/// Returns the letters of a tensor, with `...` replaced by the last `count` letters of `leading`.
+/// Sets `fault` if these are more than max_rank letters.
 constexpr Labels expand_term(SubscriptsTerm const& term, Labels const& leading, int count, SubscriptsFault& fault) {
   if (!term.has_ellipsis()) return term.letters;
   Labels letters;
@@ -138,7 +149,7 @@ constexpr Labels expand_term(SubscriptsTerm const& term, Labels const& leading, 
   return letters;
 }
 
-/// The first `count` capital letters, then small ones, that `text` does not use.
+/// Returns the first `count` letters, A-Z before a-z, that `text` does not use.
 constexpr Labels unused_letters(std::string_view text, int count) {
   Labels unused;
   for (int i = 0; i < max_letters && unused.size() < count; ++i) {
@@ -150,7 +161,7 @@ constexpr Labels unused_letters(std::string_view text, int count) {
   return unused;
 }
 
-/// The letter of the result that is wrong first, if any.
+/// Returns the first mistake in the letters of the result.
 constexpr SubscriptsFault examine_result(Subscripts const& subscripts) {
   Labels seen;
   for (char const letter : subscripts.result) {
@@ -163,11 +174,11 @@ constexpr SubscriptsFault examine_result(Subscripts const& subscripts) {
   return {};
 }
 
-/// The subscripts of a text for operands of these ranks. Without ranks, `...` stands for nothing.
+/// Parses subscripts for operands of these ranks. Without ranks, `...` stands for no dimensions.
 constexpr ParsedSubscripts parse_subscripts(std::string_view text, OperandRanks const& ranks = {}) {
   ParsedSubscripts parsed;
   SubscriptsFault& fault = parsed.fault;
-  // With -fsanitize=undefined, GCC does not take std::string_view::find for a constant expression.
+  // With -fsanitize=undefined, GCC rejects std::string_view::find in a constant expression.
   std::size_t arrow = 0;
   while (arrow + 1 < text.size() && (text[arrow] != '-' || text[arrow + 1] != '>')) ++arrow;
   if (arrow + 1 >= text.size()) return {{}, {SubscriptsFault::malformed}};
@@ -200,6 +211,7 @@ constexpr ParsedSubscripts parse_subscripts(std::string_view text, OperandRanks 
   return parsed;
 }
 
+/// Spells `Text` as a pack of characters, the form in which errors name it.
 template <FixedString Text, std::size_t... Positions>
 constexpr auto text_letters(std::index_sequence<Positions...>) {
   return error::Name<Text.text[Positions]...>{};
@@ -208,7 +220,7 @@ constexpr auto text_letters(std::index_sequence<Positions...>) {
 template <FixedString Text>
 using TextLetters = decltype(text_letters<Text>(std::make_index_sequence<Text.view().size()>{}));
 
-/// The mistake in the subscripts of operands of these ranks; void for none.
+/// Returns the error class for `Text` with operands of these ranks; void if there is no mistake.
 template <FixedString Text, int... Ranks>
 constexpr auto subscripts_mistake() {
   constexpr SubscriptsFault fault = parse_subscripts(Text.view(), OperandRanks{Ranks...}).fault;
@@ -225,6 +237,7 @@ constexpr auto subscripts_mistake() {
   else return std::type_identity<void>{};
 }
 
+/// Returns the parsed subscripts. Does not compile if `Text` has a mistake.
 template <FixedString Text, int... Ranks>
 consteval Subscripts checked_subscripts() {
   using Mistake = typename decltype(subscripts_mistake<Text, Ranks...>())::type;
@@ -236,13 +249,15 @@ consteval Subscripts checked_subscripts() {
 
 }  // namespace detail
 
-/// How many operands `Text` names.
+/// Number of operands in the subscripts `Text`; unspecified if `Text` is malformed.
 template <FixedString Text>
 inline constexpr int operand_count = detail::parse_subscripts(Text.view()).subscripts.operands.size();
 
-/// The subscripts that `Text` spells for operands of these ranks. `...` stands for the dimensions of an operand that
-/// have no letter; they are aligned at the last one where operands have different numbers of them, and the result has
-/// them all. Does not compile where the text is malformed.
+/// Subscripts that `Text` spells for operands of these ranks.
+/// `...` stands for the dimensions of an operand that have no letter. Operands with different numbers of them are
+/// aligned at the last one; the result has the largest number.
+/// Does not compile if `Text` is malformed, has more than 8 operands or more than 8 dimensions per tensor, or if a
+/// letter of the result is repeated or in no operand.
 template <FixedString Text, int... Ranks>
 inline constexpr Subscripts subscripts_of = detail::checked_subscripts<Text, Ranks...>();
 

@@ -11,7 +11,7 @@
 
 namespace gshard::detail {
 
-/// Subscripts as "gsm,me->gse".
+/// Returns the subscripts as text, such as "gsm,me->gse".
 inline std::string text_of(Subscripts const& subscripts) {
   std::string text;
   for (int i = 0; i < subscripts.operands.size(); ++i) {
@@ -21,8 +21,10 @@ inline std::string text_of(Subscripts const& subscripts) {
   return text.append("->").append(subscripts.result.begin(), subscripts.result.end());
 }
 
-/// Enters a local contraction into the ledger, if that is open: two flops for each product, one for each sum of a
-/// single operand, and each tensor's bytes once. `blocks` are the extents of the operands.
+/// Records a local contraction in the ledger, if the ledger is open.
+/// flops = f * product of the local extents of all distinct letters of the operands; f = 2 for two operands (multiply
+/// and add), 1 for one. bytes = each tensor once.
+/// `produced` and `blocks` are the local extents of the result and of the operands.
 inline void record_contraction(Ledger& ledger, Subscripts const& subscripts, Extents const& produced,
                                StaticVector<Extents, 2> const& blocks, std::size_t element_bytes) {
   if (!ledger.is_open()) return;
@@ -31,7 +33,7 @@ inline void record_contraction(Ledger& ledger, Subscripts const& subscripts, Ext
   std::int64_t elements = product(produced);
   for (int operand = 0; operand < blocks.size(); ++operand) {
     Labels const& labels = subscripts.operands[operand];
-    elements += product(blocks[operand]);
+    elements = saturated_sum(elements, product(blocks[operand]));
     for (int d = 0; d < labels.size(); ++d) {
       if (counted.contains(labels[d])) continue;
       counted.push_back(labels[d]);
@@ -39,7 +41,7 @@ inline void record_contraction(Ledger& ledger, Subscripts const& subscripts, Ext
     }
   }
   ledger.add_work("einsum " + text_of(subscripts), saturated_product(blocks.size() == 2 ? 2 : 1, products),
-                  elements * static_cast<std::int64_t>(element_bytes));
+                  saturated_product(elements, static_cast<std::int64_t>(element_bytes)));
 }
 
 }  // namespace gshard::detail

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include <gshard/core/checked.hpp>
 #include <gshard/core/launch.hpp>
 #include <gshard/expr/map.hpp>
 #include <gshard/expr/mistakes.hpp>
@@ -73,14 +74,14 @@ struct StoredType<Map<Function, Parts...>> {
 template <class Ready>
 std::int64_t bytes_read(Ready const& ready) {
   std::int64_t bytes = 0;
-  for (TensorHandle const* tensor : tensors_of(ready)) bytes += (*tensor)->local_bytes();
+  for (TensorHandle const* tensor : tensors_of(ready)) bytes = saturated_sum(bytes, (*tensor)->local_bytes());
   return bytes;
 }
 
 /// Sets the elements of `result` to the values of `kernel`, which reads `bytes` bytes.
 template <class MemorySpace, class T, class Kernel>
 void run_map(TensorState const& result, Kernel const& kernel, std::int64_t bytes) {
-  result.mesh->memory().ledger().add_work("map", 0, result.local_bytes() + bytes);
+  result.mesh->memory().ledger().add_work("map", 0, saturated_sum(result.local_bytes(), bytes));
   launch<MemorySpace>("gshard::map", result.local_size, AssignKernel<T, Kernel>{result.elements<T>(), kernel});
 }
 

@@ -16,7 +16,7 @@
 #include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/record_kernel.hpp>
 
-// Ids and indices among the elements of a tensor: those out of range are an IndexError everywhere in gshard.
+// Range checks of tensors of ids and indices. Every operation of gshard reports an id out of range as an IndexError.
 
 namespace gshard {
 
@@ -32,16 +32,17 @@ struct IdsType {
 
 namespace detail {
 
+/// Whether tensors of `T` can hold ids.
 template <class T>
 inline constexpr bool is_index_type = std::is_same_v<T, int> || std::is_same_v<T, std::int64_t>;
 
-/// What negative ids mean.
+/// The meaning of negative ids.
 enum class NegativeIds {
   refused,  ///< out of range
-  padding,  ///< no id at all: such elements are left out
+  padding,  ///< padding; the operation skips the element
 };
 
-/// The global row-major position of this rank's first id outside [lowest, limit), or `no_position`.
+/// Returns the global row-major position of this rank's first id outside [lowest, limit), or `no_position`.
 template <AnyTensor Ids>
 std::int64_t first_wrong_id(Ids const& ids, std::int64_t lowest, std::int64_t limit) {
   using Space = typename Ids::memory_space;
@@ -60,7 +61,9 @@ std::int64_t first_wrong_id(Ids const& ids, std::int64_t lowest, std::int64_t li
   return is_abstract<Space> ? no_position : first;
 }
 
-/// Throws IndexError that names the id at a global position, which one rank at least of the group holds.
+/// Throws an IndexError that names the id at a global row-major position.
+/// Precondition: at least one rank of `group` holds the id.
+/// Communication: all-reduce of one 64-bit integer over `group`, so that every rank names the value.
 template <AnyTensor Ids>
 [[noreturn]] void refuse_id(std::string_view operation, Operand const& operand, Ids const& ids, Group const& group,
                             std::int64_t position, std::int64_t limit, NegativeIds negative) {
@@ -78,10 +81,11 @@ template <AnyTensor Ids>
                           negative == NegativeIds::padding ? "; negative ones are padding" : "", place_of(operand)));
 }
 
-/// Throws IndexError, on all ranks alike, unless the elements of `ids`, a set tensor of any rank and layout, lie in [0,
-/// limit), or are negative where that means padding. `operation` and `role` (the parameter's name) are for the message.
-/// It names the first element out of range, in row-major order, and its value. Waits for kernels on the memory of the
-/// ids. Communicates one number: an all-reduce over the axes that split the ids, and before it throws one more.
+/// Checks that every element of `ids` is in [0, limit), or negative if `negative` is `padding`. `operation` and `role`
+/// (the name of the parameter) appear in the message. Waits for kernels on the memory of the ids.
+/// Precondition: `ids` is set; its rank and layout are free.
+/// Communication: all-reduce of one 64-bit integer over the axes that split the ids; a second one before it throws.
+/// Throws IndexError, on all ranks alike, naming the first element out of range in row-major order and its value.
 template <AnyTensor Ids>
 void require_ids(std::string_view operation, std::string_view role, Ids const& ids, std::int64_t limit,
                  NegativeIds negative = NegativeIds::refused) {

@@ -13,16 +13,17 @@
 
 namespace gshard::detail {
 
-/// Elements of one tensor on their way into another of the same layout.
+/// Source tensor and index map of elements that go into another tensor of the same layout.
 template <AnyTensor Tensor>
 struct Move {
   Tensor source;
   Progressions map;
 };
 
-/// Carries out moves into `result`, all of them in one exchange among the ranks that differ along `axes`: those that
-/// split the dimensions in which something moves. Each element travels at most once, and none where every rank has what
-/// it needs. With `add` elements are added.
+/// Moves elements of several tensors into `result` by one exchange; with `add`, adds them.
+/// Precondition: `axes` contains the axes that split the dimensions whose map is not the identity.
+/// Communication: one all-to-all over `axes`, each element sent at most once to each rank that needs it; none if every
+/// rank holds what it needs.
 template <AnyTensor Tensor>
 class MoveExchange {
   using T = typename Tensor::value_type;
@@ -59,7 +60,7 @@ class MoveExchange {
  private:
   std::vector<int> coordinates(int member) const { return result_.mesh_state().member_coordinates(axes_, member); }
 
-  /// What of a move leads from the rank at `from` to the rank at `to`.
+  /// Returns the part of a move that leads from the rank at coordinates `from` to the rank at coordinates `to`.
   Progressions part(Move<Tensor> const& move, std::vector<int> const& from, std::vector<int> const& to) const {
     MeshState const& mesh = result_.mesh_state();
     Block const source = block_of(Tensor::layout, move.source.extents(), mesh, from);
@@ -71,7 +72,8 @@ class MoveExchange {
     return result;
   }
 
-  /// Whether every rank of the group has what it needs, a fact that all of them see.
+  /// Returns whether every rank of the group holds what it needs. Every rank computes it for all members, so that all
+  /// take the same branch without communication.
   bool is_local() const {
     for (int member = 0; member < group_.size; ++member)
       for (Move<Tensor> const& move : moves_)
@@ -80,7 +82,7 @@ class MoveExchange {
     return true;
   }
 
-  /// How many elements the rank at `at` gets from the ranks of its group, itself included.
+  /// Returns the number of elements that the rank at coordinates `at` needs from its group, itself included.
   std::int64_t needed_of_group(Move<Tensor> const& move, std::vector<int> const& at) const {
     MeshState const& mesh = result_.mesh_state();
     Block const target = block_of(Tensor::layout, result_.extents(), mesh, at);
@@ -95,11 +97,12 @@ class MoveExchange {
     return count;
   }
 
+  /// Returns the size of the block at coordinates `at`, a bound of the messages from and to it.
   static std::int64_t largest_part(Tensor const& tensor, std::vector<int> const& at) {
     return product(block_of(Tensor::layout, tensor.extents(), tensor.mesh_state(), at).extents);
   }
 
-  /// Returns one side of a way, given by members of Progression, as a box inside a packed block.
+  /// Returns one side of a map, selected by members of Progression, as a box inside a packed block.
   static StridedBox side_of(Progressions const& way, std::int64_t Progression::* first,
                             std::int64_t Progression::* step, Block const& block) {
     if (count_of(way) == 0) return {0, {0}, {1}};

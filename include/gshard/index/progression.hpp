@@ -9,8 +9,8 @@
 
 namespace gshard::detail {
 
-/// Where elements of one dimension go: `count` of them, from the indices `from`, `from + from_step`, ... to the indices
-/// `to`, `to + to_step`, ... `from_step` may be negative, `to_step` is not.
+/// Affine map along one dimension: for i in [0, count), index from + i from_step goes to index to + i to_step.
+/// Preconditions: from_step != 0, to_step > 0.
 struct Progression {
   std::int64_t count = 0;
   std::int64_t from = 0;
@@ -21,15 +21,16 @@ struct Progression {
   friend constexpr bool operator==(Progression const&, Progression const&) = default;
 };
 
-/// One progression for each dimension: an affine map of boxes.
+/// One progression for each dimension.
 using Progressions = StaticVector<Progression, max_rank>;
 
+/// Returns floor(numerator / denominator), for either sign of both.
 constexpr std::int64_t floor_divide(std::int64_t numerator, std::int64_t denominator) {
   std::int64_t const quotient = numerator / denominator;
   return quotient - ((numerator % denominator != 0) && ((numerator < 0) != (denominator < 0)) ? 1 : 0);
 }
 
-/// The positions i below `count` for which begin + i step lies in `range`.
+/// Returns the i in [0, count) for which begin + i step is in `range`. Precondition: step != 0.
 constexpr Range positions_in(Range range, std::int64_t count, std::int64_t begin, std::int64_t step) {
   std::int64_t const low = step > 0 ? range.begin : range.end - 1;
   std::int64_t const high = step > 0 ? range.end - 1 : range.begin;
@@ -37,8 +38,8 @@ constexpr Range positions_in(Range range, std::int64_t count, std::int64_t begin
   return intersection(inside, {0, count});
 }
 
-/// The part of a progression that leads from the indices `from` to the indices `to`. Of one element alone the steps,
-/// which may be long, are 1: strides are multiplied by them.
+/// Returns the part of a progression that leads from indices in `from` to indices in `to`. A part of one element has
+/// steps of 1: the caller multiplies strides by the steps, and a long step that is never taken might overflow.
 constexpr Progression restricted(Progression const& whole, Range from, Range to) {
   Range const part = intersection(positions_in(from, whole.count, whole.from, whole.from_step),
                                   positions_in(to, whole.count, whole.to, whole.to_step));
@@ -47,13 +48,15 @@ constexpr Progression restricted(Progression const& whole, Range from, Range to)
           whole.to + part.begin * whole.to_step, has_steps ? whole.to_step : 1};
 }
 
-/// The same elements on their way back; from the last one on where the way there was backwards.
+/// Returns the inverse map. Reverses the order of the elements if `from_step` is negative, so that `to_step` is
+/// positive again.
 constexpr Progression transposed(Progression const& way) {
   if (way.from_step > 0) return {way.count, way.to, way.to_step, way.from, way.from_step};
   return {way.count, way.to + (way.count - 1) * way.to_step, -way.to_step, way.from + (way.count - 1) * way.from_step,
           -way.from_step};
 }
 
+/// Returns the number of elements that a map moves.
 constexpr std::int64_t count_of(Progressions const& map) {
   std::int64_t count = 1;
   for (Progression const& dimension : map) count *= dimension.count;

@@ -28,11 +28,12 @@ struct ConcatenatedTensorsDiffer {
 
 namespace detail {
 
-/// The type of a tensor of other extents, held alike.
+/// Names the type of a tensor in the layout of `Tensor`, without extents fixed by the type.
 template <AnyTensor Tensor>
 using Rearranged = with_layout<Tensor, Tensor::layout>;
 
-/// Where the elements of one operand go; by several maps in a roll, which wraps around.
+/// Index maps from one operand to a result of extents `result`. A roll needs two maps, since it wraps around; every
+/// other operation needs one.
 struct Rearrangement {
   Extents result;
   std::vector<Progressions> maps;
@@ -44,7 +45,8 @@ constexpr Progressions identity_map(Extents const& extents) {
   return map;
 }
 
-/// The identity but for one dimension.
+/// Returns a rearrangement that maps `dimension` by each of `ways` and every other dimension by the identity; `result`
+/// is the new extent of `dimension`.
 inline Rearrangement along(Extents const& extents, int dimension, std::int64_t result,
                            std::vector<Progression> const& ways) {
   Rearrangement all{extents, {}};
@@ -57,17 +59,19 @@ inline Rearrangement along(Extents const& extents, int dimension, std::int64_t r
   return all;
 }
 
-/// The axes that split a dimension, which counts from 0.
+/// The mesh axes that split a dimension, counted from 0.
 template <AnyTensor Tensor, int Dimension>
 inline constexpr AxisSet axes_along = set_of(Tensor::layout.dimensions[Dimension]);
 
-/// The value of an element that no operand gives: of an unreduced sum, the first part alone holds it.
+/// Returns what this rank stores for an element of global value `value`: of an unreduced sum, the first rank of the
+/// group stores the value and the others store 0.
 template <AnyTensor Tensor>
 typename Tensor::value_type part_of(Tensor const& tensor, typename Tensor::value_type value) {
   return tensor.mesh_state().group(Tensor::layout.partial).rank == 0 ? value : typename Tensor::value_type(0);
 }
 
-/// Carries out a rearrangement along `Dimension`; elements that no map leads to are `value`.
+/// Runs a rearrangement along `Dimension`; elements of the result that no map reaches are `value`.
+/// Communication: as MoveExchange, over the axes that split `Dimension`.
 template <int Dimension, AnyTensor Tensor>
 Rearranged<Tensor> rearranged(Tensor const& x, Rearrangement const& way, typename Tensor::value_type value = {}) {
   using Result = Rearranged<Tensor>;
@@ -83,8 +87,9 @@ Rearranged<Tensor> rearranged(Tensor const& x, Rearrangement const& way, typenam
   return result;
 }
 
-// ---- What each operation does with extents
+// ---- Index maps of the operations
 
+/// Returns the index map of `slice`. Throws StateError or ExtentError.
 inline Rearrangement slice_of(Operand const& x, int dimension, std::int64_t begin, std::int64_t end,
                               std::int64_t stride) {
   require_set("slice", {x});
@@ -93,15 +98,17 @@ inline Rearrangement slice_of(Operand const& x, int dimension, std::int64_t begi
                              dimension, " of ", text_of(x), place_of(x)));
   std::int64_t const size = end - begin;
   std::int64_t const count = size / stride + (size % stride == 0 ? 0 : 1);
+  // A stride beyond the range takes one element at most; capped, its products stay within 64 bits.
   return along(*x.extents, dimension, count, {{count, begin, std::min(stride, size + 1), 0, 1}});
 }
 
-/// The largest extent that an operation makes.
+/// The largest extent of a result.
 inline constexpr std::int64_t max_extent = std::int64_t{1} << 62;
 
-/// The most elements that `pad` puts before, behind or between others: indices stay within 64 bits.
+/// The largest absolute value of the widths of `pad`; keeps indices within 64 bits.
 inline constexpr std::int64_t max_padding = std::int64_t{1} << 60;
 
+/// Returns the index map of `pad`. Throws StateError or ExtentError.
 inline Rearrangement pad_of(Operand const& x, int dimension, std::int64_t low, std::int64_t high,
                             std::int64_t interior) {
   require_set("pad", {x});
@@ -119,12 +126,14 @@ inline Rearrangement pad_of(Operand const& x, int dimension, std::int64_t low, s
   return along(*x.extents, dimension, result, {way});
 }
 
+/// Returns the index map of `reverse`. Throws StateError.
 inline Rearrangement reverse_of(Operand const& x, int dimension) {
   require_set("reverse", {x});
   std::int64_t const extent = (*x.extents)[dimension];
   return along(*x.extents, dimension, extent, {{extent, extent - 1, -1, 0, 1}});
 }
 
+/// Returns the index maps of `roll`. Throws StateError.
 inline Rearrangement roll_of(Operand const& x, int dimension, std::int64_t shift) {
   require_set("roll", {x});
   std::int64_t const extent = (*x.extents)[dimension];
@@ -132,11 +141,12 @@ inline Rearrangement roll_of(Operand const& x, int dimension, std::int64_t shift
   return along(*x.extents, dimension, extent, {{extent - turn, 0, 1, turn, 1}, {turn, extent - turn, 1, 0, 1}});
 }
 
-/// An operand of a concatenation whose first index goes to `begin` of `result`.
+/// Returns the index map that moves indices [0, n) of `dimension` to [begin, begin + n) of extent `result`.
 inline Rearrangement placed_at(Extents const& extents, int dimension, std::int64_t begin, std::int64_t result) {
   return along(extents, dimension, result, {{extents[dimension], 0, 1, begin, 1}});
 }
 
+/// Requires equal mesh, layout, element type and memory space at compile time.
 template <AnyTensor First, AnyTensor Other>
 consteval bool check_alike() {
   constexpr bool is_alike = std::is_same_v<Rearranged<First>, Rearranged<Other>>;
@@ -144,8 +154,8 @@ consteval bool check_alike() {
   return is_alike;
 }
 
-/// Throws where operands that are put into one tensor are unset, live on different meshes, or differ in another
-/// dimension.
+/// Requires operands that are set, live on one mesh and have equal extents in all dimensions but `dimension`.
+/// Throws StateError, MeshError or ExtentError.
 inline void require_alike_but(std::string_view operation, int dimension, std::vector<Operand> const& operands) {
   for (Operand const& operand : operands) {
     require_one_mesh(operation, {operands.front(), operand});
@@ -156,8 +166,8 @@ inline void require_alike_but(std::string_view operation, int dimension, std::ve
   }
 }
 
-/// Where each operand of a concatenation begins, and behind them where the last one ends. Throws ExtentError where that
-/// is no extent.
+/// Returns the first index of each operand in a concatenation, followed by the extent of the result.
+/// Throws ExtentError if that extent is above `max_extent`.
 template <int Dimension, AnyTensor... Tensors>
 std::vector<std::int64_t> beginnings(Tensors const&... tensors) {
   std::vector<std::int64_t> begins{0};
@@ -167,6 +177,7 @@ std::vector<std::int64_t> beginnings(Tensors const&... tensors) {
   return begins;
 }
 
+/// Checks the operands of `update_slice`. Throws StateError, MeshError or ExtentError.
 inline void check_update(int dimension, Operand const& x, Operand const& update, std::int64_t begin) {
   require_alike_but("update_slice", dimension, {x, update});
   if (begin < 0 || begin > (*x.extents)[dimension] - (*update.extents)[dimension])
@@ -176,48 +187,76 @@ inline void check_update(int dimension, Operand const& x, Operand const& update,
 
 }  // namespace detail
 
-// What follows keeps the spec of its operand: elements cross ranks where the blocks of the new extents demand it, by
-// one all-to-all over the axes that split `Dimension`; not at all where that is whole or every rank has what it needs.
-// Of unreduced sums, too. Source: paper 3.3.3.
+// Common to the functions below. The result keeps the layout of the operand, without extents fixed by the type.
+// Operands may be unreduced sums. A negative `Dimension` counts from the end.
+// Communication: one all-to-all over the axes that split `Dimension`; a rank sends each of its elements that another
+// rank's new block needs, and no other. None if no axis splits `Dimension` or every rank already holds its new block.
+// Throws StateError if a tensor is unset.
+// Source: paper 3.3.3.
 
-// Negative dimensions count from the end.
-
-/// The elements [begin, end) along `Dimension`, every `stride`-th of them. Throws ExtentError where they are not all
-/// there.
+/// Returns every `stride`-th of the elements [begin, end) along `Dimension`:
+/// y[.., i, ..] = x[.., begin + i * stride, ..].
+/// Shapes: x (.., n, ..), result (.., ceil((end - begin) / stride), ..).
+/// Throws ExtentError unless 0 <= begin <= end <= n and stride >= 1.
 template <int Dimension, AnyTensor Tensor>
 auto slice(Tensor const& x, std::int64_t begin, std::int64_t end, std::int64_t stride = 1) {
   constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
   return detail::rearranged<dimension>(x, detail::slice_of({"x", x}, dimension, begin, end, stride));
 }
+/// Does not compile: an operation has to be evaluated before it is sliced (error::NotEvaluatedYet).
 template <int Dimension, Unevaluated Operation>
 auto slice(Operation const& x, std::int64_t begin, std::int64_t end, std::int64_t stride = 1) {
   return slice<Dimension>(detail::refuse_unevaluated(x), begin, end, stride);
 }
 
-/// `low` elements of `value` before, `high` behind (negative: so many fewer) and `interior` between those along
-/// `Dimension`. Throws ExtentError where fewer elements than none are left, or more than 64 bits count.
+/// Pads x along `Dimension` with `low` elements `value` at the beginning, `high` at the end and `interior` between
+/// neighbours. Negative `low` and `high` remove elements.
+/// Element i of x goes to index low + i (interior + 1); elements outside the result are dropped.
+/// Shapes: x (.., n, ..), result (.., low + m + high, ..), m = (n - 1) (interior + 1) + 1, or 0 for n = 0.
+/// Of an unreduced sum, `value` is the value of the reduced element.
+/// Throws ExtentError if `interior` is negative, a width is beyond 2^60, or the new extent is not in [0, 2^62].
 template <int Dimension, AnyTensor Tensor>
 auto pad(Tensor const& x, std::int64_t low, std::int64_t high, typename Tensor::value_type value = {},
          std::int64_t interior = 0) {
   constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
   return detail::rearranged<dimension>(x, detail::pad_of({"x", x}, dimension, low, high, interior), value);
 }
+/// Does not compile: an operation has to be evaluated first.
+template <int Dimension, Unevaluated Operation, class... Options>
+auto pad(Operation const& x, std::int64_t low, std::int64_t high, Options const&... options) {
+  return pad<Dimension>(detail::refuse_unevaluated(x), low, high, options...);
+}
 
-/// The elements along `Dimension` from the last to the first.
+/// Reverses the elements along `Dimension`: y[.., i, ..] = x[.., n - 1 - i, ..].
 template <int Dimension, AnyTensor Tensor>
 auto reverse(Tensor const& x) {
   constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
   return detail::rearranged<dimension>(x, detail::reverse_of({"x", x}, dimension));
 }
+/// Does not compile: an operation has to be evaluated first.
+template <int Dimension, Unevaluated Operation>
+auto reverse(Operation const& x) {
+  return reverse<Dimension>(detail::refuse_unevaluated(x));
+}
 
-/// Each element `shift` places on along `Dimension`, those at the end to the beginning.
+/// Shifts the elements cyclically along `Dimension`: y[.., (i + shift) mod n, ..] = x[.., i, ..]. `shift` may be
+/// negative.
 template <int Dimension, AnyTensor Tensor>
 auto roll(Tensor const& x, std::int64_t shift) {
   constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
   return detail::rearranged<dimension>(x, detail::roll_of({"x", x}, dimension, shift));
 }
+/// Does not compile: an operation has to be evaluated first.
+template <int Dimension, Unevaluated Operation>
+auto roll(Operation const& x, std::int64_t shift) {
+  return roll<Dimension>(detail::refuse_unevaluated(x), shift);
+}
 
-/// Tensors of one spec, one behind the other along `Dimension`. Throws ExtentError where their other extents differ.
+/// Concatenates tensors along `Dimension`, in the order of the arguments. The tensors have one mesh, layout, element
+/// type and memory space, checked at compile time.
+/// Shapes: (.., n_0, ..), (.., n_1, ..), ..., result (.., n_0 + n_1 + ..., ..).
+/// Throws MeshError if the tensors live on different meshes, ExtentError if another extent differs or the new one is
+/// above 2^62.
 template <int Dimension, AnyTensor First, AnyTensor... Rest>
 auto concatenate(First const& first, Rest const&... rest) {
   using Result = detail::Rearranged<First>;
@@ -239,9 +278,18 @@ auto concatenate(First const& first, Rest const&... rest) {
   detail::MoveExchange<Result>(moves, result, detail::axes_along<First, dimension>, false).run();
   return result;
 }
+/// Does not compile: an operation has to be evaluated first.
+template <int Dimension, class... Operands>
+  requires(Unevaluated<Operands> || ...)
+auto concatenate(Operands const&... operands) {
+  return concatenate<Dimension>(detail::refuse_if_unevaluated(operands)...);
+}
 
-/// A copy of `x` in which the elements from `begin` on along `Dimension` are those of `update`. Throws ExtentError
-/// where they do not all lie in `x`: nothing is clamped or dropped.
+/// Returns a copy of `x` with the elements [begin, begin + k) along `Dimension` replaced by `update`. Unlike
+/// jax.lax.dynamic_update_slice, `begin` is not clamped.
+/// Shapes: x (.., n, ..), update (.., k, ..), result (.., n, ..).
+/// Throws MeshError if the tensors live on different meshes, ExtentError unless 0 <= begin <= n - k and the other
+/// extents are equal.
 template <int Dimension, AnyTensor Tensor, AnyTensor Update>
 auto update_slice(Tensor const& x, Update const& update, std::int64_t begin) {
   using Result = detail::Rearranged<Tensor>;
@@ -255,6 +303,12 @@ auto update_slice(Tensor const& x, Update const& update, std::int64_t begin) {
        detail::placed_at(update.extents(), dimension, begin, x.extent(dimension)).maps.front()}};
   detail::MoveExchange<Result>(moves, result, detail::axes_along<Tensor, dimension>, false).run();
   return result;
+}
+/// Does not compile: an operation has to be evaluated first.
+template <int Dimension, class X, class Update>
+  requires Unevaluated<X> || Unevaluated<Update>
+auto update_slice(X const& x, Update const& update, std::int64_t begin) {
+  return update_slice<Dimension>(detail::refuse_if_unevaluated(x), detail::refuse_if_unevaluated(update), begin);
 }
 
 }  // namespace gshard

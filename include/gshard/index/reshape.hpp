@@ -30,8 +30,8 @@ struct ReshapePartialDiffers {
 
 namespace detail {
 
-/// The elements of a block by their positions in the whole tensor, row-major: runs of `length` that follow one another,
-/// walked by `outer` loops.
+/// Lists the elements of a block by their row-major positions in the whole tensor: contiguous runs of `length` elements
+/// that begin at `first` plus each offset of the loops `outer`. Runs ascend, as the elements of the packed block do.
 struct LinearRuns {
   std::int64_t first = 0;
   std::int64_t length = 0;
@@ -54,6 +54,7 @@ struct LinearRuns {
     outer = loops;
   }
 
+  /// Returns the number of runs.
   std::int64_t count() const { return length == 0 ? 0 : outer.count(); }
 
   friend bool operator==(LinearRuns const& left, LinearRuns const& right) {
@@ -65,8 +66,8 @@ struct LinearRuns {
   }
 };
 
-/// The common elements of two blocks of one row-major order, by their positions inside each: both lists of runs are
-/// walked once.
+/// Returns the common elements of two blocks as segments; `from` is the position in the left block, `to` that in the
+/// right block. Walks both lists of runs once.
 inline std::vector<Segment> common_segments(LinearRuns const& left, LinearRuns const& right) {
   std::vector<Segment> segments;
   if (left.count() == 0 || right.count() == 0) return segments;
@@ -92,28 +93,30 @@ inline std::vector<Segment> common_segments(LinearRuns const& left, LinearRuns c
   return segments;
 }
 
-/// A tensor on its way to another shape of as many elements: each rank gets what its new block shares, in row-major
-/// order, with the old blocks of the others.
+/// Exchange that reshapes a tensor: each rank receives the elements that its new block shares, in row-major order, with
+/// the old blocks of the other ranks.
 template <AnyTensor From, AnyTensor To>
 class ReshapeExchange {
   using T = typename From::value_type;
   using Space = typename From::memory_space;
   static constexpr AxisSet axes = From::layout.split() | To::layout.split();
-  /// Along these axes all ranks have the same old block: each gets its part from the one that has its own coordinates
-  /// there.
+  /// Axes along which all ranks hold the same old block. A rank receives only from ranks with its own coordinates along
+  /// them, so that each element arrives once.
   static constexpr AxisSet replicated = To::layout.split() - From::layout.split();
 
  public:
   ReshapeExchange(From const& from, Extents const& extents)
       : from_(from), extents_(extents), mesh_(from.mesh_state()), group_(mesh_.group(axes)) {}
 
-  /// Whether every rank of the group holds the same elements before and after, in the same order.
+  /// Returns whether every rank of the group holds the same elements before and after, in the same order. All ranks
+  /// compute the same answer, without communication.
   bool is_local() const {
     for (int member = 0; member < group_.size; ++member)
       if (!(before(member) == after(member))) return false;
     return true;
   }
 
+  /// Fills `to`. Communication: one all-to-all over the axes that split either tensor.
   void run(To const& to) const {
     Kokkos::Profiling::ScopedRegion const region("gshard::reshape");
     Exchange<Space, T> moved(group_, from_.memory());
@@ -132,19 +135,22 @@ class ReshapeExchange {
   }
 
  private:
+  /// Returns the old block of a member of the group.
   LinearRuns before(int member) const {
     return {block_of(From::layout, from_.extents(), mesh_, mesh_.member_coordinates(axes, member)), from_.extents()};
   }
+  /// Returns the new block of a member of the group.
   LinearRuns after(int member) const {
     return {block_of(To::layout, extents_, mesh_, mesh_.member_coordinates(axes, member)), extents_};
   }
 
+  /// Returns whether `receiver` receives its part of the old block of `holder` from `holder`.
   bool serves(int holder, int receiver) const {
     return mesh_.member_index(replicated, mesh_.member_coordinates(axes, holder)) ==
            mesh_.member_index(replicated, mesh_.member_coordinates(axes, receiver));
   }
 
-  /// The segments with one side packed.
+  /// Returns the segments with `to` replaced by positions in the packed message.
   static std::vector<Segment> packed_to(std::vector<Segment> segments) {
     std::int64_t next = 0;
     for (Segment& segment : segments) {
@@ -153,6 +159,7 @@ class ReshapeExchange {
     }
     return segments;
   }
+  /// Returns the segments with `from` replaced by positions in the packed message.
   static std::vector<Segment> packed_from(std::vector<Segment> segments) {
     std::int64_t next = 0;
     for (Segment& segment : segments) {
@@ -168,6 +175,7 @@ class ReshapeExchange {
   Group const& group_;
 };
 
+/// Checks the operand and the new extents. Throws StateError or ExtentError.
 template <AnyTensor From, AnyTensor To>
 void check_reshape(From const& x, Extents const& extents) {
   if constexpr (!(From::layout.partial == To::layout.partial))
@@ -182,10 +190,13 @@ void check_reshape(From const& x, Extents const& extents) {
 
 }  // namespace detail
 
-/// The same elements in row-major order with other extents, held as `To` says: dimensions are split and merged as the
-/// extents ask. Shares the elements where every rank holds the same ones, in the same order, before and after;
-/// otherwise one all-to-all over the axes that split either tensor, in which each element travels at most once. Throws
-/// ExtentError where the number of elements differs. Source: paper 3.3.3, fig. 5c.
+/// Returns the elements of `x`, in row-major order, as a tensor of `extents` with spec `To`.
+/// The result shares the storage of `x` if every rank holds the same elements before and after, in the same order.
+/// An unreduced sum stays one: `To` has the partial axes of `x`, else the call does not compile.
+/// Communication: none if the storage is shared, else one all-to-all over the axes that split either tensor; each rank
+/// receives each element at most once.
+/// Throws StateError if `x` is unset, ExtentError if the extents do not fit `To` or the number of elements differs.
+/// Source: paper 3.3.3, fig. 5c.
 template <class To, AnyTensor Tensor>
 with_spec<Tensor, To> reshape(Tensor const& x, Extents const& extents) {
   using Result = with_spec<Tensor, To>;
@@ -196,6 +207,7 @@ with_spec<Tensor, To> reshape(Tensor const& x, Extents const& extents) {
   exchange.run(result);
   return result;
 }
+/// Does not compile: an operation has to be evaluated before it is reshaped (error::NotEvaluatedYet).
 template <class To, Unevaluated Operation>
 auto reshape(Operation const& x, Extents const& extents) {
   return reshape<To>(detail::refuse_unevaluated(x), extents);

@@ -14,9 +14,12 @@
 
 namespace gshard {
 
+/// Order of sorted elements.
+/// ascending: smallest first, NaN last.
+/// descending: largest first, NaN before all others.
 enum class Order { ascending, descending };
 
-/// Some elements of each row, and where they stood.
+/// Elements selected along a dimension, and their indices along it.
 template <class Values, AnyTensor Indices>
 struct Ranked {
   Values values;
@@ -42,6 +45,7 @@ struct SortOfPartial {
 
 namespace detail {
 
+/// Requires at compile time that no axis splits `Dimension` and that the tensor is no unreduced sum.
 template <int Dimension, AnyTensor Tensor>
 consteval bool check_sorted() {
   constexpr bool whole = axes_along<Tensor, Dimension>.empty();
@@ -51,11 +55,12 @@ consteval bool check_sorted() {
   return whole && Tensor::layout.partial.empty();
 }
 
+/// Names the type of a tensor of int indices in the layout of `Tensor`.
 template <AnyTensor Tensor>
 using PlacesOf = ShardedTensor<typename Tensor::mesh_type, typename Rearranged<Tensor>::spec_type, int,
                                typename Tensor::memory_space>;
 
-/// Throws where a tensor cannot be sorted: it is unset, or has more places than an int counts.
+/// Throws StateError if the tensor is unset, ExtentError if an int cannot hold its indices along `dimension`.
 inline void require_sortable(std::string_view operation, Operand const& x, int dimension) {
   require_set(operation, {x});
   if ((*x.extents)[dimension] > std::numeric_limits<int>::max())
@@ -63,6 +68,7 @@ inline void require_sortable(std::string_view operation, Operand const& x, int d
                              text_of(x), place_of(x)));
 }
 
+/// As require_sortable; also throws ExtentError unless 0 <= count <= n.
 inline void require_top_k(Operand const& x, int dimension, std::int64_t count) {
   require_sortable("top_k", x, dimension);
   if (count < 0 || count > (*x.extents)[dimension])
@@ -70,10 +76,12 @@ inline void require_top_k(Operand const& x, int dimension, std::int64_t count) {
         concat("top_k: there are no ", count, " elements in dimension ", dimension, " of ", text_of(x), place_of(x)));
 }
 
+/// Returns the indices along `Dimension` that sort x. Stable.
 template <int Dimension, AnyTensor Tensor>
 PlacesOf<Tensor> sorted_places(Tensor const& x, Order order) {
   using Space = typename Tensor::memory_space;
   PlacesOf<Tensor> const places(uninitialized, x.mesh(), x.extents());
+  record_kernel("sort", x, places);
   Scratch<Space> scratch(x.memory());
   SlicesOf const rows(x.local_extents(), Dimension);
   launch<Space>(
@@ -83,10 +91,11 @@ PlacesOf<Tensor> sorted_places(Tensor const& x, Order order) {
   return places;
 }
 
-/// The first `count` of the places in descending order.
+/// Returns the first `count` of the indices that sort x in descending order.
 template <int Dimension, AnyTensor Tensor>
 PlacesOf<Tensor> places_of_largest(Tensor const& x, std::int64_t count) {
-  // a row in ascending order costs one pass a place, which is still less than to sort it
+  // Insertion into the list of the largest so far costs up to `count` moves an element, in the worst case of an
+  // ascending row; with a few kept elements that is still less than a merge sort.
   constexpr std::int64_t few = 16;
   if (count > few) return slice<Dimension>(sorted_places<Dimension>(x, Order::descending), 0, count);
   Extents extents = x.extents();
@@ -100,10 +109,11 @@ PlacesOf<Tensor> places_of_largest(Tensor const& x, std::int64_t count) {
   return places;
 }
 
-/// The elements of x at the places `indices` of each row.
+/// Returns the elements of x at `indices` along `Dimension`, as numpy.take_along_axis. Local.
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 Rearranged<Tensor> take_along(Tensor const& x, Indices const& indices) {
   Rearranged<Tensor> const result(uninitialized, x.mesh(), indices.extents());
+  record_kernel("take_along", result, result, indices);  // reads an element of x for each element of the result
   SlicesOf const rows(x.local_extents(), Dimension);
   launch<typename Tensor::memory_space>(
       "gshard::take_along", result.local_size(),
@@ -112,10 +122,11 @@ Rearranged<Tensor> take_along(Tensor const& x, Indices const& indices) {
   return result;
 }
 
-/// The transpose of take_along, of places that differ.
+/// Returns the transpose of take_along applied to `gradient`. Precondition: the indices of a row differ.
 template <int Dimension, AnyTensor Tensor, AnyTensor Gradient, AnyTensor Indices>
 Tensor put_along(Gradient const& gradient, Indices const& indices, Extents const& extents) {
   Tensor const result(gradient.mesh(), extents);
+  record_kernel("put_along", gradient, gradient, indices);  // writes an element of the result for each of the gradient
   SlicesOf const rows(result.local_extents(), Dimension);
   launch<typename Tensor::memory_space>(
       "gshard::put_along", gradient.local_size(),
@@ -126,11 +137,13 @@ Tensor put_along(Gradient const& gradient, Indices const& indices, Extents const
 
 }  // namespace detail
 
-// Along a dimension that no axis splits. Local. Equal elements keep their order: the lowest index goes first. NaN
-// is above infinity: last in ascending order, first in descending order and in top_k, as argmax finds it first.
-// Negative dimensions count from the end.
+// Common to the functions below. No axis splits `Dimension` and x is no unreduced sum, else the call does not compile.
+// The sort is stable: of equal elements, the lower index comes first in either order. NaN is above infinity, as in
+// argmax. A negative `Dimension` counts from the end.
+// Communication: none.
+// Throws StateError if x is unset, ExtentError if the extent of `Dimension` is above 2^31 - 1.
 
-/// The places of the elements of each row along `Dimension`, in the order of the elements.
+/// Returns the indices (int) that sort x along `Dimension`, a tensor of the extents and layout of x.
 template <int Dimension, AnyTensor Tensor>
 auto argsort(Tensor const& x, Order order = Order::ascending) {
   constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
@@ -138,15 +151,26 @@ auto argsort(Tensor const& x, Order order = Order::ascending) {
   detail::require_sortable("sort", {"x", x}, dimension);
   return detail::sorted_places<dimension>(x, order);
 }
+/// Does not compile: an operation has to be evaluated first.
+template <int Dimension, Unevaluated Operation>
+auto argsort(Operation const& x, Order order = Order::ascending) {
+  return argsort<Dimension>(detail::refuse_unevaluated(x), order);
+}
 
-/// The elements of each row along `Dimension`, in order.
+/// Returns x sorted along `Dimension`.
 template <int Dimension, AnyTensor Tensor>
 auto sort(Tensor const& x, Order order = Order::ascending) {
   return detail::take_along<detail::dimension_of<Dimension, Tensor::rank>>(x, argsort<Dimension>(x, order));
 }
+/// Does not compile: an operation has to be evaluated first.
+template <int Dimension, Unevaluated Operation>
+auto sort(Operation const& x, Order order = Order::ascending) {
+  return sort<Dimension>(detail::refuse_unevaluated(x), order);
+}
 
-/// The `count` largest elements of each row along `Dimension`, the largest first, and their places. Throws ExtentError
-/// where a row has fewer.
+/// Returns the `count` largest elements along `Dimension`, largest first, and their indices (int).
+/// Shapes: x (.., n, ..), values and indices (.., count, ..).
+/// Throws ExtentError unless 0 <= count <= n.
 template <int Dimension, AnyTensor Tensor>
 auto top_k(Tensor const& x, std::int64_t count) {
   constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
@@ -156,6 +180,7 @@ auto top_k(Tensor const& x, std::int64_t count) {
   return Ranked<detail::Rearranged<Tensor>, std::remove_const_t<decltype(places)>>{
       detail::take_along<dimension>(x, places), places};
 }
+/// Does not compile: an operation has to be evaluated before it is ranked (error::NotEvaluatedYet).
 template <int Dimension, Unevaluated Operation>
 auto top_k(Operation const& x, std::int64_t count) {
   return top_k<Dimension>(detail::refuse_unevaluated(x), count);

@@ -42,7 +42,8 @@ struct UpdatesHeldOtherwise {
 
 namespace detail {
 
-/// The elements before, along and behind a dimension of a block.
+/// Views a block as (outer, extent, inner): `extent` is that of one dimension, `outer` and `inner` the products of the
+/// extents before and behind it.
 struct SlicesOf {
   std::int64_t outer = 1;
   std::int64_t extent = 1;
@@ -52,9 +53,12 @@ struct SlicesOf {
     for (int d = 0; d < dimension; ++d) outer *= block[d];
     for (int d = dimension + 1; d < block.size(); ++d) inner *= block[d];
   }
+  /// Returns the number of pieces of `piece` elements that cover the inner part; at least 1.
   std::int64_t pieces(std::int64_t piece) const { return std::max<std::int64_t>(1, (inner + piece - 1) / piece); }
 };
 
+/// Returns the layout of `take`: an unreduced sum over the axes that split `Dimension`, which becomes split as the
+/// indices are.
 template <int Dimension>
 constexpr Layout layout_of_taken(Layout layout, Layout const& indices) {
   layout.partial |= set_of(layout.dimensions[Dimension]);
@@ -62,13 +66,14 @@ constexpr Layout layout_of_taken(Layout layout, Layout const& indices) {
   return layout;
 }
 
-/// What scatter adds to, from what each rank has of the updates: an unreduced sum over the axes that split the indices.
+/// Returns the layout of the sums of each rank's own updates: an unreduced sum over the axes that split the indices.
 template <int Dimension>
 constexpr Layout layout_of_scattered(Layout layout, Layout const& indices) {
   layout.partial |= set_of(indices.dimensions[0]);
   return layout;
 }
 
+/// Checks the types of a tensor and its indices at compile time.
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 consteval bool check_indices() {
   if constexpr (Indices::rank != 1 || !is_index_type<typename Indices::value_type> ||
@@ -88,7 +93,7 @@ consteval bool check_indices() {
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 using Taken = with_layout<Tensor, layout_of_taken<Dimension>(Tensor::layout, Indices::layout)>;
 
-/// Slices of x by indices, which have been checked: each rank those that it holds.
+/// Returns the slices of x that this rank holds, and zeros for the others. Precondition: the indices are in range.
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 Taken<Dimension, Tensor, Indices> take_held(Tensor const& x, Indices const& indices) {
   using T = typename Tensor::value_type;
@@ -97,6 +102,7 @@ Taken<Dimension, Tensor, Indices> take_held(Tensor const& x, Indices const& indi
   Extents extents = x.extents();
   extents[Dimension] = indices.extent(0);
   Taken<Dimension, Tensor, Indices> const result(uninitialized, x.mesh(), extents);
+  record_kernel("take", result, result, indices);  // reads a slice of x for each slice of the result
   SlicesOf const slices(x.local_extents(), Dimension);
   std::int64_t const count = indices.local_extent(0);
   launch<Space>("gshard::take", slices.outer * count * slices.pieces(piece) * (slices.inner > 0 ? 1 : 0),
@@ -106,12 +112,14 @@ Taken<Dimension, Tensor, Indices> take_held(Tensor const& x, Indices const& indi
   return result;
 }
 
-/// Adds this rank's updates to its block of the result.
+/// Adds this rank's updates to its block of the result. Precondition: the indices are in range.
 template <int Dimension, AnyTensor Result, AnyTensor Indices, AnyTensor Updates>
 void scatter_held(Result const& result, Indices const& indices, Updates const& updates) {
   using T = typename Updates::value_type;
   using Space = typename Result::memory_space;
   constexpr std::int64_t piece = slice_piece<Space>;
+  record_kernel("scatter_add", updates, updates, updates,
+                indices);  // reads and writes a slice for each slice of updates
   SlicesOf const slices(result.local_extents(), Dimension);
   launch<Space>("gshard::scatter_add", slices.outer * slices.pieces(piece) * (slices.inner > 0 ? 1 : 0),
                 ScatterSlices<T, typename Indices::value_type, piece>{
@@ -119,8 +127,8 @@ void scatter_held(Result const& result, Indices const& indices, Updates const& u
                     indices.local_extent(0), slices.inner, slices.pieces(piece)});
 }
 
-/// The sum of the updates by index, among zeros, held as `To` but not rounded: what each rank has is added over the
-/// axes that split the indices.
+/// Returns the updates summed by index into zeros, in the layout of `To`; BFloat16 is summed in float and not rounded.
+/// Communication: all-reduce of the block over the axes that split the indices.
 template <int Dimension, AnyTensor To, AnyTensor Indices, AnyTensor Updates>
 Widened<To> scattered(Extents const& extents, Indices const& indices, Updates const& updates) {
   using Part = with_layout<Widened<To>, layout_of_scattered<Dimension>(To::layout, Indices::layout)>;
@@ -129,6 +137,7 @@ Widened<To> scattered(Extents const& extents, Indices const& indices, Updates co
   return reshard<typename To::spec_type>(part);
 }
 
+/// Returns whether the updates have the type that scatter_add demands.
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices, AnyTensor Updates>
 consteval bool check_updates() {
   Layout held = Tensor::layout;
@@ -138,6 +147,7 @@ consteval bool check_updates() {
          std::is_same_v<typename Updates::memory_space, typename Tensor::memory_space>;
 }
 
+/// Checks meshes and extents. Throws StateError, MeshError or ExtentError.
 inline void require_updates(int dimension, Operand const& x, Operand const& indices, Operand const& updates) {
   require_one_mesh("scatter_add", {x, indices, updates});
   for (int d = 0; d < x.extents->size(); ++d)
@@ -147,12 +157,15 @@ inline void require_updates(int dimension, Operand const& x, Operand const& indi
 
 }  // namespace detail
 
-/// Returns the slices of x (.., n, ..) at `indices` (k) along `Dimension`: (.., k, ..), k split as the indices are. A
-/// negative `Dimension` counts from the last one. The axes that split the indices split no dimension of x. Where axes
-/// split `Dimension`, each rank takes the slices that it holds, and the result is an unreduced sum over these axes:
-/// reshard it by an all-reduce or a reduce-scatter. Communication: an all-reduce of one number over the axes that split
-/// the indices, which checks them; none where they are whole. Throws IndexError, on all ranks, where an index is not in
-/// [0, n).
+/// Returns the slices of x at `indices` along `Dimension`: y[.., j, ..] = x[.., indices[j], ..]. A negative `Dimension`
+/// counts from the end.
+/// Shapes: x (.., n, ..), indices (k), result (.., k, ..) with `Dimension` split as the indices are.
+/// If axes split `Dimension` of x, the result is an unreduced sum over these axes: each rank contributes the slices
+/// that it holds. Reshard it by an all-reduce or a reduce-scatter.
+/// The axes that split the indices neither split x nor are partial in x, else the call does not compile.
+/// Communication: all-reduce of one 64-bit integer over the axes that split the indices, which checks them.
+/// Throws StateError if a tensor is unset, MeshError if the tensors live on different meshes, IndexError, on all ranks,
+/// if an index is not in [0, n).
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
 auto take(Tensor const& x, Indices const& indices) {
   constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
@@ -164,16 +177,23 @@ auto take(Tensor const& x, Indices const& indices) {
     return x;
   }
 }
+/// Does not compile: an operation has to be evaluated before slices are taken (error::NotEvaluatedYet).
 template <int Dimension, Unevaluated Operation, AnyTensor Indices>
 auto take(Operation const& x, Indices const& indices) {
   return take<Dimension>(detail::refuse_unevaluated(x), indices);
 }
 
-/// Returns x (.., n, ..) with slice k of `updates` (.., k, ..) added at indices[k] along `Dimension`. A negative
-/// `Dimension` counts from the last one. Equal indices add up, in the order of k on each rank. The updates are split as
-/// x is, but along `Dimension` as the indices are. Communication: an all-reduce of one number over the axes that split
-/// the indices, which checks them, and one of the sums over the same axes. Throws IndexError, on all ranks, where an
-/// index is not in [0, n).
+/// Returns x with the slices of `updates` added at `indices` along `Dimension`: y[.., i, ..] = x[.., i, ..] + sum of
+/// updates[.., j, ..] over indices[j] = i. A negative `Dimension` counts from the end.
+/// Shapes: x (.., n, ..), indices (k), updates (.., k, ..), result (.., n, ..). The updates are split as x is, but
+/// along `Dimension` as the indices are.
+/// Each rank adds equal indices in ascending order of j, so that each run gives the same bits. BFloat16 is summed in
+/// float and rounded once.
+/// The axes that split the indices neither split x nor are partial in x, else the call does not compile.
+/// Communication: over the axes that split the indices, an all-reduce of one 64-bit integer, which checks them, and one
+/// of a buffer as large as the block of x (float for BFloat16); none if the indices are not split.
+/// Throws StateError if a tensor is unset, MeshError if the tensors live on different meshes, ExtentError if the
+/// extents of the updates do not fit, IndexError, on all ranks, if an index is not in [0, n).
 template <int Dimension, AnyTensor Tensor, AnyTensor Indices, AnyTensor Updates>
 Tensor scatter_add(Tensor const& x, Indices const& indices, Updates const& updates) {
   constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
@@ -187,6 +207,7 @@ Tensor scatter_add(Tensor const& x, Indices const& indices, Updates const& updat
     detail::require_updates(dimension, {"x", x}, {"indices", indices}, {"updates", updates});
     detail::require_ids("scatter_add", "indices", indices, x.extent(dimension));
     if constexpr (Indices::layout.split().empty() && !detail::is_rounded<T>) {
+      // Nothing to reduce and nothing to round: adding in place saves the temporary of sums.
       Tensor const result = copy(x);
       detail::scatter_held<dimension>(result, indices, updates);
       return result;

@@ -29,22 +29,25 @@ namespace detail {
 class MeshState;
 }
 
-/// The ranks that differ only in their coordinates along some axes, in row-major order of these coordinates.
+/// Group of the ranks that differ only in their coordinates along some axes of a mesh.
+/// Members are in row-major order of these coordinates. A group lives as long as its mesh.
 struct Group {
-  int rank = 0;
-  int size = 1;
-  std::string axes{};        ///< as "data,expert"
-  Ledger* ledger = nullptr;  ///< of the runtime
-  /// where the ranks agree first on what they are about to do; null where they do not (Runtime::check_communication)
+  int rank = 0;              ///< index of this rank in the group, not in the job
+  int size = 1;              ///< number of members
+  std::string axes{};        ///< names of the axes, as "data,expert"
+  Ledger* ledger = nullptr;  ///< ledger of the runtime
+  /// Check that compares collectives before they start; null unless Runtime::check_communication was called.
   detail::CommunicationCheck* check = nullptr;
 
+  /// Constructs the group of this rank along `of_axes`. Precondition: `mesh` outlives the group.
   Group(detail::MeshState const& mesh, AxisSet of_axes);
 
-  /// The communicator of these ranks: made at the first call, which is collective over them. Throws StateError in the
-  /// mesh of an AbstractRuntime, CommunicationError where MPI fails.
+  /// Returns the communicator of the group.
+  /// Communication: the first call is collective over the group (MPI_Comm_create_group), later calls are local.
+  /// Throws StateError on an abstract mesh. Throws CommunicationError if MPI fails.
   MPI_Comm communicator() const;
 
-  /// Whether it belongs to the mesh of an AbstractRuntime: nothing is sent.
+  /// Returns whether the mesh is of an AbstractRuntime, where collectives are counted but not carried out.
   bool is_abstract() const;
 
  private:
@@ -54,13 +57,14 @@ struct Group {
 
 namespace detail {
 
-/// What an unset mesh does where its ranks or sizes are asked for.
+/// Throws StateError for an unset mesh.
 [[noreturn, gnu::cold]] inline void refuse_unset_mesh() {
   throw StateError(
       "a mesh is unset (default-constructed or moved from); make it from a Runtime first, as Grid grid(runtime, {2, 4})");
 }
 
-/// What a mesh knows at run time, whatever its type. Shared by all copies of the mesh.
+/// Run-time state of a mesh, shared by all copies.
+/// Not a template: code that needs no names at compile time is compiled once for all types of meshes.
 class MeshState {
  public:
   MeshState(Runtime& runtime, std::vector<std::string> names, std::vector<int> sizes,
@@ -81,7 +85,8 @@ class MeshState {
     coordinates_ = coordinates_of(rank_);
     if (check_) {
       check_same_mesh(runtime);
-      // Made later, by ranks that disagree, they would be waited for without a limit.
+      // Made here, where all ranks are known to agree. MPI_Comm_create_group at first use has no time limit: it would
+      // hang when ranks disagree about the collective that needs the communicator.
       for (std::uint32_t axes = 0; axes < std::uint32_t{1} << sizes_.size(); ++axes) communicator(AxisSet{axes});
     }
   }
@@ -111,9 +116,10 @@ class MeshState {
   }
 
   int axis_count() const { return static_cast<int>(sizes_.size()); }
-  /// Throws IndexError where there is no such axis.
+  /// Returns the size of an axis. Throws IndexError if there is no such axis.
   int size(int axis) const { return sizes_[checked(axis)]; }
   std::string const& name(int axis) const { return names_[static_cast<std::size_t>(axis)]; }
+  /// Returns the coordinate of this rank along an axis. Throws IndexError if there is no such axis.
   int coordinate(int axis) const { return coordinates_[checked(axis)]; }
   std::vector<int> const& coordinates() const { return coordinates_; }
   int rank() const { return rank_; }
@@ -123,8 +129,9 @@ class MeshState {
 
   bool is_abstract() const { return job_ == nullptr; }
 
-  /// The communicator of this rank's group along `axes`, made at the first call: collective over the group. Throws
-  /// StateError in the mesh of an AbstractRuntime, CommunicationError where MPI fails.
+  /// Returns the communicator of this rank's group along `axes`.
+  /// Communication: the first call for `axes` is collective over the group.
+  /// Throws StateError on an abstract mesh. Throws CommunicationError if MPI fails.
   MPI_Comm communicator(AxisSet axes) const {
     if (is_abstract()) throw StateError("the mesh (" + text() + ") of an AbstractRuntime has no communicators");
     auto const found = communicators_.find(axes.bits);
@@ -134,13 +141,14 @@ class MeshState {
     return communicators_[axes.bits] = communicator_of(job_->get(), members, static_cast<int>(axes.bits));
   }
 
-  /// This rank's group along `axes`, made at the first call; stays where it is as long as the mesh.
+  /// Returns this rank's group along `axes`. References stay valid as long as the mesh. Local.
   Group const& group(AxisSet axes) const {
+    // std::map: unlike a vector, it does not move its elements when it grows.
     auto const found = groups_.find(axes.bits);
     return found != groups_.end() ? found->second : groups_.try_emplace(axes.bits, *this, axes).first->second;
   }
 
-  /// The number of ranks that differ in the coordinates of `axes` only.
+  /// Returns the size of a group along `axes`: the product of their sizes.
   int size(AxisSet axes) const {
     int result = 1;
     for (int axis = 0; axis < axis_count(); ++axis)
@@ -148,7 +156,7 @@ class MeshState {
     return result;
   }
 
-  /// The coordinates of a rank of the job; the last axis runs fastest.
+  /// Returns the coordinates of a rank of the job.
   std::vector<int> coordinates_of(int rank) const {
     std::vector<int> result(sizes_.size());
     int position = position_of_rank_.empty() ? rank : position_of_rank_[static_cast<std::size_t>(rank)];
@@ -159,14 +167,14 @@ class MeshState {
     return result;
   }
 
-  /// The rank of the job at these coordinates.
+  /// Returns the rank of the job at `coordinates`.
   template <class Coordinates>
   int rank_at(Coordinates const& coordinates) const {
     int const position = member_index(all_axes(axis_count()), coordinates);
     return rank_at_position_.empty() ? position : rank_at_position_[static_cast<std::size_t>(position)];
   }
 
-  /// The coordinates of the member `index` of this rank's group along `axes`.
+  /// Returns the coordinates of member `index` of this rank's group along `axes`.
   std::vector<int> member_coordinates(AxisSet axes, int index) const {
     std::vector<int> result = coordinates_;
     for (int axis = axis_count() - 1; axis >= 0; --axis) {
@@ -177,7 +185,7 @@ class MeshState {
     return result;
   }
 
-  /// The index of the member at `coordinates` of its group along `axes`.
+  /// Returns the index that the rank at `coordinates` has in its group along `axes`.
   template <class Coordinates>
   int member_index(AxisSet axes, Coordinates const& coordinates) const {
     int index = 0;
@@ -186,7 +194,7 @@ class MeshState {
     return index;
   }
 
-  /// The mesh as "data=2, expert=4".
+  /// Returns the axes and sizes as "data=2, expert=4".
   std::string text() const {
     std::string result;
     for (int axis = 0; axis < axis_count(); ++axis)
@@ -195,6 +203,7 @@ class MeshState {
   }
 
  private:
+  /// Returns `axis`. Throws IndexError unless it is in [0, axis_count()).
   std::size_t checked(int axis) const {
     if (axis < 0 || axis >= axis_count())
       throw IndexError("mesh (" + text() + ") has " + std::to_string(axis_count()) + " axes, no axis " +
@@ -202,6 +211,7 @@ class MeshState {
     return static_cast<std::size_t>(axis);
   }
 
+  /// Returns the number of ranks. Throws MeshError if a size is less than 1 or the product exceeds 64 bits.
   std::int64_t product_of_sizes() const {
     std::int64_t product = 1;
     for (int axis = 0; axis < axis_count(); ++axis) {
@@ -213,6 +223,7 @@ class MeshState {
     return product;
   }
 
+  /// Stores a rank order and its inverse. Throws MeshError if it is not a permutation of the ranks.
   void place_ranks(std::optional<RankOrder> const& order) {
     if (!order) return;
     order->check(text(), ranks_);
@@ -222,7 +233,8 @@ class MeshState {
       position_of_rank_[static_cast<std::size_t>(rank_at_position_[i])] = static_cast<int>(i);
   }
 
-  /// Throws CommunicationError where the ranks make different meshes.
+  /// Throws CommunicationError unless all ranks construct the same mesh.
+  /// Communication: one message to every other rank.
   void check_same_mesh(Runtime const& runtime) const {
     CollectiveCall own("Mesh (" + text() + ")", "", "");
     for (int size : sizes_) own.counts = fingerprint({size}, own.counts);
@@ -240,14 +252,14 @@ class MeshState {
   std::vector<int> sizes_;
   int rank_;
   int ranks_ = 1;
-  std::vector<int> rank_at_position_;  // empty: each rank at the position of its number
+  std::vector<int> rank_at_position_;  // position: index in row-major order; empty: identity
   std::vector<int> position_of_rank_;
   std::vector<int> coordinates_;
-  std::shared_ptr<Communicator const> job_;  // none in the mesh of an AbstractRuntime
+  std::shared_ptr<Communicator const> job_;  // null on an abstract mesh
   std::shared_ptr<MemoryPool> memory_;
   std::shared_ptr<CommunicationCheck> check_;
-  mutable std::map<std::uint32_t, Group> groups_;  // by their axes
-  mutable std::map<std::uint32_t, MPI_Comm> communicators_;
+  mutable std::map<std::uint32_t, Group> groups_;            // by AxisSet::bits
+  mutable std::map<std::uint32_t, MPI_Comm> communicators_;  // by AxisSet::bits
 };
 
 }  // namespace detail

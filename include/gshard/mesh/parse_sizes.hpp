@@ -13,9 +13,10 @@
 
 namespace gshard {
 
-/// Returns the sizes of a mesh from a text such as "data=1,expert=2", for a command line. Axes that it leaves out have
-/// the size that their type fixes, or 1. Throws MeshError for an unknown axis, one named twice, a size that is no
-/// positive number or not the one that the type fixes, and an empty item, as behind a comma at the end.
+/// Returns the sizes of a mesh, in the order of its axes, from a text such as "data=1,expert=2" of a command line.
+/// An axis that the text omits gets the size that its type fixes, or 1.
+/// Throws MeshError if an item is empty (as after a trailing comma), if an axis is unknown or named twice, or if a size
+/// is not a positive int or contradicts the type.
 template <class Mesh>
 std::array<int, Mesh::axis_count> parse_sizes(std::string_view text) {
   std::array<int, Mesh::axis_count> sizes;

@@ -13,10 +13,11 @@
 
 namespace gshard {
 
-/// Which rank stands where in a mesh: entry i is the rank at the coordinates that are number i in row-major order (the
-/// paper's device assignment, 3.2 and A.3). It decides which ranks are neighbours along an axis, so how fast messages
-/// are, and nothing else: `Grid grid(runtime, {2, 4}, RankOrder{0, 1, 5, 4, 2, 3, 7, 6})` makes each row a ring of a 2
-/// x 4 network.
+/// Order of the ranks of a mesh: `ranks[i]` is the rank at the i-th coordinates in row-major order.
+/// It decides which ranks are neighbours along an axis and which block a rank holds; mathematically, results do not
+/// depend on it. `Grid grid(runtime, {2, 4}, RankOrder{0, 1, 5, 4, 2, 3, 7, 6})` makes each row of the mesh a ring of a
+/// 2 x 4 network.
+/// Source: the device assignment of the paper, 3.2 and A.3.
 struct RankOrder {
   std::vector<int> ranks;
 
@@ -24,9 +25,10 @@ struct RankOrder {
   RankOrder(std::initializer_list<int> order) : ranks(order) {}
   explicit RankOrder(std::vector<int> order) : ranks(std::move(order)) {}
 
-  /// For an axis without a link from its end to its start: up along the even ranks and down along the odd ones, so that
-  /// neighbours, the last and the first among them, are two apart at most.
-  /// Throws MeshError where `count` is negative.
+  /// Returns the even ranks ascending, then the odd ranks descending: 0, 2, 4, ..., 5, 3, 1.
+  /// Neighbours of the ring, the last and the first included, differ by at most 2. Use it for a ring on an axis whose
+  /// network has no link from its end to its start.
+  /// Throws MeshError if `count` is negative.
   static RankOrder zigzag(int count) {
     if (count < 0) throw MeshError(detail::concat("RankOrder::zigzag: ", count, " ranks; give 0 or more"));
     RankOrder order;
@@ -35,7 +37,7 @@ struct RankOrder {
     return order;
   }
 
-  /// Throws MeshError where this is no order of the ranks 0 to `count` - 1; `mesh` names the mesh in the message.
+  /// Throws MeshError unless `ranks` is a permutation of [0, count). The message contains `mesh`.
   void check(std::string const& mesh, int count) const {
     if (std::ssize(ranks) != count)
       throw MeshError(

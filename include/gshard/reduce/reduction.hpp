@@ -177,7 +177,8 @@ class Reduction : public detail::UnevaluatedOperation {
     detail::MeshState const& mesh = first.mesh_state();
     Results produced(uninitialized, first.mesh(), Dimensions::kept_extents(first.extents()));
     double const factor = Operation::averages ? 1 / static_cast<double>(Dimensions::count(first.extents())) : 1;
-    first.memory().ledger().add_work("reduce", 0, detail::block_bytes(produced) + detail::bytes_read(ready_));
+    first.memory().ledger().add_work("reduce", 0,
+                                     detail::saturated_sum(detail::block_bytes(produced), detail::bytes_read(ready_)));
     detail::reduce_block<Operation, Dimensions>(
         ready_, detail::block_of(Plan::plan.operands[0], first.extents(), mesh, mesh.coordinates()), factor,
         produced.data());

@@ -129,7 +129,7 @@ auto softmax_along(Ready const& ready) {
       uninitialized, first.mesh(), first.extents());
   BlockRows const rows = block_rows<Along>(first);
   if (rows.count() == 0) return result;
-  first.memory().ledger().add_work("softmax", 0, block_bytes(result) + bytes_read(ready));
+  first.memory().ledger().add_work("softmax", 0, saturated_sum(block_bytes(result), bytes_read(ready)));
   run_softmax<Space, Result, Form>(rows, kernel_of(ready), result.data());
   return result;
 }

@@ -18,8 +18,8 @@ namespace gshard {
 
 namespace detail {
 
-/// The layout in which a tensor leaves its mesh: sums are reduced, where there is a dimension to scatter them over by a
-/// reduce-scatter.
+/// Returns the layout in which a tensor leaves its mesh: without partial axes. These split dimension 0 instead, so that
+/// the sum is one reduce-scatter; a tensor of rank 0 is all-reduced.
 constexpr Layout leaving_layout(Layout layout, int axis_count) {
   for (int axis = 0; axis < axis_count && layout.rank() > 0; ++axis)
     if (layout.partial.contains(axis)) layout.dimensions[0].push_back(axis);
@@ -27,11 +27,14 @@ constexpr Layout leaving_layout(Layout layout, int axis_count) {
   return layout;
 }
 
+/// Returns the layout in which a tensor arrives on its new mesh: `layout` without partial axes.
 constexpr Layout arriving_layout(Layout layout) {
   layout.partial = {};
   return layout;
 }
 
+/// Returns the steps from layout `from` on a mesh of axis sizes `sizes` to layout `to` on a mesh of `new_axis_count`
+/// axes.
 constexpr ReshardPlan plan_between(Layout const& from, StaticSizes const& sizes, Layout const& to, int new_axis_count) {
   ReshardPlan plan = plan_reshard(from, leaving_layout(from, sizes.size()), sizes);
   plan.add_step(Movement::exchange, all_axes(new_axis_count), arriving_layout(to));
@@ -39,23 +42,27 @@ constexpr ReshardPlan plan_between(Layout const& from, StaticSizes const& sizes,
   return plan;
 }
 
-/// A layout on a mesh and what follows for extents: who holds what.
+/// Layout of a tensor of global `extents` on a mesh, with the ranks that hold each block. Blocks are numbered in
+/// row-major order.
 struct Placement {
   Layout const& layout;
   MeshState const& mesh;
   Extents const& extents;
   DeviceAssignment assignment = assignment_of(layout, mesh);
 
+  /// Returns the block of `rank`.
   Block block(int rank) const { return block_of(layout, extents, mesh, mesh.coordinates_of(rank)); }
+  /// Returns the elements of the largest block.
   std::int64_t largest() const {
     return product(largest_block(layout, extents, [&](int axis) { return mesh.size(axis); }));
   }
   int block_count() const { return mesh.ranks() / assignment.replicas; }
+  /// Returns the rank that holds replica `replica` of block `number`.
   int holder(int number, int replica) const {
     return assignment.ranks[static_cast<std::size_t>(number * assignment.replicas + replica)];
   }
 
-  /// For each rank, the number of the block that it holds.
+  /// Returns the number of the block of each rank.
   std::vector<int> numbers() const {
     std::vector<int> result(assignment.ranks.size());
     for (std::size_t i = 0; i < result.size(); ++i)
@@ -64,14 +71,16 @@ struct Placement {
   }
 };
 
+/// Returns whether every rank holds the same block before and after.
 inline bool same_blocks(Placement const& before, Placement const& after) {
   for (int rank = 0; rank < before.mesh.ranks(); ++rank)
     if (before.block(rank) != after.block(rank)) return false;
   return true;
 }
 
-/// One exchange among all ranks. An element that a rank holds already it keeps; any other it gets from one of the
-/// holders, the replicas of a block serving in turn.
+/// Moves a tensor to another mesh by one exchange among all ranks. A rank copies the elements that it already holds and
+/// receives each other element once. Member m of the exchange receives from replica m mod `replicas` of each old block,
+/// which spreads the load over the replicas.
 template <class MemorySpace, class T>
 void exchange_between(Placement const& before, T const* source, Placement const& after, T* result) {
   MeshState const& mesh = after.mesh;
@@ -112,10 +121,12 @@ void exchange_between(Placement const& before, T const* source, Placement const&
   moved.run(std::max(before.largest(), after.largest()));
 }
 
+/// Type of `Tensor` with spec `Spec` on a mesh of type `Mesh`.
 template <class Mesh, class Spec, class Tensor>
 using on_mesh = ShardedTensor<Mesh, with_extents_of<Spec, typename Tensor::spec_type>, typename Tensor::value_type,
                               typename Tensor::memory_space>;
 
+/// Throws MeshError unless `mesh` and the mesh of `tensor` are of one runtime.
 template <class Mesh, class Tensor>
 void check_same_ranks(Mesh const& mesh, Tensor const& tensor) {
   if (&mesh.memory() != &tensor.memory())
@@ -126,17 +137,22 @@ void check_same_ranks(Mesh const& mesh, Tensor const& tensor) {
 
 }  // namespace detail
 
-/// The movements of `reshard<To>(tensor, mesh)` for a tensor of type `Tensor` and another mesh of type `NewMesh`, as a
-/// constant: the reduction of an unreduced sum on the old mesh, one exchange among all ranks, and where `To` is an
-/// unreduced sum a local zero-fill.
+/// Plan of `reshard<To>(tensor, mesh)` for a tensor of type `Tensor` and another mesh of type `NewMesh`, as a constant:
+/// the reduction on the old mesh if the tensor is partial, one exchange among all ranks, and a zero-fill if `To` is
+/// partial.
 template <AnyTensor Tensor, class To, class NewMesh>
 inline constexpr ReshardPlan reshard_plan_between = detail::plan_between(
     Tensor::layout, static_sizes_of<typename Tensor::mesh_type>(), layout_of<NewMesh, To>, NewMesh::axis_count);
 
-/// The same tensor on another mesh of the same ranks, held as `To` says there: other axes, other sizes or another rank
-/// order. Communicates what `reshard_plan_between<Tensor, To, NewMesh>` lists; each element reaches each rank that
-/// needs it and lacks it once. Throws MeshError where the meshes are of two runtimes. Memory as for reshard on one
-/// mesh.
+/// Returns the tensor in the layout of spec `To` on another mesh: of other axes, other sizes or another rank order.
+/// If `tensor` is an rvalue and the sole owner of its memory, the result may overwrite that memory.
+/// Preconditions: both meshes are of one runtime; every rank calls it.
+/// Communication: the steps of `reshard_plan_between<Tensor, To, Mesh<Axes...>>`. Each rank receives the elements that
+/// it lacks, each once. The exchange is left out if every rank holds the same block before and after. On the mesh of
+/// the tensor itself: as `reshard<To>(tensor)`.
+/// Does not compile if the number of dimensions differs.
+/// Throws StateError if the tensor or the mesh is unset, MeshError if the meshes are of different runtimes, and as
+/// `reshard<To>(tensor)`.
 template <class To, AnyTensor Tensor, class... Axes>
 detail::on_mesh<Mesh<Axes...>, To, std::remove_cvref_t<Tensor>> reshard(Tensor&& tensor, Mesh<Axes...> const& mesh) {
   using Original = std::remove_cvref_t<Tensor>;

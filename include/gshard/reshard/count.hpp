@@ -8,19 +8,19 @@
 #include <gshard/core/memory_pool.hpp>
 #include <gshard/reshard/exchange.hpp>
 
-// What a movement of a reshard asks of a rank, where nothing moves: the same messages, bytes and temporaries as where
-// something does, from this rank's blocks and not from those of every other rank.
+// Cost of a movement on an abstract mesh: the messages, bytes and temporaries that this rank would have.
+// Computed from this rank's blocks, without a loop over the other ranks: an abstract mesh can have thousands of ranks.
 
 namespace gshard::detail {
 
-/// What the blocks of one dimension share with a window of it, over all coordinates along some of the axes that cut the
-/// dimension.
+/// Overlaps between a window of one dimension and the blocks of that dimension, summed over all coordinates along some
+/// of the axes that split it.
 struct Overlaps {
-  std::int64_t blocks = 0;    ///< that share anything
-  std::int64_t elements = 0;  ///< that they share, all together
-  std::int64_t single = 0;    ///< blocks that share one element
-  std::int64_t whole = 0;     ///< blocks that share the window
-  AxisSet cuts;               ///< axes along which several blocks share something
+  std::int64_t blocks = 0;    ///< blocks that overlap the window
+  std::int64_t elements = 0;  ///< elements in all overlaps
+  std::int64_t single = 0;    ///< blocks that overlap in one element
+  std::int64_t whole = 0;     ///< blocks that contain the whole window
+  AxisSet cuts;               ///< axes along which more than one block overlaps
 
   constexpr void add(Overlaps const& other, std::int64_t times = 1) {
     blocks += times * other.blocks;
@@ -31,14 +31,17 @@ struct Overlaps {
   }
 };
 
-/// Overlaps in a number of steps that does not depend on how many ranks there are: blocks that lie inside the window
-/// are alike.
+/// Computes the Overlaps of `window` in a dimension that `axes` split: over all coordinates along the axes in
+/// `varying`, and at this rank's coordinate along the other axes. The number of steps does not depend on the number of
+/// ranks: of the blocks along an axis, the first, the last and one between them are computed, since all blocks between
+/// lie in the window and are alike.
 struct DimensionOverlaps {
   Range window;
   AxisList const& axes;
   AxisSet varying;
   MeshState const& mesh;
 
+  /// Returns the overlaps of `block`, which the axes from position `level` on split further.
   Overlaps of(Range block, int level = 0) const {
     Range const shared = intersection(window, block);
     if (shared.size() == 0) return {};
@@ -66,19 +69,20 @@ struct DimensionOverlaps {
   }
 };
 
-/// The pieces of a block that ranks along some axes hold in a layout, each a box.
+/// Pieces into which the blocks of another layout cut a block. Each piece is a box; replicas count once.
 struct PieceCount {
   std::int64_t pieces = 1;
   std::int64_t elements = 1;
-  std::int64_t contiguous = 0;  ///< pieces whose elements lie in a row in the block
-  bool in_order = true;         ///< whether the pieces come in the order of the ranks
+  std::int64_t contiguous = 0;  ///< pieces that are contiguous in the block
+  bool in_order = true;         ///< whether the pieces follow one another in the order of the ranks
 };
 
+/// Counts the pieces of `block` that ranks which differ from this one along `axes` only hold in `layout`.
 inline PieceCount pieces_of_block(Block const& block, Layout const& layout, Extents const& extents,
                                   MeshState const& mesh, AxisSet axes) {
   PieceCount count;
   std::int64_t whole_rows = 1;     // pieces that are whole in the dimensions seen so far
-  std::int64_t pieces_of_row = 0;  // other contiguous ones
+  std::int64_t pieces_of_row = 0;  // other contiguous pieces
   int before = mesh.axis_count();
   for (int d = layout.rank() - 1; d >= 0; --d) {
     Range const window{block.offsets[d], block.offsets[d] + block.extents[d]};
@@ -98,15 +102,16 @@ inline PieceCount pieces_of_block(Block const& block, Layout const& layout, Exte
   return count;
 }
 
-/// The elements of a packed buffer for all pieces but this rank's own; none where they all lie in the block as they
-/// should.
+/// Returns the elements of the packed buffer of all pieces; 0 if they are contiguous in the block and need no buffer.
+/// This rank's own piece is left out unless `own_is_packed`.
 inline std::int64_t packed_elements(PieceCount const& all, Block const& own, Block const& block, bool own_is_packed) {
   std::int64_t const kept = own_is_packed ? 0 : product(own.extents);
   bool const apart = kept > 0 && !box_in(own, block).is_contiguous();
   return all.contiguous + (apart ? 1 : 0) == all.pieces ? 0 : all.elements - kept;
 }
 
-/// Enters an exchange among the ranks along `axes`, by which this rank's block becomes another.
+/// Adds to the ledger an exchange along `axes` that replaces this rank's block `before` by `after`, and allocates its
+/// temporaries.
 template <class T>
 void count_exchange(MeshState const& mesh, AxisSet axes, Extents const& extents, Layout const& from,
                     Block const& before, Layout const& to, Block const& after) {
@@ -116,14 +121,15 @@ void count_exchange(MeshState const& mesh, AxisSet axes, Extents const& extents,
   PieceCount const sent = pieces_of_block(before, to, extents, mesh, axes);
   PieceCount const received = pieces_of_block(after, from, extents, mesh, axes);
   Scratch<AbstractSpace> scratch(mesh.memory());
-  // What several ranks want is packed once, this rank's own piece where others want it too.
+  // A piece that several ranks receive is packed once. This rank's own piece is packed if other ranks receive it.
   scratch.get<T>(packed_elements(sent, own, before, replicas > 1));
   scratch.get<T>(packed_elements(received, own, after, false));
   comm::detail::only_counted(mesh.group(axes), Collective::all_to_all, sent.pieces * replicas - (kept > 0 ? 1 : 0),
                              (sent.elements * replicas - kept) * static_cast<std::int64_t>(sizeof(T)));
 }
 
-/// Enters a collective of which `whole` is the buffer of all ranks' parts, held by them in `parts`.
+/// Adds to the ledger an all-gather or reduce-scatter along `axes`. `whole` is the block that contains the parts of all
+/// ranks, `parts` the layout of the parts.
 template <class T>
 void count_ring(Collective collective, MeshState const& mesh, AxisSet axes, Extents const& extents, Layout const& parts,
                 Block const& whole, Scratch<AbstractSpace>& scratch) {
@@ -134,6 +140,7 @@ void count_ring(Collective collective, MeshState const& mesh, AxisSet axes, Exte
                              comm::detail::ring_bytes<T>(group, product(whole.extents)));
 }
 
+/// Adds to the ledger an all-gather from layout `from` to block `after`.
 template <class T>
 void count_all_gather(MeshState const& mesh, AxisSet axes, Extents const& extents, Layout const& from,
                       Block const& after) {
@@ -141,11 +148,13 @@ void count_all_gather(MeshState const& mesh, AxisSet axes, Extents const& extent
   count_ring<T>(Collective::all_gather, mesh, axes, extents, from, after, scratch);
 }
 
+/// Adds to the ledger a reduce-scatter from block `before` to block `after` of layout `to`.
 template <class T>
 void count_reduce_scatter(MeshState const& mesh, AxisSet axes, Extents const& extents, Layout const& to,
                           Block const& before, Block const& after) {
   Scratch<AbstractSpace> scratch(mesh.memory());
   count_ring<T>(Collective::reduce_scatter, mesh, axes, extents, to, before, scratch);
+  // reduce_scatter_rounded receives the parts of all ranks before it sums them.
   if constexpr (is_rounded<T>) scratch.get<T>(product(after.extents) * mesh.size(axes));
 }
 

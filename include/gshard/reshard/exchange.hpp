@@ -15,14 +15,14 @@
 #include <gshard/tensor/copy_block.hpp>
 #include <gshard/tensor/layout.hpp>
 
-// The all-to-all of boxes that reshards, halos, moved indices and reshapes share. The caller lists what goes where;
+// All-to-all of boxes, used by reshards, halos, moved indices and reshapes. The caller lists the boxes of each message;
 // `Exchange` packs, communicates and unpacks.
 
 namespace gshard::detail {
 
 /// Describes a box of elements inside a packed block by offset, extents and strides, all in elements.
 struct StridedBox {
-  std::int64_t offset = 0;  ///< of the first element
+  std::int64_t offset = 0;  ///< offset of the first element
   Extents extents;
   Extents strides;
 
@@ -42,7 +42,7 @@ struct StridedBox {
 /// Returns `box`, given by global indices, relative to the packed `block` that contains it.
 inline StridedBox box_in(Block const& box, Block const& block) {
   StridedBox result{0, box.extents, packed_strides(block.extents)};
-  if (result.count() == 0) return result;  // an empty box may lie anywhere, farther away than 64 bits can say
+  if (result.count() == 0) return result;  // the offset of an empty box is arbitrary and may overflow
   for (int d = 0; d < box.extents.size(); ++d) result.offset += (box.offsets[d] - block.offsets[d]) * result.strides[d];
   return result;
 }
@@ -104,9 +104,12 @@ class PartBuffer {
     }
   }
 
+  /// Returns the message buffer; null if no member has a part. Precondition: `place` has been called.
   T* buffer() const { return !direct_ ? packed_ : list_.empty() ? nullptr : list_.front().block; }
+  /// Returns the parts of the members in `buffer()`.
   comm::Parts const& parts() const { return parts_; }
 
+  /// Copies all parts into the message buffer unless the buffer is the block.
   void pack() {
     if (direct_) return;
     for (Part const& part : list_) {
@@ -117,11 +120,13 @@ class PartBuffer {
     }
   }
 
+  /// Stores the messages of all members in the block.
   void unpack() {
     for (int member = 0; member < static_cast<int>(parts_.counts.size()); ++member) unpack(member, false);
   }
 
-  /// Stores the message of `member` in the block, or adds it.
+  /// Stores the message of `member` in the block, or adds it to the block. Precondition: called in ascending order of
+  /// the members.
   void unpack(int member, bool add) {
     if (direct_) return;
     for (; unpacked_ < list_.size() && list_[unpacked_].member <= member; ++unpacked_) {
@@ -143,6 +148,7 @@ class PartBuffer {
     std::int64_t packed = 0;
   };
 
+  /// Computes counts and offsets of a packed buffer.
   void place_packed() {
     std::int64_t next = 0;
     std::size_t part = 0;
@@ -156,6 +162,8 @@ class PartBuffer {
     }
   }
 
+  /// Returns whether the block can be the message buffer: every member has at most one part, a contiguous box of one
+  /// common block, at the offset that `order` demands.
   bool lies_as_it_should(PartOrder order) const {
     if (order == PartOrder::apart) return list_.empty();
     for (std::size_t i = 0; i < list_.size(); ++i) {
@@ -195,6 +203,7 @@ class Exchange {
   PartBuffer<MemorySpace, T const> outgoing;
   PartBuffer<MemorySpace, T> incoming;
 
+  /// Lists a box, or segments, to copy within this rank.
   void keep(T const* source, StridedBox const& from, T* result, StridedBox const& to) {
     if (from.count() > 0) kept_.push_back({source, from, result, to, {}});
   }

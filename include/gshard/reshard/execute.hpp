@@ -24,7 +24,8 @@
 
 namespace gshard::detail {
 
-/// Whether every rank of `mesh` holds the same elements in both layouts: they differ in axes of size 1 at most.
+/// Returns whether every rank of `mesh` holds the same elements in both layouts: the layouts differ at most in axes of
+/// size 1.
 inline bool same_blocks(Layout const& left, Layout const& right, MeshState const& mesh) {
   AxisSet alone;
   for (int axis = 0; axis < mesh.axis_count(); ++axis)
@@ -34,7 +35,7 @@ inline bool same_blocks(Layout const& left, Layout const& right, MeshState const
   return left.partial - alone == right.partial - alone;
 }
 
-/// One tensor on its way between two layouts: the block that this rank has and the one that it gets.
+/// One tensor between two layouts: this rank's old block `source` and its new block `result`.
 template <class MemorySpace, class T>
 struct Transfer {
   MeshState const& mesh;
@@ -50,16 +51,18 @@ struct Transfer {
   Block before() const { return before(mesh.coordinates()); }
   Block after() const { return after(mesh.coordinates()); }
 
-  /// The largest number of elements of any rank's block.
+  /// Returns the elements of the largest block of any rank.
   std::int64_t largest_block(Layout const& layout) const {
     return product(detail::largest_block(layout, extents, [&](int axis) { return mesh.size(axis); }));
   }
 
+  /// Waits for local work on the blocks. MPI does not wait for kernels.
   static void fence() { detail::fence<MemorySpace>("gshard: local work before communication"); }
 };
 
-// One function for each movement, over the group of `axes`.
+// The movements. Each function runs one step of a plan within the group along `axes`.
 
+/// Copies the part of the old block that the new block keeps. Local.
 template <class MemorySpace, class T>
 void move_slice(Transfer<MemorySpace, T> const& moved, AxisSet) {
   Block const before = moved.before();
@@ -69,8 +72,10 @@ void move_slice(Transfer<MemorySpace, T> const& moved, AxisSet) {
 }
 GSHARD_COMPILED(move_slice)
 
-/// Each rank gets, from the members of its group along `axes`, what its new block shares with their old ones. Members
-/// that differ along axes that split nothing afterwards get the same.
+/// Exchanges block intersections: each rank receives, from every other member of its group, the intersection of its new
+/// block with the old block of that member. Members that differ only along axes that split no dimension in `to` receive
+/// the same part, which is packed once.
+/// Communication: all-to-all over `axes`.
 template <class MemorySpace, class T>
 void move_exchange(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
   MeshState const& mesh = moved.mesh;
@@ -101,7 +106,8 @@ void move_exchange(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
 }
 GSHARD_COMPILED(move_exchange)
 
-/// Each rank sends its block to one of the members of its group along `axes`.
+/// Sends each block whole to one member of the group.
+/// Communication: permute over `axes`; bytes sent per rank: those of its old block, 0 if the rank keeps it.
 template <class MemorySpace, class T>
 void move_permute(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
   MeshState const& mesh = moved.mesh;
@@ -114,7 +120,7 @@ void move_permute(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
   }
   int const to_member = mesh.member_index(axes, target);
   std::int64_t const count = product(moved.before().extents);
-  // A rank that keeps its block takes part nevertheless, with no message: communicators are made by all of a group.
+  // Creation of the group's communicator is collective, so a rank that keeps its block calls permute with counts of 0.
   bool const keeps = to_member == mesh.group(axes).rank;
   if (keeps) copy_elements<MemorySpace>(moved.result, moved.source, count);
   else moved.fence();
@@ -123,6 +129,8 @@ void move_permute(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
 }
 GSHARD_COMPILED(move_permute)
 
+/// Gathers the old blocks of the group into the new block.
+/// Communication: all-gather over `axes`.
 template <class MemorySpace, class T>
 void move_all_gather(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
   MeshState const& mesh = moved.mesh;
@@ -139,6 +147,8 @@ void move_all_gather(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
 }
 GSHARD_COMPILED(move_all_gather)
 
+/// Sums the old blocks of the group; each rank keeps its new block of the sum.
+/// Communication: reduce-scatter over `axes`.
 template <class MemorySpace, class T>
 void move_reduce_scatter(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
   MeshState const& mesh = moved.mesh;
@@ -159,6 +169,8 @@ void move_reduce_scatter(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
 }
 GSHARD_COMPILED(move_reduce_scatter)
 
+/// Sums the blocks of the group. `result` may be `source`.
+/// Communication: all-reduce over `axes`.
 template <class MemorySpace, class T>
 void move_all_reduce(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
   std::int64_t const count = product(moved.after().extents);
@@ -171,7 +183,9 @@ void move_all_reduce(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
 }
 GSHARD_COMPILED(move_all_reduce)
 
-/// Zeros but for the old block, which the first rank along each axis that did not split the tensor before keeps.
+/// Makes `axes` partial: fills the new block with zeros and copies the old block into it such that the sum over `axes`
+/// is the tensor. Along an axis that split the tensor, every rank copies its block; along another axis, the rank at
+/// coordinate 0 does. Local.
 template <class MemorySpace, class T>
 void move_zero_fill(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
   Block const after = moved.after();
@@ -185,7 +199,7 @@ void move_zero_fill(Transfer<MemorySpace, T> const& moved, AxisSet axes) {
 }
 GSHARD_COMPILED(move_zero_fill)
 
-/// Holds one function per kind of movement; null for movements that no plan of the caller has. Keeps unused movements
+/// Table of one function for each kind of movement; null for kinds that the caller's plans lack. Keeps unused movements
 /// out of the program.
 template <class MemorySpace, class T>
 struct Movers {
@@ -193,6 +207,7 @@ struct Movers {
 
   std::array<Mover, static_cast<std::size_t>(Movement::exchange) + 1> movers{};
 
+  /// Returns the table of a set of movements.
   template <MovementSet Movements>
   static constexpr Movers of() {
     Movers result;
@@ -209,16 +224,17 @@ struct Movers {
     return result;
   }
 
+  /// Runs one step. Precondition: the table has the kind of the step.
   void move(Transfer<MemorySpace, T> const& transfer, ReshardStep const& step) const {
     movers[static_cast<std::size_t>(step.movement)](transfer, step.axes);
   }
 };
 
-/// The Movers of a set of movements; one table for each set, element type and memory space.
+/// Movers of a set of movements: one table for each set, element type and memory space.
 template <class MemorySpace, class T, MovementSet Movements>
 inline constexpr Movers<MemorySpace, T> movers_of = Movers<MemorySpace, T>::template of<Movements>();
 
-/// Says how a reshard may use the memory of its operand.
+/// Permitted use of the operand's memory in a reshard.
 /// stays: the result has memory of its own.
 /// is_read: the result may share the operand's memory; both are only read.
 /// is_given_up: the result may overwrite the operand's memory.

@@ -9,31 +9,32 @@
 #include <utility>
 #include <vector>
 
+#include <gshard/core/checked.hpp>
 #include <gshard/reshard/count.hpp>
 #include <gshard/reshard/reshard.hpp>
 #include <gshard/tensor/describe.hpp>
 
 namespace gshard {
 
-/// One movement of a plan in one run's numbers.
+/// One movement of a plan on one rank, with its axes, group size and bytes.
 struct ExplainedMove {
-  std::string whose;  ///< "left", "right", "result"; nothing where there is one tensor
+  std::string whose;  ///< tensor that moves: "left", "right" or "result"; empty if there is only one
   Movement movement = Movement::slice;
   std::string axes;        ///< as "data,expert"
-  int ranks = 1;           ///< in a group along them
-  bool free = false;       ///< whether no rank sends anything: local work, or an axis of one rank
-  std::int64_t bytes = 0;  ///< that this rank sends: gathers and reductions as in a ring
-  std::string why;
+  int ranks = 1;           ///< ranks of a group along `axes`
+  bool free = false;       ///< whether no rank sends anything, as in local work or over axes of size 1
+  std::int64_t bytes = 0;  ///< bytes that this rank sends; gathers and reductions as in a ring
+  std::string why;         ///< reason of the movement; may be empty
 };
 
-/// A plan in words and in the numbers of one run, as one rank sees it. Print it: `std::cout << explain<...>(...)`.
+/// Plan of one operation on one rank, as text and as numbers. Print it by `std::cout << explain<...>(...)`.
 struct Explanation {
   std::string text;
   std::vector<ExplainedMove> moves;
-  std::int64_t flops = 0;              ///< of this rank's contractions, two for each multiply-add
-  std::int64_t largest_temporary = 0;  ///< the bytes of the largest block or packed buffer on the way
+  std::int64_t flops = 0;              ///< flops of this rank's contractions, 2 for each multiply-add
+  std::int64_t largest_temporary = 0;  ///< bytes of the largest intermediate block or packed buffer
 
-  /// What this rank sends, in bytes.
+  /// Returns the bytes that this rank sends.
   std::int64_t bytes_sent() const {
     std::int64_t sum = 0;
     for (ExplainedMove const& move : moves) sum += move.bytes;
@@ -41,18 +42,20 @@ struct Explanation {
   }
 };
 
+/// Writes the text of the explanation.
 inline std::ostream& operator<<(std::ostream& stream, Explanation const& explanation) {
   return stream << explanation.text;
 }
 
 namespace detail {
 
+/// Returns `text` with blanks appended up to `width` characters.
 inline std::string padded(std::string text, std::size_t width) {
   if (text.size() < width) text.append(width - text.size(), ' ');
   return text;
 }
 
-/// What a permute sends from this rank, in elements: its block, or nothing where it is to keep that.
+/// Returns the elements that this rank sends in a permute: its block, or 0 if the rank keeps its block.
 inline std::int64_t elements_permuted(MeshState const& mesh, Extents const& extents, Layout const& from,
                                       Layout const& to) {
   AxisMap const source = permuted_axes(from, to, mesh.axis_count());
@@ -62,17 +65,20 @@ inline std::int64_t elements_permuted(MeshState const& mesh, Extents const& exte
   return stays ? 0 : product(block_of(from, extents, mesh, mesh.coordinates()).extents);
 }
 
-/// The bytes that a movement from one layout to another sends from this rank, of elements of `size` bytes: as the
-/// ledger counts them.
+/// Returns the bytes that this rank sends in a movement, as the ledger counts them. `size` is the bytes of an element.
+/// Precondition: the movement is not local.
 inline std::int64_t bytes_moved(Movement movement, MeshState const& mesh, AxisSet axes, Extents const& extents,
                                 Layout const& from, Layout const& to, std::int64_t size) {
   std::int64_t const ranks = mesh.size(axes);
   Block const before = block_of(from, extents, mesh, mesh.coordinates());
   Block const after = block_of(to, extents, mesh, mesh.coordinates());
-  auto ring = [&](std::int64_t whole) { return whole * size * (ranks - 1) / ranks; };
+  auto ring = [&](std::int64_t whole) {
+    std::int64_t const bytes = saturated_product(whole, size);
+    return bytes - bytes / ranks - (bytes % ranks == 0 ? 0 : 1);  // bytes * (ranks - 1) can overflow
+  };
   switch (movement) {
     case Movement::all_gather: return ring(product(after.extents));
-    case Movement::all_reduce: return ring(2 * product(before.extents));
+    case Movement::all_reduce: return ring(saturated_product(2, product(before.extents)));
     case Movement::reduce_scatter: return ring(product(before.extents));
     case Movement::permute: return elements_permuted(mesh, extents, from, to) * size;
     default:
@@ -82,7 +88,7 @@ inline std::int64_t bytes_moved(Movement movement, MeshState const& mesh, AxisSe
   }
 }
 
-/// Writes an explanation line by line.
+/// Builds an Explanation line by line, for this rank of `mesh`.
 template <class Mesh>
 class Explainer {
  public:
@@ -101,18 +107,18 @@ class Explainer {
     explanation.text += concat(parts..., "\n");
   }
 
-  /// `what` explained, of these elements.
+  /// Adds the headline: the operation, its element type, the mesh and the rank.
   void add_title(std::string const& what, std::string const& elements) {
     add_line(what, " of ", elements, " on mesh (", mesh_.text(), "), as rank ", mesh_.rank(), " sees it");
   }
 
-  /// A tensor: its role, letters, global extents, layout, and this rank's block.
+  /// Adds a line for a tensor: role, letters, global extents, layout and the extents of this rank's block.
   void add_tensor(std::string const& role, std::string const& letters, Layout const& layout, Extents const& extents) {
     add_line("  ", padded(role, 11), padded(letters, 7), padded(text_of(extents), 20),
              padded(text_of<Mesh>(layout), 30), "block ", text_of(block(layout, extents).extents));
   }
 
-  /// A movement; `how` says more of it.
+  /// Adds a movement and its lines; `how` is appended to the cost.
   void add_move(std::string const& whose, Movement movement, AxisSet axes, bool free, std::int64_t bytes,
                 std::string const& why, std::string const& how = {}) {
     ExplainedMove const& move = explanation.moves.emplace_back(
@@ -123,8 +129,8 @@ class Explainer {
     if (!why.empty()) add_line(std::string(13, ' '), "because ", why);
   }
 
-  /// The movements of one reshard; `whose` is what moves, `why(step)` the reason. Blocks on the way and packed parts
-  /// are temporaries, what the last step leaves is one unless it is `kept`.
+  /// Adds the movements of one reshard of the tensor `whose`; `why(step)` returns the reason of a step. Intermediate
+  /// blocks and packed parts count as temporaries; so does the block after the last step unless `kept`.
   template <class Why>
   void add_moves(ReshardPlan const& plan, Layout before, Extents const& extents, bool kept, std::string const& whose,
                  Why const& why) {
@@ -141,7 +147,7 @@ class Explainer {
     }
   }
 
-  /// Counts a block among the temporaries.
+  /// Counts this rank's block as a temporary.
   void hold(Layout const& layout, Extents const& extents) {
     explanation.largest_temporary =
         std::max(explanation.largest_temporary, product(block(layout, extents).extents) * element_size_);
@@ -160,8 +166,9 @@ class Explainer {
 
 }  // namespace detail
 
-/// The movements of `reshard<To>(tensor)` in this run's numbers: each with its axes, the size of its groups, and the
-/// bytes sent per rank. Sends nothing.
+/// Returns the movements of `reshard<To>(tensor)` on this rank: each with its axes, group size and bytes sent.
+/// Communication: none.
+/// Throws StateError if the tensor is unset.
 template <class To, AnyTensor Tensor>
 Explanation explain(Tensor const& tensor) {
   detail::require_set("explain", {{"tensor", tensor}});

@@ -14,6 +14,7 @@ namespace gshard {
 
 namespace error {
 
+/// Compile error: a tensor of spec `Spec` is written by `<<`.
 template <class Spec>
 struct TensorIsStreamed {
   static_assert(always_false<Spec>,
@@ -23,7 +24,11 @@ struct TensorIsStreamed {
 
 }  // namespace error
 
-/// All elements in row-major order, on every rank: for tests, logs and small results. Replicates the tensor.
+/// Returns all elements of the tensor in row-major order, in host memory of every rank. For tests, logs and small
+/// results.
+/// Precondition: every rank of the mesh calls it.
+/// Communication: as replicate.
+/// Throws StateError if the tensor is unset, and as replicate.
 template <AnyTensor Tensor>
 std::vector<typename Tensor::value_type> to_vector(Tensor const& tensor) {
   detail::require_set("to_vector", {{"tensor", tensor}});
@@ -32,10 +37,12 @@ std::vector<typename Tensor::value_type> to_vector(Tensor const& tensor) {
   detail::copy_to_host<typename Tensor::memory_space>(elements.data(), whole.data(), whole.size());
   return elements;
 }
+/// Does not compile: an operation has to be evaluated first.
 template <Unevaluated Operation>
 auto to_vector(Operation const& x) {
   return to_vector(detail::refuse_unevaluated(x));
 }
+/// Does not compile: pass `x.value()` of a recorded tensor.
 template <class Recorded>
   requires(Recorded::is_recorded && !Unevaluated<Recorded>)
 auto to_vector(Recorded const& x) {
@@ -43,14 +50,17 @@ auto to_vector(Recorded const& x) {
   return to_vector(x.value());
 }
 
-/// A compile error that names `print`.
+/// Does not compile: every rank has to call `print(stream, tensor)` instead.
 template <AnyTensor Tensor>
 std::ostream& operator<<(std::ostream& stream, Tensor const&) {
   using Refused [[maybe_unused]] = decltype(error::TensorIsStreamed<typename Tensor::spec_type>{});
   return stream;
 }
 
-/// Writes the description and all elements on rank 0, one row of the last dimension a line. Replicates the tensor.
+/// Writes the description of the tensor and all elements on rank 0, one line for each row of the last dimension.
+/// Precondition: every rank of the mesh calls it.
+/// Communication: as replicate.
+/// Throws StateError if the tensor is unset, and as replicate.
 template <AnyTensor Tensor>
 void print(std::ostream& stream, Tensor const& tensor) {
   detail::require_set("print", {{"tensor", tensor}});

@@ -10,12 +10,22 @@
 
 namespace gshard {
 
-/// How elements get from one layout to another. `slice` and `zero_fill` are local; `ring` is a loop of permutes, which
-/// einsums alone make.
+/// Kind of a step between two layouts.
+/// slice: keeps a part of the local block; local
+/// zero_fill: makes axes partial by filling with zeros what other ranks contribute; local
+/// all_gather: gathers blocks along the last axes of dimensions
+/// all_reduce: sums over partial axes
+/// reduce_scatter: sums over partial axes and splits dimensions over them
+/// all_to_all: moves the last axes of one dimension to the end of another
+/// permute: sends each block whole to one rank (CollectivePermute)
+/// ring: loop of permutes in place of an all-gather or reduce-scatter; in einsums only (collective matmul)
+/// exchange: general all-to-all of block intersections
 enum class Movement { slice, zero_fill, all_gather, all_reduce, reduce_scatter, all_to_all, permute, ring, exchange };
 
+/// Returns whether a movement sends nothing.
 constexpr bool is_local(Movement movement) { return movement == Movement::slice || movement == Movement::zero_fill; }
 
+/// Returns the name of a movement in explanations, as "all-to-all".
 constexpr char const* text_of(Movement movement) {
   switch (movement) {
     case Movement::slice: return "slice";
@@ -30,8 +40,7 @@ constexpr char const* text_of(Movement movement) {
   }
 }
 
-/// How many collectives of each kind; `permute` sends whole blocks, each to one rank, and a ring of permutes counts
-/// once; `exchange` is a general all-to-all of block intersections.
+/// Number of collectives of each kind in a plan. A ring of permutes counts once, as `ring`.
 struct CollectiveCounts {
   int all_gather = 0;
   int all_reduce = 0;
@@ -41,10 +50,12 @@ struct CollectiveCounts {
   int ring = 0;
   int exchange = 0;
 
+  /// Returns the number of collectives of all kinds.
   constexpr int total() const {
     return all_gather + all_reduce + reduce_scatter + all_to_all + permute + ring + exchange;
   }
 
+  /// Counts one movement. Local movements are not counted.
   constexpr void add(Movement movement) {
     switch (movement) {
       case Movement::all_gather: ++all_gather; break;
@@ -59,7 +70,7 @@ struct CollectiveCounts {
   }
 };
 
-/// A set of kinds of movement, one bit each.
+/// Set of movements, one bit for each kind.
 struct MovementSet {
   std::uint32_t bits = 0;
 
@@ -68,36 +79,39 @@ struct MovementSet {
   friend constexpr bool operator==(MovementSet, MovementSet) = default;
 };
 
-/// One movement over the groups along `axes`, and the layout it leaves.
+/// Step of a plan: one movement within the groups along `axes`. `layout` is the layout after the step.
 struct ReshardStep {
   Movement movement = Movement::slice;
   AxisSet axes;
   Layout layout;
 };
 
-/// The movements that lead from one layout to another: at most one reduction of each kind, one slice, one exchange, one
-/// zero-fill.
+/// Steps from one layout to another, in order, with the number of collectives of each kind.
+/// plan_reshard makes at most one slice, one reduce-scatter, one all-reduce, one other collective and one zero-fill.
 struct ReshardPlan : CollectiveCounts {
   StaticVector<ReshardStep, 6> steps;
 
-  /// Whether nothing is sent.
+  /// Returns whether no step sends anything.
   constexpr bool is_free() const { return total() == 0; }
 
+  /// Returns the kinds of movement that the steps use.
   constexpr MovementSet movements() const {
     MovementSet set;
     for (ReshardStep const& step : steps) set.add(step.movement);
     return set;
   }
 
+  /// Appends a step and counts its collective.
   constexpr void add_step(Movement movement, AxisSet axes, Layout const& layout) {
     steps.push_back({movement, axes, layout});
     add(movement);
   }
 };
 
-/// The sizes of a mesh's axes where its type fixes them, else 0.
+/// Sizes of a mesh's axes, in the order of the axes; `dynamic_size` for an axis whose size the type leaves open.
 using StaticSizes = StaticVector<int, max_axes>;
 
+/// Returns the axis sizes that the type `Mesh` fixes.
 template <class Mesh>
 constexpr StaticSizes static_sizes_of() {
   StaticSizes sizes;
@@ -114,7 +128,7 @@ constexpr bool starts_with(AxisList const& list, AxisList const& prefix) {
   return true;
 }
 
-/// The axes of `list` behind its first `count`.
+/// Returns `list` without its first `count` axes.
 constexpr AxisList rest_of(AxisList const& list, int count) {
   AxisList result;
   for (int i = count; i < list.size(); ++i) result.push_back(list[i]);
@@ -128,7 +142,7 @@ constexpr AxisList without(AxisList const& list, AxisSet axes) {
   return result;
 }
 
-/// `from` with the axes of `added` that `to` lists appended to the same dimensions.
+/// Returns `from` with each axis of `added` appended to the dimension that the axis splits in `to`.
 constexpr Layout with_appended(Layout from, Layout const& to, AxisSet added) {
   for (int dimension = 0; dimension < from.rank(); ++dimension)
     for (int axis : to.dimensions[dimension])
@@ -136,8 +150,8 @@ constexpr Layout with_appended(Layout from, Layout const& to, AxisSet added) {
   return from;
 }
 
-/// The axes whose coordinates decide who holds what differently before and after: those behind the common prefix of
-/// each dimension's lists.
+/// Returns the axes along which elements move: in each dimension, the axes of `from` behind the common prefix of both
+/// lists. Two ranks that differ only along other axes need no elements of each other.
 constexpr AxisSet moved_axes(Layout const& from, Layout const& to) {
   AxisSet moved;
   for (int dimension = 0; dimension < from.rank(); ++dimension) {
@@ -150,13 +164,14 @@ constexpr AxisSet moved_axes(Layout const& from, Layout const& to) {
   return moved;
 }
 
+/// Returns whether `to` follows from `from` by all-gathers: each list of `to` is a prefix of the list of `from`.
 constexpr bool only_gathers(Layout const& from, Layout const& to) {
   for (int dimension = 0; dimension < from.rank(); ++dimension)
     if (!starts_with(from.dimensions[dimension], to.dimensions[dimension])) return false;
   return true;
 }
 
-/// Whether the last axes of one dimension become the last axes of another, and nothing else changes.
+/// Returns whether the last axes of one dimension become the last axes of another, and nothing else changes.
 constexpr bool is_all_to_all(Layout const& from, Layout const& to) {
   AxisList lost;
   AxisList won;
@@ -179,8 +194,8 @@ constexpr bool is_all_to_all(Layout const& from, Layout const& to) {
   return losers == 1 && winners == 1 && lost == won;
 }
 
-/// Whether each dimension is cut into the same parts, by other axes or in another order of them, so that whole blocks
-/// change hands.
+/// Returns whether both layouts cut each dimension into the same parts, by other axes or by axes in another order. Each
+/// rank then sends its block whole to one rank. False if this depends on a size that the type of the mesh leaves open.
 constexpr bool is_permute(Layout const& from, Layout const& to, StaticSizes const& sizes) {
   for (int dimension = 0; dimension < from.rank(); ++dimension) {
     AxisList const& before = from.dimensions[dimension];
@@ -193,19 +208,19 @@ constexpr bool is_permute(Layout const& from, Layout const& to, StaticSizes cons
   return true;
 }
 
-/// Maps each axis of a mesh to an axis.
+/// Map from each axis of a mesh to an axis of the same mesh.
 using AxisMap = StaticVector<int, max_axes>;
 
-/// Who gets whose block in a permute: the rank whose coordinate along axis `a` is this one's along axis `result[a]`,
-/// for every axis.
+/// Returns the axis map of a permute: the rank at coordinates c sends its block to the rank at coordinates t with
+/// t[a] = c[result[a]] for every axis a. Precondition: is_permute.
 constexpr AxisMap permuted_axes(Layout const& from, Layout const& to, int axis_count) {
   AxisMap source;
   for (int axis = 0; axis < axis_count; ++axis) source.push_back(axis);
   for (int dimension = 0; dimension < from.rank(); ++dimension)
     for (int i = 0; i < from.dimensions[dimension].size(); ++i)
       source[to.dimensions[dimension][i]] = from.dimensions[dimension][i];
-  // An axis that splits nothing afterwards takes the coordinate of the one that split nothing before, at the other end
-  // of the chain.
+  // The map has to be a permutation of the axes. An axis that splits a dimension in `from` only is the start of a chain
+  // of replacements. It takes the coordinate of the chain's end, an axis in `to` only, which no other axis takes.
   auto successor = [&](int axis) {
     for (int other = 0; other < axis_count; ++other)
       if (to.split().contains(other) && source[other] == axis) return other;
@@ -220,6 +235,7 @@ constexpr AxisMap permuted_axes(Layout const& from, Layout const& to, int axis_c
   return source;
 }
 
+/// Returns the axes a with source[a] != a.
 constexpr AxisSet axes_that_change(AxisMap const& source) {
   AxisSet result;
   for (int axis = 0; axis < source.size(); ++axis)
@@ -227,7 +243,7 @@ constexpr AxisSet axes_that_change(AxisMap const& source) {
   return result;
 }
 
-/// Between layouts with the same partial axes.
+/// Appends the steps from `from` to `to`. Precondition: both layouts have the same partial axes.
 constexpr void plan_movement(ReshardPlan& plan, Layout from, Layout const& to, StaticSizes const& sizes) {
   if (from == to) return;
   if (is_permute(from, to, sizes))
@@ -249,16 +265,19 @@ constexpr void plan_movement(ReshardPlan& plan, Layout from, Layout const& to, S
 
 }  // namespace detail
 
-/// The movements from layout `from` to layout `to` of one tensor. Unreduced sums are reduced first, by a reduce-scatter
-/// where `to` splits a dimension over their axes and an all-reduce elsewhere; then blocks move, by one collective where
-/// the pair is a known one and else by one exchange of block intersections, in which each element reaches each rank
-/// that needs it once; becoming partial is local.
+/// Returns the steps from layout `from` to layout `to` of one tensor:
+/// 1. a slice, if a reduction follows and `to` keeps the slice;
+/// 2. a reduce-scatter over the reduced axes that split a dimension in `to`, an all-reduce over the other reduced axes;
+/// 3. a slice, all-gather, all-to-all or permute (a slice may precede the collective) if the pair of layouts is a known
+///    one, else one exchange of block intersections, in which each element reaches each rank that needs it once;
+/// 4. a zero-fill over the axes that become partial.
+/// Preconditions: both layouts are on one mesh and have the same rank; `sizes` has one entry for each axis.
 constexpr ReshardPlan plan_reshard(Layout const& from, Layout const& to, StaticSizes const& sizes) {
   ReshardPlan plan;
   Layout current = from;
   AxisSet const reduced = from.partial - to.partial;
   AxisSet const scattered = reduced & to.split();
-  // A slice that `to` keeps makes the reductions smaller.
+  // Slicing first makes the reductions smaller. It pays only if `to` keeps the slice.
   AxisSet const fresh = to.split() - from.split() - scattered;
   Layout const sliced = detail::with_appended(from, to, fresh);
   if (!reduced.empty() && !fresh.empty() && detail::only_gathers(to, sliced)) {
@@ -278,6 +297,7 @@ constexpr ReshardPlan plan_reshard(Layout const& from, Layout const& to, StaticS
   AxisSet const spread = to.partial - from.partial;
   Layout before_spread = to;
   before_spread.partial = to.partial - spread;
+  // An axis that becomes partial may split its dimension until the zero-fill, which needs no communication.
   for (int dimension = 0; dimension < to.rank(); ++dimension) {
     AxisList const& axes = current.dimensions[dimension];
     AxisList const& target = to.dimensions[dimension];
@@ -292,12 +312,13 @@ constexpr ReshardPlan plan_reshard(Layout const& from, Layout const& to, StaticS
 
 namespace detail {
 
-/// Whether a movement may need its parts packed, so a buffer of the size of the old block.
+/// Returns whether a movement may pack its parts into a buffer of the size of the old block.
 constexpr bool packs_parts(Movement movement) {
   return movement == Movement::reduce_scatter || movement == Movement::all_to_all || movement == Movement::exchange;
 }
 
-/// The elements of the largest block or buffer on the way that `plan` takes from layout `from`.
+/// Returns the elements of the largest block or message buffer of any rank while `plan` runs from layout `from`.
+/// Precondition: no extent and no size is dynamic.
 constexpr std::int64_t largest_buffer(Layout const& from, ReshardPlan const& plan, Extents const& extents,
                                       StaticSizes const& sizes) {
   auto block = [&](Layout const& layout) {

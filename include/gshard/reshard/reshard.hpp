@@ -18,6 +18,7 @@ namespace gshard {
 
 namespace error {
 
+/// Compile error: a tensor of `Before` dimensions is resharded to a spec of `After` dimensions.
 template <int Before, int After>
 struct ReshardChangesRank {
   static_assert(
@@ -27,19 +28,21 @@ struct ReshardChangesRank {
 
 }  // namespace error
 
-/// The movements of `reshard<To>` of a tensor of type `Tensor`, as a constant.
+/// Plan of `reshard<To>` of a tensor of type `Tensor`, as a constant. Example, for `x` of spec `Spec<"x", _>`:
+/// `static_assert(reshard_plan_of<decltype(x), Spec<_, "x">>.all_to_all == 1)`.
 template <AnyTensor Tensor, class To>
 inline constexpr ReshardPlan reshard_plan_of = plan_reshard(Tensor::layout, layout_of<typename Tensor::mesh_type, To>,
                                                             static_sizes_of<typename Tensor::mesh_type>());
 
-/// The type of `reshard<To>` of a tensor of type `Tensor`: extents that either spec fixes stay fixed.
+/// Result type of `reshard<To>` of a tensor of type `Tensor`. Extents that either spec fixes are fixed.
 template <AnyTensor Tensor, class To>
 using Resharded = with_spec<Tensor, with_extents_of<To, typename Tensor::spec_type>>;
 
-/// The elements of the largest block or message buffer that a rank needs during `reshard<To>` of a tensor of type
-/// `Tensor` with these global extents, the result included, as a constant where extents and sizes are:
-/// `static_assert(largest_buffer<decltype(x), Spec<_, "x">>({64, 64}) == 1024)`. To be given where the types do not fix
-/// them: extents, and the `sizes` of the mesh's axes.
+/// Returns the elements of the largest block or message buffer that any rank needs during `reshard<To>` of a tensor
+/// of type `Tensor`, the result included. Example:
+/// `static_assert(largest_buffer<decltype(x), Spec<_, "x">>({64, 64}) == 1024)`.
+/// `extents` are global; `sizes` are those of the mesh's axes. The defaults are the values that the types fix.
+/// Throws ExtentError if a number of values is wrong, or if a value is neither given nor fixed by a type.
 template <AnyTensor Tensor, class To>
 constexpr std::int64_t largest_buffer(Extents const& extents = Tensor::static_extents,
                                       StaticSizes const& sizes = static_sizes_of<typename Tensor::mesh_type>()) {
@@ -54,6 +57,7 @@ constexpr std::int64_t largest_buffer(Extents const& extents = Tensor::static_ex
 
 namespace detail {
 
+/// Maps a wrong reshard to its compile error; `type` is void if the reshard is valid.
 template <class Tensor, class To>
 struct ReshardMistakeOf {
   using type = ExtentsMistake<typename Tensor::spec_type, To>;
@@ -64,6 +68,7 @@ struct ReshardMistakeOf<Tensor, To> {
   using type = error::ReshardChangesRank<Tensor::rank, To::rank>;
 };
 
+/// Reshards `tensor`; `original` says how its memory may be used.
 template <class To, AnyTensor Tensor>
 Resharded<Tensor, To> reshard_into(Tensor const& tensor, Original original) {
   using Mistake = typename ReshardMistakeOf<Tensor, To>::type;
@@ -79,8 +84,8 @@ Resharded<Tensor, To> reshard_into(Tensor const& tensor, Original original) {
   }
 }
 
-/// As reshard, for what is only read: where no axis of more than one rank is in the way, the result shares the elements
-/// of the tensor.
+/// Reshards a tensor for reading only. If every rank holds the same elements before and after, the result shares the
+/// memory of the tensor.
 template <class To, AnyTensor Tensor>
 Resharded<Tensor, To> reshard_or_share(Tensor const& tensor) {
   return reshard_into<To>(tensor, Original::is_read);
@@ -88,15 +93,21 @@ Resharded<Tensor, To> reshard_or_share(Tensor const& tensor) {
 
 }  // namespace detail
 
-/// The same tensor held as `To` says. Communicates what `reshard_plan_of<Tensor, To>` lists; the tensor itself is
-/// returned where the layouts agree. The memory of a tensor that is given as an rvalue, and that nobody else holds, may
-/// be used for the result.
+/// Returns the tensor in the layout of spec `To`.
+/// If the layouts are equal, the result shares the memory of the tensor. If `tensor` is an rvalue and the sole owner
+/// of its memory, the result may overwrite that memory.
+/// Precondition: every rank of the mesh calls it.
+/// Communication: the steps of `reshard_plan_of<Tensor, To>`; `explain<To>(tensor)` lists the bytes per rank.
+/// Does not compile if the number of dimensions differs or both specs fix different extents.
+/// Throws StateError if the tensor is unset, ExtentError if its extents differ from those that `To` fixes, MemoryError
+/// if a block cannot be allocated, CommunicationError if MPI fails.
 template <class To, AnyTensor Tensor>
 Resharded<std::remove_cvref_t<Tensor>, To> reshard(Tensor&& tensor) {
   bool const is_given_up = !std::is_lvalue_reference_v<Tensor> && tensor.is_sole_owner();
   return detail::reshard_into<To, std::remove_cvref_t<Tensor>>(
       tensor, is_given_up ? detail::Original::is_given_up : detail::Original::stays);
 }
+/// Does not compile: an operation has to be evaluated first.
 template <class To, Unevaluated Operation>
 auto reshard(Operation const& x) {
   return reshard<To>(detail::refuse_unevaluated(x));
@@ -115,46 +126,54 @@ constexpr Layout split_layout(Layout layout, int dimension, AxisList const& axes
   return layout;
 }
 
-template <class Mesh, AxisNames Names>
-constexpr AxisList axes_of() {
-  AxisList axes;
-  for (int i = 0; i < Names.count(); ++i) axes.push_back(Mesh::find(Names[i]));
-  return axes;
-}
-
 }  // namespace detail
 
-/// The whole tensor on every rank (paper 3.2).
+/// Returns the tensor replicated: every rank holds all elements, and unreduced sums are reduced.
+/// Communication, preconditions and exceptions: as reshard.
+/// Source: paper 3.2.
 template <AnyTensor Tensor>
 auto replicate(Tensor&& tensor) {
   using Original = std::remove_cvref_t<Tensor>;
   return reshard<spec_of<typename Original::mesh_type, detail::replicated_layout(Original::rank)>>(
       std::forward<Tensor>(tensor));
 }
+/// Does not compile: an operation has to be evaluated first.
 template <Unevaluated Operation>
 auto replicate(Operation const& x) {
   return replicate(detail::refuse_unevaluated(x));
 }
 
-/// Dimension `Dimension` split over `Names`, in place of what split it before; the other dimensions stay as they are
-/// (paper 3.2). Negative dimensions count from the end.
+/// Returns the tensor with dimension `Dimension` split over the axes `Names` only, as in `split<1, "expert">(x)`. The
+/// other dimensions and the partial axes keep their layout. Negative dimensions count from the end: -1 is the last one.
+/// Does not compile if the mesh has no such axis, or if an axis of `Names` splits another dimension or is partial.
+/// Communication, preconditions and exceptions: as reshard.
+/// Source: paper 3.2.
 template <int Dimension, AxisNames Names, AnyTensor Tensor>
 auto split(Tensor&& tensor) {
   using Original = std::remove_cvref_t<Tensor>;
   using Mesh = typename Original::mesh_type;
   constexpr int dimension = detail::dimension_of<Dimension, Original::rank>;
-  static constexpr Layout target = detail::split_layout(Original::layout, dimension, detail::axes_of<Mesh, Names>());
+  static constexpr Layout target =
+      detail::split_layout(Original::layout, dimension, detail::checked_layout<Mesh, Spec<Names>>().dimensions[0]);
   return reshard<spec_of<Mesh, target>>(std::forward<Tensor>(tensor));
 }
+/// Does not compile: an operation has to be evaluated first.
 template <int Dimension, AxisNames Names, Unevaluated Operation>
 auto split(Operation const& x) {
   return split<Dimension, Names>(detail::refuse_unevaluated(x));
 }
 
-/// The tensor held as `To` says (paper 3.2); another name for reshard.
+/// Returns `reshard<To>(tensor)`. The paper's name of reshard.
+/// Source: paper 3.2.
 template <class To, AnyTensor Tensor>
 auto shard(Tensor&& tensor) {
   return reshard<To>(std::forward<Tensor>(tensor));
+}
+/// Does not compile: an operation has to be evaluated first. An einsum, a reduction and a convolution have overloads of
+/// their own, for which To is the declared spec of the result.
+template <class To, Unevaluated Operation>
+auto shard(Operation const& x) {
+  return shard<To>(detail::refuse_unevaluated(x));
 }
 
 }  // namespace gshard

@@ -14,12 +14,13 @@
 #include <gshard/core/launch.hpp>
 #include <gshard/tensor/shard_range.hpp>
 
-// Sums over ranks of elements that are computed with in more bits than they are stored in. A reduction that rounds from
-// rank to rank loses what is small; here the parts travel as they are stored, each rank adds up its share in rank
-// order, and rounds once.
+// Reductions of elements that are stored in fewer bits than they are computed in (BFloat16).
+// A reduction that rounds after each rank loses small summands. Here each rank receives the stored parts of its share,
+// sums them in rank order in the wider type and rounds once.
 
 namespace gshard::detail {
 
+/// Sums part[r][i] over r for each of `count` elements i, and rounds once.
 template <class T>
 struct AddParts {
   T* sum;
@@ -34,13 +35,14 @@ struct AddParts {
   }
 };
 
-/// The same ranks for the messages that a reduction consists of: the ledger has it as one reduction.
+/// Returns `group` without its ledger. The ledger counts a reduction once, and not the messages inside it.
 inline Group uncounted(Group group) {
   group.ledger = nullptr;
   return group;
 }
 
-/// As comm::reduce_scatter. Each rank sends (p - 1) / p of its buffer.
+/// Reduces and scatters as comm::reduce_scatter does.
+/// Communication: all-to-all over `group`; each rank sends all parts of its buffer but its own.
 template <class MemorySpace, class T>
 void reduce_scatter_rounded(Group const& group, T const* send, T* receive, std::vector<std::int64_t> const& counts,
                             MemoryPool& memory, std::int64_t limit) {
@@ -57,7 +59,8 @@ void reduce_scatter_rounded(Group const& group, T const* send, T* receive, std::
   launch<MemorySpace>("gshard::add_parts", own, AddParts<T>{receive, parts, own, group.size});
 }
 
-/// As comm::all_reduce. Each rank sends 2 (p - 1) / p of its buffer.
+/// Reduces as comm::all_reduce does.
+/// Communication: reduce-scatter, then all-gather over `group`; each rank sends about 2 (p - 1) / p of its buffer.
 template <class MemorySpace, class T>
 void all_reduce_rounded(Group const& group, T* data, std::int64_t count, MemoryPool& memory, std::int64_t limit) {
   Scratch<MemorySpace> scratch(memory);
@@ -65,7 +68,7 @@ void all_reduce_rounded(Group const& group, T* data, std::int64_t count, MemoryP
   T* const share = scratch.template get<T>(own);
   if (comm::detail::only_counted(group, Collective::all_reduce, 2 * (group.size - 1),
                                  comm::detail::ring_bytes<T>(group, 2 * count))) {
-    scratch.template get<T>(own * group.size);  // the parts of its share
+    scratch.template get<T>(own * group.size);  // the parts in reduce_scatter_rounded
     return;
   }
   std::vector<std::int64_t> counts;

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <gshard/core/checked.hpp>
 #include <gshard/einsum/einsum.hpp>
 #include <gshard/spatial/halo.hpp>
 #include <gshard/spatial/kernels/convolve.hpp>
@@ -15,6 +16,7 @@ namespace gshard {
 
 namespace detail {
 
+/// Returns an array of `Rank` equal values.
 template <int Rank>
 constexpr std::array<std::int64_t, static_cast<std::size_t>(Rank)> all_of(std::int64_t value) {
   std::array<std::int64_t, static_cast<std::size_t>(Rank)> result{};
@@ -24,8 +26,8 @@ constexpr std::array<std::int64_t, static_cast<std::size_t>(Rank)> all_of(std::i
 
 }  // namespace detail
 
-/// How the window of a convolution moves, one number for each spatial dimension (see Window). `low` and `high` count
-/// zeros around the dilated base.
+/// Strides, padding and dilations of a convolution, one number for each spatial dimension, in elements (see Window).
+/// `low` and `high` are the zeros around the dilated base; negative ones crop it.
 template <int Rank>
 struct ConvolutionOptions {
   using Sizes = std::array<std::int64_t, static_cast<std::size_t>(Rank)>;
@@ -36,8 +38,8 @@ struct ConvolutionOptions {
   Sizes base_dilation = detail::all_of<Rank>(1);
 };
 
-/// The subscripts by which a convolution is planned: "nxyi,abio->nxyo" of x (N, X, Y, I) and w (A, B, I, O) in two
-/// dimensions.
+/// The subscripts of the einsum by which a convolution of `Rank` spatial dimensions is planned: "nxyi,abio->nxyo" for x
+/// (N, X, Y, I) and w (A, B, I, O).
 template <int Rank>
 inline constexpr FixedString convolution_subscripts = "nxi,aio->nxo";
 template <>
@@ -65,12 +67,14 @@ struct ConvolutionWindowSplit {
 
 namespace detail {
 
-/// The number of spatial dimensions of (N, space..., C); 1 or 3 of what has too few or too many, which is refused.
+/// Number of spatial dimensions of x (N, space..., C), clamped to [1, 3]: keeps other code well formed after a tensor
+/// of another rank has been refused.
 template <AnyTensor X>
 inline constexpr int spatial_rank = X::rank < 3   ? 1
                                     : X::rank > 5 ? 3
                                                   : X::rank - 2;
 
+/// Checks ranks and the layout of the window at compile time.
 template <AnyTensor X, AnyTensor W>
 consteval bool check_convolution() {
   constexpr int rank = spatial_rank<X>;
@@ -88,8 +92,8 @@ consteval bool check_convolution() {
   }
 }
 
-/// The number of outputs of a window over `extent` elements of spatial dimension `dimension`. Throws ExtentError where
-/// the window makes no sense, or positions under it do not fit into 64 bits.
+/// Returns the number of outputs of a window over `extent` elements of spatial dimension `dimension`.
+/// Throws ExtentError if window, stride or a dilation is below 1, or positions might exceed 64 bits (Window::max_size).
 inline std::int64_t checked_outputs(std::string_view operation, Window const& window, std::size_t dimension,
                                     std::int64_t extent) {
   auto const described = [&] {
@@ -107,7 +111,7 @@ inline std::int64_t checked_outputs(std::string_view operation, Window const& wi
   return window.outputs(extent);
 }
 
-/// The windows of a convolution over the extents of w.
+/// Returns the windows of a convolution; `weights` are the extents of w, which begin with the window sizes.
 template <int Rank>
 std::array<Window, static_cast<std::size_t>(Rank)> windows_of(ConvolutionOptions<Rank> const& options,
                                                               Extents const& weights) {
@@ -118,7 +122,8 @@ std::array<Window, static_cast<std::size_t>(Rank)> windows_of(ConvolutionOptions
   return windows;
 }
 
-/// What the rank at some coordinates sees of x to compute its block of y.
+/// Returns the box of x that the rank at given coordinates needs to compute its block of y. Dimensions N and C keep the
+/// rank's own block of x.
 template <AnyTensor X, Layout Outputs, int Rank>
 struct SeenByOutputs {
   X x;
@@ -139,7 +144,7 @@ struct SeenByOutputs {
   }
 };
 
-/// The axes that split the spatial dimensions.
+/// Returns the axes that split the spatial dimensions of x.
 template <AnyTensor X>
 constexpr AxisSet spatial_axes() {
   AxisSet axes;
@@ -147,7 +152,7 @@ constexpr AxisSet spatial_axes() {
   return axes;
 }
 
-/// The halos of one sliding window over x, held so that each rank has its own outputs.
+/// Returns the halo plan under which each rank computes its block of `outputs`, held as layout `Outputs`.
 template <Layout Outputs, AnyTensor X, int Rank>
 auto window_halo(X const& x, Extents const& outputs,
                  std::array<Window, static_cast<std::size_t>(Rank)> const& windows) {
@@ -155,6 +160,7 @@ auto window_halo(X const& x, Extents const& outputs,
   return HaloPlan<X, Seen>(x, spatial_axes<X>(), Seen{x, outputs, windows});
 }
 
+/// A convolution with its einsum plan: checks extents, then runs the forward pass. The gradient reuses it.
 template <class Plan, AnyTensor X, AnyTensor W>
 struct ConvolutionRun {
   static constexpr int rank = X::rank - 2;
@@ -169,6 +175,7 @@ struct ConvolutionRun {
   Extents outputs;
   std::array<Window, static_cast<std::size_t>(rank)> windows;
 
+  /// Computes the extents of the result. Throws StateError, MeshError or ExtentError.
   ConvolutionRun(ConvolutionOptions<rank> const& given, X const& x, W const& w)
       : options(given),
         outputs(result_extents({convolution_subscripts<rank>.view(), "convolution"}, Plan::subscripts,
@@ -184,22 +191,25 @@ struct ConvolutionRun {
     return window_halo<Plan::plan.produced, PlannedInput, rank>(x, outputs, windows);
   }
 
+  /// Returns this rank's part of the convolution.
   template <class Seen>
   LocalConvolution<Number, rank> local(HaloBlock<PlannedInput, Seen> const& seen, Block const& own,
                                        PlannedWeights const& w) const {
     return {windows, seen.box(), own, w.local_extents()};
   }
 
-  /// Enters one contraction over all windows into the ledger: two flops for each product.
+  /// Enters one contraction over all windows into the ledger: two flops for each multiply-add.
   template <AnyTensor Outputs, class Seen>
   void record(char const* operation, Outputs const& y, HaloBlock<PlannedInput, Seen> const& seen,
               PlannedWeights const& w) const {
     std::int64_t products = saturated_product(y.local_size(), w.local_extent(rank));
     for (int d = 0; d < rank; ++d) products = saturated_product(products, w.local_extent(d));
-    std::int64_t const inputs = product(seen.box().extents) * static_cast<std::int64_t>(sizeof(T));
-    y.memory().ledger().add_work(operation, saturated_product(2, products), block_bytes(y) + inputs + block_bytes(w));
+    std::int64_t const inputs = saturated_product(product(seen.box().extents), static_cast<std::int64_t>(sizeof(T)));
+    y.memory().ledger().add_work(operation, saturated_product(2, products),
+                                 saturated_sum(block_bytes(y), inputs, block_bytes(w)));
   }
 
+  /// Returns the result in the layout of the plan.
   auto forward(X const& x, W const& w) const {
     Kokkos::Profiling::ScopedRegion const region("gshard::convolution");
     auto const weights = reshard_or_share<typename PlannedWeights::spec_type>(w);
@@ -218,32 +228,39 @@ struct ConvolutionRun {
 
 }  // namespace detail
 
-/// A convolution that waits to be told how its result is to be held, as an einsum does.
+/// Deferred convolution, made by `convolution`. Like an Einsum, it runs when its result spec is known: on conversion to
+/// a tensor type or `shard<Spec>(...)`, which declare the spec, or on `eval(...)`, which propagates it.
 template <class X, class W>
-class Convolution {
+class Convolution : public detail::UnevaluatedOperation {
  public:
   static constexpr bool is_deferred = true;
   using Input = detail::OperandTensor<X>;
   using Weights = detail::OperandTensor<W>;
   static constexpr int rank = detail::spatial_rank<Input>;
 
+  /// Stores the operands; evaluates those that are unevaluated operations.
   Convolution(X const& x, W const& w, ConvolutionOptions<rank> const& options)
       : x_(detail::EinsumOperand<X>::tensor(x)), w_(detail::EinsumOperand<W>::tensor(w)), options_(options) {}
 
+  /// Returns the result with the spec that the plan propagates.
   auto eval() const { return run<void>(); }
 
+  /// Returns the result with spec `Spec`.
   template <class Spec>
   auto eval_as() const {
     return run<with_spec<Input, Spec>>();
   }
 
+  /// Returns the result with the spec of the declared tensor.
   template <class Spec>
   operator ShardedTensor<typename Input::mesh_type, Spec, typename Input::value_type, typename Input::memory_space>()
       const {
     return eval_as<Spec>();
   }
 
-  /// What the halos of the propagated result cost this rank. No communication but that of operands that move.
+  /// Returns the bytes of halos that `eval` sends from and receives on this rank.
+  /// Communication: only that of resharding x, where the plan moves it.
+  /// Throws as `eval` does.
   HaloBytes halo_bytes() const {
     using Run = detail::ConvolutionRun<detail::Planned<convolution_subscripts<rank>, void, X, W>, Input, Weights>;
     return Run(options_, x_, w_).halo(detail::reshard_or_share<typename Run::PlannedInput::spec_type>(x_)).bytes();
@@ -266,13 +283,18 @@ class Convolution {
   ConvolutionOptions<rank> options_;
 };
 
-/// The convolution of x (N, X, I) with w (A, I, O), x (N, X, Y, I) with w (A, B, I, O), or x (N, X, Y, Z, I) with w (A,
-/// B, C, I, O), channels last: y (N, X', .., O), y[n, p, o] = sum over k, i of x[n, p stride - low + k window_dilation,
-/// i] w[k, i, o] on the dilated base, zeros around it. Any of N, X, Y, Z, I, O may be split: what moves is planned as
-/// the einsum convolution_subscripts is (`plan_of<"nxyi,abio->nxyo", X, W, Y>`), and halos of x come by one all-to-all
-/// over the axes that split space, where ranks lack any. Throws StateError, MeshError and
-/// ExtentError as einsums do, and ExtentError where a window makes no sense. Source:
-/// paper 3.3.3, A.4.
+/// Returns the deferred convolution of x and w, channels last: y[n, p, o] = sum over k, i of b[n, p stride - low + k
+/// window_dilation, i] w[k, i, o], where b is x dilated by base_dilation, with zeros between and around its elements.
+/// The window is not flipped (cross-correlation).
+/// Shapes, in one, two or three dimensions: x (N, X, I), w (A, I, O); x (N, X, Y, I), w (A, B, I, O); x (N, X, Y, Z,
+/// I), w (A, B, C, I, O); result (N, space'..., O), space' as Window::outputs. Any dimension of x and the channels of w
+/// may be split; the window dimensions of w may not, else the call does not compile.
+/// Communication: the collectives planned for the einsum `convolution_subscripts` (in two dimensions,
+/// `plan_of<"nxyi,abio->nxyo", X, W, Y>`), and halos of x by one all-to-all over the axes that split the spatial
+/// dimensions; no halos if no rank lacks an element.
+/// The evaluation throws StateError if a tensor is unset, MeshError if x and w live on different meshes, ExtentError if
+/// their numbers of channels differ, a window, stride or dilation is below 1, or positions might exceed 64 bits.
+/// Source: paper 3.3.3, A.4.
 template <class X, class W>
   requires EinsumInput<X> && EinsumInput<W>
 auto convolution(X const& x, W const& w,
@@ -282,7 +304,7 @@ auto convolution(X const& x, W const& w,
   return Convolution<X, W>(x, w, options);
 }
 
-/// The convolution held as `Spec` says.
+/// Evaluates a convolution with result spec `Spec`.
 template <class Spec, class X, class W>
 auto shard(Convolution<X, W> const& convolution) {
   return convolution.template eval_as<Spec>();

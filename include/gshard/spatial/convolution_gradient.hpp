@@ -12,8 +12,8 @@ namespace gshard {
 
 namespace detail {
 
-/// The axes that split a letter of the contraction which `labels` lacks: ranks that differ there add to the same
-/// element of that operand's gradient.
+/// Returns the axes that split letters of the operands that `labels`, the letters of one operand, lacks. Ranks that
+/// differ along these axes contribute to the same element of that operand's gradient.
 template <class Plan>
 constexpr AxisSet axes_of_others(Labels const& labels) {
   AxisSet axes;
@@ -25,6 +25,7 @@ constexpr AxisSet axes_of_others(Labels const& labels) {
   return axes;
 }
 
+/// Returns the layout of an operand's gradient before reduction.
 template <class Plan, int Operand>
 constexpr Layout gradient_part_layout() {
   Layout layout = Plan::plan.operands[Operand];
@@ -32,15 +33,17 @@ constexpr Layout gradient_part_layout() {
   return layout;
 }
 
-/// The gradients of a convolution, from that of its result: held as the contraction was, then brought to the spec of
-/// the operand, which is the all-reduce of data parallelism, or the reduce-scatter of sharded weights. The halos of x
-/// are fetched again; what its gradient gives to others is added there.
+/// Vjp of a convolution. Each gradient is computed in the layout of the forward contraction and then resharded to the
+/// spec of its operand: the all-reduce of data parallelism or the reduce-scatter of sharded weights.
+/// Fetches the halos of x again for the gradient of w, instead of keeping the box of the forward pass in memory. Adds
+/// the halos of the gradient of x on the ranks that own the elements.
 template <class Plan, AnyTensor X, AnyTensor W>
 struct ConvolutionGradient {
   using Run = ConvolutionRun<Plan, X, W>;
   using Space = typename X::memory_space;
   using Gradient = with_layout<X, without_partial(Plan::plan.produced)>;
 
+  /// Adds to `slots` the gradients of the operands that are recorded; `given` is the gradient of the result.
   template <class Slots, class Given>
   static void vjp(Run const& run, Slots const& slots, Given const& given, X const& x, W const& w) {
     Kokkos::Profiling::ScopedRegion const region("gshard::convolution_gradient");
@@ -86,9 +89,9 @@ struct ConvolutionGradient {
 
 }  // namespace detail
 
-/// A convolution with recorded operands: it waits for its result spec, then runs and is recorded.
+/// Deferred convolution with recorded operands: runs, and is recorded, when its result spec is known (see Convolution).
 template <class X, class W>
-class RecordedConvolution {
+class RecordedConvolution : public detail::UnevaluatedOperation {
  public:
   static constexpr bool is_recorded = true;
   using PlainX = detail::PlainOperand<X>;
@@ -97,16 +100,20 @@ class RecordedConvolution {
   using Weights = detail::OperandTensor<PlainW>;
   static constexpr int rank = detail::spatial_rank<Input>;
 
+  /// Stores the operands as they are.
   RecordedConvolution(X const& x, W const& w, ConvolutionOptions<rank> const& options)
       : x_(x), w_(w), options_(options) {}
 
+  /// Returns the recorded result with the spec that the plan propagates.
   auto eval() const { return run<void>(); }
 
+  /// Returns the recorded result with spec `Spec`.
   template <class Spec>
   auto eval_as() const {
     return run<with_spec<Input, Spec>>();
   }
 
+  /// Returns the recorded result with the spec of the declared tensor.
   template <class Spec>
   operator Var<ShardedTensor<typename Input::mesh_type, Spec, typename Input::value_type,
                              typename Input::memory_space>>() const {
@@ -118,6 +125,7 @@ class RecordedConvolution {
   auto run() const {
     using Plan = detail::Planned<convolution_subscripts<rank>, Result, PlainX, PlainW>;
     Tape& tape = detail::einsum_tape_of(x_, w_);
+    tape.require_unrun();  // before the forward pass communicates
     if constexpr (Plan::is_refused) {
       using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
       using Tensor = std::conditional_t<std::is_void_v<Result>, Input, Result>;
@@ -144,6 +152,12 @@ class RecordedConvolution {
   ConvolutionOptions<rank> options_;
 };
 
+/// Returns the deferred convolution of operands of which at least one is recorded on a tape. Shapes and the
+/// communication of the forward pass are those of the unrecorded `convolution`.
+/// Communication of the backward pass: the gradient of the result and the operands are resharded to the layouts of the
+/// contraction. The gradient of x sends its halos to their owners, and the gradient of w gathers the halos of x, by one
+/// all-to-all each over the axes that split the spatial dimensions. Each gradient is resharded as its operand is.
+/// The evaluation throws as that of the unrecorded `convolution`, and StateError if the tape has run.
 template <class X, class W>
   requires(detail::RecordedEinsumInput<X> || detail::RecordedEinsumInput<W>)
 auto convolution(
@@ -154,13 +168,13 @@ auto convolution(
   return RecordedConvolution<X, W>(x, w, options);
 }
 
-/// The recorded convolution held as `Spec` says.
+/// Evaluates and records a convolution with result spec `Spec`.
 template <class Spec, class X, class W>
 auto shard(RecordedConvolution<X, W> const& convolution) {
   return convolution.template eval_as<Spec>();
 }
 
-/// The recorded convolution with the spec that its plan propagates.
+/// Evaluates and records a convolution with the spec that its plan propagates.
 template <class X, class W>
 auto eval(RecordedConvolution<X, W> const& convolution) {
   return convolution.eval();

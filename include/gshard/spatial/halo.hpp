@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <gshard/core/checked.hpp>
 #include <gshard/expr/functions.hpp>
 #include <gshard/reshard/exchange.hpp>
 #include <gshard/tensor/operands.hpp>
@@ -16,32 +17,38 @@
 
 namespace gshard {
 
-/// A rank's block of a tensor together with what it needs around it: a packed Kokkos view, LayoutRight, whose index 0
-/// along dimension d is the global index `range(d).begin`. Positions outside the tensor hold the border value. Elements
-/// that are added up are of the type that the tensor's are computed with, float for BFloat16.
+/// Box of global indices around a rank's block of a tensor, with a copy of its elements: packed, LayoutRight. Index 0
+/// along dimension d is global index `range(d).begin`. The box may reach outside the tensor; there `exchange_halo`
+/// stores the border value. `T` may differ from the element type of the tensor: sums of BFloat16 are held in float.
 template <AnyTensor Tensor, class T = typename Tensor::value_type>
 class HaloBlock {
  public:
   using value_type = T;
   using memory_space = typename Tensor::memory_space;
 
-  /// Room for a box of `owner`'s global indices, unset.
+  /// Allocates `box`, given by global indices of `owner`; the elements are not set. Throws MemoryError.
   HaloBlock(Tensor const& owner, detail::Block const& box)
       : owner_(owner),
         box_(box),
         storage_(
             owner.memory().template allocate<memory_space>(static_cast<std::size_t>(size()) * sizeof(value_type))) {}
 
-  /// The tensor that this is a part of.
+  /// Returns the tensor whose indices the box refers to.
   Tensor const& owner() const { return owner_; }
+  /// Returns offsets and extents of the box.
   detail::Block const& box() const { return box_; }
+  /// Returns the global indices of the box along `dimension`; may begin below 0 or end beyond the extent of the tensor.
   Range range(int dimension) const {
     return {box_.offsets[dimension], box_.offsets[dimension] + box_.extents[dimension]};
   }
+  /// Returns the extents of the box.
   Extents const& extents() const { return box_.extents; }
+  /// Returns the number of elements of the box.
   std::int64_t size() const { return product(box_.extents); }
 
+  /// Returns the elements as an unmanaged Kokkos::View, LayoutRight, valid while a copy of this object exists.
   auto local() const { return detail::local_view<value_type, Tensor::rank, memory_space>(data(), box_.extents); }
+  /// Returns a pointer to the first element.
   value_type* data() const { return static_cast<value_type*>(storage_.get()); }
 
  private:
@@ -50,7 +57,7 @@ class HaloBlock {
   std::shared_ptr<void> storage_;
 };
 
-/// What an exchange of halos sends and receives, in bytes, on this rank.
+/// Bytes that a halo exchange sends from, and receives on, this rank.
 struct HaloBytes {
   std::int64_t sent = 0;
   std::int64_t received = 0;
@@ -58,9 +65,9 @@ struct HaloBytes {
 
 namespace detail {
 
-/// Who needs what of a tensor: `needed(coordinates)` is the box that the rank there works on. Ranks that differ along
-/// `axes` only hold what they need of each other. One exchange for all dimensions: corners travel straight, and a halo
-/// may be wider than its neighbour's block.
+/// Plan of a halo exchange: `needed(coordinates)` returns the box that the rank at these mesh coordinates works on.
+/// Exchanges with the ranks that differ from this one along `axes` only. One exchange covers all dimensions, so corners
+/// travel in one step and a halo may be wider than the neighbour's block.
 template <AnyTensor Tensor, class Needed>
 class HaloPlan {
   using T = typename Tensor::value_type;
@@ -85,12 +92,13 @@ class HaloPlan {
     }
   }
 
+  /// Returns the bytes that `gather` moves.
   HaloBytes bytes() const {
     if (is_local_) return {};
     return {elements_of_others(gives_) * element_size, elements_of_others(takes_) * element_size};
   }
 
-  /// Throws ExtentError where a block is not what these widths make of this rank's.
+  /// Throws ExtentError if `box` is not the box of this rank.
   void require_box(std::string_view operation, Block const& box) const {
     if (box != mine_)
       throw ExtentError(concat(operation, ": the block has extents ", text_of(box.extents), ", but these widths make ",
@@ -98,14 +106,14 @@ class HaloPlan {
                                "; give the widths that it was made with"));
   }
 
-  /// Room for the box that this rank needs.
+  /// Returns the box of this rank, elements not set.
   HaloBlock<Tensor> unset() const { return HaloBlock<Tensor>(x_, mine_); }
 
-  /// Room for sums of the same box.
+  /// Returns the box of this rank for sums, elements not set.
   HaloBlock<Tensor, Number> unset_sums() const { return HaloBlock<Tensor, Number>(x_, mine_); }
 
-  /// The box that this rank needs: own elements, those of others by one all-to-all over the axes, and `border` outside
-  /// the tensor.
+  /// Returns the box of this rank, filled; positions outside the tensor are `border`.
+  /// Communication: one all-to-all over the axes, bytes per rank: bytes(); none if no rank lacks an element.
   HaloBlock<Tensor> gather(T border) const {
     HaloBlock<Tensor> const block = unset();
     if (product(intersection(inside(), mine_).extents) < block.size())
@@ -117,12 +125,13 @@ class HaloPlan {
       moved.incoming.add(member, block.data(), box_in(taken, mine_));
     });
     if (is_local_) moved.copy_kept();
-    else moved.run(bound_ * group_.size);
+    else moved.run(saturated_product(bound_, group_.size));
     return block;
   }
 
-  /// The transpose of `gather`: each element's sum over all boxes that hold it, by one all-to-all over the axes, added
-  /// in the order of the ranks, and rounded once.
+  /// Returns the transpose of `gather`: the sum of each element over all boxes that hold it, added in ascending order
+  /// of the ranks and rounded once.
+  /// Communication: that of `gather` in the opposite direction, elements of the type `Computed<T>`.
   Tensor scatter_sum(HaloBlock<Tensor, Number> const& block) const {
     Widened<Tensor> const sum(x_.mesh(), x_.extents());
     Exchange<Space, Number> moved(group_, pool());
@@ -132,13 +141,13 @@ class HaloPlan {
       moved.incoming.add(member, sum.data(), box_in(given, sum.block()));
     });
     if (is_local_) moved.copy_kept(true);
-    else moved.run(bound_ * group_.size, true);
+    else moved.run(saturated_product(bound_, group_.size), true);
     if constexpr (is_rounded<T>) return eval(convert<T>(sum));
     else return sum;
   }
 
  private:
-  /// A box that is to be held. Throws ExtentError where it has more bytes than a tensor may have.
+  /// Returns the box. Throws ExtentError if it has more bytes than a tensor may have.
   Block checked(Block const& box) const {
     if (!fits(box.extents, Tensor::max_bytes / element_size))
       throw ExtentError(concat("halo of '", x_.name(), "' ", text_of(x_.extents()), ": a box of extents ",
@@ -147,14 +156,16 @@ class HaloPlan {
   }
 
   MemoryPool& pool() const { return x_.memory(); }
+  /// Returns the box of the whole tensor.
   Block inside() const {
     Block whole{x_.extents(), x_.extents()};
     for (std::int64_t& offset : whole.offsets) offset = 0;
     return whole;
   }
+  /// Returns the elements that this rank both holds and needs.
   Block kept() const { return intersection(x_.block(), mine_); }
 
-  /// Calls `visit(member, given, taken)` for the other members of the group.
+  /// Calls `visit(member, given, taken)` for each other member of the group.
   template <class Visit>
   void for_each_other(Visit const& visit) const {
     for (int member = 0; member < group_.size; ++member)
@@ -173,13 +184,13 @@ class HaloPlan {
   Group const& group_;
   Needed needed_;
   Block mine_;
-  std::vector<Block> gives_;  // to each member, of this rank's block
-  std::vector<Block> takes_;  // from each member, into this rank's box
-  std::int64_t bound_ = 0;
+  std::vector<Block> gives_;  // box of this rank's block that each member needs
+  std::vector<Block> takes_;  // box of each member's block that this rank needs
+  std::int64_t bound_ = 0;    // largest block or box of any member; the same on every rank
   bool is_local_ = true;
 };
 
-/// The block of each rank, wider by `low` and `high`; an empty block needs nothing.
+/// Returns the block of each rank widened by `low` and `high`; an empty block stays empty.
 template <AnyTensor Tensor>
 struct WidenedBlock {
   Tensor x;
@@ -198,7 +209,8 @@ struct WidenedBlock {
   }
 };
 
-/// Throws StateError where x is unset, and ExtentError where positions do not fit into 64 bits.
+/// Returns the halo plan of blocks widened by `low` and `high`.
+/// Throws StateError if x is unset, ExtentError if a width is beyond 2^60 or a box has more than 2^62 bytes.
 template <AnyTensor Tensor>
 auto widening(std::string_view operation, Tensor const& x,
               std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)> const& low,
@@ -214,22 +226,28 @@ auto widening(std::string_view operation, Tensor const& x,
 
 }  // namespace detail
 
-/// The widths of a halo, one for each dimension of `Tensor`.
+/// Widths of a halo on one side, in elements, one for each dimension of `Tensor`.
 template <AnyTensor Tensor>
 using Widths = std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)>;
 
-/// This rank's block with `low` elements before and `high` behind it along each dimension (negative: fewer), for
-/// stencils of one's own. Widths may exceed the neighbour's block; outside the tensor stands `border`. Communication:
-/// one all-to-all over the axes that split the tensor, in which only neighbours send; none where no rank lacks
-/// anything. Source: paper 3.3.3.
+/// Returns this rank's block widened along each dimension by `low` elements below and `high` elements above, for
+/// stencil kernels. Negative widths narrow it. Widths may exceed the neighbour's block. Positions outside the tensor
+/// are `border`. An empty block stays empty.
+/// Communication: one all-to-all over the axes that split the tensor, in which a rank sends only elements that another
+/// rank needs (bytes per rank: `halo_bytes`); none if no rank lacks an element.
+/// Throws StateError if x is unset, ExtentError if a width is beyond 2^60 or a box has more than 2^62 bytes.
+/// Source: paper 3.3.3.
 template <AnyTensor Tensor>
 HaloBlock<Tensor> exchange_halo(Tensor const& x, Widths<Tensor> const& low, Widths<Tensor> const& high,
                                 typename Tensor::value_type border = {}) {
   return detail::widening("exchange_halo", x, low, high).gather(border);
 }
 
-/// The transpose of exchange_halo, for its gradient: the sum, for each element of the tensor, of what the ranks' blocks
-/// of these widths hold for it. Throws ExtentError where the block was made with other widths.
+/// Returns the transpose of exchange_halo, its gradient: for each element of the tensor, the sum over the ranks' blocks
+/// that hold it. Elements outside the tensor are dropped. BFloat16 is summed in float and rounded once.
+/// Precondition: `low` and `high` are the widths that `block` was made with.
+/// Communication: that of exchange_halo in the opposite direction, in float for BFloat16.
+/// Throws ExtentError if the box of `block` does not fit the widths.
 template <AnyTensor Tensor, class T>
 Tensor sum_halo(HaloBlock<Tensor, T> const& block, Widths<Tensor> const& low, Widths<Tensor> const& high) {
   auto const plan = detail::widening("sum_halo", block.owner(), low, high);
@@ -243,7 +261,8 @@ Tensor sum_halo(HaloBlock<Tensor, T> const& block, Widths<Tensor> const& low, Wi
   }
 }
 
-/// What exchange_halo sends and receives on this rank.
+/// Returns the bytes that exchange_halo sends from and receives on this rank. No communication.
+/// Throws as exchange_halo does.
 template <AnyTensor Tensor>
 HaloBytes halo_bytes(Tensor const& x, Widths<Tensor> const& low, Widths<Tensor> const& high) {
   return detail::widening("halo_bytes", x, low, high).bytes();

@@ -15,8 +15,8 @@
 
 namespace gshard {
 
-/// How the window of a pooling moves, one number for each spatial dimension (see Window); without `stride`, windows lie
-/// side by side.
+/// Window of a pooling, one number for each spatial dimension, in elements (see Window). The default `stride` is the
+/// window size: without dilation, windows do not overlap.
 template <int Rank>
 struct PoolOptions {
   using Sizes = std::array<std::int64_t, static_cast<std::size_t>(Rank)>;
@@ -27,8 +27,9 @@ struct PoolOptions {
   Sizes dilation = detail::all_of<Rank>(1);
 };
 
-/// What an average is taken over: the elements that a window sees, or all its places, of which those outside the tensor
-/// hold 0.
+/// Divisor of an average.
+/// elements: the number of elements of the tensor under the window (count_include_pad = False in PyTorch).
+/// window: the size of the window; positions outside the tensor count as 0 (count_include_pad = True).
 enum class AverageOver { elements, window };
 
 namespace error {
@@ -58,25 +59,27 @@ struct AveragePoolOfIntegers {
 
 namespace detail {
 
+/// Requires one, two or three spatial dimensions at compile time.
 template <AnyTensor X>
 consteval bool check_pool() {
   if constexpr (X::rank < 3 || X::rank > 5) using Refused [[maybe_unused]] = decltype(error::PoolRank<X>{});
   return X::rank >= 3 && X::rank <= 5;
 }
 
-/// A pooling of x: its windows and the extents of its result, whose layout is that of x.
+/// Windows and result extents of a pooling of x; the result has the layout of x.
 template <AnyTensor X>
 struct Pooling {
   static constexpr int rank = spatial_rank<X>;
   using T = typename X::value_type;
   using Space = typename X::memory_space;
   using Geometry = PoolGeometry<rank>;
-  /// The places in a window are numbered by ints.
+  /// Positions in a window are stored as int.
   static constexpr std::int64_t largest_window = std::numeric_limits<int>::max();
 
   std::array<Window, static_cast<std::size_t>(rank)> windows;
   Extents outputs;
 
+  /// Throws StateError if x is unset, ExtentError if the options are invalid.
   Pooling(std::string_view operation, X const& x, PoolOptions<rank> const& options) : outputs(x.extents()) {
     require_set(operation, {{"x", x}});
     Extents sizes;
@@ -95,23 +98,28 @@ struct Pooling {
     }
   }
 
+  /// Returns the halo plan under which each rank computes its block of the result.
   auto halo(X const& x) const { return window_halo<X::layout, X, rank>(x, outputs, windows); }
   template <class Number>
   Geometry geometry(X const& x, HaloBlock<X, Number> const& seen, Block const& own) const {
     return {windows, x.extents(), seen.box(), own};
   }
 
-  /// The gradient of x from that of y: `kernel(geometry, seen gradient)` fills what this rank's outputs see, and the
-  /// parts are added where they belong.
+  /// Returns the gradient of x. The kernel returned by `kernel(geometry, data)` fills the gradient of the box that this
+  /// rank's outputs see, `own`; scatter_sum adds the boxes of all ranks.
   template <class Kernel>
   Cotangent<X> input_gradient(X const& x, Block const& own, Kernel const& kernel) const {
     auto const plan = halo(x);
     auto const seen = plan.unset_sums();
+    x.memory().ledger().add_work(
+        "pool gradient", 0,
+        saturated_sum(block_bytes(x), saturated_product(product(own.extents), sizeof(typename X::value_type))));
     launch<Space>("gshard::pool_gradient", seen.size(), kernel(geometry(x, seen, own), seen.data()));
     return plan.scatter_sum(seen).template reinterpreted<typename Cotangent<X>::spec_type>(x.extents());
   }
 };
 
+/// Makes the kernel of max_pool's gradient.
 template <class T, int Rank>
 struct MaxPoolGradientOf {
   T const* y_gradient;
@@ -121,6 +129,7 @@ struct MaxPoolGradientOf {
   }
 };
 
+/// Makes the kernel of average_pool's gradient.
 template <class T, int Rank>
 struct AveragePoolGradientOf {
   bool count_padding;
@@ -132,10 +141,15 @@ struct AveragePoolGradientOf {
 
 }  // namespace detail
 
-/// The largest element under each window: x (N, space..., C) to y (N, space'..., C), held as x is; places outside the
-/// tensor do not count, and a window without elements gives minus infinity. Of recorded x, the gradient goes to the
-/// first of the largest elements. Any of N, space and C may be split. Communication: halos, one all-to-all over the
-/// axes that split space. Throws StateError where x is unset, and ExtentError where a window makes no sense.
+/// Returns the maximum under each window. Positions outside the tensor are ignored; a window without elements gives
+/// minus infinity (the lowest number for integers). NaN propagates.
+/// Shapes: x (N, space..., C) with one to three spatial dimensions, result (N, space'..., C) in the layout of x. Any
+/// dimension may be split; an unreduced sum does not compile.
+/// The gradient of a recorded x goes to the first maximum of each window.
+/// Communication: halos by one all-to-all over the axes that split the spatial dimensions, none if no rank lacks an
+/// element; the gradient sends its halos back the same way.
+/// Throws StateError if x is unset or its tape has run; ExtentError if a window, stride or dilation is below 1, a
+/// window has more than 2^31 - 1 positions, or positions might exceed 64 bits (see Window::max_size).
 template <class X>
   requires AnyTensor<X> || AnyVar<X>
 auto max_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X>>> const& options) {
@@ -152,6 +166,8 @@ auto max_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X
   with_layout<Tensor, Tensor::layout> const y(uninitialized, value.mesh(), pooling.outputs);
   ShardedTensor<typename Tensor::mesh_type, typename Cotangent<Tensor>::spec_type, int, Space> const chosen(
       uninitialized, value.mesh(), pooling.outputs);
+  detail::record_kernel("max_pool", y, chosen, value);
+  // The border value is never read: the kernels skip positions outside the tensor.
   auto const seen = pooling.halo(value).gather(T(0));
   detail::launch<Space>("gshard::max_pool", y.local_size(),
                         detail::MaxPool<T, Pooling::rank>{pooling.geometry(value, seen, y.block()), seen.data(),
@@ -166,8 +182,9 @@ auto max_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X
   }
 }
 
-/// The mean under each window, of the elements that it sees (0 of none) or over all its places. Otherwise as max_pool;
-/// linear, so of unreduced sums too.
+/// Returns the mean under each window; `over` chooses the divisor. A window without elements gives 0.
+/// Shapes, communication and exceptions are those of max_pool. Linear: x may be an unreduced sum, the result is then
+/// one too. Integer elements do not compile.
 template <class X>
   requires AnyTensor<X> || AnyVar<X>
 auto average_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X>>> const& options,
@@ -184,6 +201,7 @@ auto average_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTens
   Pooling const pooling("average_pool", value, options);
   bool const count_padding = over == AverageOver::window;
   with_layout<Tensor, Tensor::layout> const y(uninitialized, value.mesh(), pooling.outputs);
+  detail::record_kernel("average_pool", y, value);
   auto const seen = pooling.halo(value).gather(T(0));
   detail::launch<Space>("gshard::average_pool", y.local_size(),
                         detail::AveragePool<T, Pooling::rank>{pooling.geometry(value, seen, y.block()), count_padding,

@@ -13,7 +13,7 @@
 
 namespace gshard::detail {
 
-/// Device kernel: one element for each iteration.
+/// Device kernel: one element per iteration.
 template <class T, class MemorySpace, bool Accumulate>
 struct CopyElements {
   T* destination;
@@ -28,8 +28,9 @@ struct CopyElements {
   }
 };
 
-/// Host kernel for rows that are innermost on both sides: contiguous, or in steps, backwards too. A work item is a
-/// group of short rows or a piece of a long one.
+/// Host kernel for rows along a loop that is innermost in destination and source.
+/// `Contiguous`: both strides are 1; else they are arbitrary, also negative.
+/// A work item is a group of short rows or a piece of a long one.
 template <class T, bool Accumulate, bool Contiguous>
 struct CopyRows {
   T* destination;
@@ -47,7 +48,7 @@ struct CopyRows {
                        std::int64_t to_stride, std::int64_t from_stride, std::int64_t concurrency) {
     constexpr std::int64_t granule = std::max<std::int64_t>(1, (64 << 10) / static_cast<std::int64_t>(sizeof(T)));
     std::int64_t const row_count = rows.count();
-    // Long pieces let the copy stream past the cache.
+    // As long as about 4 pieces per thread allow: long copies can use stores that bypass the cache.
     std::int64_t const piece_length = std::max(granule, (row_count * length + 4 * concurrency - 1) / (4 * concurrency));
     std::int64_t const pieces = (length + piece_length - 1) / piece_length;
     return {destination, source,     rows,         row_count,
@@ -82,7 +83,7 @@ struct CopyRows {
     } else {
       std::int64_t const to_step = Contiguous ? 1 : to_stride;
       std::int64_t const from_step = Contiguous ? 1 : from_stride;
-      // The processor foresees reads that go up: those of rows that lie backwards begin at their other end.
+      // Reads in ascending addresses, also of reversed rows: the hardware prefetches such reads.
       if (from_step < 0)
         for (std::int64_t i = count - 1; i >= 0; --i) put(to[i * to_step], from[i * from_step]);
       else
@@ -96,9 +97,10 @@ struct CopyRows {
   }
 };
 
-/// Host kernel for all else: tiles over the destination's innermost dimension and the one that is innermost in the
-/// source, through a buffer in the first-level cache, so that both sides are touched in whole cache lines. A work item
-/// is a band of tiles, wide in the source so that a visit to each of its rows is worth the page.
+/// Host kernel for all other copies. Tiles span the innermost dimensions of destination and source.
+/// A whole contiguous tile passes through a buffer in the first-level cache, so that both sides are accessed in rows of
+/// `width` elements, not one element per cache line.
+/// A work item is a band of tiles, long in the source, so that each visited page of the source yields more elements.
 template <class T, bool Accumulate>
 struct CopyTiles {
   static constexpr std::int64_t width = 16;
@@ -108,9 +110,9 @@ struct CopyTiles {
   T* destination;
   T const* source;
   LoopNest<2> outer;
-  std::int64_t across;  // innermost in the destination
+  std::int64_t across;  // extent of the dimension that is innermost in the destination
   std::int64_t across_strides[2];
-  std::int64_t along;  // innermost in the source
+  std::int64_t along;  // extent of the dimension that is innermost in the source
   std::int64_t along_strides[2];
 
   std::int64_t bands_across() const { return (across + band_length - 1) / band_length; }
@@ -159,6 +161,7 @@ struct CopyTiles {
   }
 };
 
+/// Copies or adds as copy_strided and add_strided document; selects the kernel by memory space and strides.
 template <class MemorySpace, bool Accumulate, class T>
 void transfer_strided(T* destination, Extents const& destination_strides, T const* source,
                       Extents const& source_strides, Extents const& extents) {
@@ -211,24 +214,26 @@ void transfer_strided(T* destination, Extents const& destination_strides, T cons
   }
 }
 
-/// destination[i . destination_strides] = source[i . source_strides] for every index i below `extents` (rank 0: one
-/// element). Strides are in elements; a source stride of 0 repeats, destination elements are distinct. The two sides do
-/// not overlap. On a device the copy is in the stream of the default instance of the execution space, not waited for.
+/// Copies destination[i . destination_strides] = source[i . source_strides] for every index i below `extents`.
+/// Copies one element for rank 0.
+/// Strides are in elements. A source stride of 0 broadcasts.
+/// Preconditions: destination elements are distinct; source and destination do not overlap.
+/// On a device the copy runs in the order of gshard's kernels and is not waited for.
 template <class T, class MemorySpace>
 void copy_strided(T* destination, Extents const& destination_strides, T const* source, Extents const& source_strides,
                   Extents const& extents) {
   transfer_strided<MemorySpace, false>(destination, destination_strides, source, source_strides, extents);
 }
 
-/// As copy_strided, but adds.
+/// Adds the source to the destination; else as copy_strided.
 template <class T, class MemorySpace>
 void add_strided(T* destination, Extents const& destination_strides, T const* source, Extents const& source_strides,
                  Extents const& extents) {
   transfer_strided<MemorySpace, true>(destination, destination_strides, source, source_strides, extents);
 }
 
-/// Copies a box of `box` elements between two packed row-major blocks, from `source_offsets` in the one to
-/// `destination_offsets` in the other.
+/// Copies a box of extents `box` between two packed row-major blocks.
+/// The box begins at `source_offsets` in the source and at `destination_offsets` in the destination.
 template <class T, class MemorySpace>
 void copy_block(T* destination, Extents const& destination_extents, Extents const& destination_offsets, T const* source,
                 Extents const& source_extents, Extents const& source_offsets, Extents const& box) {

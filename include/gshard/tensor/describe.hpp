@@ -17,6 +17,7 @@ namespace gshard {
 
 namespace detail {
 
+/// Returns an element type as "float", "bfloat16", "int32".
 template <class T>
 std::string type_name() {
   if constexpr (std::is_same_v<T, float>) return "float";
@@ -27,7 +28,7 @@ std::string type_name() {
   else return std::to_string(sizeof(T)) + "-byte elements";
 }
 
-/// The name, element type, extents, layout and mesh of a tensor, in one line.
+/// Returns the name, element type, extents, layout and mesh of a tensor in one line.
 template <AnyTensor Tensor>
 std::string title_of(Tensor const& tensor) {
   return concat(tensor.name().empty() ? "tensor" : tensor.name(), ": ", type_name<typename Tensor::value_type>(), " ",
@@ -35,13 +36,14 @@ std::string title_of(Tensor const& tensor) {
                 tensor.mesh().text(), ")");
 }
 
+/// Returns the placement of a tensor. Throws StateError, naming `operation`, if the tensor is unset.
 template <AnyTensor Tensor>
 HeldTensor held(std::string_view operation, Tensor const& tensor) {
   require_set(operation, {{"tensor", tensor}});
   return {title_of(tensor), Tensor::layout, tensor.extents(), tensor.mesh_state()};
 }
 
-/// A block as "[0, 4) x [0, 3)".
+/// Returns a block as "[0, 4) x [0, 3)"; "the scalar" if it has rank 0.
 inline std::string text_of(Block const& block) {
   std::string result;
   for (int d = 0; d < block.extents.size(); ++d)
@@ -95,9 +97,13 @@ inline std::string describe(HeldTensor const& tensor) {
 
 }  // namespace detail
 
-/// The global shape, the spec, and who holds what: a line for each block, with its elements and the ranks that hold it.
-/// Replicas stand behind commas, the parts of an unreduced sum with a plus between them. The same on every rank; no
-/// communication.
+/// Returns a table of the blocks of a tensor: a title, then one line per non-empty block.
+/// Title: name, element type, global extents, layout, mesh.
+/// Line: global indices of the block, its number of elements, the ranks that hold it. Commas separate replicas; a plus
+/// separates the addends of an unreduced sum. Of more than 16 lines, the table shows the first 4 and the last 4.
+/// A last line lists the ranks whose block is empty, if any.
+/// Communication: none. All ranks get the same text.
+/// Throws StateError if the tensor is unset.
 template <AnyTensor Tensor>
 std::string describe(Tensor const& tensor) {
   return detail::describe(detail::held("describe", tensor));

@@ -9,12 +9,13 @@
 
 namespace gshard {
 
-/// Who holds what of a tensor, as the paper writes it (3.2, A.3; GSPMD's partial tiling): dimension d has `parts[d]`
-/// blocks, and each block `replicas` holders (of an unreduced sum: ranks that hold a part of it). `ranks` lists the
-/// holders of the blocks in row-major order, those of one block together.
+/// Placement of a tensor as a list of ranks (paper 3.2 and A.3; partial tiling of GSPMD).
 struct DeviceAssignment {
+  /// Number of blocks of each dimension.
   Extents parts;
+  /// Number of ranks per block. Of an unreduced sum, these ranks hold addends, not replicas.
   int replicas = 1;
+  /// Ranks of the mesh: block by block in row-major order, `replicas` ranks for each block.
   std::vector<int> ranks;
 
   friend bool operator==(DeviceAssignment const&, DeviceAssignment const&) = default;
@@ -22,8 +23,8 @@ struct DeviceAssignment {
 
 namespace detail {
 
-/// The axes of a mesh in the order in which a layout's blocks are counted: those of each dimension as listed, then
-/// those that split none.
+/// Returns the axes of a mesh, major first, in the order in which DeviceAssignment lists ranks: the axes of each
+/// dimension as listed, then the axes that split no dimension.
 inline AxisList assignment_order(Layout const& layout, int axis_count) {
   AxisList order;
   for (AxisList const& axes : layout.dimensions)
@@ -33,6 +34,7 @@ inline AxisList assignment_order(Layout const& layout, int axis_count) {
   return order;
 }
 
+/// Returns the device assignment of any tensor of this layout on `mesh`.
 inline DeviceAssignment assignment_of(Layout const& layout, MeshState const& mesh) {
   DeviceAssignment result;
   for (AxisList const& axes : layout.dimensions) result.parts.push_back(mesh.size(set_of(axes)));
@@ -52,7 +54,9 @@ inline DeviceAssignment assignment_of(Layout const& layout, MeshState const& mes
 
 }  // namespace detail
 
-/// The device assignment of a tensor. No communication.
+/// Returns the device assignment of a tensor.
+/// Communication: none.
+/// Throws StateError if the tensor is unset.
 template <AnyTensor Tensor>
 DeviceAssignment device_assignment(Tensor const& tensor) {
   detail::require_set("device_assignment", {{"tensor", tensor}});

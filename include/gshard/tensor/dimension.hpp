@@ -5,12 +5,13 @@
 
 #include <gshard/core/compile_error.hpp>
 
-// The numbers of dimensions, everywhere in gshard: from 0, the first, or from -1, the last one, downwards, as in NumPy.
+// Numbers of dimensions, everywhere in gshard: 0 is the first dimension, -1 the last, as in NumPy.
 
 namespace gshard {
 
 namespace error {
 
+/// Compile error of an operation on dimension `Dimension` of a tensor of `Rank` dimensions.
 template <int Dimension, int Rank>
 struct NoSuchDimension {
   static_assert(
@@ -32,7 +33,8 @@ consteval int checked_dimension() {
   }
 }
 
-/// Dimension `Dimension` of a tensor of `Rank` dimensions, counted from 0. Does not compile where there is none.
+/// Number of a dimension, counted from 0: Dimension + Rank if `Dimension` is negative.
+/// Does not compile if a tensor of `Rank` dimensions has no such dimension.
 template <int Dimension, int Rank>
 inline constexpr int dimension_of = checked_dimension<Dimension, Rank>();
 

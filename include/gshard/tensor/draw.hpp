@@ -14,7 +14,7 @@ namespace gshard {
 
 namespace detail {
 
-/// Lines of text, written at any place.
+/// Lines of text that can be written at any line and column, both counted from 0.
 class Canvas {
  public:
   void put(std::int64_t line, std::int64_t column, std::string const& words) {
@@ -25,7 +25,7 @@ class Canvas {
     text.replace(at, words.size(), words);
   }
 
-  /// A box with a text in its middle; boxes share their borders.
+  /// Draws a box with `label` in its middle. Adjacent boxes share their borders.
   void put_box(std::int64_t line, std::int64_t column, std::int64_t height, std::int64_t width,
                std::string const& label) {
     for (std::int64_t border : {line, line + height})
@@ -35,6 +35,7 @@ class Canvas {
     put(line + height / 2, column + (width - static_cast<std::int64_t>(label.size()) + 1) / 2, label);
   }
 
+  /// Returns all lines, each after a line break.
   std::string text() const {
     std::string result;
     for (std::string const& line : lines_) result += "\n" + line;
@@ -45,6 +46,7 @@ class Canvas {
   std::vector<std::string> lines_;
 };
 
+/// Returns the boxes, labels and index ticks of one slice.
 inline std::string draw_slice(Picture const& picture, Extents const& slice) {
   Ruler rows = picture.rows();
   Ruler columns = picture.columns();
@@ -69,7 +71,7 @@ inline std::string draw_slice(Picture const& picture, Extents const& slice) {
   };
   std::int64_t line = top;
   for (Ruler::Part const& row : rows.parts) {
-    // A box has its border above what it is given.
+    // One more line for the upper border of the box.
     std::int64_t const height = row.size + 1;
     for (Ruler::Part const& column : columns.parts) {
       if (picture.has_columns()) canvas.put(0, left + column.begin, std::to_string(column.range.begin));
@@ -98,9 +100,14 @@ inline std::string draw(Picture const& picture) {
 
 }  // namespace detail
 
-/// A small picture of a tensor's blocks, with the ranks that hold them: replicas behind commas, the parts of an
-/// unreduced sum with a plus between them. The first dimension runs down, the second to the right; of more dimensions
-/// those that axes split are drawn, slice by slice. No communication.
+/// Returns a picture, in characters, of the blocks of a tensor, labelled with the ranks that hold them.
+/// Commas separate replicas; a plus separates the addends of an unreduced sum.
+/// Dimension 0 runs down and dimension 1 to the right; of a tensor of rank 1, dimension 0 runs to the right.
+/// Of more than two dimensions, the picture shows the last two that axes split (others if fewer are split), with one
+/// slice for each block of the other dimensions.
+/// Shows at most 4 slices, and at most 8 parts of a dimension.
+/// Communication: none. All ranks get the same text.
+/// Throws StateError if the tensor is unset.
 template <AnyTensor Tensor>
 std::string draw(Tensor const& tensor) {
   return detail::draw(detail::Picture(detail::held("draw", tensor)));

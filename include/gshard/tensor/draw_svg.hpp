@@ -29,9 +29,10 @@ inline std::string escaped_xml(std::string_view words) {
   return result;
 }
 
-/// A picture in pixels, line by line from the top.
+/// SVG document that is filled from the top down. Lengths are in pixels.
 class Svg {
  public:
+  /// Bottom of what is drawn so far.
   std::int64_t y = 12;
 
   void put_text(std::int64_t x, std::int64_t baseline, std::string_view kind, std::string_view words) {
@@ -40,12 +41,13 @@ class Svg {
     width_ = std::max(width_, x + width_of(words) + 16);
   }
 
+  /// Adds a line of text below all else.
   void put_line(std::string_view kind, std::string_view words) {
     y += 18;
     put_text(16, y - 4, kind, words);
   }
 
-  /// A block; its colour goes by the first rank that holds it.
+  /// Draws a block. Its colour depends on the first rank in `label`, so that blocks of one rank look alike.
   void put_box(std::int64_t x, std::int64_t top, std::int64_t width, std::int64_t height, std::string_view label) {
     static constexpr std::array<std::string_view, 8> shades = {"#d9e8f5", "#fbe3cd", "#dcefd9", "#f1dfee",
                                                                "#fdf2c3", "#d5eeec", "#ecdcd3", "#e2e2f3"};
@@ -73,7 +75,7 @@ class Svg {
                   body_, "</svg>\n");
   }
 
-  /// About the width of some words.
+  /// Returns the approximate width of a text: 7 pixels per character.
   static std::int64_t width_of(std::string_view words) { return static_cast<std::int64_t>(words.size()) * 7; }
 
  private:
@@ -126,8 +128,9 @@ inline std::string draw_svg(Picture const& picture) {
 
 }  // namespace detail
 
-/// Writes the picture that `draw` gives as an SVG document: on every rank the same, so let one of them call it. No
-/// communication.
+/// Writes the picture that `draw` describes to `stream`, as an SVG document.
+/// Communication: none. The document is the same on all ranks, so one rank is enough to write it.
+/// Throws StateError if the tensor is unset.
 template <AnyTensor Tensor>
 void draw_svg(std::ostream& stream, Tensor const& tensor) {
   stream << detail::draw_svg(detail::Picture(detail::held("draw_svg", tensor)));

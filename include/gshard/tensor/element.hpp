@@ -8,11 +8,11 @@
 #include <gshard/core/error.hpp>
 #include <gshard/tensor/layout.hpp>
 
-// Single elements by their global indices: where they are in a block, and which rank holds them.
+// Location of single elements by global index: the position in a block, and the rank that holds them.
 
 namespace gshard::detail {
 
-/// The position in a packed block of the element at global indices, or -1 where the block does not have it.
+/// Returns the position of the element at global `index` in a packed block, or -1 if the block does not contain it.
 inline std::int64_t local_position(Block const& block, Extents const& index) {
   std::int64_t position = 0;
   for (int d = 0; d < index.size(); ++d) {
@@ -23,7 +23,8 @@ inline std::int64_t local_position(Block const& block, Extents const& index) {
   return position;
 }
 
-/// The global indices of a row-major position in a tensor.
+/// Returns the indices of the element at a row-major position.
+/// Precondition: 0 <= position < product(extents).
 inline Extents index_of(std::int64_t position, Extents const& extents) {
   Extents index = extents;
   for (int d = extents.size() - 1; d >= 0; --d) {
@@ -33,7 +34,8 @@ inline Extents index_of(std::int64_t position, Extents const& extents) {
   return index;
 }
 
-/// The coordinates of the rank that holds an element, those of this rank along the axes that split nothing.
+/// Returns the coordinates of the rank that holds an element; this rank's own along axes that split no dimension.
+/// Precondition: the tensor has an element at `index`.
 inline std::vector<int> holder_of(Layout const& layout, Extents const& extents, MeshState const& mesh,
                                   Extents const& index) {
   std::vector<int> coordinates = mesh.coordinates();
@@ -49,7 +51,7 @@ inline std::vector<int> holder_of(Layout const& layout, Extents const& extents, 
   return coordinates;
 }
 
-/// Throws IndexError unless a tensor of this name and these extents has an element at `index`, on all ranks alike.
+/// Throws IndexError, on all ranks, if a tensor of these extents has no element at `index`.
 inline void require_element(std::string_view name, Extents const& extents, Extents const& index,
                             MeshState const& mesh) {
   for (int d = 0; d < index.size(); ++d)
@@ -59,7 +61,7 @@ inline void require_element(std::string_view name, Extents const& extents, Exten
                               mesh.rank(), " of mesh (", mesh.text(), ")"));
 }
 
-/// Throws IndexError about an element that this rank does not hold.
+/// Throws IndexError about an element that another rank holds; names that rank.
 [[noreturn]] inline void refuse_element(std::string_view name, Layout const& layout, Extents const& extents,
                                         Extents const& index, MeshState const& mesh) {
   throw IndexError(concat("element ", text_of(index), " of tensor '", name, "' ", text_of(extents), " is held by rank ",

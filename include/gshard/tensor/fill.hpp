@@ -10,12 +10,13 @@
 
 namespace gshard {
 
-/// The global position of an element, one index per dimension.
+/// Global index of an element: one number per dimension.
 template <int Rank>
 using GlobalIndex = Kokkos::Array<std::int64_t, static_cast<std::size_t>(Rank)>;
 
 namespace detail {
 
+/// Sets the element at a position of the packed block to `function` of its global index.
 template <class T, int Rank, class Function>
 struct FillKernel {
   T* data;
@@ -36,9 +37,11 @@ struct FillKernel {
 
 }  // namespace detail
 
-/// Sets each element to `function(index)` of its global index, so the values do not depend on the mesh. `function` is
-/// called in a kernel: any callable on the host, a function object with a device `operator()` elsewhere. No
-/// communication.
+/// Sets each element to `function(index)`, with `index` its GlobalIndex, so that the values do not depend on the mesh.
+/// Of an unreduced sum, each rank sets its addend so.
+/// `function` runs in a kernel: any callable on the host, a function object with a device `operator()` on a device.
+/// Communication: none.
+/// Throws StateError if the tensor is unset.
 template <AnyTensor Tensor, class Function>
 void fill(Tensor const& tensor, Function const& function) {
   detail::require_set("fill", {{"tensor", tensor}});

@@ -12,10 +12,14 @@
 
 namespace gshard {
 
-/// A tensor of these global extents from what each rank has of it: `view` is this rank's block, of any layout, in the
-/// tensor's memory or on the host; its elements are copied. Of an unreduced sum each rank gives its part. No
-/// communication. Throws ExtentError where the view is not of the size of this rank's block, on this rank alone: others
-/// do not know of it.
+/// Returns a tensor of the given global extents whose block on this rank is a copy of `view`.
+/// `view`: this rank's block, of any Kokkos layout, in the memory space of the tensor or accessible from the host.
+/// Of an unreduced sum, each rank passes its addend. The label of the view becomes the name of the tensor.
+/// Does not compile if the view has another rank or element type than the tensor.
+/// From device memory, the copy runs in the order of gshard's kernels and is not waited for.
+/// Communication: none.
+/// Throws ExtentError if the extents of the view are not those of this rank's block. Other ranks may not throw.
+/// Throws also what the constructor of the tensor throws.
 template <AnyTensor Tensor, class View>
 Tensor from_local(typename Tensor::mesh_type const& mesh, Extents const& extents, View const& view) {
   static_assert(
@@ -25,6 +29,11 @@ Tensor from_local(typename Tensor::mesh_type const& mesh, Extents const& extents
                 "gshard: from_local is given a view of other elements than the tensor's; convert them first");
   using T = typename Tensor::value_type;
   using Space = typename Tensor::memory_space;
+  static_assert(
+      std::is_same_v<typename View::memory_space, Space> || detail::is_abstract<Space> ||
+          Kokkos::SpaceAccessibility<Kokkos::HostSpace, typename View::memory_space>::accessible,
+      "gshard: from_local is given a view in device memory for a tensor in other memory; copy the view to the "
+      "memory of the tensor, or to the host, first");
   Tensor tensor(uninitialized, mesh, extents, view.label());
   Extents given;
   Extents strides;

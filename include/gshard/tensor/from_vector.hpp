@@ -12,8 +12,12 @@
 
 namespace gshard {
 
-/// A tensor from all its elements in row-major order, which every rank has: each takes its block. No communication.
-/// Throws ExtentError where the number of elements is not the product of the extents.
+/// Returns a tensor whose elements are `elements`, in row-major order of the global indices.
+/// Precondition: every rank passes all elements, in host memory. Each rank copies its block.
+/// Does not compile if the tensor is an unreduced sum.
+/// Communication: none.
+/// Throws ExtentError, on all ranks, if the number of elements is not the product of the extents.
+/// Throws also what the constructor of the tensor throws.
 template <AnyTensor Tensor>
 Tensor from_vector(typename Tensor::mesh_type const& mesh, Extents const& extents,
                    std::span<typename Tensor::value_type const> elements) {

@@ -10,11 +10,12 @@
 
 #include <gshard/tensor/device_assignment.hpp>
 
-// Who holds what of a tensor, for pictures and tables: known on every rank without a message.
+// Blocks of a tensor and the ranks that hold them, for pictures and tables. Computed on every rank, no communication.
 
 namespace gshard::detail {
 
-/// Some ranks as "0-3" or "0,4,8"; of many the first and the last ones.
+/// Returns ranks as "0-3" or "0,4,8".
+/// Three or more consecutive ranks form a range. Of more than 6 entries, the first 3 and the last are shown.
 inline std::string text_of_ranks(std::vector<int> const& ranks, std::string const& separator) {
   std::vector<std::string> runs;
   for (std::size_t i = 0; i < ranks.size();) {
@@ -34,11 +35,13 @@ inline std::string text_of_ranks(std::vector<int> const& ranks, std::string cons
   return result;
 }
 
+/// Puts "rank " before a single number, "ranks " before any other text.
 inline std::string text_of_holders(std::string const& ranks) {
   return (ranks.find_first_not_of("0123456789") == std::string::npos ? "rank " : "ranks ") + ranks;
 }
 
-/// A tensor as far as pictures and tables are concerned.
+/// Placement of a tensor, as pictures and tables show it.
+/// Precondition: the mesh outlives the object.
 class HeldTensor {
  public:
   HeldTensor(std::string title, Layout const& layout, Extents const& extents, MeshState const& mesh)
@@ -52,10 +55,11 @@ class HeldTensor {
   int rank() const { return layout_.rank(); }
   bool is_empty() const { return product(extents_) == 0; }
   bool is_split(int dimension) const { return !layout_.dimensions[dimension].empty(); }
+  /// Returns the number of blocks of a dimension, empty ones included.
   std::int64_t parts(int dimension) const { return assignment_.parts[dimension]; }
   std::int64_t block_count() const { return product(assignment_.parts); }
 
-  /// The indices of part `index` of a dimension.
+  /// Returns the global indices of part `index` of a dimension.
   Range range(int dimension, std::int64_t index) const {
     std::vector<int> coordinates(static_cast<std::size_t>(mesh_.axis_count()), 0);
     AxisList const& axes = layout_.dimensions[dimension];
@@ -66,7 +70,7 @@ class HeldTensor {
     return dimension_range(extents_[dimension], axes, mesh_, coordinates);
   }
 
-  /// The parts of a dimension that are not empty.
+  /// Returns the parts of a dimension that are not empty.
   std::vector<std::int64_t> filled_parts(int dimension) const {
     std::vector<std::int64_t> result;
     for (std::int64_t part = 0; part < parts(dimension); ++part)
@@ -74,7 +78,7 @@ class HeldTensor {
     return result;
   }
 
-  /// The position of each dimension's part in block `number`, counted row-major.
+  /// Returns the part of each dimension for block `number`; blocks count in row-major order.
   Extents position(std::int64_t number) const {
     Extents result = assignment_.parts;
     for (int d = rank() - 1; d >= 0; --d) {
@@ -94,7 +98,7 @@ class HeldTensor {
     return result;
   }
 
-  /// The numbers of the blocks that are not empty.
+  /// Returns the numbers of the blocks that are not empty.
   std::vector<std::int64_t> filled_blocks() const {
     std::vector<std::int64_t> result;
     for (std::int64_t number = 0; number < block_count(); ++number)
@@ -102,7 +106,7 @@ class HeldTensor {
     return result;
   }
 
-  /// The ranks whose blocks are empty.
+  /// Returns the ranks whose blocks are empty, sorted.
   std::vector<int> idle_ranks() const {
     std::vector<int> result;
     for (std::int64_t number = 0; number < block_count(); ++number)
@@ -113,7 +117,9 @@ class HeldTensor {
     return result;
   }
 
-  /// The ranks that hold a block: replicas behind commas, parts of a sum with a plus between them, as in "0,2+1,3".
+  /// Returns the ranks that hold the block at `position`, as "0,2+1,3".
+  /// `comma` separates replicas, `plus` the addends of an unreduced sum. Of more than 4 addends, the first 2 and the
+  /// last are shown.
   std::string holders(Extents const& position, std::string const& comma = ",", std::string const& plus = "+") const {
     std::int64_t number = 0;
     for (int d = 0; d < rank(); ++d) number = number * assignment_.parts[d] + position[d];

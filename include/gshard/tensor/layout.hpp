@@ -16,28 +16,31 @@
 
 namespace gshard {
 
-/// A spec on a mesh in numbers: the axes that split each dimension, and those over which the tensor is an unreduced
-/// sum. What plans compute with.
+/// Spec on a mesh as numbers, on which plans are computed. Axes are positions in the mesh.
+/// `dimensions[d]`: the axes that split dimension d, major first.
+/// `partial`: the axes over which the tensor is an unreduced sum.
 struct Layout {
   StaticVector<AxisList, max_rank> dimensions;
   AxisSet partial;
 
+  /// Returns the number of dimensions.
   constexpr int rank() const { return dimensions.size(); }
 
-  /// All axes that split some dimension.
+  /// Returns the axes that split some dimension.
   constexpr AxisSet split() const {
     AxisSet result;
     for (AxisList const& axes : dimensions) result |= set_of(axes);
     return result;
   }
 
-  /// The dimension that `axis` splits, or -1.
+  /// Returns the dimension that `axis` splits, or -1.
   constexpr int dimension_of(int axis) const {
     for (int dimension = 0; dimension < rank(); ++dimension)
       if (dimensions[dimension].contains(axis)) return dimension;
     return -1;
   }
 
+  /// Returns whether every rank holds all elements: no axis splits a dimension or is partial.
   constexpr bool replicated() const { return split().empty() && partial.empty(); }
 
   friend constexpr bool operator==(Layout const&, Layout const&) = default;
@@ -45,6 +48,7 @@ struct Layout {
 
 namespace error {
 
+/// Compile error of a spec that names the axis `AxisName`, which `Mesh` does not have.
 template <class AxisName, class Mesh>
 struct SpecNamesUnknownAxis {
   static_assert(
@@ -52,6 +56,7 @@ struct SpecNamesUnknownAxis {
       "gshard: the spec names an axis that the mesh does not have; use one of the axes in the mesh's type, or add it there");
 };
 
+/// Compile error of a spec that names the axis `AxisName` of `Mesh` more than once.
 template <class AxisName, class Mesh>
 struct SpecUsesAxisTwice {
   static_assert(
@@ -63,12 +68,13 @@ struct SpecUsesAxisTwice {
 
 namespace detail {
 
+/// First mistake in a spec, and the name of the axis concerned.
 struct SpecFault {
   enum Kind { none, unknown_axis, axis_twice } kind = none;
   AxisNames name{"", false};
 };
 
-/// The layout of a spec, as far as it is well formed, and the first fault.
+/// Returns the layout of the well-formed part of a spec, and its first mistake.
 template <class Mesh, class Spec>
 constexpr std::pair<Layout, SpecFault> examine_spec() {
   std::pair<Layout, SpecFault> result;
@@ -104,10 +110,11 @@ constexpr auto name_of(std::index_sequence<Positions...>) {
   return error::Name<Names.text[Positions]...>{};
 }
 
-/// The text of `Names` as a pack of characters, which every compiler prints.
+/// Carries the characters of `Names` as a pack, which every compiler prints.
 template <AxisNames Names>
 using NameOf = decltype(name_of<Names>(std::make_index_sequence<Names.view().size()>{}));
 
+/// Returns the layout of `Spec` on `Mesh`. Does not compile if the spec has a mistake.
 template <class Mesh, class Spec>
 consteval Layout checked_layout() {
   static_assert(Spec::rank <= max_rank, "gshard: a tensor has at most 8 dimensions, as Kokkos::View");
@@ -120,6 +127,7 @@ consteval Layout checked_layout() {
   return examined.first;
 }
 
+/// Returns the Spec entry of a dimension that `axes` split.
 template <class Mesh>
 constexpr AxisNames names_of(AxisList const& axes) {
   AxisNamesBuilder builder;
@@ -127,6 +135,7 @@ constexpr AxisNames names_of(AxisList const& axes) {
   return {builder.view(), false};
 }
 
+/// Returns the Spec entry of an unreduced sum over `axes`.
 template <class Mesh>
 constexpr AxisNames names_of(AxisSet axes) {
   AxisNamesBuilder builder;
@@ -135,6 +144,7 @@ constexpr AxisNames names_of(AxisSet axes) {
   return partial_names(AxisNames{builder.view(), false});
 }
 
+/// Spec of a layout; `IsPartial` adds the partial entry.
 template <class Mesh, Layout Value, class Dimensions, bool IsPartial>
 struct SpecEntries;
 template <class Mesh, Layout Value, std::size_t... Dimensions>
@@ -146,7 +156,7 @@ struct SpecEntries<Mesh, Value, std::index_sequence<Dimensions...>, true> {
   using type = Spec<names_of<Mesh>(Value.dimensions[static_cast<int>(Dimensions)])..., names_of<Mesh>(Value.partial)>;
 };
 
-/// A class, and not an alias all the way: nvcc writes aliases out, and GCC cannot expand a pack around a written-out
+/// Defines spec_of. A class template, because nvcc expands aliases, and GCC cannot expand a pack around an expanded
 /// std::make_index_sequence.
 template <class Mesh, Layout Value>
 struct SpecOfLayout {
@@ -154,13 +164,15 @@ struct SpecOfLayout {
                                     !Value.partial.empty()>::type;
 };
 
+/// Returns whether every extent equals `value`.
 constexpr bool are_all(Extents const& extents, std::int64_t value) {
   for (std::int64_t extent : extents)
     if (extent != value) return false;
   return true;
 }
 
-/// `To` with the extents of `From`, a spec of the same rank, where it fixes none itself.
+/// `To` with the fixed extents of `From` where `To` fixes none.
+/// Precondition: both specs have the same rank.
 template <class To, class From>
 struct SpecWithExtents {
   static constexpr AxisNames entry(int dimension) {
@@ -175,14 +187,15 @@ struct SpecWithExtents {
   }
   using type = decltype(make(std::make_index_sequence<static_cast<std::size_t>(To::rank)>{}));
 };
+/// Leaves `To` as it is if the ranks differ or `From` fixes no extent.
 template <class To, class From>
   requires(To::rank != From::rank || are_all(From::static_extents(), dynamic_extent))
 struct SpecWithExtents<To, From> {
   using type = To;
 };
 
-/// The first dimension of which two lists of extents say different things, where both say something; -1 where they
-/// agree.
+/// Returns the first dimension in which the two lists fix different extents, or -1.
+/// Precondition: both lists have the same length.
 constexpr int contradiction(Extents const& left, Extents const& right) {
   for (int d = 0; d < left.size(); ++d)
     if (left[d] != dynamic_extent && right[d] != dynamic_extent && left[d] != right[d]) return d;
@@ -191,35 +204,37 @@ constexpr int contradiction(Extents const& left, Extents const& right) {
 
 }  // namespace detail
 
-/// The layout of `Spec` on `Mesh`. Does not compile where the spec names an axis twice or one that the mesh lacks.
+/// Layout of `Spec` on `Mesh`.
+/// Does not compile if the spec names an axis twice or one that the mesh lacks, or has more than 8 dimensions.
 template <class Mesh, class Spec>
 inline constexpr Layout layout_of = detail::checked_layout<Mesh, Spec>();
 
-/// The spec whose layout on `Mesh` is `Value`, without fixed extents.
+/// Spec whose layout on `Mesh` is `Value`; fixes no extents.
 template <class Mesh, Layout Value>
 using spec_of = typename detail::SpecOfLayout<Mesh, Value>::type;
 
-/// `Spec` with the extents of `Other` where it fixes none itself; `Spec` alone where the ranks differ.
+/// `Spec` with the fixed extents of `Other` where `Spec` fixes none.
+/// `Spec` itself if the ranks differ.
 template <class Spec, class Other>
 using with_extents_of = typename detail::SpecWithExtents<Spec, Other>::type;
 
 namespace detail {
 
-/// The layout of the reduced tensor, where it is an unreduced sum.
+/// Returns the layout of the reduced tensor: without partial axes.
 constexpr Layout without_partial(Layout layout) {
   layout.partial = {};
   return layout;
 }
 
-/// A box of global indices: what one rank holds of a tensor.
+/// Box of global indices: [offsets[d], offsets[d] + extents[d]) in each dimension d.
 struct Block {
   Extents offsets;
   Extents extents;
   friend constexpr bool operator==(Block const&, Block const&) = default;
 };
 
-/// The indices of a dimension that the rank at `coordinates` holds: axes nest in the order listed, each cutting what
-/// the one before it left.
+/// Returns the global indices of a dimension that the rank at `coordinates` holds.
+/// Axes nest in the order listed: each axis cuts the range that the axis before it left.
 template <class Coordinates>
 constexpr Range dimension_range(std::int64_t extent, AxisList const& axes, MeshState const& mesh,
                                 Coordinates const& coordinates) {
@@ -231,7 +246,7 @@ constexpr Range dimension_range(std::int64_t extent, AxisList const& axes, MeshS
   return range;
 }
 
-/// The block of a tensor of these global extents that the rank at `coordinates` holds.
+/// Returns the block that the rank at `coordinates` holds of a tensor of these global extents.
 template <class Coordinates>
 constexpr Block block_of(Layout const& layout, Extents const& extents, MeshState const& mesh,
                          Coordinates const& coordinates) {
@@ -244,8 +259,8 @@ constexpr Block block_of(Layout const& layout, Extents const& extents, MeshState
   return block;
 }
 
-/// The extents of the largest block of a layout, that of the first rank along each axis; `size_of(axis)` is the size of
-/// an axis.
+/// Returns the extents of the largest block of a layout: that of coordinate 0 along each axis.
+/// `extents`: global; `size_of(axis)`: size of the axis.
 template <class SizeOf>
 constexpr Extents largest_block(Layout const& layout, Extents extents, SizeOf const& size_of) {
   for (int dimension = 0; dimension < layout.rank(); ++dimension)
@@ -254,7 +269,8 @@ constexpr Extents largest_block(Layout const& layout, Extents extents, SizeOf co
   return extents;
 }
 
-/// The common box of two blocks; its size is 0 where they do not meet.
+/// Returns the common box of two blocks; a box of 0 elements if they are disjoint.
+/// Precondition: both blocks have the same rank.
 constexpr Block intersection(Block const& left, Block const& right) {
   Block result;
   for (int d = 0; d < left.extents.size(); ++d) {
@@ -266,7 +282,7 @@ constexpr Block intersection(Block const& left, Block const& right) {
   return result;
 }
 
-/// A layout as "[data,expert | _ | _ | partial expert]", by the names of the axes.
+/// Returns a layout as "[data,expert | _ | _ | partial expert]".
 inline std::string text_of(Layout const& layout, std::span<std::string_view const> axis_names) {
   std::string result;
   auto add_axes = [&](AxisList const& axes) {

@@ -10,6 +10,7 @@
 
 namespace gshard::detail {
 
+/// Data type of a Kokkos::View: T followed by `Rank` asterisks.
 template <class T, int Rank>
 struct ViewData {
   using type = typename ViewData<T, Rank - 1>::type*;
@@ -19,11 +20,11 @@ struct ViewData<T, 0> {
   using type = T;
 };
 
-/// A Kokkos view on the memory of a tensor.
+/// Kokkos view of a block of a tensor.
 template <class T, int Rank, class MemorySpace>
 using LocalView = Kokkos::View<typename ViewData<T, Rank>::type, Kokkos::LayoutRight, MemorySpace>;
 
-/// The packed block of these extents that begins at `data`.
+/// Returns an unmanaged view of the packed block of these extents at `data`.
 template <class T, int Rank, class MemorySpace>
 LocalView<T, Rank, MemorySpace> local_view(T* data, Extents const& extents) {
   return [&]<std::size_t... Dimensions>(std::index_sequence<Dimensions...>) {

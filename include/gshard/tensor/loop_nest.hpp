@@ -8,15 +8,15 @@
 
 namespace gshard::detail {
 
-/// Nested loops, outermost first, that step `Operands` offsets together: the shape of every strided kernel. A stride of
-/// 0 means that the operand does not depend on the loop.
+/// Nested loops, outermost first, that advance `Operands` offsets together: the iteration space of strided kernels.
+/// strides[i][t]: step of operand t in loop i, in elements; 0 if the operand does not depend on the loop.
 template <int Operands>
 struct LoopNest {
   int rank = 0;
   std::int64_t extents[max_rank]{};
   std::int64_t strides[max_rank][Operands]{};
 
-  /// Adds a loop inside all others; at most max_rank, as in a StaticVector.
+  /// Adds a loop inside all others. Throws ExtentError if there are `max_rank` loops already.
   constexpr void push_inner(std::int64_t extent, std::int64_t const (&steps)[Operands]) {
     if (rank == max_rank) list_is_full(max_rank);
     extents[rank] = extent;
@@ -24,7 +24,7 @@ struct LoopNest {
     ++rank;
   }
 
-  /// Takes the loop at `position` out.
+  /// Removes the loop at `position`.
   constexpr void erase(int position) {
     for (int i = position; i + 1 < rank; ++i) {
       extents[i] = extents[i + 1];
@@ -33,14 +33,14 @@ struct LoopNest {
     --rank;
   }
 
-  /// The number of iterations, 1 without any loop.
+  /// Returns the number of iterations; 1 without loops.
   GSHARD_FUNCTION constexpr std::int64_t count() const {
     std::int64_t result = 1;
     for (int i = 0; i < rank; ++i) result *= extents[i];
     return result;
   }
 
-  /// The offsets of one iteration, counted row-major.
+  /// Computes the offsets of an iteration, counted in row-major order.
   GSHARD_FUNCTION constexpr void offsets_of(std::int64_t iteration, std::int64_t (&offsets)[Operands]) const {
     for (int t = 0; t < Operands; ++t) offsets[t] = 0;
     for (int i = rank - 1; i >= 0; --i) {
@@ -52,12 +52,13 @@ struct LoopNest {
   }
 };
 
-/// Walks a LoopNest from a given iteration on without a division per step.
+/// Position in a LoopNest that advances without a division per step.
 template <int Operands>
 struct LoopCursor {
   std::int64_t position[max_rank]{};
   std::int64_t offsets[Operands]{};
 
+  /// Starts at `iteration`, counted in row-major order.
   GSHARD_FUNCTION constexpr LoopCursor(LoopNest<Operands> const& nest, std::int64_t iteration) {
     for (int i = nest.rank - 1; i >= 0; --i) {
       std::int64_t const quotient = i == 0 ? 0 : iteration / nest.extents[i];
@@ -67,12 +68,13 @@ struct LoopCursor {
     }
   }
 
-  /// The iterations that are left in the innermost loop, this one included.
+  /// Returns the number of iterations left in the innermost loop, the current one included.
   GSHARD_FUNCTION constexpr std::int64_t run(LoopNest<Operands> const& nest) const {
     return nest.rank == 0 ? 1 : nest.extents[nest.rank - 1] - position[nest.rank - 1];
   }
 
-  /// Goes on by `steps` iterations, at most run().
+  /// Advances by `steps` iterations.
+  /// Precondition: steps <= run(nest).
   GSHARD_FUNCTION constexpr void advance(LoopNest<Operands> const& nest, std::int64_t steps = 1) {
     for (int i = nest.rank - 1; i >= 0; --i) {
       for (int t = 0; t < Operands; ++t) offsets[t] += steps * nest.strides[i][t];
@@ -85,8 +87,10 @@ struct LoopCursor {
   }
 };
 
-/// The same iterations in as few loops as possible: loops of extent 1 are dropped, the others sorted so that operand 0
-/// is walked in address order, and neighbours that every operand walks as one are merged. No extent may be 0.
+/// Returns the same iterations in as few loops as possible.
+/// Drops loops of extent 1, sorts the others by descending stride of operand 0, and merges neighbours that every
+/// operand walks with one stride.
+/// Precondition: no extent is 0.
 template <int Operands>
 constexpr LoopNest<Operands> coalesce(LoopNest<Operands> const& nest) {
   LoopNest<Operands> sorted;

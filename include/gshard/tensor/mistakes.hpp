@@ -6,7 +6,7 @@
 #include <gshard/core/compile_error.hpp>
 #include <gshard/tensor/layout.hpp>
 
-// The mistakes with tensors that types show, and what the compiler says of them.
+// Compile errors of ShardedTensor, and the checks that select them.
 
 namespace gshard {
 
@@ -15,6 +15,7 @@ class ShardedTensor;
 
 namespace error {
 
+/// Compile error of `Given` extents for a tensor of `Wanted` dimensions.
 template <int Given, int Wanted>
 struct TensorExtentsCount {
   static_assert(
@@ -22,6 +23,7 @@ struct TensorExtentsCount {
       "gshard: the number of extents is not the number of dimensions of the spec; give one extent for each entry of Spec<...>");
 };
 
+/// Compile error of two specs that fix dimension `Dimension` at `Given` and at `Wanted`.
 template <int Dimension, std::int64_t Given, std::int64_t Wanted>
 struct TensorExtentsContradict {
   static_assert(
@@ -30,12 +32,14 @@ struct TensorExtentsContradict {
       "one to run time by `_`");
 };
 
+/// Compile error of `Given` indices for an element of a tensor of `Wanted` dimensions.
 template <int Given, int Wanted>
 struct ElementIndices {
   static_assert(always_false<std::integral_constant<int, Given>>,
                 "gshard: at and holds take one global index for each dimension of the tensor");
 };
 
+/// Compile error of access to an element of an unreduced sum.
 template <class Tensor>
 struct ElementOfPartial {
   static_assert(
@@ -43,6 +47,7 @@ struct ElementOfPartial {
       "gshard: no rank holds an element of an unreduced sum, but a part of it; reduce the tensor first, by reshard to a spec without partial");
 };
 
+/// Compile error of `x(i, j)` on a tensor.
 template <class Spec, class... Indices>
 struct TensorIsIndexed {
   static_assert(
@@ -51,6 +56,7 @@ struct TensorIsIndexed {
       "holds, x.local()(i, j) one by its local indices, to_vector(x) has all of them");
 };
 
+/// Compile error of a conversion between tensors of the specs `From` and `To`, which needs communication.
 template <class From, class To>
 struct ConvertedTensorMoves {
   static_assert(
@@ -59,6 +65,7 @@ struct ConvertedTensorMoves {
       "reshard<Spec<...>>(tensor)");
 };
 
+/// Compile error of a conversion between tensors of the element types `From` and `To`.
 template <class From, class To>
 struct ConvertedTensorOfOtherElements {
   static_assert(
@@ -66,6 +73,7 @@ struct ConvertedTensorOfOtherElements {
       "gshard: a tensor of one element type is given where another one is declared; write convert<double>(tensor)");
 };
 
+/// Compile error of a conversion between tensors of `From` and `To` dimensions.
 template <int From, int To>
 struct ConvertedTensorOfOtherRank {
   static_assert(
@@ -74,6 +82,7 @@ struct ConvertedTensorOfOtherRank {
       "the declared Spec<...>");
 };
 
+/// Compile error of a conversion between tensors on the mesh types `From` and `To`.
 template <class From, class To>
 struct ConvertedTensorOfOtherMesh {
   static_assert(always_false<From>,
@@ -81,6 +90,7 @@ struct ConvertedTensorOfOtherMesh {
                 "reshard<Spec<...>>(tensor, mesh)");
 };
 
+/// Compile error of a conversion between tensors in the memory spaces `From` and `To`.
 template <class From, class To>
 struct ConvertedTensorOfOtherMemory {
   static_assert(always_false<From>,
@@ -103,11 +113,11 @@ struct ExtentsMistakeOf {
   using type = typename decltype(find())::type;
 };
 
-/// The mistake of two specs of one rank that fix different extents; void where they agree.
+/// Compile error of two specs of one rank that fix different extents; void if they agree.
 template <class Spec, class Other>
 using ExtentsMistake = typename ExtentsMistakeOf<Spec, Other>::type;
 
-/// Whether two tensor types are one, up to extents that they fix.
+/// Whether two tensor types differ at most in the extents that their specs fix.
 template <class Tensor, class Other>
 inline constexpr bool same_but_extents = false;
 template <class Mesh, class Spec, class OtherSpec, class T, class MemorySpace>
@@ -135,7 +145,7 @@ struct ConversionMistakeOf<ShardedTensor<Mesh, Spec, T, MemorySpace>,
   using type = typename decltype(find())::type;
 };
 
-/// What differs between two tensor types that are not `same_but_extents`.
+/// Compile error for the first difference of two tensor types that are not `same_but_extents`.
 template <class From, class To>
 using ConversionMistake = typename ConversionMistakeOf<From, To>::type;
 

@@ -10,17 +10,17 @@
 #include <gshard/core/error.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
-// Run-time checks of the tensors that an operation gets: set, on one mesh, of extents that belong together. Each throws
-// on all ranks alike, since all ranks see the same meshes and global extents.
+// Run-time checks of the operands of an operation: set, on one mesh, of matching extents. Each check throws on all
+// ranks alike, because all ranks see the same meshes and global extents.
 
 namespace gshard::detail {
 
-/// The part of a tensor that checks look at, whatever its type.
+/// Type-independent part of an operand that the checks read. Refers to the tensor, which must outlive it.
 struct Operand {
-  std::string_view role;  ///< the name of the parameter, as "logits"
-  std::string_view name;  ///< the name of the tensor, may be empty
+  std::string_view role;  ///< name of the parameter, as "logits"
+  std::string_view name;  ///< name of the tensor, may be empty
   Extents const* extents;
-  MeshState const* mesh;  ///< null where the tensor is unset
+  MeshState const* mesh;  ///< null if the tensor is unset
 
   Operand(std::string_view parameter, TensorHandle const& tensor)
       : role(parameter),
@@ -33,25 +33,26 @@ struct Operand {
       : Operand(parameter, tensor.handle()) {}
 };
 
-/// The role of an operand that is known by its position alone.
+/// Returns the role of an operand that has a position but no parameter name.
 inline std::string_view role_of_operand(int position) {
   static constexpr std::string_view roles[] = {"operand 0", "operand 1", "operand 2", "operand 3",
                                                "operand 4", "operand 5", "operand 6", "operand 7"};
   return position < 8 ? roles[position] : "an operand";
 }
 
-/// An operand as "logits 'scores' (2, 4)".
+/// Returns an operand as "logits 'scores' (2, 4)".
 inline std::string text_of(Operand const& operand) {
   std::string result(operand.role);
   if (!operand.name.empty()) result += concat(" '", operand.name, "'");
   return operand.mesh == nullptr ? result + " (unset)" : result + " " + text_of(*operand.extents);
 }
 
+/// Returns the rank and mesh of an operand, as the end of a message.
 inline std::string place_of(Operand const& operand) {
   return concat("; rank ", operand.mesh->rank(), " of mesh (", operand.mesh->text(), ")");
 }
 
-/// Throws StateError where an operand is a default-constructed or a moved-from tensor.
+/// Throws StateError if an operand is default-constructed or moved from.
 inline void require_set(std::string_view operation, std::span<Operand const> operands) {
   for (Operand const& operand : operands)
     if (operand.mesh == nullptr)
@@ -62,13 +63,14 @@ inline void require_set(std::string_view operation, std::initializer_list<Operan
   require_set(operation, std::span(operands.begin(), operands.size()));
 }
 
-/// Throws StateError where a mesh is default-constructed or moved from.
+/// Throws StateError if the mesh is default-constructed or moved from.
 template <class... Axes>
 void require_set(std::string_view operation, Mesh<Axes...> const& mesh) {
   if (!mesh.is_set()) throw StateError(concat(operation, ": the mesh is unset; make it from a Runtime first"));
 }
 
-/// Requires set operands on one mesh. Throws StateError and MeshError.
+/// Throws StateError if an operand is unset, MeshError if the operands are on different meshes.
+/// Precondition: there is at least one operand.
 inline void require_one_mesh(std::string_view operation, std::span<Operand const> operands) {
   require_set(operation, operands);
   Operand const& first = operands.front();
@@ -82,7 +84,7 @@ inline void require_one_mesh(std::string_view operation, std::initializer_list<O
   require_one_mesh(operation, std::span(operands.begin(), operands.size()));
 }
 
-/// Throws StateError and MeshError unless the operand is set and lives on the mesh.
+/// Throws StateError if the operand is unset, MeshError if it is not on `mesh`.
 template <class Mesh>
 void require_on_mesh(std::string_view operation, Operand const& operand, Mesh const& mesh) {
   require_set(operation, {operand});
@@ -92,8 +94,9 @@ void require_on_mesh(std::string_view operation, Operand const& operand, Mesh co
                            "); make both from copies of one mesh object, or reshard to the mesh of the other"));
 }
 
-/// Throws ExtentError unless dimension `dimension` of the operand, which is set, has the extent `wanted`; `reason` says
-/// whose that is, as "the number of columns of the logits".
+/// Throws ExtentError if dimension `dimension` of the operand does not have the extent `wanted`.
+/// `reason` says where `wanted` comes from, as "the number of columns of the logits".
+/// Precondition: the operand is set.
 inline void require_extent(std::string_view operation, Operand const& operand, int dimension, std::int64_t wanted,
                            std::string_view reason) {
   if ((*operand.extents)[dimension] != wanted)
@@ -101,8 +104,8 @@ inline void require_extent(std::string_view operation, Operand const& operand, i
                              ", ", reason, place_of(operand)));
 }
 
-/// Throws ExtentError unless dimension `left_dimension` of `left` and `right_dimension` of `right`, which are set, have
-/// equal extents.
+/// Throws ExtentError if dimension `left_dimension` of `left` and `right_dimension` of `right` have different extents.
+/// Precondition: both operands are set.
 inline void require_equal_extents(std::string_view operation, Operand const& left, int left_dimension,
                                   Operand const& right, int right_dimension) {
   if ((*left.extents)[left_dimension] != (*right.extents)[right_dimension])
@@ -110,14 +113,15 @@ inline void require_equal_extents(std::string_view operation, Operand const& lef
                              right_dimension, " of ", text_of(right), " have to be equal", place_of(left)));
 }
 
-/// require_extent of all dimensions; `dynamic_extent` among the wanted ones stands for any.
+/// Applies require_extent to all dimensions; skips those whose wanted extent is `dynamic_extent`.
 inline void require_extents(std::string_view operation, Operand const& operand, Extents const& wanted,
                             std::string_view reason) {
   for (int d = 0; d < wanted.size(); ++d)
     if (wanted[d] != dynamic_extent) require_extent(operation, operand, d, wanted[d], reason);
 }
 
-/// Throws MeshError and ExtentError unless the set operands live on one mesh and have equal extents.
+/// Throws as require_one_mesh, and ExtentError if the operands have different extents.
+/// Precondition: there is at least one operand.
 inline void require_same_shape(std::string_view operation, std::span<Operand const> operands) {
   require_one_mesh(operation, operands);
   Operand const& first = operands.front();

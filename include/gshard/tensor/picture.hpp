@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,15 +12,17 @@
 #include <gshard/core/error.hpp>
 #include <gshard/tensor/holders.hpp>
 
-// What pictures of tensors have in common, whether they are drawn by letters or by lines.
+// Contents of pictures of tensors, common to text and SVG.
 
 namespace gshard::detail {
 
-/// One dimension along an edge of a picture: the parts that are shown, and the places that they take. Of more than
-/// eight the first and the last ones are shown, and what is between them as one part without a number.
+/// One dimension along an edge of a picture: the parts shown, and their places.
+/// Of more than 8 non-empty parts, the first 4 and the last 3 are shown; one part without a number stands for the rest.
 struct Ruler {
+  /// Index of the part that stands for the parts left out.
   static constexpr std::int64_t left_out = -1;
 
+  /// A part: its number, its global indices, and its place [begin, begin + size) on the ruler.
   struct Part {
     std::int64_t index = left_out;
     Range range;
@@ -28,9 +31,10 @@ struct Ruler {
   };
 
   std::vector<Part> parts;
+  /// Sum of the sizes of all parts.
   std::int64_t length = 0;
 
-  /// A picture of a tensor without this dimension has one part here.
+  /// Makes the one part of a ruler that no dimension of the tensor belongs to.
   Ruler() : parts{{0, {0, 1}, 0, 0}} {}
 
   Ruler(HeldTensor const& tensor, int dimension) {
@@ -43,8 +47,8 @@ struct Ruler {
     }
   }
 
-  /// Gives each part room: `scale` places an element, less where all together would take more than `most`, and at least
-  /// `least(part)`.
+  /// Places the parts one after the other. A part takes `scale` places per element, fewer if all elements together
+  /// would take more than `most`, and at least `least(part)` places.
   template <class Least>
   void lay_out(std::int64_t scale, std::int64_t most, Least const& least) {
     std::int64_t elements = 0;
@@ -52,14 +56,17 @@ struct Ruler {
     for (Part& part : parts) {
       std::int64_t const size = part.index == left_out ? 0 : part.range.size();
       part.begin = length;
-      part.size = std::max<std::int64_t>(elements * scale <= most ? size * scale : size * most / elements, least(part));
+      std::int64_t const share = elements <= std::numeric_limits<std::int64_t>::max() / most ? size * most / elements
+                                                                                             : size / (elements / most);
+      part.size = std::max<std::int64_t>(elements <= most / scale ? size * scale : share, least(part));
       length += part.size;
     }
   }
 };
 
-/// A tensor as pictures show it: two dimensions, or one, or none, of each slice. Drawn are the last two dimensions that
-/// axes split, or others where fewer are split; there is one slice for each block of the rest.
+/// Slices of a tensor along at most two drawn dimensions.
+/// Drawn are the last two dimensions that axes split, and, if fewer are split, the first of the others.
+/// There is one slice for each non-empty block of the remaining dimensions.
 class Picture {
  public:
   explicit Picture(HeldTensor tensor) : tensor_(std::move(tensor)) {
@@ -76,13 +83,14 @@ class Picture {
   Ruler rows() const { return has_rows() ? Ruler(tensor_, drawn_.front()) : Ruler(); }
   Ruler columns() const { return has_columns() ? Ruler(tensor_, drawn_.back()) : Ruler(); }
 
-  /// Which dimensions run down and to the right, where a reader could ask.
+  /// Returns which dimensions run down and to the right; "" up to rank 2, where the order says it.
   std::string directions() const {
     if (tensor_.rank() <= 2) return "";
     return concat("dimension ", drawn_.front(), " down, ", drawn_.back(), " to the right");
   }
 
-  /// Calls `draw(slice)` for the slices that are shown, at most four, and `skip(words)` in the place of the others.
+  /// Calls `draw(slice)` for each slice. Of more than 4 slices, draws the first 2 and the last, and calls `skip(words)`
+  /// between them, once for all others.
   template <class Draw, class Skip>
   void for_each_slice(Draw const& draw, Skip const& skip) const {
     std::vector<Extents> const all = slices();
@@ -95,7 +103,7 @@ class Picture {
     }
   }
 
-  /// A slice as "dimension 0 in [0, 4)"; "" where there is only one.
+  /// Returns a slice as "dimension 0 in [0, 4)"; "" if all split dimensions are drawn.
   std::string name_of(Extents const& slice) const {
     std::string result;
     for (int d = 0; d < tensor_.rank(); ++d) {
@@ -106,7 +114,7 @@ class Picture {
     return result;
   }
 
-  /// What is written on a block of a slice: the ranks that hold it.
+  /// Returns the ranks that hold a block of a slice; "..." for parts left out.
   std::string label(Extents slice, Ruler::Part const& row, Ruler::Part const& column) const {
     if (row.index == Ruler::left_out || column.index == Ruler::left_out) return "...";
     if (has_rows()) slice[drawn_.front()] = row.index;
@@ -114,14 +122,14 @@ class Picture {
     return tensor_.holders(slice);
   }
 
-  /// What is written below: the ranks that hold nothing.
+  /// Returns a line about the ranks whose block is empty; "" if there are none.
   std::string rest() const {
     std::vector<int> const idle = tensor_.idle_ranks();
     return idle.empty() ? "" : "nothing: " + text_of_holders(text_of_ranks(idle, ", "));
   }
 
  private:
-  /// For each slice the parts of the dimensions that are not drawn.
+  /// Returns, for each slice, the part of each dimension; 0 for drawn dimensions.
   std::vector<Extents> slices() const {
     std::vector<Extents> result(tensor_.is_empty() ? 0 : 1);
     for (int d = 0; d < tensor_.rank(); ++d) {

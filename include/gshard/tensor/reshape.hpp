@@ -11,6 +11,7 @@ namespace gshard {
 
 namespace error {
 
+/// Compile error of a split or merge of dimension `Dimension` of `Tensor`, which mesh axes split.
 template <int Dimension, class Tensor>
 struct ReshapeCrossesRanks {
   static_assert(
@@ -22,6 +23,7 @@ struct ReshapeCrossesRanks {
 
 namespace detail {
 
+/// Returns the layout with an unsplit dimension inserted after `dimension`.
 constexpr Layout split_dimension_layout(Layout const& layout, int dimension) {
   Layout result;
   result.partial = layout.partial;
@@ -32,6 +34,7 @@ constexpr Layout split_dimension_layout(Layout const& layout, int dimension) {
   return result;
 }
 
+/// Returns the layout without dimension `dimension` + 1.
 constexpr Layout merge_dimensions_layout(Layout const& layout, int dimension) {
   Layout result;
   result.partial = layout.partial;
@@ -40,6 +43,7 @@ constexpr Layout merge_dimensions_layout(Layout const& layout, int dimension) {
   return result;
 }
 
+/// Returns true. Does not compile if an axis splits the dimension.
 template <int Dimension, AnyTensor Tensor>
 consteval bool is_whole() {
   constexpr bool whole = Tensor::layout.dimensions[Dimension].empty();
@@ -47,7 +51,8 @@ consteval bool is_whole() {
   return whole;
 }
 
-/// The tensor with a dimension of outer * inner indices as two.
+/// Returns the tensor with dimension `Dimension` as two dimensions, of `outer` and `inner` indices.
+/// Precondition: the dimension has outer * inner indices.
 template <int Dimension, AnyTensor Tensor>
 auto split_into(Tensor const& tensor, std::int64_t outer, std::int64_t inner) {
   Extents extents;
@@ -61,9 +66,12 @@ auto split_into(Tensor const& tensor, std::int64_t outer, std::int64_t inner) {
 
 }  // namespace detail
 
-/// The tensor with dimension `Dimension` as two, the first of `outer` indices: (.., n, ..) becomes (.., outer, n /
-/// outer, ..). Shares the elements; local. Negative dimensions count from the end. Throws ExtentError where `outer`
-/// does not divide the extent.
+/// Returns the tensor with dimension `Dimension` split in two: (.., n, ..) becomes (.., outer, n / outer, ..).
+/// The result shares the elements; its spec fixes no extents. A negative `Dimension` counts from the end.
+/// Does not compile if a mesh axis splits the dimension, or there is no such dimension.
+/// Communication: none.
+/// Throws ExtentError, on all ranks, if `outer` is not positive or does not divide n.
+/// Throws StateError if the tensor is unset.
 template <int Dimension, AnyTensor Tensor>
 auto split_dimension(Tensor const& tensor, std::int64_t outer) {
   constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
@@ -76,8 +84,11 @@ auto split_dimension(Tensor const& tensor, std::int64_t outer) {
   return detail::split_into<dimension>(tensor, outer, extent / outer);
 }
 
-/// The tensor with dimensions `Dimension` and `Dimension + 1` as one: (.., a, b, ..) becomes (.., a b, ..). Shares the
-/// elements; local. Negative dimensions count from the end.
+/// Returns the tensor with dimensions `Dimension` and `Dimension + 1` merged: (.., a, b, ..) becomes (.., a b, ..).
+/// The result shares the elements; its spec fixes no extents. A negative `Dimension` counts from the end.
+/// Does not compile if a mesh axis splits one of the two dimensions, or there are no such dimensions.
+/// Communication: none.
+/// Throws StateError if the tensor is unset.
 template <int Dimension, AnyTensor Tensor>
 auto merge_dimensions(Tensor const& tensor) {
   constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;

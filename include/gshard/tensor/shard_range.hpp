@@ -8,7 +8,7 @@
 
 namespace gshard {
 
-/// The indices [begin, end) of one dimension.
+/// Half-open range [begin, end) of indices of one dimension.
 struct Range {
   std::int64_t begin = 0;
   std::int64_t end = 0;
@@ -17,17 +17,19 @@ struct Range {
   friend constexpr bool operator==(Range const&, Range const&) = default;
 };
 
-/// The common part of two ranges; empty where there is none.
+/// Returns the common part of two ranges; an empty range if they are disjoint.
 constexpr Range intersection(Range left, Range right) {
   std::int64_t const begin = std::max(left.begin, right.begin);
   return {begin, std::max(begin, std::min(left.end, right.end))};
 }
 
-/// Part `index` of `extent` indices cut into `parts`: blocks of ceil(extent / parts), the last ones shorter or empty
-/// (paper 3.3.3). The only source of block boundaries in gshard. Preconditions: extent >= 0, parts >= 1 and 0 <= index
-/// < parts; no such numbers overflow.
+/// Returns part `index` of `extent` indices that are cut into `parts` blocks of b = ceil(extent / parts):
+/// [min(index b, extent), min((index + 1) b, extent)). The last blocks are shorter or empty.
+/// gshard computes all block boundaries by this function.
+/// Preconditions: extent >= 0, parts >= 1, 0 <= index < parts. No such values overflow.
+/// Source: paper 3.3.3.
 GSHARD_FUNCTION constexpr Range shard_range(std::int64_t extent, std::int64_t parts, std::int64_t index) {
-  // Unsigned, since a block may end behind the extent by almost as many indices as there are parts.
+  // Unsigned: (index + 1) b can exceed `extent` by up to parts - 1, and so the range of std::int64_t.
   auto const whole = static_cast<std::uint64_t>(extent);
   auto const count = static_cast<std::uint64_t>(parts);
   std::uint64_t const block = whole / count + (whole % count == 0 ? 0 : 1);

@@ -24,16 +24,20 @@
 
 namespace gshard {
 
-/// Asks for a tensor whose elements are not set.
+/// Tag type of `uninitialized`.
 struct Uninitialized {};
+/// Selects the constructor of ShardedTensor that leaves the elements unset.
 inline constexpr Uninitialized uninitialized{};
 
-/// A tensor spread over the ranks of a mesh as `Spec` says. A handle: copies share the elements; `copy` (expr/) makes
-/// new ones. `local()` is this rank's block, packed, LayoutRight, without padding; blocks can be empty. Constructing
-/// allocates from the runtime's pool and communicates nothing. Dimensions may be counted from the end: -1 is the last.
+/// Handle of a tensor that is distributed over the ranks of a mesh as `Spec` states.
+/// Copies share the elements; `copy` (expr/) makes new ones. Dimensions count from 0, or from -1 (the last) downwards.
 ///
-/// A default-constructed tensor and one that was moved from are unset: extents, blocks and elements of them throw
-/// StateError, as does every operation that is given one. Constructors throw StateError where the mesh is unset.
+/// Storage: each rank holds one block, packed, LayoutRight, without padding. Blocks can be empty. Constructors allocate
+/// the block from the memory pool of the runtime.
+/// Communication: none, neither in constructors nor in other members.
+/// Unset tensors: a default-constructed or moved-from tensor is unset. Its `is_set` and `is_sole_owner` return false,
+/// `mesh` an unset mesh, `extents` no extents, `name` an empty name, `data` and `handle` null. All other members throw
+/// StateError, as does every operation that receives an unset tensor.
 template <class Mesh, class Spec, class T = float, class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
 class ShardedTensor {
  public:
@@ -42,40 +46,50 @@ class ShardedTensor {
   using value_type = T;
   using memory_space = MemorySpace;
   using execution_space = typename MemorySpace::execution_space;
+  /// Type of `local()`: a Kokkos::View of `rank` dimensions, LayoutRight.
   using view_type = detail::LocalView<T, Spec::rank, MemorySpace>;
 
+  /// Number of dimensions.
   static constexpr int rank = Spec::rank;
+  /// Mesh axes that split each dimension, and partial axes, as positions in the mesh.
   static constexpr Layout layout = layout_of<Mesh, Spec>;
-  /// The extents as far as the type fixes them, `dynamic_extent` elsewhere.
+  /// Extents that the type fixes; `dynamic_extent` where it does not.
   static constexpr Extents static_extents = Spec::static_extents();
   static_assert(layout_of<Mesh, Spec>.rank() == rank, "gshard: the spec does not fit the mesh");
 
-  /// The largest size of a tensor over all ranks, in bytes.
+  /// Largest size of a tensor over all ranks, in bytes: 2^62. Extents of 0 count as 1.
   static constexpr std::int64_t max_bytes = detail::max_tensor_bytes;
 
-  /// No tensor: only to be assigned to.
+  /// Makes an unset tensor, to be assigned to later.
   ShardedTensor() = default;
 
-  /// A tensor of zeros with these global extents, as in `ShardedTensor<Grid, Spec<"data", _>> x(grid, {rows,
-  /// columns})`. Throws ExtentError where an extent is negative or the tensor has more than `max_bytes` bytes, and
-  /// MemoryError where the block cannot be had; where that happens on some ranks only, `run` ends the job.
+  /// Makes a tensor of zeros with the given global extents, as in
+  /// `ShardedTensor<Grid, Spec<"data", _>> x(grid, {rows, columns})`.
+  /// `name` appears in error messages and pictures. Does not compile if the number of extents is not `rank`.
+  /// Throws ExtentError if an extent is negative or contradicts the type, or the tensor exceeds `max_bytes`.
+  /// Throws StateError if the mesh is unset.
+  /// Throws MeshError if AbstractSpace is combined with the mesh of a Runtime, or other memory with an AbstractRuntime.
+  /// Throws MemoryError if the block cannot be allocated. If that happens on some ranks only, `run` ends the job.
   template <std::size_t Count>
   ShardedTensor(Mesh const& mesh, std::int64_t const (&extents)[Count], std::string_view name = {})
       : ShardedTensor(uninitialized, mesh, counted(extents), name) {
     set_to_zero();
   }
 
+  /// Does the same with a list of extents. Throws ExtentError also if their number is not `rank`.
   ShardedTensor(Mesh const& mesh, Extents const& extents, std::string_view name = {})
       : ShardedTensor(uninitialized, mesh, extents, name) {
     set_to_zero();
   }
 
-  /// A tensor of zeros whose extents are all fixed by its type, as those of a scalar are.
+  /// Makes a tensor of zeros whose extents are all fixed by the type, as those of a scalar (rank 0) are.
   explicit ShardedTensor(Mesh const& mesh, std::string_view name = {})
     requires(!static_extents.contains(dynamic_extent))
       : ShardedTensor(mesh, static_extents, name) {}
 
-  /// The same tensor, with other extents fixed by the type, or none. Throws ExtentError where the extents are others.
+  /// Converts a tensor whose spec differs in its fixed extents only. Shares the elements.
+  /// Does not compile if the two specs fix different extents.
+  /// Throws ExtentError if the extents of `other` contradict those that `Spec` fixes.
   template <class OtherSpec>
     requires(!std::is_same_v<OtherSpec, Spec> && layout_of<Mesh, OtherSpec> == layout_of<Mesh, Spec>)
   ShardedTensor(ShardedTensor<Mesh, OtherSpec, T, MemorySpace> const& other) : state_(other.state_) {
@@ -86,8 +100,8 @@ class ShardedTensor {
     }
   }
 
-  /// No tensor becomes one of other mesh, layout, elements or memory unseen: says which of them differs, and does not
-  /// compile.
+  /// Rejects every other conversion at compile time, since conversions do not communicate.
+  /// The message names the first difference of: mesh type, memory space, element type, rank, layout.
   template <class OtherMesh, class OtherSpec, class OtherT, class OtherSpace>
     requires(!detail::same_but_extents<ShardedTensor<OtherMesh, OtherSpec, OtherT, OtherSpace>, ShardedTensor>)
   ShardedTensor(ShardedTensor<OtherMesh, OtherSpec, OtherT, OtherSpace> const&) {
@@ -95,17 +109,19 @@ class ShardedTensor {
         decltype(detail::ConversionMistake<ShardedTensor<OtherMesh, OtherSpec, OtherT, OtherSpace>, ShardedTensor>{});
   }
 
+  /// Makes a tensor with unset elements. Throws as the constructors above.
   ShardedTensor(Uninitialized, Mesh const& mesh, Extents const& extents, std::string_view name = {})
       : state_(detail::new_tensor<MemorySpace>(type, mesh.shared_state(), extents, name)) {}
 
-  /// A tensor of the same mesh and other layout or extents that shares this one's storage. Throws ExtentError where the
-  /// local blocks have different sizes.
+  /// Returns a tensor on the same mesh with another spec and other extents that shares this tensor's storage.
+  /// Throws ExtentError if the extents do not fit `OtherSpec`, or this rank's two blocks have different sizes.
   template <class OtherSpec>
   ShardedTensor<Mesh, OtherSpec, T, MemorySpace> reinterpreted(Extents const& extents) const {
     return reinterpreted<OtherSpec>(mesh(), extents);
   }
 
-  /// As above, on another mesh over the same ranks.
+  /// Does the same on another mesh.
+  /// Precondition: both meshes have the same ranks.
   template <class OtherSpec, class OtherMesh>
   ShardedTensor<OtherMesh, OtherSpec, T, MemorySpace> reinterpreted(OtherMesh const& mesh,
                                                                     Extents const& extents) const {
@@ -113,65 +129,73 @@ class ShardedTensor {
     return Other(detail::reinterpreted_tensor(state("reinterpreted"), Other::type, mesh.shared_state(), extents));
   }
 
+  /// Returns the mesh; an unset mesh if the tensor is unset.
   Mesh mesh() const { return is_set() ? Mesh(state_->mesh) : Mesh(); }
-  /// What the mesh knows at run time. Throws StateError where the tensor is unset.
+  /// Returns the run-time state of the mesh.
   detail::MeshState const& mesh_state() const { return *state("mesh").mesh; }
-  /// The pool and the ledger of the runtime. Throws StateError where the tensor is unset.
+  /// Returns the memory pool of the runtime, which also gives access to the ledger.
   MemoryPool& memory() const { return mesh_state().memory(); }
 
-  /// Whether this is a handle of some tensor, which a default-constructed or moved-from one is not.
+  /// Returns whether the handle refers to a tensor; false if default-constructed or moved from.
   bool is_set() const { return state_ != nullptr; }
 
-  /// Global extents.
+  /// Returns the global extents; none if the tensor is unset.
   Extents const& extents() const { return is_set() ? state_->extents : detail::no_extents; }
-  /// The global extent of a dimension. Throws ExtentError where there is no such dimension, as local_extent and range
-  /// do.
+  /// Returns the global extent of `dimension`.
+  /// Throws ExtentError if the tensor has no such dimension, as do `local_extent` and `range`.
   std::int64_t extent(int dimension) const { return extents()[known(dimension)]; }
+  /// Returns the global number of elements.
   std::int64_t size() const { return product(state("size").extents); }
 
-  /// This rank's block.
+  /// Returns the extents of this rank's block.
   Extents const& local_extents() const { return block().extents; }
+  /// Returns the extent of `dimension` in this rank's block.
   std::int64_t local_extent(int dimension) const { return block().extents[known(dimension)]; }
+  /// Returns the number of elements of this rank's block.
   std::int64_t local_size() const { return state("block").local_size; }
 
-  /// The global indices of `dimension` that this rank holds.
+  /// Returns the global indices of `dimension` in this rank's block.
   Range range(int dimension) const {
     int const d = known(dimension);
     return {block().offsets[d], block().offsets[d] + block().extents[d]};
   }
+  /// Returns this rank's block as a box of global indices.
   detail::Block const& block() const { return state("block").block; }
 
-  /// This rank's block as a plain Kokkos view, valid as long as some handle of this tensor. Its indices are local:
-  /// local()(0, 0) is the element at the global indices range(0).begin, range(1).begin, and elements that other ranks
-  /// hold are out of its bounds, which a view does not check. `at` takes global indices, and checks them.
+  /// Returns this rank's block as an unmanaged Kokkos view, valid while a handle of this tensor exists.
+  /// Indices are local: `local()(0, 0)` is the element at the global indices (range(0).begin, range(1).begin).
+  /// Elements of other ranks are out of bounds; a view checks bounds in debug builds of Kokkos only. `at` takes global
+  /// indices and checks them.
   view_type local() const { return detail::local_view<T, rank, MemorySpace>(data(), block().extents); }
 
-  /// A compile error that says how elements are read.
+  /// Does not compile. The message names the ways to read elements: `at`, `local`, `to_vector`.
   template <class... Indices>
   T operator()(Indices const&...) const {
     using Refused [[maybe_unused]] = decltype(error::TensorIsIndexed<Spec, Indices...>{});
     return {};
   }
 
-  /// The block's elements in a row.
+  /// Returns this rank's block as a view of rank 1, in row-major order.
   detail::LocalView<T, 1, MemorySpace> flat() const {
     return detail::local_view<T, 1, MemorySpace>(data(), {local_size()});
   }
-  /// The first element of the block; null where the tensor is unset.
+  /// Returns a pointer to the first element of the block; null if the tensor is unset or the block is empty.
   T* data() const { return is_set() ? state_->template elements<T>() : nullptr; }
 
-  /// Returns whether this rank holds the element at these global indices. Throws IndexError, on all ranks, where the
-  /// tensor has no such element.
+  /// Returns whether this rank holds the element at the given global indices.
+  /// Does not compile for an unreduced sum, or if the number of indices is not `rank`.
+  /// Throws IndexError, on all ranks, if the tensor has no such element.
   template <std::integral... Indices>
   bool holds(Indices... indices) const {
     Extents const index = element(indices...);
     return detail::local_position(block(), index) >= 0;
   }
 
-  /// Returns a copy of the element at these global indices, which this rank holds. Waits for kernels on the tensor's
-  /// memory and copies one element to the host: for tests and output, not for loops. No communication. Throws
-  /// IndexError where the tensor has no such element, and, naming the rank that has it, where this rank does not hold
-  /// it.
+  /// Returns a copy of the element at the given global indices; 0 in AbstractSpace.
+  /// Fences the kernels on the memory space and copies one element to the host: for tests and output, not for loops.
+  /// Does not compile for an unreduced sum, or if the number of indices is not `rank`.
+  /// Throws IndexError, on all ranks, if the tensor has no such element.
+  /// Throws IndexError, on this rank, if another rank holds the element. The message names that rank.
   template <std::integral... Indices>
   T at(Indices... indices) const {
     Extents const index = element(indices...);
@@ -182,20 +206,23 @@ class ShardedTensor {
     return value;
   }
 
-  /// Whether no other handle shares the elements.
+  /// Returns whether this is the only handle of the elements. False if the tensor is unset or the block is empty.
   bool is_sole_owner() const { return detail::is_sole_owner(state_); }
 
+  /// Returns the name given at construction, which may be empty.
   std::string const& name() const { return is_set() ? state_->name : detail::no_name; }
 
-  /// What the type says, and the tensor without its type, for functions that are compiled once for all layouts.
+  /// Run-time description of this type, for functions that are compiled once for all layouts.
   static constexpr detail::TensorType type{layout, static_extents, Mesh::names, sizeof(T)};
+  /// Returns the handle without its compile-time type; null if the tensor is unset.
   detail::TensorHandle const& handle() const { return state_; }
   detail::TensorHandle& handle() { return state_; }
 
-  /// The tensor of a handle, which has this layout and elements of type T in this memory space.
+  /// Wraps a handle without a compile-time type.
+  /// Precondition: the tensor has this type's mesh, layout, element type and memory space, or the handle is null.
   explicit ShardedTensor(detail::TensorHandle handle) : state_(std::move(handle)) {}
 
-  /// The extents. Throws ExtentError where a tensor of this type cannot have them.
+  /// Returns `extents`. Throws ExtentError, naming `name`, if a tensor of this type cannot have them.
   static Extents const& checked(Extents const& extents, std::string_view name) {
     return detail::checked_extents(type, extents, name);
   }
@@ -204,14 +231,16 @@ class ShardedTensor {
   template <class, class, class, class>
   friend class ShardedTensor;
 
-  /// Throws StateError where the tensor is unset.
+  /// Returns the state. Throws StateError if the tensor is unset; `asked` names the query in the message.
   detail::TensorState const& state(char const* asked) const {
     if (!is_set()) detail::refuse_unset_tensor(type, asked);
     return *state_;
   }
 
+  /// Returns `dimension` counted from 0. Throws ExtentError if the tensor has no such dimension.
   int known(int dimension) const { return detail::known_dimension(state("extent"), dimension); }
 
+  /// Returns the extents as a list. Does not compile if their number is not `rank`.
   template <std::size_t Count>
   static Extents counted(std::int64_t const (&extents)[Count]) {
     if constexpr (static_cast<int>(Count) != rank)
@@ -221,7 +250,7 @@ class ShardedTensor {
     return result;
   }
 
-  /// The global indices of an element, which the tensor has.
+  /// Returns the global indices as a list. Throws IndexError if the tensor has no such element.
   template <class... Indices>
   Extents element(Indices... indices) const {
     if constexpr (sizeof...(Indices) != rank) {
@@ -251,18 +280,18 @@ inline constexpr bool is_sharded_tensor<ShardedTensor<Mesh, Spec, T, MemorySpace
 
 }  // namespace detail
 
-/// A ShardedTensor of any kind.
+/// Satisfied by every ShardedTensor, also const or by reference.
 template <class Type>
 concept AnyTensor = detail::is_sharded_tensor<std::remove_cvref_t<Type>>;
 
-/// The tensor type that differs from `Tensor` in its spec only.
+/// Tensor type that differs from `Tensor` in its spec only.
 template <AnyTensor Tensor, class Spec>
 using with_spec =
     ShardedTensor<typename Tensor::mesh_type, Spec, typename Tensor::value_type, typename Tensor::memory_space>;
 
 namespace detail {
 
-/// A class template, since GCC 12 breaks down at an alias of an alias with a layout.
+/// Defines with_layout. A class template, because GCC 12 fails on an alias of an alias with a layout.
 template <class Tensor, Layout Value>
 struct WithLayout {
   using type = with_spec<Tensor, spec_of<typename Tensor::mesh_type, Value>>;
@@ -270,13 +299,13 @@ struct WithLayout {
 
 }  // namespace detail
 
-/// The tensor type that differs from `Tensor` in its layout only.
+/// Tensor type that differs from `Tensor` in its layout only; its spec fixes no extents.
 template <AnyTensor Tensor, Layout Value>
 using with_layout = typename detail::WithLayout<Tensor, Value>::type;
 
 namespace detail {
 
-/// The tensor type in which elements of `Tensor` are computed with and added up: float for BFloat16, else the same.
+/// Tensor type in which elements of `Tensor` are computed and summed: float for BFloat16, else the same type.
 template <AnyTensor Tensor>
 using Widened = ShardedTensor<typename Tensor::mesh_type, typename Tensor::spec_type,
                               Computed<typename Tensor::value_type>, typename Tensor::memory_space>;

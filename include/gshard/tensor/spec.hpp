@@ -11,24 +11,28 @@
 
 namespace gshard {
 
-/// The extent of a dimension that is only known at run time.
+/// Marks the extent of a dimension that is known at run time only.
 inline constexpr std::int64_t dynamic_extent = -1;
 
-/// The names of the mesh axes that split one dimension, major first: "data", or "data,expert", or none (`_`); and its
-/// extent where the type fixes it. Made from a string literal inside `Spec<...>`; blanks around names are dropped.
+/// Entry of a Spec: the mesh axes that split one dimension, and the extent of the dimension if the type fixes it.
+/// Axes are listed major first: "data", or "data,expert", or none (`_`).
+/// Converts from a string literal inside `Spec<...>`.
 struct AxisNames {
+  /// Size of `text`, its terminating zero included.
   static constexpr int capacity = 48;
   char text[capacity]{};
+  /// Whether the entry lists the axes of an unreduced sum instead of a dimension.
   bool is_partial = false;
-  /// One more than the extent, 0 for a dynamic one: names alone keep short symbols.
+  /// extent + 1; 0 means dynamic. Zero in the common case keeps mangled names short.
   std::int64_t extent_code = 0;
 
+  /// Converts a string literal; drops blanks around names.
   template <std::size_t Size>
   consteval AxisNames(char const (&literal)[Size]) {
     static_assert(Size <= capacity, "gshard: the axis names of one dimension have at most 47 characters");
     int length = 0;
     for (std::size_t i = 0; i + 1 < Size; ++i) {
-      // A blank inside of a name stays, for the compiler to refuse it.
+      // Keeps blanks inside a name, so that is_well_formed rejects them.
       bool const is_before_name = length == 0 || text[length - 1] == ',';
       std::size_t next = i;
       while (next + 1 < Size && literal[next] == ' ') ++next;
@@ -37,32 +41,37 @@ struct AxisNames {
     }
   }
 
+  /// Makes an entry of names that are separated by commas without blanks.
+  /// Does not compile, or throws ExtentError at run time, if `names` has more than 47 characters.
   constexpr AxisNames(std::string_view names, bool partial, std::int64_t extent = dynamic_extent)
       : is_partial(partial), extent_code(extent + 1) {
     if (names.size() >= capacity) detail::list_is_full(capacity - 1);
     for (std::size_t i = 0; i < names.size(); ++i) text[i] = names[i];
   }
 
-  /// All members in order: nvcc writes a value into the code that it hands to the host compiler as `AxisNames{{'d',
-  /// ...}, false, 0}`.
+  /// Sets all members in order: nvcc passes a template argument to the host compiler as
+  /// `AxisNames{{'d', ...}, false, 0}`.
   constexpr AxisNames(char const (&characters)[capacity], bool partial, std::int64_t code = 0)
       : is_partial(partial), extent_code(code) {
     for (int i = 0; i < capacity; ++i) text[i] = characters[i];
   }
 
+  /// Returns the extent that the type fixes, or `dynamic_extent`.
   constexpr std::int64_t extent() const { return extent_code - 1; }
 
+  /// Returns the names as one text.
   constexpr std::string_view view() const { return {text}; }
+  /// Returns whether no axis is listed.
   constexpr bool empty() const { return text[0] == '\0'; }
 
-  /// Whether this is a list of names that axes can have, separated by single commas, or empty.
+  /// Returns whether the text is empty, or lists valid axis names separated by single commas.
   constexpr bool is_well_formed() const {
     for (int i = 0; i < count(); ++i)
       if (!detail::is_axis_name((*this)[i])) return false;
     return std::string_view(text, capacity).find_last_not_of('\0') + 1 == view().size();
   }
 
-  /// How many names are listed.
+  /// Returns the number of names.
   constexpr int count() const {
     if (empty()) return 0;
     int commas = 0;
@@ -70,7 +79,8 @@ struct AxisNames {
     return commas + 1;
   }
 
-  /// The name at position `index`.
+  /// Returns the name at position `index`.
+  /// Precondition: 0 <= index < count().
   constexpr std::string_view operator[](int index) const {
     int begin = 0;
     for (; index > 0; --index)
@@ -86,7 +96,7 @@ struct AxisNames {
 
 namespace detail {
 
-/// A list of names being put together.
+/// Joins names by commas. `add` throws ExtentError if the text exceeds the capacity of AxisNames.
 struct AxisNamesBuilder {
   char text[AxisNames::capacity]{};
   std::size_t length = 0;
@@ -99,7 +109,8 @@ struct AxisNamesBuilder {
   constexpr std::string_view view() const { return {text, length}; }
 };
 
-/// Partial axes form a set: their names in alphabetical order, so that one set is one type.
+/// Returns a partial entry of the names, sorted and without repetition. Partial axes form a set: one set, one type.
+/// Returns text that is not well formed unchanged, so that Spec rejects it.
 constexpr AxisNames partial_names(AxisNames const& names) {
   if (!names.is_well_formed()) return {names.view(), true};
   AxisNamesBuilder sorted;
@@ -117,23 +128,26 @@ constexpr AxisNames partial_names(AxisNames const& names) {
 
 }  // namespace detail
 
-/// A dimension that no axis splits.
+/// Spec entry of a dimension that no axis splits.
 inline constexpr AxisNames _{""};
 
-/// A dimension whose extent the type fixes, that no axis splits or the named axes do, as in `Spec<extent("data", 64),
-/// _, extent(512)>`.
+/// Returns the Spec entry of a dimension of fixed extent that no axis splits, as in `Spec<"data", extent(512)>`.
 consteval AxisNames extent(std::int64_t extent) { return {std::string_view(), false, extent}; }
+/// Returns the Spec entry of a dimension of fixed extent that `names` split, as in `Spec<extent("data", 64), _>`.
 consteval AxisNames extent(AxisNames const& names, std::int64_t extent) { return {names.view(), false, extent}; }
 
-/// An entry of a spec that is no dimension: the tensor is the sum of what the ranks along these axes hold, as in
-/// `Spec<"data", _, partial("expert")>`.
+/// Returns the Spec entry of an unreduced sum over `names`, as in `Spec<"data", _, partial("expert")>`.
+/// The tensor is the sum of the blocks that the ranks along these axes hold. The entry is not a dimension.
 consteval AxisNames partial(AxisNames const& names) { return detail::partial_names(names); }
 
-/// Which mesh axes split each dimension, in the order of the dimensions; `partial("axis")` last, where the tensor is an
-/// unreduced sum. Extents that the type fixes are optional: they are checked against each other where tensors meet, by
-/// the compiler.
+/// Placement of a tensor: the mesh axes that split each dimension, one entry per dimension, in order.
+/// One further entry, `partial("axis")`, by convention the last, declares an unreduced sum.
+/// Fixed extents, `extent(...)`, are optional; the compiler compares them where tensors meet.
+/// Does not compile if an entry is malformed, or there is more than one partial entry.
+/// Source: sharding annotations, paper 3.2.
 template <AxisNames... Entries>
 struct Spec {
+  /// Number of partial entries: 0 or 1.
   static constexpr int partial_entries = (0 + ... + (Entries.is_partial ? 1 : 0));
   static_assert(partial_entries <= 1,
                 "gshard: a spec has one partial(...) entry; list its axes in one string, partial(\"data,expert\")");
@@ -142,10 +156,10 @@ struct Spec {
                 "gshard: an entry of a spec lists names of mesh axes, separated by single commas");
   static_assert(((Entries.extent() >= dynamic_extent) && ...), "gshard: an extent that the type fixes is 0 or more");
 
-  /// The number of dimensions.
+  /// Number of dimensions.
   static constexpr int rank = static_cast<int>(sizeof...(Entries)) - partial_entries;
 
-  /// The axes of dimension `dimension`.
+  /// Returns the entry of `dimension`; an empty entry if there is no such dimension.
   static constexpr AxisNames dimension(int dimension) {
     AxisNames const entries[]{Entries..., AxisNames{""}};
     for (AxisNames const& entry : entries)
@@ -153,14 +167,14 @@ struct Spec {
     return AxisNames{""};
   }
 
-  /// The extents, `dynamic_extent` where they are only known at run time.
+  /// Returns the extents that the type fixes; `dynamic_extent` where it does not.
   static constexpr Extents static_extents() {
     Extents result;
     for (int d = 0; d < rank; ++d) result.push_back(dimension(d).extent());
     return result;
   }
 
-  /// The axes over which the tensor is an unreduced sum.
+  /// Returns the axes over which the tensor is an unreduced sum; an empty entry if there are none.
   static constexpr AxisNames partial_axes() {
     AxisNames result{"", true};
     for (AxisNames const& entry : {Entries..., AxisNames{""}})

@@ -14,21 +14,21 @@
 #include <gshard/mesh/mesh_state.hpp>
 #include <gshard/tensor/layout.hpp>
 
-// A tensor as a value: what it knows at run time, whatever its type.
+// Run-time state of tensors, common to all tensor types.
 
 namespace gshard::detail {
 
-/// The largest size of a tensor over all ranks, in bytes: offsets and block boundaries are computed in 64 bits.
+/// Largest size of a tensor over all ranks, in bytes. Keeps offsets and block boundaries within 64 bits.
 inline constexpr std::int64_t max_tensor_bytes = std::int64_t{1} << 62;
 
-/// What the type of a tensor says about its values.
+/// Run-time description of a tensor type.
 struct TensorType {
   Layout layout;
-  Extents static_extents;  ///< `dynamic_extent` where the type leaves one open
+  Extents static_extents;  ///< `dynamic_extent` where the type fixes none
   std::span<std::string_view const> axis_names;
   std::size_t element_bytes;
 
-  /// Returns the type of a tensor in another layout, of any extents.
+  /// Returns the type of a tensor in another layout that fixes no extents.
   constexpr TensorType with_layout(Layout const& other) const {
     TensorType type{other, {}, axis_names, element_bytes};
     for (int dimension = 0; dimension < other.rank(); ++dimension) type.static_extents.push_back(dynamic_extent);
@@ -36,13 +36,16 @@ struct TensorType {
   }
 };
 
+/// Returns the size in bytes, for messages: a double does not overflow. Extents of 0 count as 1.
 inline double approximate_bytes(Extents const& extents, std::size_t element_bytes) {
   double bytes = static_cast<double>(element_bytes);
   for (std::int64_t extent : extents) bytes *= extent == 0 ? 1.0 : static_cast<double>(extent);
   return bytes;
 }
 
-/// Returns the extents. Throws ExtentError where a tensor of this type cannot have them.
+/// Returns the extents.
+/// Throws ExtentError if their number is not the rank, one is negative or contradicts the type, or the tensor has more
+/// than 2^62 bytes.
 inline Extents const& checked_extents(TensorType const& type, Extents const& extents, std::string_view name) {
   int const rank = type.layout.rank();
   if (extents.size() != rank)
@@ -64,9 +67,10 @@ inline Extents const& checked_extents(TensorType const& type, Extents const& ext
   return extents;
 }
 
-/// What a tensor knows at run time. Shared by all its handles; never changes.
+/// Run-time state of a tensor. Shared by all its handles; immutable once a handle exists.
 struct TensorState {
-  /// Throws ExtentError where a tensor of this type cannot have these extents, StateError where the mesh is unset.
+  /// Checks the extents and computes this rank's block.
+  /// Throws ExtentError if a tensor of this type cannot have the extents, StateError if the mesh is unset.
   TensorState(TensorType const& type, std::shared_ptr<MeshState const> of_mesh, Extents const& of_extents,
               std::string_view of_name, std::shared_ptr<void> of_storage = {})
       : mesh(std::move(of_mesh)),
@@ -83,16 +87,17 @@ struct TensorState {
     local_size = product(block.extents);
   }
 
-  /// Returns a pointer to the first element of the block. Precondition: `T` is the element type of the tensor.
+  /// Returns a pointer to the first element of the block; null if the block is empty.
+  /// Precondition: `T` is the element type of the tensor.
   template <class T>
   T* elements() const {
     return static_cast<T*>(storage.get());
   }
 
-  /// Returns the type of a tensor in the same layout, with elements of `bytes` bytes and any extents.
+  /// Returns the type of a tensor in the same layout, with elements of `bytes` bytes, that fixes no extents.
   TensorType type_with(std::size_t bytes) const { return TensorType{{}, {}, axis_names, bytes}.with_layout(layout); }
 
-  /// Returns the bytes of the block.
+  /// Returns the size of the block in bytes.
   std::int64_t local_bytes() const { return local_size * static_cast<std::int64_t>(element_bytes); }
 
   std::shared_ptr<MeshState const> mesh;
@@ -101,23 +106,26 @@ struct TensorState {
   Extents extents;
   std::span<std::string_view const> axis_names;
   std::size_t element_bytes;
-  Block block;
-  std::int64_t local_size = 0;
-  std::shared_ptr<void> storage;
+  Block block;                    ///< of this rank
+  std::int64_t local_size = 0;    ///< elements of the block
+  std::shared_ptr<void> storage;  ///< null if the block is empty
 };
 
-/// A tensor without its compile-time type, for functions that are compiled once for all layouts. Null if unset.
+/// Handle of a tensor without its compile-time type, for functions compiled once for all layouts. Null if unset.
 using TensorHandle = std::shared_ptr<TensorState const>;
 
-/// Returns whether no other handle shares the elements. Precondition: the handle is set.
+/// Returns whether this is the only handle of the elements.
+/// False for a null handle, and for an empty block, which has no storage.
 inline bool is_sole_owner(TensorHandle const& tensor) {
   return tensor.use_count() == 1 && tensor->storage.use_count() == 1;
 }
 
-/// The operands of an operation, in their order.
+/// Operands of an operation, in order.
 using HandleList = std::span<TensorHandle const* const>;
 
-/// Returns a new tensor, whose elements are not set. Throws MemoryError where the block cannot be had.
+/// Returns a new tensor with unset elements.
+/// Throws ExtentError and StateError as TensorState does.
+/// Throws MeshError if exactly one of memory space and mesh is abstract, MemoryError if the block cannot be allocated.
 template <class MemorySpace>
 TensorHandle new_tensor(TensorType const& type, std::shared_ptr<MeshState const> const& mesh, Extents const& extents,
                         std::string_view name) {
@@ -133,14 +141,14 @@ TensorHandle new_tensor(TensorType const& type, std::shared_ptr<MeshState const>
   return state;
 }
 
-/// Returns a new tensor with the mesh, layout and extents of `other` and elements of type `T`, which are not set.
+/// Returns a new tensor with the mesh, layout and extents of `other` and unset elements of type `T`.
 template <class MemorySpace, class T>
 TensorHandle new_tensor_like(TensorState const& other) {
   return new_tensor<MemorySpace>(other.type_with(sizeof(T)), other.mesh, other.extents, {});
 }
 
-/// Returns a tensor that shares the storage of another one. Throws ExtentError where the local blocks have different
-/// sizes.
+/// Returns a tensor of another type that shares the storage of `from`.
+/// Throws ExtentError if the local blocks have different sizes.
 inline TensorHandle reinterpreted_tensor(TensorState const& from, TensorType const& type,
                                          std::shared_ptr<MeshState const> const& mesh, Extents const& extents) {
   auto state = std::make_shared<TensorState const>(type, mesh, extents, from.name, from.storage);
@@ -151,13 +159,13 @@ inline TensorHandle reinterpreted_tensor(TensorState const& from, TensorType con
   return state;
 }
 
-/// Throws StateError about a tensor that is unset.
+/// Throws StateError about an unset tensor; `asked` names the query.
 [[noreturn, gnu::cold]] inline void refuse_unset_tensor(TensorType const& type, char const* asked) {
   throw StateError(concat(asked, " of a tensor with spec ", text_of(type.layout, type.axis_names),
                           " that is unset (default-constructed or moved from); assign a tensor to it first"));
 }
 
-/// Returns a dimension counted from 0. Throws ExtentError where the tensor does not have it.
+/// Returns `dimension` counted from 0. Throws ExtentError if the tensor has no such dimension.
 inline int known_dimension(TensorState const& state, int dimension) {
   int const rank = state.layout.rank();
   int const d = dimension < 0 ? dimension + rank : dimension;
@@ -167,7 +175,7 @@ inline int known_dimension(TensorState const& state, int dimension) {
   return d;
 }
 
-/// What an unset tensor says of its name and extents: nothing.
+/// Name and extents of an unset tensor.
 inline std::string const no_name{};
 inline constexpr Extents no_extents{};
 

@@ -5,12 +5,13 @@
 
 #include <gshard/tensor/sharded_tensor.hpp>
 
-// What the compiler says where something that is no tensor yet is used as one.
+// Compile errors of operations and recorded tensors that are used as plain tensors.
 
 namespace gshard {
 
 namespace error {
 
+/// Compile error of an operation used as a tensor before `eval`.
 template <class Used>
 struct NotEvaluatedYet {
   static_assert(
@@ -19,6 +20,7 @@ struct NotEvaluatedYet {
       "tensor that it becomes");
 };
 
+/// Compile error of a recorded tensor (Var) used as a plain tensor.
 template <class Used>
 struct RecordedUsedAsPlain {
   static_assert(
@@ -31,7 +33,7 @@ struct RecordedUsedAsPlain {
 
 namespace detail {
 
-/// What the members below return.
+/// Result of the members of WithoutTensorMembers. Callable, so that `x.local()(i, j)` gives one error only.
 struct NoMember {
   template <class... Indices>
   NoMember operator()(Indices const&...) const {
@@ -39,8 +41,8 @@ struct NoMember {
   }
 };
 
-/// Has members of ShardedTensor whose use does not compile, with the sentence of `Mistake`: a base of classes that
-/// users take for tensors.
+/// Base of classes that users take for tensors. Declares members of ShardedTensor whose use does not compile, with the
+/// message of `Mistake`.
 template <template <class> class Mistake>
 class WithoutTensorMembers {
  public:
@@ -96,11 +98,12 @@ class WithoutTensorMembers {
   }
 };
 
-/// A base of what becomes a tensor by `eval`: pointwise expressions, and einsums and reductions that wait for their
-/// result spec.
+/// Base of operations that become tensors by `eval`: pointwise expressions, and einsums and reductions that wait for
+/// their result spec.
 class UnevaluatedOperation : public WithoutTensorMembers<error::NotEvaluatedYet> {};
 
-/// Stands in for an operation that the compiler has refused, and keeps it from saying more: becomes any tensor.
+/// Stand-in for an operation that a compile error has rejected.
+/// Converts to every tensor type, so that no further errors follow.
 template <class Tensor>
 struct RefusedOperation : UnevaluatedOperation {
   static constexpr bool is_deferred = true;
@@ -113,17 +116,25 @@ struct RefusedOperation : UnevaluatedOperation {
 
 }  // namespace detail
 
-/// An operation that becomes a tensor, recorded or not, by `eval`.
+/// Satisfied by operations that become tensors, recorded or not, by `eval`.
 template <class Type>
 concept Unevaluated = std::is_base_of_v<detail::UnevaluatedOperation, std::remove_cvref_t<Type>>;
 
 namespace detail {
 
-/// Says that an operation has not run yet, and stands in for its result. For overloads of functions of tensors.
+/// Rejects an operation that is not evaluated, in overloads of functions of tensors.
+/// Returns `eval(operation)`, so that no further errors follow.
 template <Unevaluated Operation>
 auto refuse_unevaluated(Operation const& operation) {
   using Refused [[maybe_unused]] = decltype(error::NotEvaluatedYet<Operation>{});
   return eval(operation);
+}
+
+/// Returns x, or what refuse_unevaluated returns if x is an operation that has not run.
+template <class X>
+auto refuse_if_unevaluated(X const& x) {
+  if constexpr (Unevaluated<X>) return refuse_unevaluated(x);
+  else return x;
 }
 
 }  // namespace detail

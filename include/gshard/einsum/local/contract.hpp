@@ -15,7 +15,7 @@
 
 namespace gshard::detail {
 
-/// A permute between a tensor and its packed temporary: the strides of both, for copy_strided.
+/// Permute between a tensor and its packed temporary: the strides of both, for copy_strided.
 struct Permutation {
   Extents extents;
   Extents given;
@@ -31,7 +31,7 @@ struct Permutation {
     }
   }
 
-  /// The elements of the temporary: what only c holds is not in it.
+  /// Returns the number of elements of the temporary; letters that only c has do not count.
   constexpr std::int64_t packed_size() const {
     std::int64_t size = 1;
     for (int i = 0; i < extents.size(); ++i)
@@ -40,7 +40,7 @@ struct Permutation {
   }
 };
 
-/// The operand as the matrix products want it: as it is, or permuted into scratch memory.
+/// Returns an operand as the matrix products read it: as it is, or permuted into scratch memory.
 template <class MemorySpace, class T, class Scratch>
 T const* arranged(Lowering const& lowering, int operand, T const* data, Scratch& scratch) {
   if (!lowering.permuted[operand]) return data;
@@ -50,8 +50,8 @@ T const* arranged(Lowering const& lowering, int operand, T const* data, Scratch&
   return copy;
 }
 
-/// The matrix products of a lowering, once for each step of the summing loops; where the rows of c are not contiguous
-/// but its columns are, as C^T = B^T A^T.
+/// Runs the matrix products of a lowering, once per step of the summing loops. Computes C^T = B^T A^T if the rows of c
+/// are not contiguous, as its columns are then.
 template <class MemorySpace, class T>
 void multiply(Lowering const& lowering, T const* a, T const* b, T* c, bool accumulate) {
   if constexpr (is_abstract<MemorySpace>) return;
@@ -105,8 +105,8 @@ void execute(Lowering const& lowering, T const* a, T const* b, T* c, bool accumu
   else copy_strided<T, MemorySpace>(c, permutation.given, result, permutation.packed, permutation.extents);
 }
 
-/// Handles a contraction without a single multiplication: an empty result is left alone, an empty sum is zero. Returns
-/// whether it was one.
+/// Handles a contraction without a multiplication: leaves an empty result alone, and sets the result of an empty sum to
+/// zero. Returns whether it was one.
 template <class MemorySpace, class T, class Scratch>
 bool contract_nothing(bool empty_operands, LocalTensor<T> const& c, bool accumulate, Scratch& scratch) {
   std::int64_t const size = product(c.extents);
@@ -124,12 +124,13 @@ bool contract_nothing(bool empty_operands, LocalTensor<T> const& c, bool accumul
   return true;
 }
 
+/// Returns the fused units of c += a.
 template <class T>
 Units fused_units(LocalTensor<T const> const& a, LocalTensor<T> const& c) {
   return fuse(units_of(labelled_strides(a), {}, labelled_strides(c)));
 }
 
-/// Copies the elements of a to c, or adds them, where c has all units. Returns whether it has.
+/// Copies the elements of a to c, or adds them, if c has all units. Returns whether c has all units.
 template <class MemorySpace, class T>
 bool permute(Units const& units, T const* a, T* c, bool accumulate) {
   Extents extents;
@@ -146,9 +147,11 @@ bool permute(Units const& units, T const* a, T* c, bool accumulate) {
   return true;
 }
 
-/// c = or += a, summed over the letters that c lacks: a transpose, a sum, a diagonal, a repetition of c's own letters,
-/// or all of them. No letter may occur twice in c. Temporaries come from `scratch.get<T>(count)`, memory that stays
-/// valid until the call (on a device: the work it leaves in the stream) ends.
+/// Computes c = or += a, summed over the letters that c lacks. Covers transposes, sums, diagonals, and repetition along
+/// letters that only c has.
+/// `scratch.get<T>(count)` provides temporaries; they must stay valid until the work is done, which on a device may be
+/// after the call returns.
+/// Preconditions: no letter occurs twice in c; equal letters have equal extents.
 template <class MemorySpace, class T, class Scratch>
 void contract(LocalTensor<T const> a, LocalTensor<T> c, bool accumulate, Scratch& scratch) {
   if (contract_nothing<MemorySpace>(product(a.extents) == 0, c, accumulate, scratch)) return;
@@ -157,7 +160,7 @@ void contract(LocalTensor<T const> a, LocalTensor<T> c, bool accumulate, Scratch
   contract_directly<MemorySpace, false>(units, a.data, static_cast<T const*>(nullptr), c.data, accumulate, scratch);
 }
 
-/// The operand without the letters that neither the other one nor c holds: they are summed into scratch memory first.
+/// Returns an operand summed, in scratch memory, over the letters that neither the other operand nor c has.
 template <class MemorySpace, class T, class Scratch>
 LocalTensor<T const> summed(LocalTensor<T const> tensor, Labels const& other, Labels const& c, Scratch& scratch) {
   LocalTensor<T> result{nullptr, {}, {}};
@@ -176,9 +179,11 @@ LocalTensor<T const> summed(LocalTensor<T const> tensor, Labels const& other, La
   return {result.data, result.labels, result.extents};
 }
 
-/// c = or += a * b for tensors of any strides, of which those of c do not overlap: letters of both operands and c are
-/// batches, those of both operands alone are contracted. An operand has no letter that both others lack. With
-/// accumulate == false c is packed and not read.
+/// Computes c = or += a * b for tensors of any strides. Letters of both operands and c are batches; letters of both
+/// operands alone are contracted.
+/// Preconditions: elements of c do not overlap; every letter of an operand is in the other operand or in c; if an
+/// operand is empty and `accumulate` is false, c is packed.
+/// If `accumulate` is false, c is not read.
 template <class MemorySpace, class T, class Scratch>
 void contract_strided(T const* a, LabelledStrides const& a_strides, T const* b, LabelledStrides const& b_strides, T* c,
                       LabelledStrides const& c_strides, bool accumulate, Scratch& scratch) {
@@ -193,11 +198,11 @@ void contract_strided(T const* a, LabelledStrides const& a_strides, T const* b, 
   else contract_directly<MemorySpace, true>(fuse(units), a, b, c, accumulate, scratch);
 }
 
-/// c = or += a * b, summed over the letters that c lacks, for packed row-major blocks: letters of both operands and c
-/// are batches, those of both operands alone are contracted, those of one operand alone are summed, a letter twice in
-/// one operand is its diagonal, and one that only c holds is repeated. No letter may occur twice in c. Equal letters
-/// have equal extents: the caller checks. With accumulate == false c is not read. Temporaries as in the one-operand
-/// form.
+/// Computes c = or += a * b, summed over the letters that c lacks. Letters of both operands and c are batches, those of
+/// both operands alone are contracted, those of one operand alone are summed beforehand. A letter twice in one operand
+/// takes its diagonal; a letter that only c has repeats the result.
+/// Temporaries: as in the form of one operand. If `accumulate` is false, c is not read.
+/// Preconditions: no letter occurs twice in c; equal letters have equal extents.
 template <class MemorySpace, class T, class Scratch>
 void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<T> c, bool accumulate, Scratch& scratch) {
   if (contract_nothing<MemorySpace>(product(a.extents) == 0 || product(b.extents) == 0, c, accumulate, scratch)) return;

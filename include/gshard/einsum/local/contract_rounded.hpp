@@ -10,11 +10,12 @@
 #include <gshard/core/static_vector.hpp>
 #include <gshard/einsum/local/contract.hpp>
 
-// Contractions of elements that are computed with in more bits than they are stored in: the operands are widened, and
-// the result is rounded once.
+// Contractions of element types with fewer bits in memory than in arithmetic (BFloat16, computed in float): the
+// operands are widened, and the result is rounded once.
 
 namespace gshard::detail {
 
+/// Sets `to[i]` to `from[i]`, or to `to[i] + from[i]` if `accumulate`, rounded to T.
 template <class T>
 struct RoundRow {
   T* to;
@@ -25,6 +26,7 @@ struct RoundRow {
   }
 };
 
+/// Returns a packed copy of a tensor, converted to Computed<T>, in scratch memory.
 template <class MemorySpace, class T, class Scratch>
 LocalTensor<Computed<T> const> widened(LocalTensor<T const> tensor, Scratch& scratch) {
   std::int64_t const count = product(tensor.extents);
@@ -38,6 +40,7 @@ LocalTensor<Computed<T> const> widened(LocalTensor<T const> tensor, Scratch& scr
   return {wide, tensor.labels, tensor.extents};
 }
 
+/// Contracts widened operands in Computed<T> and rounds the result once into c.
 template <class MemorySpace, class T, class Scratch, class... Wide>
 void contract_and_round(LocalTensor<T> c, bool accumulate, Scratch& scratch, Wide... operands) {
   std::int64_t const count = product(c.extents);
@@ -55,6 +58,8 @@ void contract_and_round(LocalTensor<T> c, bool accumulate, Scratch& scratch, Wid
   copy_strided<T, MemorySpace>(c.data, c.strides, static_cast<T const*>(packed), packed_strides(c.extents), c.extents);
 }
 
+/// Computes c = or += a as the generic form does, in Computed<T>. A permute is not widened: it rounds each element once
+/// at most.
 template <class MemorySpace, class T, class Scratch>
   requires is_rounded<T>
 void contract(LocalTensor<T const> a, LocalTensor<T> c, bool accumulate, Scratch& scratch) {
@@ -63,6 +68,7 @@ void contract(LocalTensor<T const> a, LocalTensor<T> c, bool accumulate, Scratch
   contract_and_round<MemorySpace>(c, accumulate, scratch, widened<MemorySpace>(a, scratch));
 }
 
+/// Computes c = or += a * b as the generic form does, in Computed<T>.
 template <class MemorySpace, class T, class Scratch>
   requires is_rounded<T>
 void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<T> c, bool accumulate, Scratch& scratch) {
@@ -71,13 +77,14 @@ void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<T> c, 
                                   widened<MemorySpace>(b, scratch));
 }
 
-/// The same with sums that are not rounded yet.
+/// Computes c = or += a into unrounded sums.
 template <class MemorySpace, class T, class Scratch>
   requires is_rounded<T>
 void contract(LocalTensor<T const> a, LocalTensor<Computed<T>> c, bool accumulate, Scratch& scratch) {
   contract<MemorySpace>(widened<MemorySpace>(a, scratch), c, accumulate, scratch);
 }
 
+/// Computes c = or += a * b into unrounded sums.
 template <class MemorySpace, class T, class Scratch>
   requires is_rounded<T>
 void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<Computed<T>> c, bool accumulate,
@@ -85,7 +92,7 @@ void contract(LocalTensor<T const> a, LocalTensor<T const> b, LocalTensor<Comput
   contract<MemorySpace>(widened<MemorySpace>(a, scratch), widened<MemorySpace>(b, scratch), c, accumulate, scratch);
 }
 
-/// As the form with as many operands.
+/// Calls the form of `contract` for the number of operands.
 template <class MemorySpace, class T, class Sum, class Scratch>
 void contract_one_or_two(StaticVector<LocalTensor<T const>, 2> const& operands, LocalTensor<Sum> const& result,
                          bool accumulate, Scratch& scratch) {

@@ -12,7 +12,10 @@
 
 namespace gshard::detail {
 
-/// Distributes the units over the loops of the direct kernels. Sets `dot` where the vector loop is the sum.
+/// Distributes the units over the loops of the direct kernels. On the host, the longest contiguous output loop and the
+/// longest contiguous summing loop become the inner loops; sets `dot` if the summing loop is the one to vectorise. On a
+/// device, an output loop that is contiguous in c becomes the inner one, so that neighbouring threads write
+/// neighbouring elements.
 template <class T, bool Binary>
 DirectLoops<T, Binary> direct_loops(Units const& units, T const* a, T const* b, T* c, bool accumulate, bool on_host,
                                     bool& dot) {
@@ -65,6 +68,7 @@ DirectLoops<T, Binary> direct_loops(Units const& units, T const* a, T const* b, 
   return loops;
 }
 
+/// Runs the direct kernel of the memory space: tiles on the host, one element per work item on a device.
 template <class MemorySpace, bool Binary, class T>
 void run_direct(Units const& units, T const* a, T const* b, T* c, bool accumulate) {
   bool dot = false;
@@ -78,8 +82,8 @@ void run_direct(Units const& units, T const* a, T const* b, T* c, bool accumulat
   }
 }
 
-/// How many independent parts a sum is cut into, so that a long sum into few outputs keeps all threads busy. It depends
-/// on the extents alone, not on the number of threads, so the rounding does not either.
+/// Returns the number of independent parts that a sum is cut into, so that a long sum into few outputs occupies all
+/// threads. Depends on the extents alone, not on the number of threads: the rounding is the same for any number.
 template <class MemorySpace>
 constexpr std::int64_t parts_of_sum(std::int64_t outputs, std::int64_t sums, std::int64_t longest) {
   if constexpr (runs_on_host<MemorySpace>) {
@@ -91,8 +95,9 @@ constexpr std::int64_t parts_of_sum(std::int64_t outputs, std::int64_t sums, std
   }
 }
 
-/// c = or += the sum over all units that c lacks of a * b, or of a alone where b is null, as plain kernels: for what is
-/// no matrix product, too small for one, or of a type that no matrix library knows.
+/// Computes c = or += the sum of a * b (of a alone if `Binary` is false) over the units that c lacks, by direct
+/// kernels: for contractions that are no matrix product, are too small for one, or are of a type that no matrix library
+/// has.
 template <class MemorySpace, bool Binary, class T, class Scratch>
 void contract_directly(Units const& units, T const* a, T const* b, T* c, bool accumulate, Scratch& scratch) {
   std::int64_t outputs = 1;
@@ -105,8 +110,8 @@ void contract_directly(Units const& units, T const* a, T const* b, T* c, bool ac
   std::int64_t const parts = longest < 0 ? 1 : parts_of_sum<MemorySpace>(outputs, sums, units[longest].extent);
   if (parts <= 1) return run_direct<MemorySpace, Binary>(units, a, b, c, accumulate);
 
-  // Stage 1 sums each part into a row of its own; stage 2 adds the rows up; then comes what does not divide by the
-  // parts.
+  // Stage 1 sums each part into a row of its own; stage 2 adds the rows up; stage 3 adds the remainder of the extent
+  // modulo the number of parts.
   Units partial;
   Units total;
   std::int64_t const piece = units[longest].extent / parts;

@@ -10,23 +10,25 @@
 
 namespace gshard::detail {
 
-/// A contraction as plain loops: for each output element, loops that sum. Operands are c, a, b in `outputs`, and a, b
-/// in `sums`. Without a second operand (`Binary` false) the strides of b are 0.
+/// Contraction as plain loops: per output element, loops that sum. Strides are of c, a, b in `outputs` and
+/// `width_strides`, and of a, b in `sums` and `depth_strides`. If `Binary` is false there is no b, and its strides are
+/// 0.
 template <class T, bool Binary>
 struct DirectLoops {
   T* c;
   T const* a;
   T const* b;
   LoopNest<3> outputs;
-  std::int64_t width;  ///< the output loop inside all others
+  std::int64_t width;  ///< extent of the innermost output loop
   std::int64_t width_strides[3];
   LoopNest<2> sums;
-  std::int64_t depth;  ///< the summing loop inside all others
+  std::int64_t depth;  ///< extent of the innermost summing loop
   std::int64_t depth_strides[2];
   bool accumulate;
 };
 
-/// Device kernel: one output element for each index, neighbours in c by neighbouring threads.
+/// Device kernel: one output element per work item; neighbouring work items write neighbours along the inner output
+/// loop.
 template <class T, class MemorySpace, bool Binary>
 struct DirectElements {
   DirectLoops<T, Binary> loops;
@@ -53,8 +55,8 @@ struct DirectElements {
   }
 };
 
-/// Host kernel: a tile of outputs along the inner output loop for each index. Either the inner loop runs along the
-/// tile, or, with `dot`, along the sum.
+/// Host kernel: one tile of outputs, along the inner output loop, per work item. The vectorised loop runs along the
+/// tile, or along the sum if `dot`.
 template <class T, bool Binary>
 struct DirectTiles {
   static constexpr int tile = 256;
@@ -63,7 +65,9 @@ struct DirectTiles {
   DirectLoops<T, Binary> loops;
   bool dot;
 
+  /// Returns the number of tiles along the inner output loop.
   std::int64_t tiles() const { return (loops.width + tile - 1) / tile; }
+  /// Returns the number of work items.
   std::int64_t items() const { return loops.outputs.count() * tiles(); }
 
   void operator()(std::int64_t item) const {
@@ -96,7 +100,8 @@ struct DirectTiles {
     else return a[at_a];
   }
 
-  /// Independent partial sums let the compiler use vector registers without reordering anything itself.
+  /// Adds the sum over `depth` to each output. Keeps `lanes` independent partial sums, so that the compiler vectorises
+  /// the loop without having to reorder floating-point additions.
   void add_dots(T (&sums)[tile], int count, T const* a, T const* b) const {
     for (int i = 0; i < count; ++i) {
       T const* const row_a = a + i * loops.width_strides[1];
@@ -114,6 +119,7 @@ struct DirectTiles {
     }
   }
 
+  /// Adds one row of products per step of `depth`. The common strides are compile-time constants, for the vectoriser.
   void add_rows(T (&sums)[tile], int count, T const* a, T const* b) const {
     std::int64_t const step_a = loops.width_strides[1];
     std::int64_t const step_b = loops.width_strides[2];
@@ -124,6 +130,7 @@ struct DirectTiles {
       for (int i = 0; i < count; ++i) sums[i] += product(a, b, i * step_a, i * step_b);
   }
 
+  /// Adds rows for constant strides. A full tile has a constant trip count.
   template <int StepA, int StepB>
   void add_rows_stepped(T (&sums)[tile], int count, T const* a, T const* b) const {
     for (std::int64_t at = 0; at < loops.depth; ++at, a += loops.depth_strides[0], b += loops.depth_strides[1]) {

@@ -9,12 +9,12 @@
 
 namespace gshard {
 
-/// The one place where gshard calls a matrix library: specialise it for a memory space and an element type to use
-/// another one. A specialisation has
+/// Matrix library for one memory space and element type: the only place where gshard calls one.
+/// Users specialise it to use another library. A specialisation has
 ///   static constexpr bool available = true;
 ///   static void run(GemmBatch<T> const& batch);
-/// where run leaves its work on the default instance of the memory's execution space, or finished. Where `available` is
-/// false, as for integers, contractions run as plain kernels.
+/// `run` returns after the work is finished, or enqueued on the default instance of the execution space of the memory.
+/// If `available` is false, as for integers, contractions run as the kernels of direct.hpp.
 template <class MemorySpace, class T>
 struct LocalGemm {
 #if defined(GSHARD_HAVE_CBLAS)
@@ -27,8 +27,10 @@ struct LocalGemm {
 #else
   static constexpr bool uses_kokkos_kernels = false;
 #endif
+  /// Whether a library computes products of this type; CBLAS is preferred to Kokkos Kernels.
   static constexpr bool available = uses_cblas || uses_kokkos_kernels;
 
+  /// Computes the products of `batch`; does nothing in AbstractSpace.
   static void run([[maybe_unused]] GemmBatch<T> const& batch) {
 #if defined(GSHARD_HAVE_CBLAS)
     if constexpr (uses_cblas && !detail::is_abstract<MemorySpace>)

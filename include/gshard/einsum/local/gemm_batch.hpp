@@ -7,37 +7,39 @@
 
 namespace gshard {
 
-/// Many matrix products of one shape, C = A B or C += A B: A is (m, k), B is (k, n), C is (m, n). All extents are at
-/// least 1. In A and in B the rows or the columns are contiguous (or the matrix is a single column or row, of any
-/// stride); in C the columns are, or n is 1. C's of different batch indices do not overlap. With accumulate == false C
-/// is not read: it may hold anything, NaN included.
+/// Batch of matrix products of one shape, C = A B or C += A B. Shapes: A (m, k), B (k, n), C (m, n).
+/// Strides are in elements.
+/// Preconditions: extents are at least 1. A and B have contiguous rows or contiguous columns, or are a single row or
+/// column of any stride; C has contiguous rows, or n is 1. C of different batch indices do not overlap.
+/// If `accumulate` is false, C is not read: it may hold anything, NaN included.
 template <class T>
 struct GemmBatch {
   std::int64_t m = 1;
   std::int64_t n = 1;
   std::int64_t k = 1;
   T const* a = nullptr;
-  std::int64_t a_row = 0;     ///< elements from one row of A to the next
-  std::int64_t a_column = 0;  ///< elements from one column of A to the next
+  std::int64_t a_row = 0;     ///< stride between rows of A
+  std::int64_t a_column = 0;  ///< stride between columns of A
   T const* b = nullptr;
   std::int64_t b_row = 0;
   std::int64_t b_column = 0;
   T* c = nullptr;
   std::int64_t c_row = 0;
   bool accumulate = false;
-  detail::LoopNest<3> batch;  ///< the batch's loops, with their strides in A, B and C; no loop: one product
+  detail::LoopNest<3> batch;  ///< batch loops with strides in A, B, C; no loop: one product
 
-  /// The number of matrix products.
+  /// Returns the number of matrix products.
   std::int64_t count() const { return batch.count(); }
 
-  /// One product of the batch.
+  /// Returns product number `index` of the batch, in row-major order of the batch loops.
   GemmBatch product(std::int64_t index) const {
     std::int64_t offsets[3];
     batch.offsets_of(index, offsets);
     return block(a + offsets[0], b + offsets[1], c + offsets[2], m, n, k, accumulate);
   }
 
-  /// A product of blocks of the same matrices.
+  /// Returns one product of blocks of the same matrices: A (rows, depth), B (depth, columns), C (rows, columns), which
+  /// begin at the given elements.
   GemmBatch block(T const* a_block, T const* b_block, T* c_block, std::int64_t rows, std::int64_t columns,
                   std::int64_t depth, bool add) const {
     GemmBatch result;
@@ -59,13 +61,15 @@ struct GemmBatch {
 
 namespace detail {
 
-/// A matrix as BLAS sees it: row-major storage, read as it is or transposed. The leading dimension of a single stored
-/// row is made up.
+/// Matrix as BLAS takes it: row-major storage, read as it is or transposed. If only one row is stored, `leading` is a
+/// placeholder that BLAS accepts.
 struct StoredMatrix {
   bool transposed;
   std::int64_t leading;
 };
 
+/// Returns how BLAS takes a (rows, columns) matrix with these strides. Precondition: one stride is 1, or rows or
+/// columns is 1.
 constexpr StoredMatrix stored_matrix(std::int64_t rows, std::int64_t columns, std::int64_t row_stride,
                                      std::int64_t column_stride) {
   if (columns == 1) return {false, rows == 1 ? 1 : row_stride};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Empty in a build without this library.
+// Empty in a build without CBLAS.
 #if defined(GSHARD_HAVE_CBLAS)
 
 #include <algorithm>
@@ -19,6 +19,7 @@
 
 namespace gshard::detail {
 
+/// Calls row-major gemm with alpha = 1: C = A B + beta C.
 inline void cblas_gemm(CBLAS_TRANSPOSE a_form, CBLAS_TRANSPOSE b_form, int m, int n, int k, float const* a,
                        int a_leading, float const* b, int b_leading, float beta, float* c, int c_leading) {
   cblas_sgemm(CblasRowMajor, a_form, b_form, m, n, k, 1.0f, a, a_leading, b, b_leading, beta, c, c_leading);
@@ -27,6 +28,7 @@ inline void cblas_gemm(CBLAS_TRANSPOSE a_form, CBLAS_TRANSPOSE b_form, int m, in
                        int a_leading, double const* b, int b_leading, double beta, double* c, int c_leading) {
   cblas_dgemm(CblasRowMajor, a_form, b_form, m, n, k, 1.0, a, a_leading, b, b_leading, beta, c, c_leading);
 }
+/// Calls row-major gemv with alpha = beta = 1: y += A x.
 inline void cblas_gemv(CBLAS_TRANSPOSE form, int rows, int columns, float const* a, int leading, float const* x,
                        int x_step, float* y, int y_step) {
   cblas_sgemv(CblasRowMajor, form, rows, columns, 1.0f, a, leading, x, x_step, 1.0f, y, y_step);
@@ -36,12 +38,13 @@ inline void cblas_gemv(CBLAS_TRANSPOSE form, int rows, int columns, double const
   cblas_dgemv(CblasRowMajor, form, rows, columns, 1.0, a, leading, x, x_step, 1.0, y, y_step);
 }
 
-/// Matrix products by a CBLAS with 32-bit integers.
+/// Computes matrix products by a CBLAS with 32-bit integers.
 template <class T>
 struct CblasGemm {
   static constexpr bool available = std::is_same_v<T, float> || std::is_same_v<T, double>;
 
-  /// One product, cut into blocks where an extent passes `limit`.
+  /// Computes one product; cuts it into blocks where an extent exceeds `limit`. `limit` is a parameter so that tests
+  /// can lower it.
   static void multiply(GemmBatch<T> const& one, std::int64_t limit = std::numeric_limits<int>::max()) {
     std::int64_t const longest = std::max({one.a_row, one.a_column, one.b_row, one.b_column, one.c_row});
     if (longest > std::numeric_limits<int>::max()) return multiply_wide(one);
@@ -53,8 +56,8 @@ struct CblasGemm {
                                    std::min(limit, one.k - l), one.accumulate || l > 0));
   }
 
-  /// All products of the batch: many small ones at once, each on one thread, or one after the other, each on all
-  /// threads.
+  /// Computes all products of the batch. Small products (m n k <= small_product), at least two per thread, run in
+  /// parallel, one thread each. Other products run one after the other, each on the threads of the library.
   template <class MemorySpace>
   static void run(GemmBatch<T> const& batch) {
     std::int64_t const count = batch.count();
@@ -84,6 +87,7 @@ struct CblasGemm {
 
   static int narrow(std::int64_t value) { return static_cast<int>(value); }
 
+  /// Computes one product whose extents and strides fit `int`; calls gemv if m or n is 1.
   static void multiply_block(GemmBatch<T> const& one) {
     StoredMatrix const a = stored_matrix(one.m, one.k, one.a_row, one.a_column);
     StoredMatrix const b = stored_matrix(one.k, one.n, one.b_row, one.b_column);
@@ -98,7 +102,8 @@ struct CblasGemm {
                one.accumulate ? T(1) : T(0), one.c, narrow(c_leading));
   }
 
-  /// y (rows) = matrix (rows, columns) x. Zeroing y first does not rest on the library's reading of beta = 0.
+  /// Computes y = or += matrix x; matrix (rows, columns), x (columns), y (rows). Zeroes y beforehand and uses beta = 1:
+  /// a library may read y with beta = 0, and spread a NaN.
   static void multiply_vector(StoredMatrix matrix, std::int64_t rows, std::int64_t columns, T const* data, T const* x,
                               std::int64_t x_step, T* y, std::int64_t y_step, bool accumulate) {
     if (!accumulate)
@@ -108,7 +113,7 @@ struct CblasGemm {
                narrow(y_step));
   }
 
-  /// Strides that do not fit the library's integers.
+  /// Computes one product, by plain loops, whose strides do not fit `int`.
   static void multiply_wide(GemmBatch<T> const& one) {
     for (std::int64_t i = 0; i < one.m; ++i) {
       T* const row = one.c + i * one.c_row;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Empty in a build without this library.
+// Empty in a build without Kokkos Kernels.
 #if defined(GSHARD_HAVE_KOKKOS_KERNELS)
 
 #include <cstdint>
@@ -15,12 +15,14 @@
 
 namespace gshard::detail {
 
-/// Matrix products by Kokkos Kernels, on any of its execution spaces. A row-major matrix is the transpose of a
-/// LayoutLeft view, the layout that every build of the library carries, so this computes C^T = B^T A^T.
+/// Computes matrix products by Kokkos Kernels, on any of its execution spaces. A row-major matrix is the transpose of a
+/// LayoutLeft view, and LayoutLeft is the layout that every build of the library instantiates: this computes C^T = B^T
+/// A^T.
 template <class MemorySpace, class T>
 struct KokkosKernelsGemm {
   static constexpr bool available = std::is_same_v<T, float> || std::is_same_v<T, double>;
 
+  /// Launches the products of the batch one after the other, on the default instance of the execution space.
   static void run(GemmBatch<T> const& batch) {
     ExecutionSpace const space = execution_space<MemorySpace>();
     for (std::int64_t i = 0; i < batch.count(); ++i) multiply(space, batch.product(i));
@@ -30,6 +32,7 @@ struct KokkosKernelsGemm {
   using ExecutionSpace = typename MemorySpace::execution_space;
   using Device = Kokkos::Device<ExecutionSpace, MemorySpace>;
 
+  /// Returns a LayoutLeft view (rows, columns) of storage with leading dimension `leading`.
   template <class Element>
   static auto matrix(Element* data, std::int64_t rows, std::int64_t columns, std::int64_t leading) {
     using View = Kokkos::View<Element**, Kokkos::LayoutLeft, Device, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
@@ -37,7 +40,7 @@ struct KokkosKernelsGemm {
     return Kokkos::subview(whole, Kokkos::pair<std::int64_t, std::int64_t>(0, rows), Kokkos::ALL);
   }
 
-  /// A row-major (rows, columns) matrix as BLAS stores it, seen as LayoutLeft.
+  /// Returns the LayoutLeft view of the storage of a row-major (rows, columns) matrix.
   static auto operand(T const* data, StoredMatrix stored, std::int64_t rows, std::int64_t columns) {
     return stored.transposed ? matrix(data, rows, columns, stored.leading)
                              : matrix(data, columns, rows, stored.leading);

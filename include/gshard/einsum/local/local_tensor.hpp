@@ -8,19 +8,20 @@
 
 namespace gshard::detail {
 
-/// A packed row-major block, or a box inside one, with a letter for each dimension: one operand, or the result, of a
-/// local contraction.
+/// Operand or result of a local contraction: a packed row-major block, or a box inside one, with a letter per
+/// dimension.
 template <class T>
 struct LocalTensor {
   T* data;
   Labels labels;
   Extents extents;
-  /// Of the block that this is a box in; none where it is a block itself.
+  /// Strides of the block that contains the box; empty for a packed block.
   Extents strides{};
 
+  /// Returns whether this is a whole packed block.
   constexpr bool is_packed() const { return strides.empty(); }
 
-  /// The indices `range` of the dimension with this letter; the whole where there is none.
+  /// Returns the box of indices `range` of the dimension with this letter; the tensor itself if it lacks the letter.
   constexpr LocalTensor narrowed(char letter, Range range) const {
     int const dimension = labels.find(letter);
     if (dimension < 0) return *this;
@@ -31,19 +32,21 @@ struct LocalTensor {
   }
 };
 
-/// The layout of a tensor with each letter once: a letter that is repeated ("iij") walks the diagonal, so its strides
-/// add up.
+/// Strides of a tensor with each letter once. A repeated letter ("iij") walks the diagonal: its stride is the sum of
+/// the strides of its dimensions.
 struct LabelledStrides {
   Labels labels;
   Extents extents;
   Extents strides;
 
+  /// Returns the stride of a letter; 0 if the tensor lacks it.
   constexpr std::int64_t stride_of(char letter) const {
     int const i = labels.find(letter);
     return i < 0 ? 0 : strides[i];
   }
 };
 
+/// Merges repeated letters of a strided tensor.
 constexpr LabelledStrides labelled_strides(Labels const& labels, Extents const& extents, Extents const& strides) {
   LabelledStrides result;
   for (int i = 0; i < labels.size(); ++i) {
@@ -59,7 +62,7 @@ constexpr LabelledStrides labelled_strides(Labels const& labels, Extents const& 
   return result;
 }
 
-/// The layout of a packed row-major block.
+/// Merges repeated letters of a packed row-major block.
 constexpr LabelledStrides labelled_strides(Labels const& labels, Extents const& extents) {
   return labelled_strides(labels, extents, packed_strides(extents));
 }

@@ -10,18 +10,18 @@
 
 namespace gshard::detail {
 
-/// How one contraction c = a * b is carried out. Everything that is not a matrix dimension is a loop around the matrix
+/// Way to carry out one contraction c = a * b. Units that are not a matrix dimension become loops around the matrix
 /// products.
 struct Lowering {
-  Units given;          ///< the tensors as they are
-  Units packed;         ///< the same units, with the packed strides of the temporaries where a tensor is permuted
-  Units units;          ///< `packed`, fused: what the matrix products and the loops run over
-  int m = -1;           ///< the unit of the rows, or -1 for one row
-  int n = -1;           ///< of the columns
-  int k = -1;           ///< of the sum
+  Units given;          ///< fused units of the tensors as given
+  Units packed;         ///< the same units, with packed strides in the temporaries of permuted tensors
+  Units units;          ///< `packed`, fused: the matrix products and the loops run over these
+  int m = -1;           ///< unit of the rows, -1 for one row
+  int n = -1;           ///< unit of the columns, -1 for one column
+  int k = -1;           ///< unit of the sum, -1 for a single term
   bool permuted[3]{};   ///< which of a, b, c goes through a temporary
-  bool direct = false;  ///< one plain kernel over `given` costs less than matrix products
-  double cost = 0;      ///< in multiplications of a large matrix product
+  bool direct = false;  ///< run the direct kernels over `given` instead of matrix products
+  double cost = 0;      ///< in units of `Cost`
 
   constexpr bool copies() const { return permuted[operand_a] || permuted[operand_b] || permuted[operand_c]; }
   constexpr std::int64_t extent(int unit) const { return unit < 0 ? 1 : units[unit].extent; }
@@ -30,8 +30,8 @@ struct Lowering {
   constexpr Labels letters(int unit) const { return unit < 0 ? Labels{} : units[unit].letters; }
 };
 
-/// Whether BLAS takes a matrix with these two units (-1: one row or column) of one tensor as it is: either is
-/// contiguous, and the other steps over it.
+/// Returns whether BLAS takes the matrix that units `first` and `second` (-1: one row or column) make of a tensor: one
+/// of them has stride 1, and the stride of the other is at least the extent of that one.
 constexpr bool is_matrix(Lowering const& lowering, int first, int second, int operand) {
   if (first < 0 || second < 0) return true;
   std::int64_t const first_stride = lowering.stride(first, operand);
@@ -40,12 +40,14 @@ constexpr bool is_matrix(Lowering const& lowering, int first, int second, int op
          (first_stride == 1 && second_stride >= lowering.extent(first));
 }
 
+/// Returns whether BLAS takes all three tensors without a copy.
 constexpr bool is_matrix_product(Lowering const& lowering) {
   return is_matrix(lowering, lowering.m, lowering.k, operand_a) &&
          is_matrix(lowering, lowering.k, lowering.n, operand_b) &&
          is_matrix(lowering, lowering.m, lowering.n, operand_c);
 }
 
+/// Returns the cost of the matrix products of a lowering.
 constexpr double matrix_product_cost(Lowering const& lowering) {
   double const m = static_cast<double>(lowering.extent(lowering.m));
   double const n = static_cast<double>(lowering.extent(lowering.n));
@@ -54,7 +56,7 @@ constexpr double matrix_product_cost(Lowering const& lowering) {
   return matrix_product_cost(static_cast<double>(iterations(lowering.units)) / (m * n * k), m, n, k, contiguous);
 }
 
-/// Appends the units of one kind, outermost first as the tensor `order` walks them.
+/// Appends the units of one kind, by descending stride in tensor `order`.
 constexpr void append_sorted(StaticVector<int, max_units>& list, Units const& units, UnitKind kind, int order) {
   int const begin = list.size();
   for (int i = 0; i < units.size(); ++i) {
@@ -68,8 +70,8 @@ constexpr void append_sorted(StaticVector<int, max_units>& list, Units const& un
   }
 }
 
-/// The units with every permuted tensor laid out anew: batch outermost, then the two matrix dimensions, each in the
-/// order of a tensor that stays as it is.
+/// Returns the units with a packed layout for every permuted tensor: batch outermost, then the two matrix dimensions.
+/// Within each kind, units are ordered as in a tensor that is not permuted, if there is one, so that they fuse.
 constexpr Units repack(Units units, bool const (&permuted)[3]) {
   Units const given = units;
   int const row_order = !permuted[operand_c] ? operand_c : operand_a;
@@ -92,7 +94,7 @@ constexpr Units repack(Units units, bool const (&permuted)[3]) {
     for (Unit& unit : units) unit.strides[t] = 0;
     for (int i = order.size() - 1; i >= 0; --i) {
       Unit const& unit = given[order[i]];
-      // What a letter that only c holds repeats is computed once.
+      // A letter that only c has repeats the result: the temporary holds it once.
       if (!unit.in(t) || (!unit.in(operand_a) && !unit.in(operand_b))) continue;
       units[order[i]].strides[t] = stride;
       stride *= unit.extent;
@@ -101,7 +103,7 @@ constexpr Units repack(Units units, bool const (&permuted)[3]) {
   return units;
 }
 
-/// The elements that a permuted tensor holds.
+/// Returns the number of elements of a tensor: what a permute of it moves.
 constexpr double moved_elements(Units const& given, int operand) {
   double result = 1;
   for (Unit const& unit : given)
@@ -109,8 +111,8 @@ constexpr double moved_elements(Units const& given, int operand) {
   return result;
 }
 
-/// The cheapest choice of rows, columns and sum among the units of `trial`, with its cost. One always exists: single
-/// elements.
+/// Sets rows, columns and sum of `trial` to its cheapest choice of units, and its cost. Single elements (all -1) are
+/// always a valid choice.
 constexpr void choose_units(Lowering& trial) {
   Units const& units = trial.units;
   int best[3] = {-1, -1, -1};
@@ -139,9 +141,9 @@ constexpr void choose_units(Lowering& trial) {
   trial.cost = cost;
 }
 
-/// The cheapest way to carry out the contraction of these (unfused) units with matrix products: every set of tensors is
-/// tried as permuted, and every unit of the right kind as rows, columns and sum. `allow_direct` also weighs the plain
-/// kernel. Letters of one operand alone are in c.
+/// Returns the cheapest way to carry out a contraction by matrix products: tries every set of permuted tensors, and
+/// every unit of the right kind as rows, columns and sum. With `allow_direct`, also weighs the direct kernels.
+/// Preconditions: no extent is 0; every letter of one operand alone is in c.
 constexpr Lowering lower(Units const& unfused, bool allow_direct) {
   Lowering best;
   best.given = best.packed = best.units = fuse(unfused);
@@ -180,8 +182,8 @@ constexpr Lowering lower(Units const& unfused, bool allow_direct) {
   return best;
 }
 
-/// Whether the contraction is (batched) matrix products of the tensors as they lie in memory: with rows where any
-/// letter is one, columns likewise, and a sum.
+/// Returns whether a contraction is a (batched) matrix product of the tensors as they lie in memory. Rows, columns and
+/// sum each have to be a unit if any unit is of that kind.
 constexpr bool needs_no_copy(Units const& unfused) {
   Lowering trial;
   trial.units = fuse(unfused);
@@ -204,8 +206,8 @@ constexpr bool needs_no_copy(Units const& unfused) {
   return false;
 }
 
-/// The units of an einsum known by its letters alone: a different prime stands for each extent, so that only what holds
-/// for all extents is found to fuse.
+/// Returns the units of an einsum whose extents are unknown. A different prime stands for each extent, so that only
+/// letters fuse that fuse for all extents.
 constexpr Units symbolic_units(Labels const& a, Labels const& b, Labels const& c) {
   constexpr std::int64_t primes[3 * max_rank] = {101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157,
                                                  163, 167, 173, 179, 181, 191, 193, 197, 199, 211, 223, 227};
@@ -223,8 +225,8 @@ constexpr Units symbolic_units(Labels const& a, Labels const& b, Labels const& c
   return units_of(layouts[0], layouts[1], layouts[2]);
 }
 
-/// Whether `a`, `b` and `c` lie in memory such that their contraction needs no copy, whatever the extents. Letters of
-/// one operand alone that c lacks are summed beforehand and do not count.
+/// Returns whether packed tensors with these labels are contracted without a copy, whatever the extents. Letters of one
+/// operand alone that c lacks are summed beforehand and do not count.
 constexpr bool needs_no_copy(Labels const& a, Labels const& b, Labels const& c) {
   Labels kept[2];
   for (char letter : a)

@@ -9,24 +9,25 @@
 
 namespace gshard::detail {
 
-/// The three tensors of c += a * b, as indices.
+/// Indices of the three tensors of c += a * b.
 enum : int { operand_a = 0, operand_b = 1, operand_c = 2 };
 
-/// What a letter does in c += a * b.
+/// Role of a letter in c += a * b.
 enum class UnitKind {
   batch,       ///< in c, and in both operands or in neither
-  row,         ///< in a and c: "m" of a matrix product
-  column,      ///< in b and c: "n"
-  contracted,  ///< in the operands alone: "k"
+  row,         ///< in a and c: "m" of GEMM
+  column,      ///< in b and c: "n" of GEMM
+  contracted,  ///< not in c: "k" of GEMM
 };
 
-/// One loop of a contraction: a letter, or several that every tensor walks as one. Its stride is 0 in a tensor that
+/// Loop of a contraction: one letter, or several that every tensor walks as one loop. Its stride is 0 in a tensor that
 /// lacks it.
 struct Unit {
   Labels letters;
   std::int64_t extent = 1;
   std::int64_t strides[3]{};
 
+  /// Returns whether a tensor has the letters of the unit.
   constexpr bool in(int operand) const { return strides[operand] != 0; }
 
   constexpr UnitKind kind() const {
@@ -38,20 +39,20 @@ struct Unit {
   friend constexpr bool operator==(Unit const&, Unit const&) = default;
 };
 
-/// A letter is in c or contracted, at most max_rank of each; a sum that is cut into parts makes one more.
+/// Maximum number of units: max_rank letters of c, max_rank contracted ones, and one for a sum that is cut into parts.
 inline constexpr int max_units = 2 * max_rank + 1;
 
 /// All loops of a contraction.
 using Units = StaticVector<Unit, max_units>;
 
-/// The number of multiplications.
+/// Returns the number of multiplications; the largest 64-bit integer if it overflows.
 constexpr std::int64_t iterations(Units const& units) {
   std::int64_t result = 1;
   for (Unit const& unit : units) result = saturated_product(result, unit.extent);
   return result;
 }
 
-/// The units of c += a * b, one for each letter whose extent is not 1. An extent of 0 is not allowed.
+/// Returns the units of c += a * b, one per letter whose extent is not 1. Precondition: no extent is 0.
 constexpr Units units_of(LabelledStrides const& a, LabelledStrides const& b, LabelledStrides const& c) {
   Units units;
   Labels seen[3];
@@ -69,8 +70,8 @@ constexpr Units units_of(LabelledStrides const& a, LabelledStrides const& b, Lab
   return units;
 }
 
-/// Merges every two units of which the second is inside the first in each tensor that holds them, and drops those that
-/// no tensor holds.
+/// Merges two units if the second is inside the first in every tensor: `stride(outer) = stride(inner) * extent(inner)`.
+/// Repeats this as often as possible, and drops units that no tensor has.
 constexpr Units fuse(Units const& given) {
   Units units;
   for (Unit const& unit : given)

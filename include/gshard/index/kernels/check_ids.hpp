@@ -9,17 +9,17 @@
 
 namespace gshard::detail {
 
-/// The position that stands for no element: behind all others.
+/// Stands for "no element"; larger than every position, hence the identity of a minimum.
 inline constexpr std::int64_t no_position = std::numeric_limits<std::int64_t>::max();
 
-/// The term of a fold over a block of ids: the global row-major position of an id outside [lowest, limit), and
-/// `no_position` of all others.
+/// Term of a minimum over a block of ids: returns the global row-major position of an id outside [lowest, limit), and
+/// `no_position` for an id inside.
 template <class Id>
 struct PositionOfWrongId {
   Id const* ids;
   std::int64_t lowest, limit;
   Extents offsets, extents;  ///< of the block
-  Extents strides;           ///< of the whole tensor
+  Extents strides;           ///< of the whole tensor, row-major
 
   KOKKOS_FORCEINLINE_FUNCTION std::int64_t operator()(std::int64_t position, std::int64_t, std::int64_t) const {
     std::int64_t const id = ids[position];
@@ -27,6 +27,7 @@ struct PositionOfWrongId {
   }
 
  private:
+  /// Returns the global position of the element at a position in the block.
   KOKKOS_FUNCTION std::int64_t global(std::int64_t position) const {
     std::int64_t result = 0;
     for (int d = extents.size() - 1; d >= 0; --d) {

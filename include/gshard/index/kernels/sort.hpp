@@ -6,19 +6,18 @@
 #include <gshard/core/extremes.hpp>
 #include <gshard/core/launch.hpp>
 
-// Sorting along one dimension of a block (outer, n, inner): one work item for each row of n elements, `inner` apart.
+// Sorting along one dimension of a block (outer, n, inner). One work item sorts a row, n elements with stride `inner`.
 
 namespace gshard::detail {
 
-/// Whether an element stands before one that came earlier: not where they are equal. NaN is above infinity, and equals
-/// NaN.
+/// Returns whether `left` goes strictly before `right`. NaN is above infinity and equal to NaN.
 template <class T>
 KOKKOS_FORCEINLINE_FUNCTION bool goes_first(T left, T right, bool descending) {
   return descending ? is_larger(left, right) : is_larger(right, left);
 }
 
-/// The positions of each row's elements in order, equal ones as they stand and NaN above infinity: a merge sort of
-/// positions, from the bottom up. `order` and `spare` have the shape of x.
+/// Writes the indices that sort each row to `order`: a stable bottom-up merge sort of indices. `order` and the scratch
+/// memory `spare` have the shape of x.
 template <class T>
 struct SortRows {
   T const* x;
@@ -55,8 +54,8 @@ struct SortRows {
   }
 };
 
-/// The positions of the `count` largest elements of each row as the merge sort orders them: one pass, in which the
-/// largest so far stand in order.
+/// Writes the indices of the `count` largest elements of each row, in the order of the merge sort: one pass that
+/// inserts each element into the sorted list of the largest so far.
 template <class T>
 struct LargestOfRows {
   T const* x;
@@ -76,7 +75,7 @@ struct LargestOfRows {
   }
 };
 
-/// Element k of each row of the result is element indices[k] of the same row of x.
+/// result[o, k, i] = x[o, indices[o, k, i], i].
 template <class T>
 struct TakeAlongRows {
   T const* x;
@@ -90,7 +89,8 @@ struct TakeAlongRows {
   }
 };
 
-/// The transpose: x[indices[k]] = gradient[k] in each row, where no index stands twice.
+/// x[o, indices[o, k, i], i] = gradient[o, k, i], the transpose of TakeAlongRows. Precondition: the indices of a row
+/// differ.
 template <class T>
 struct PutAlongRows {
   T const* gradient;

@@ -6,18 +6,18 @@
 #include <gshard/core/bfloat16.hpp>
 #include <gshard/core/launch.hpp>
 
-// Gathers and scatters of slices by index, on one rank's blocks: (outer, n, inner) and (outer, k, inner), packed.
-// Indices are global and have been checked; those outside the range [begin, begin + n) belong to other ranks, and are
-// left out here.
+// Gather and scatter of slices by index on one rank's packed blocks: (outer, extent, inner) is the indexed one, (outer,
+// count, inner) the other. Indices are global and have been checked. This rank holds [begin, begin + extent); an index
+// outside belongs to another rank.
 
 namespace gshard::detail {
 
-/// How many elements of a slice one work item moves: a run of them on the host; on a device one, so that neighbours are
-/// moved by neighbours.
+/// Number of elements of a slice that one work item moves: a contiguous run on the host; one on a device, so that
+/// neighbouring work items access neighbouring addresses.
 template <class MemorySpace>
 inline constexpr std::int64_t slice_piece = runs_on_host<MemorySpace> ? 256 : 1;
 
-/// Slice k of the result is slice indices[k] of x, zero where this rank does not hold it.
+/// result[o, j, :] = x[o, indices[j] - begin, :], or 0 if this rank does not hold the index.
 template <class T, class Index, std::int64_t Piece>
 struct TakeSlices {
   T const* x;
@@ -41,8 +41,8 @@ struct TakeSlices {
   }
 };
 
-/// Adds slice k of the updates to slice indices[k] of the result, in the order of k: one work item for each part of all
-/// slices, so that the sums are the same in each run.
+/// result[o, indices[j] - begin, :] += updates[o, j, :] for every index that this rank holds, in ascending order of j.
+/// A work item loops over all j: atomics over j would make the rounding differ from run to run.
 template <class T, class Index, std::int64_t Piece>
 struct ScatterSlices {
   T const* updates;

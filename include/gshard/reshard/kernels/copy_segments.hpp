@@ -9,13 +9,14 @@
 
 namespace gshard::detail {
 
-/// A run of `count` elements that is contiguous at both ends of a copy.
+/// Run of `count` elements that is contiguous in the source and in the destination of a copy. Offsets are in elements.
 struct Segment {
   std::int64_t from = 0;
   std::int64_t to = 0;
   std::int64_t count = 0;
 };
 
+/// Copies one segment per work item.
 template <class T>
 struct CopySegments {
   T const* from;
@@ -28,7 +29,7 @@ struct CopySegments {
   }
 };
 
-/// Copies all segments by one kernel launch. The list is copied to scratch memory first.
+/// Copies all segments by one kernel launch. The list of segments is copied to `scratch` first.
 template <class MemorySpace, class T>
 void copy_segments(T const* from, T* to, std::vector<Segment> const& segments, Scratch<MemorySpace>& scratch) {
   std::int64_t const size = static_cast<std::int64_t>(segments.size());

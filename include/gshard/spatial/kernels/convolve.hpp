@@ -12,13 +12,13 @@
 #include <gshard/spatial/kernels/window.hpp>
 #include <gshard/tensor/layout.hpp>
 
-// Convolutions of blocks as contractions of strided views: what output (x, y) sees under window position (a, b) is the
-// element (x stride + a dilation, y stride + b dilation), so the windows are one more pair of letters of the same
-// memory, with strides of their own.
+// Convolutions of blocks as contractions of strided views: output (x, y) sees under window position (a, b) the
+// element (x stride + a dilation, y stride + b dilation), an affine function of x, y, a and b. The window letters a and
+// b are therefore further dimensions of the input, with strides of their own.
 
 namespace gshard::detail {
 
-/// The letters of the dimensions of x (N, space..., I), w (window..., I, O) and y (N, space..., O).
+/// Letters of the dimensions of x (N, space..., I), w (window..., I, O) and y (N, space..., O).
 template <int Rank>
 struct ConvolutionLetters {
   static constexpr std::string_view space = "xyz";
@@ -37,7 +37,8 @@ struct ConvolutionLetters {
   }
 };
 
-/// Elements as they are computed with: themselves, or, where they are rounded, a copy in `scratch`.
+/// Returns the elements in the type that they are computed in: the elements themselves, or a float copy of BFloat16 in
+/// `scratch`.
 template <class MemorySpace, class T, class Scratch>
 Computed<T> const* widened_elements(T* elements, std::int64_t count, Scratch& scratch) {
   if constexpr (is_rounded<T>) {
@@ -49,7 +50,7 @@ Computed<T> const* widened_elements(T* elements, std::int64_t count, Scratch& sc
   }
 }
 
-/// Calls `compute(results)` with room for results that are not rounded yet, and then rounds them into `elements`.
+/// Calls `compute(results)` and rounds the results into `elements`; without rounding, `results` is `elements`.
 template <class MemorySpace, class T, class Scratch, class Compute>
 void compute_rounded(T* elements, std::int64_t count, Scratch& scratch, Compute const& compute) {
   if constexpr (is_rounded<T>) {
@@ -61,8 +62,8 @@ void compute_rounded(T* elements, std::int64_t count, Scratch& scratch, Compute 
   }
 }
 
-/// One rank's part of a convolution: `input` is the box of x that its outputs see, packed; `outputs` is its block of y.
-/// `T` is what elements are computed with.
+/// One rank's part of a convolution: `input` is the packed box of x that the outputs see, `outputs` the block of y.
+/// `T` is the type that elements are computed in.
 template <class T, int Rank>
 struct LocalConvolution {
   std::array<Window, static_cast<std::size_t>(Rank)> windows;
@@ -72,7 +73,8 @@ struct LocalConvolution {
 
   using Letters = ConvolutionLetters<Rank>;
 
-  /// y = the convolution of x and w.
+  /// Writes the convolution of x and w to y. Without base dilation by one contraction for each part of the batch, else
+  /// by one for each window position, since the outputs that see an element differ between positions.
   template <class MemorySpace, class Scratch>
   void forward(T const* x, T const* w, T* y, Scratch& scratch) const {
     if (is_undilated())
@@ -88,7 +90,8 @@ struct LocalConvolution {
     });
   }
 
-  /// x_gradient = the transpose of `forward` with respect to x, of the whole box.
+  /// Writes the gradient of x for the whole box, by one contraction for each window position: windows overlap, and a
+  /// contraction cannot add to overlapping elements of its result.
   template <class MemorySpace, class Scratch>
   void input_gradient(T const* y_gradient, T const* w, T* x_gradient, Scratch& scratch) const {
     fill_elements<MemorySpace>(x_gradient, product(input.extents), T(0));
@@ -98,7 +101,7 @@ struct LocalConvolution {
     });
   }
 
-  /// w_gradient = the transpose of `forward` with respect to w.
+  /// Writes the gradient of w.
   template <class MemorySpace, class Scratch>
   void weight_gradient(T const* x, T const* y_gradient, T* w_gradient, Scratch& scratch) const {
     fill_elements<MemorySpace>(w_gradient, product(weights), T(0));
@@ -121,8 +124,8 @@ struct LocalConvolution {
     return std::ranges::all_of(windows, [](Window const& window) { return window.base_dilation == 1; });
   }
 
-  /// Calls `visit(part, elements of x before it, elements of y before it)` for parts of the batch whose windows,
-  /// written out one after the other as a matrix product may want them, stay within some ten million elements.
+  /// Calls `visit(part, elements of x before it, elements of y before it)` for consecutive parts of the batch. Bounds
+  /// the temporary of a contraction that copies the windows to a matrix (im2col): at most 2^23 elements, or one image.
   template <class Visit>
   void for_each_batch(Visit const& visit) const {
     constexpr std::int64_t most = std::int64_t{1} << 23;
@@ -138,10 +141,12 @@ struct LocalConvolution {
   }
 
   Range output_range(int d) const { return {outputs.offsets[d + 1], outputs.offsets[d + 1] + outputs.extents[d + 1]}; }
+  /// Returns the number of elements of w at one window position, I times O.
   std::int64_t matrix_size() const { return weights[Rank] * weights[Rank + 1]; }
   LabelledStrides matrix() const { return labelled_strides({'i', 'o'}, {weights[Rank], weights[Rank + 1]}); }
   LabelledStrides output_strides() const { return labelled_strides(Letters::output(), outputs.extents); }
 
+  /// Returns the taps under window position 0.
   TapsOf origin_taps() const {
     TapsOf taps;
     for (int d = 0; d < Rank; ++d)
@@ -149,7 +154,7 @@ struct LocalConvolution {
     return taps;
   }
 
-  /// Calls `visit(taps, position)` for each position of the window under which some output sees an element.
+  /// Calls `visit(taps, position)` for each window position under which some output sees an element.
   template <class Visit>
   void for_each_position(Visit const& visit) const {
     std::int64_t count = 1;
@@ -168,7 +173,7 @@ struct LocalConvolution {
     }
   }
 
-  /// The position of the first element that is seen, and of the first output that sees.
+  /// Returns the position in the input box of the first element of `taps`.
   std::int64_t seen(TapsOf const& taps) const {
     Extents const strides = packed_strides(input.extents);
     std::int64_t position = 0;
@@ -176,6 +181,7 @@ struct LocalConvolution {
       position += (taps[static_cast<std::size_t>(d)].element - input.offsets[d + 1]) * strides[d + 1];
     return position;
   }
+  /// Returns the position in the output block of the first output of `taps`.
   std::int64_t reached(TapsOf const& taps) const {
     Extents const strides = packed_strides(outputs.extents);
     std::int64_t position = 0;
@@ -184,7 +190,7 @@ struct LocalConvolution {
     return position;
   }
 
-  /// All that is seen under one position of the window.
+  /// Returns the elements of the input box that are seen under one window position.
   LabelledStrides input_taps(TapsOf const& taps) const {
     LabelledStrides result = labelled_strides(Letters::input(), input.extents);
     for (int d = 0; d < Rank; ++d) {
@@ -193,6 +199,7 @@ struct LocalConvolution {
     }
     return result;
   }
+  /// Returns the outputs that see an element under one window position.
   LabelledStrides output_taps(TapsOf const& taps) const {
     LabelledStrides result = output_strides();
     for (int d = 0; d < Rank; ++d) {
@@ -202,7 +209,8 @@ struct LocalConvolution {
     return result;
   }
 
-  /// All that is seen under all positions, where the base is not dilated.
+  /// Returns the elements seen under all window positions, with the window letters as further dimensions.
+  /// Precondition: no base dilation.
   LabelledStrides input_windows() const {
     LabelledStrides result = input_taps(origin_taps());
     Extents const strides = packed_strides(input.extents);

@@ -13,12 +13,11 @@
 
 namespace gshard::detail {
 
-/// One rank's part of a pooling: what outputs see of which elements, by global indices. Blocks are (N, space..., C),
-/// packed.
+/// Maps positions between a rank's output block and its input box, both (N, space..., C), packed.
 template <int Rank>
 struct PoolGeometry {
   Window windows[Rank];
-  std::int64_t extents[Rank];  // of the whole tensor's space
+  std::int64_t extents[Rank];  // global extents of the spatial dimensions of x
   Extents input_offsets;
   Extents input_extents;
   Extents output_offsets;
@@ -42,6 +41,7 @@ struct PoolGeometry {
     return size;
   }
 
+  /// Computes the index of the element at a row-major position in a block of extents `of`.
   KOKKOS_FUNCTION static void split(std::int64_t position, Extents const& of, std::int64_t (&index)[Rank + 2]) {
     for (int d = Rank + 1; d >= 0; --d) {
       index[d] = position % of[d];
@@ -49,8 +49,8 @@ struct PoolGeometry {
     }
   }
 
-  /// Where the element that an output sees under `window_position` lies in the input block; -1 where it is outside the
-  /// tensor.
+  /// Returns the position in the input box of the element that an output sees under `window_position`, or -1 if that is
+  /// outside the tensor.
   KOKKOS_FUNCTION std::int64_t input_position(std::int64_t const (&output)[Rank + 2],
                                               std::int64_t window_position) const {
     std::int64_t index[Rank];
@@ -66,7 +66,8 @@ struct PoolGeometry {
     return position * input_extents[Rank + 1] + output[Rank + 1];
   }
 
-  /// Where the output of this rank lies that sees an element under `window_position`; -1 where there is none.
+  /// Returns the position in the output block of the output that sees an element under `window_position`, or -1 if this
+  /// rank has no such output.
   KOKKOS_FUNCTION std::int64_t output_position(std::int64_t const (&input)[Rank + 2],
                                                std::int64_t window_position) const {
     std::int64_t index[Rank];
@@ -84,7 +85,7 @@ struct PoolGeometry {
     return position * output_extents[Rank + 1] + input[Rank + 1];
   }
 
-  /// How many elements of the tensor an output sees.
+  /// Returns the number of elements of the tensor that an output sees.
   KOKKOS_FUNCTION std::int64_t seen(std::int64_t output_position) const {
     std::int64_t output[Rank + 2];
     split(output_position, output_extents, output);
@@ -94,8 +95,8 @@ struct PoolGeometry {
   }
 };
 
-/// The largest element that each output sees, and under which window position the first of these stands; NaN, and the
-/// first NaN, where it sees one. Of none it is lowest_of, and -1.
+/// Writes the maximum that each output sees to `y`, and the window position of its first occurrence to `chosen`. If an
+/// output sees a NaN, both are those of the first NaN; if it sees no element, they are lowest_of<T>() and -1.
 template <class T, int Rank>
 struct MaxPool {
   PoolGeometry<Rank> geometry;
@@ -119,6 +120,8 @@ struct MaxPool {
   }
 };
 
+/// Sums, for each element of the input box, the gradients of the outputs that chose it. One work item per element needs
+/// no atomics, so that the rounding is the same in each run.
 template <class T, int Rank>
 struct MaxPoolGradient {
   PoolGeometry<Rank> geometry;
@@ -138,8 +141,7 @@ struct MaxPoolGradient {
   }
 };
 
-/// The sum of what each output sees over the number of elements that it sees, or with `count_padding` over the size of
-/// the window.
+/// Divides the sum of the elements that each output sees by their number, or with `count_padding` by the window size.
 template <class T, int Rank>
 struct AveragePool {
   PoolGeometry<Rank> geometry;
@@ -163,6 +165,7 @@ struct AveragePool {
   }
 };
 
+/// Sums, for each element of the input box, the gradients of the outputs that see it, each over its divisor.
 template <class T, int Rank>
 struct AveragePoolGradient {
   PoolGeometry<Rank> geometry;

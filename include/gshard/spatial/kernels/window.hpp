@@ -9,26 +9,25 @@
 
 namespace gshard {
 
-/// How a window moves over one dimension (paper 3.3.3 and A.4): `size` elements, `dilation` apart, over a base whose
-/// elements are `base_dilation` apart, with `low` and `high` zeros around it (negative: elements left out), in steps of
-/// `stride`. Output o looks at the positions o stride - low + k dilation, k < size, of the dilated base; element j of
-/// the tensor stands at j base_dilation, zeros stand between.
+/// Sliding window along one dimension. Output o sees the positions o stride - low + k dilation, 0 <= k < size, of the
+/// dilated base. Element j of the tensor is at position j base_dilation of the base; the positions between are zeros.
+/// Source: paper 3.3.3, A.4.
 struct Window {
-  std::int64_t size = 1;
-  std::int64_t stride = 1;
-  std::int64_t low = 0;
-  std::int64_t high = 0;
-  std::int64_t dilation = 1;
-  std::int64_t base_dilation = 1;
+  std::int64_t size = 1;           ///< number of window elements
+  std::int64_t stride = 1;         ///< positions between the windows of neighbouring outputs
+  std::int64_t low = 0;            ///< padding before the dilated base; negative: positions cropped
+  std::int64_t high = 0;           ///< padding after the dilated base; negative: positions cropped
+  std::int64_t dilation = 1;       ///< positions between neighbouring window elements
+  std::int64_t base_dilation = 1;  ///< positions between neighbouring elements of the tensor
 
-  /// The largest number that any of these, the extent of the dilated base and the span of the dilated window may be:
-  /// positions are computed in 64 bits.
+  /// Largest stride, absolute padding, size times dilation, and extent times base_dilation that operations accept;
+  /// keeps positions within 64 bits.
   static constexpr std::int64_t max_size = std::int64_t{1} << 59;
 
-  /// From its first element to its last.
+  /// Returns the number of positions from the first window element to the last, both included.
   constexpr std::int64_t span() const { return 1 + (size - 1) * dilation; }
 
-  /// The number of outputs over `extent` elements.
+  /// Returns the number of outputs over `extent` elements.
   constexpr std::int64_t outputs(std::int64_t extent) const {
     std::int64_t const full = (extent == 0 ? 0 : (extent - 1) * base_dilation + 1) + low + high;
     return full < span() ? 0 : (full - span()) / stride + 1;
@@ -37,13 +36,14 @@ struct Window {
 
 namespace detail {
 
+/// Returns ceil(numerator / denominator). Precondition: denominator > 0.
 constexpr std::int64_t ceil_divide(std::int64_t numerator, std::int64_t denominator) {
   return numerator >= 0 ? (numerator + denominator - 1) / denominator : -(-numerator / denominator);
 }
 
 }  // namespace detail
 
-/// The elements that these outputs look at, some of them perhaps outside the tensor; none for no outputs.
+/// Returns the range of elements that `outputs` see. It may reach outside the tensor, and is empty for no outputs.
 constexpr Range needed_range(Window const& window, Range outputs) {
   if (outputs.size() <= 0) return {};
   std::int64_t const first = outputs.begin * window.stride - window.low;
@@ -52,16 +52,18 @@ constexpr Range needed_range(Window const& window, Range outputs) {
   return {range.begin, std::max(range.begin, range.end)};
 }
 
-/// What a shard lacks on its sides; negative where it has more than it needs (paper fig. 11 and 12).
+/// Number of elements that a block lacks on each side; negative if it has more than it needs.
+/// Source: paper fig. 11 and 12.
 struct HaloWidths {
   std::int64_t left = 0;
   std::int64_t right = 0;
   friend constexpr bool operator==(HaloWidths const&, HaloWidths const&) = default;
 };
 
-/// The halo of a shard that holds `own` and computes `outputs`. With equal blocks B and k outputs each, left(i) = B i -
-/// start(i) and right(i) = limit(i) - B (i + 1); the limit counts the last window of the shard, which the formula
-/// printed in the paper leaves out.
+/// Returns the halo of a rank that holds the elements `own` and computes `outputs`.
+/// With blocks of B elements, block i has left(i) = B i - start(i) and right(i) = limit(i) - B (i + 1), where
+/// [start(i), limit(i)) are the elements that its outputs see. The limit includes the last window of the block; the
+/// formula printed in the paper (3.3.3) leaves it out.
 constexpr HaloWidths halo_widths(Window const& window, Range own, Range outputs) {
   Range const needed = needed_range(window, outputs);
   return {own.begin - needed.begin, needed.end - own.end};
@@ -69,8 +71,9 @@ constexpr HaloWidths halo_widths(Window const& window, Range own, Range outputs)
 
 namespace detail {
 
-/// The outputs that see an element of the tensor, and no zero between two, under window position `position`: `count`
-/// outputs from `output` on, `output_step` apart, see elements from `element` on, `element_step` apart.
+/// Pairs of outputs and elements under one window position: output `output` + i output_step sees element `element` + i
+/// element_step, 0 <= i < count. Leaves out outputs that see a zero of the base dilation. An element may be outside the
+/// tensor, in the padding.
 struct Taps {
   std::int64_t count = 0;
   std::int64_t output = 0;
@@ -79,9 +82,11 @@ struct Taps {
   std::int64_t element_step = 1;
 };
 
+/// Returns the taps of `outputs` under window position `position`.
 constexpr Taps taps_of(Window const& window, Range outputs, std::int64_t position) {
   std::int64_t const common = std::gcd(window.stride, window.base_dilation);
   Taps taps{0, 0, window.base_dilation / common, 0, window.stride / common};
+  // The hits repeat every output_step outputs: one period finds the first, or shows that there is none.
   for (std::int64_t output = outputs.begin; output < std::min(outputs.end, outputs.begin + taps.output_step);
        ++output) {
     std::int64_t const place = output * window.stride - window.low + position * window.dilation;
