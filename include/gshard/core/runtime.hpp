@@ -49,7 +49,7 @@ inline void print_error(std::string const& line) {
 
 }  // namespace detail
 
-/// Owner of the MPI and Kokkos sessions, of the communicators, and of the memory pool that tensors share.
+/// Initializes and finalizes MPI and Kokkos; owns the communicators and the memory pool that tensors share.
 /// Not copyable. Programs usually get one from `run`.
 class Runtime {
  public:
