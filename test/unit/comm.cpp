@@ -290,8 +290,8 @@ TEST_CASE("permute: a ring, a shift with ends, and nobody") {
         Buffer shifted(count);
         bool const is_first = group.rank == 0;
         bool const is_last = group.rank == group.size - 1;
-        comm::permute<double>(group, send.data(), count, is_last ? comm::nobody : next, shifted.data(), count,
-                              is_first ? comm::nobody : last, limit);
+        comm::permute<double>(group, send.data(), count, is_last ? comm::no_rank : next, shifted.data(), count,
+                              is_first ? comm::no_rank : last, limit);
         CHECK(shifted.elements() == (is_first ? Values(static_cast<std::size_t>(count), guard) : from_last));
       }
   });
@@ -470,7 +470,7 @@ TEST_CASE("a partner that is not in the group") {
   Line const mesh(runtime(), {ranks()});
   double value = 0;
   check_mentions(
-      refusal([&] { comm::permute<double>(mesh.group<"x">(), &value, 1, ranks(), &value, 1, comm::nobody); }),
+      refusal([&] { comm::permute<double>(mesh.group<"x">(), &value, 1, ranks(), &value, 1, comm::no_rank); }),
       {"partner " + std::to_string(ranks()), "group of " + std::to_string(ranks())});
 }
 
@@ -547,7 +547,7 @@ TEST_CASE("counts that the ranks disagree about") {
         "all_reduce (sum) of double" + all + "1 counts: member 0 gives 5, member 1 4");
   // All send 1 element to the next rank; rank 0 forgets to receive.
   int const next = (rank() + 1) % ranks();
-  int const source = rank() == 0 ? comm::nobody : rank() - 1;
+  int const source = rank() == 0 ? comm::no_rank : rank() - 1;
   CHECK(refusal_on_all([&] { comm::permute<double>(group, from.data(), 1, next, to.data(), 1, source); }) ==
         "permute of double at unit/comm.cpp: over \"x\": member " + std::to_string(ranks() - 1) + " of a group of " +
             std::to_string(ranks()) + " sends 1 elements to member 0, which expects 0");
@@ -646,7 +646,7 @@ TEST_CASE("a rank skips a collective and waits elsewhere: after the time limit a
   auto const start = std::chrono::steady_clock::now();
   std::string const text = refusal_on_all([&] {
     if (!skips) comm::all_reduce(checked.group(), &value, 1);
-    comm::permute<double>(other.group<"x">(), &value, 0, comm::nobody, nullptr, 0, comm::nobody);
+    comm::permute<double>(other.group<"x">(), &value, 0, comm::no_rank, nullptr, 0, comm::no_rank);
   });
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(10));
   std::string ranks_waiting = ranks() == 2 ? "rank 0" : "ranks 0";
@@ -694,6 +694,6 @@ TEST_CASE("counts whose sums exceed 64 bits, and negative ones") {
   double value = 0;
   check_mentions(refusal([&] { comm::all_reduce(mesh.group<"x">(), &value, -1); }), {"all_reduce", "count -1"});
   check_mentions(
-      refusal([&] { comm::permute<double>(mesh.group<"x">(), &value, -2, comm::nobody, &value, 0, comm::nobody); }),
+      refusal([&] { comm::permute<double>(mesh.group<"x">(), &value, -2, comm::no_rank, &value, 0, comm::no_rank); }),
       {"permute (sent)", "count -2"});
 }

@@ -132,8 +132,8 @@ TEST_CASE("every call that fails is named in an exception, with MPI's text") {
            {"MPI_Reduce", [&] { comm::reduce_scatter<double>(group, from.data(), to.data(), counts, 1); }},
            {"MPI_Isend",
             [&] {
-              comm::permute<double>(group, from.data(), 1, rank() == 0 ? next : comm::nobody, to.data(), 1,
-                                    rank() == 1 ? last : comm::nobody);
+              comm::permute<double>(group, from.data(), 1, rank() == 0 ? next : comm::no_rank, to.data(), 1,
+                                    rank() == 1 ? last : comm::no_rank);
             }},
            {"MPI_Waitall", permute},
            {"MPI_Type_contiguous", reduce_by},

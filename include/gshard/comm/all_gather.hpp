@@ -30,9 +30,7 @@ void all_gather(Group const& group, T const* send, T* receive, std::vector<std::
     Parts same_for_all;
     same_for_all.counts.assign(counts.size(), own);
     same_for_all.offsets.assign(counts.size(), 0);
-    Group counted = group;
-    counted.ledger = nullptr;
-    all_to_all(counted, send, same_for_all, receive, Parts(counts), all, limit, site);
+    all_to_all(detail::uncounted(group), send, same_for_all, receive, Parts(counts), all, limit, site);
     return;
   }
   detail::Counts const narrow(counts);

@@ -165,13 +165,20 @@ constexpr std::int64_t bytes_of(std::int64_t elements) {
   return gshard::detail::saturated_product(elements, std::int64_t{sizeof(T)});
 }
 
-/// Returns floor(bytes * (p - 1) / p), the bytes that each of p ranks in a ring sends of a buffer of `elements`
-/// elements.
+/// Returns floor(bytes * (ranks - 1) / ranks), the bytes that each of the ranks in a ring sends of a buffer.
+constexpr std::int64_t ring_bytes(std::int64_t bytes, std::int64_t ranks) {
+  // The product bytes * (ranks - 1) can overflow.
+  return bytes - bytes / ranks - (bytes % ranks == 0 ? 0 : 1);
+}
 template <class T>
 std::int64_t ring_bytes(Group const& group, std::int64_t elements) {
-  std::int64_t const bytes = bytes_of<T>(elements);
-  // The product bytes * (p - 1) can overflow.
-  return bytes - bytes / group.size - (bytes % group.size == 0 ? 0 : 1);
+  return ring_bytes(bytes_of<T>(elements), group.size);
+}
+
+/// Returns `group` without its ledger. The ledger counts a collective once, and not the messages inside it.
+inline Group uncounted(Group group) {
+  group.ledger = nullptr;
+  return group;
 }
 
 /// Tag of all messages of collectives. Each group has its own communicator, so one tag is enough.

@@ -12,7 +12,7 @@
 namespace gshard::comm {
 
 /// Rank that stands for no partner: a permute sends, or receives, nothing (as MPI_PROC_NULL).
-inline constexpr int nobody = -1;
+inline constexpr int no_rank = -1;
 
 /// Handle of the messages that start_permute has started.
 /// Precondition: the buffers stay alive and unused until `wait` has returned or the handle is destroyed.
@@ -61,7 +61,7 @@ class Pending {
 };
 
 /// Starts sending `send_count` elements to rank `destination` of `group` and receiving `receive_count` elements from
-/// rank `source`. Each of the two ranks can be `nobody`; without a source, `receive` keeps its elements.
+/// rank `source`. Each of the two ranks can be `no_rank`; without a source, `receive` keeps its elements.
 /// Preconditions: the (sender, receiver) pairs form a partial permutation of the ranks; both sides of a pair give the
 /// same count; `send` is complete (fenced); every rank of `group` calls the function, also without a partner.
 /// Communication: at most one message to another rank; bytes sent per rank: send_count * sizeof(T).
@@ -76,7 +76,7 @@ template <class T>
   detail::check_count("permute (sent)", group, send_count);
   detail::check_count("permute (received)", group, receive_count);
   for (int partner : {destination, source})
-    if (partner < nobody || partner >= group.size)
+    if (partner < no_rank || partner >= group.size)
       throw CommunicationError(
           gshard::detail::concat("permute: partner ", partner, " is not a rank of a group of ", group.size));
   std::int64_t const to_self = destination == group.rank ? send_count : 0;
@@ -87,24 +87,24 @@ template <class T>
   if (detail::is_checked(group)) {
     std::vector<std::int64_t> sent(static_cast<std::size_t>(group.size), 0);
     std::vector<std::int64_t> expected(sent.size(), 0);
-    if (destination != nobody) sent[static_cast<std::size_t>(destination)] = send_count;
-    if (source != nobody) expected[static_cast<std::size_t>(source)] = receive_count;
+    if (destination != no_rank) sent[static_cast<std::size_t>(destination)] = send_count;
+    if (source != no_rank) expected[static_cast<std::size_t>(source)] = receive_count;
     detail::check_pairs(group, detail::concat("permute of ", detail::name_of_type<T>()), sent, expected, 0, site);
   }
   Kokkos::Profiling::ScopedRegion const region("gshard::permute");
-  bool const sends = destination != nobody && destination != group.rank && send_count > 0;
+  bool const sends = destination != no_rank && destination != group.rank && send_count > 0;
   if (detail::only_counted(group, Collective::permute, sends ? 1 : 0, sends ? detail::bytes_of<T>(send_count) : 0))
     return {};
   MPI_Comm const communicator = group.communicator();  // its creation is collective, also for members without a message
   std::int64_t const in_call = detail::elements_in_call<T>(limit);
   std::vector<MPI_Request> requests;
-  if (source != nobody)
+  if (source != no_rank)
     detail::in_pieces(receive_count, in_call, [&](std::int64_t done, int piece) {
       detail::require_mpi(MPI_Irecv(receive + done, piece, detail::type_of<T>(), source, detail::message_tag,
                                     communicator, &requests.emplace_back()),
                           "MPI_Irecv");
     });
-  if (destination != nobody)
+  if (destination != no_rank)
     detail::in_pieces(send_count, in_call, [&](std::int64_t done, int piece) {
       detail::require_mpi(MPI_Isend(send + done, piece, detail::type_of<T>(), destination, detail::message_tag,
                                     communicator, &requests.emplace_back()),

@@ -66,7 +66,7 @@ using LetterSets = StaticVector<LetterSet, max_operands - 1>;
 /// Tests a condition that is sufficient for `sum_{s in small} prod_{l in s} extent_l <= sum_{t in large} prod_{l in t}
 /// extent_l` for all extents >= 2.
 /// Assigns each s in `small` to a superset t in `large`. t has room 1; s takes 2^-(|t| - |s|) of it, since each missing
-/// letter at least halves the product. `room` is what is left of each t; sets before `begin` are assigned.
+/// letter at least halves the product. `room` holds the unassigned rest of each t; sets before `begin` are assigned.
 constexpr bool fits_into(LetterSets const& small, LetterSets const& large, StaticVector<double, max_operands - 1> room,
                          int begin = 0) {
   if (begin == small.size()) return true;

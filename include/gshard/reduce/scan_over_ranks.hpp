@@ -30,9 +30,9 @@ class RankLine {
     return turned(place);
   }
 
-  /// The member of the axes' group at a place; comm::nobody before the first and behind the last.
+  /// The member of the axes' group at a place; comm::no_rank before the first and behind the last.
   int member(int place) const {
-    if (place < 0 || place >= size_) return comm::nobody;
+    if (place < 0 || place >= size_) return comm::no_rank;
     place = turned(place);
     std::int64_t coordinates[max_axes]{};
     for (int i = axes_.size() - 1; i >= 0; --i) {
@@ -80,9 +80,9 @@ void exclusive_scan(RankLine const& line, Group const& group, T* data, std::int6
   for (int distance = 1; distance < line.size(); distance *= 2) {
     fence<MemorySpace>("gshard::exclusive_scan: what is sent is computed");
     int const source = line.member(place - distance);
-    comm::permute(group, window, count, line.member(place + distance), received, source == comm::nobody ? 0 : count,
+    comm::permute(group, window, count, line.member(place + distance), received, source == comm::no_rank ? 0 : count,
                   source);
-    if (source != comm::nobody)
+    if (source != comm::no_rank)
       launch<MemorySpace>("gshard::exclusive_scan", count, count <= small_row,
                           AddFromBefore<T>{data, window, received});
   }

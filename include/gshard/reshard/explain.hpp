@@ -72,10 +72,7 @@ inline std::int64_t bytes_moved(Movement movement, MeshState const& mesh, AxisSe
   std::int64_t const ranks = mesh.size(axes);
   Block const before = block_of(from, extents, mesh, mesh.coordinates());
   Block const after = block_of(to, extents, mesh, mesh.coordinates());
-  auto ring = [&](std::int64_t whole) {
-    std::int64_t const bytes = saturated_product(whole, size);
-    return bytes - bytes / ranks - (bytes % ranks == 0 ? 0 : 1);  // bytes * (ranks - 1) can overflow
-  };
+  auto ring = [&](std::int64_t whole) { return comm::detail::ring_bytes(saturated_product(whole, size), ranks); };
   switch (movement) {
     case Movement::all_gather: return ring(product(after.extents));
     case Movement::all_reduce: return ring(saturated_product(2, product(before.extents)));

@@ -35,12 +35,6 @@ struct AddParts {
   }
 };
 
-/// Returns `group` without its ledger. The ledger counts a reduction once, and not the messages inside it.
-inline Group uncounted(Group group) {
-  group.ledger = nullptr;
-  return group;
-}
-
 /// Reduces and scatters as comm::reduce_scatter does.
 /// Communication: all-to-all over `group`; each rank sends all parts of its buffer but its own.
 template <class MemorySpace, class T>
@@ -54,7 +48,7 @@ void reduce_scatter_rounded(Group const& group, T const* send, T* receive, std::
   std::int64_t bound = 0;
   for (std::int64_t count : counts) bound = std::max(bound, count * group.size);
   T* const parts = scratch.template get<T>(own * group.size);
-  comm::all_to_all(uncounted(group), send, comm::Parts(counts), parts,
+  comm::all_to_all(comm::detail::uncounted(group), send, comm::Parts(counts), parts,
                    comm::Parts(std::vector<std::int64_t>(counts.size(), own)), bound, limit);
   launch<MemorySpace>("gshard::add_parts", own, AddParts<T>{receive, parts, own, group.size});
 }
@@ -73,9 +67,9 @@ void all_reduce_rounded(Group const& group, T* data, std::int64_t count, MemoryP
   }
   std::vector<std::int64_t> counts;
   for (int rank = 0; rank < group.size; ++rank) counts.push_back(shard_range(count, group.size, rank).size());
-  reduce_scatter_rounded<MemorySpace>(uncounted(group), data, share, counts, memory, limit);
+  reduce_scatter_rounded<MemorySpace>(comm::detail::uncounted(group), data, share, counts, memory, limit);
   fence<MemorySpace>("gshard: local work before communication");
-  comm::all_gather(uncounted(group), share, data, counts, limit);
+  comm::all_gather(comm::detail::uncounted(group), share, data, counts, limit);
 }
 
 }  // namespace gshard::detail
