@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
 
     ShardedTensor<Grid, Spec<"row", "column">, double> halo(grid, {2, 2},
                                                             "bytes of halo received, by row and column of the mesh");
-    Kokkos::deep_copy(halo.local(), static_cast<double>(convolution(x, w, options).halo_bytes().received));
+    Kokkos::deep_copy(halo.local(), static_cast<double>(halo_bytes(convolution(x, w, options)).received));
     print(std::cout, halo);
     if (runtime.is_root()) std::cout << "distance from the result of one rank: " << difference << '\n';
     return difference < 1e-9 ? 0 : 1;

@@ -12,7 +12,6 @@
 #include <gshard/tensor/from_vector.hpp>
 #include <gshard/tensor/layout.hpp>
 #include <gshard/tensor/operands.hpp>
-#include <gshard/tensor/reshape.hpp>
 #include <gshard/tensor/shard_range.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 #include <gshard/tensor/spec.hpp>

@@ -2,6 +2,7 @@
 // A backward pass from something that is no scalar.
 // expect-error: backward starts at a scalar
 #include <gshard/autodiff.hpp>
+#include <gshard/reduce.hpp>
 
 using namespace gshard;
 using Grid = Mesh<Axis<"data">, Axis<"expert">>;

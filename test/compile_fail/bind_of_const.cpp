@@ -3,6 +3,7 @@
 // expect-error: bind and watch keep the gradient in the parameter, which is const here
 // expect-error: GradientOfConstParameter
 #include <gshard/autodiff.hpp>
+#include <gshard/einsum.hpp>
 
 using namespace gshard;
 using Grid = Mesh<Axis<"data">>;

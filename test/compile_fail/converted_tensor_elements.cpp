@@ -16,7 +16,7 @@ Row<double> wider(Row<float> const& h) {
 }
 #else
 Row<double> wider(Row<float> const& h) {
-  Row<double> x = convert<double>(h);
+  Row<double> x = cast<double>(h);
   return x;
 }
 #endif

@@ -11,5 +11,5 @@ using Counts = ShardedTensor<Grid, Spec<"data">, int>;
 #ifdef GSHARD_EXPECT_ERROR
 auto halves(Counts const& counts) { return eval(counts * 0.5); }
 #else
-auto halves(Counts const& counts) { return eval(convert<float>(counts) * 0.5); }
+auto halves(Counts const& counts) { return eval(cast<float>(counts) * 0.5); }
 #endif

@@ -12,5 +12,5 @@ using Row = ShardedTensor<Grid, Spec<"data">, T>;
 #ifdef GSHARD_EXPECT_ERROR
 auto total(Row<float> const& a, Row<double> const& b) { return eval(a + b); }
 #else
-auto total(Row<float> const& a, Row<double> const& b) { return eval(convert<double>(a) + b); }
+auto total(Row<float> const& a, Row<double> const& b) { return eval(cast<double>(a) + b); }
 #endif

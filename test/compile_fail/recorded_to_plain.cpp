@@ -2,6 +2,7 @@
 // A recorded einsum assigned to a plain tensor.
 // expect-error: a recorded tensor is used as a plain one, which has no history
 #include <gshard/autodiff.hpp>
+#include <gshard/einsum.hpp>
 
 using namespace gshard;
 using Grid = Mesh<Axis<"data">>;

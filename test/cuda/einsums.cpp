@@ -28,7 +28,7 @@ void elements(Grid const& grid) {
   product += einsum<"ab,bc->ac">(x, w);
   ShardedTensor<Grid, Spec<_, partial("data")>, BFloat16> parts = einsum<"ab->b">(x);
   auto total = reshard<Spec<"data">>(parts);
-  ShardedTensor<Grid, Spec<"data", "expert">> wide = eval(convert<float>(relu(product)));
+  ShardedTensor<Grid, Spec<"data", "expert">> wide = eval(cast<float>(relu(product)));
   ShardedTensor<Grid, Spec<"data", _>, int> counts(grid, {8, 6});
   ShardedTensor<Grid, Spec<_>, int> sums = einsum<"ab->b">(counts);
   ShardedTensor<Grid, Spec<_, _>, int> products = einsum<"ab,ac->bc">(counts, counts);

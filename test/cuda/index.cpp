@@ -2,6 +2,7 @@
 // Rearrangements, reshapes, gathers, scatters and sorting in device memory, with their gradients.
 #include <gshard/autodiff.hpp>
 #include <gshard/index.hpp>
+#include <gshard/reduce.hpp>
 
 using namespace gshard;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolutions and pooling in device memory, with their gradients, and halos for kernels of one's own.
 #include <gshard/autodiff.hpp>
+#include <gshard/reduce.hpp>
 #include <gshard/spatial.hpp>
 
 using namespace gshard;

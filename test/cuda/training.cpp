@@ -4,6 +4,7 @@
 #include <gshard/nn/layer_norm.hpp>
 
 #include <gshard/autodiff.hpp>
+#include <gshard/reduce.hpp>
 
 using namespace gshard;
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <gshard/autodiff.hpp>
+#include <gshard/reduce.hpp>
 #include <gshard/reshard.hpp>
 
 #include "dense_reference.hpp"

@@ -38,7 +38,8 @@ struct MarkedSpec<Handled<Type, How>> {
   using spec = Type;
   template <class Tensor>
   static auto marked(Tensor const& tensor) {
-    return Handled<Tensor, How>{tensor};
+    if constexpr (AnyRecipe<Tensor>) return circulating(tensor);
+    else return Handled<Tensor, How>{tensor};
   }
 };
 

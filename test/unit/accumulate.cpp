@@ -4,10 +4,12 @@
 #include <vector>
 
 #include <gshard/autodiff.hpp>
+#include <gshard/einsum.hpp>
 #include <gshard/nn/embedding.hpp>
 #include <gshard/nn/feed_forward.hpp>
 #include <gshard/nn/layer_norm.hpp>
 #include <gshard/nn/rms_norm.hpp>
+#include <gshard/reduce.hpp>
 
 #include "counted_mpi.hpp"
 #include "layer_test.hpp"

@@ -6,6 +6,8 @@
 #include <tuple>
 
 #include <gshard/autodiff.hpp>
+#include <gshard/einsum.hpp>
+#include <gshard/reduce.hpp>
 #include <gshard/reshard.hpp>
 
 namespace {

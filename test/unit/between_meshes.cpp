@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <gshard/autodiff.hpp>
+#include <gshard/reduce.hpp>
 #include <gshard/reshard.hpp>
 
 namespace {

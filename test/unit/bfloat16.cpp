@@ -157,9 +157,9 @@ TEST_CASE("a fused expression is computed in float and rounded once; its type is
     for (double value : values) relu_of.push_back(value > 0 ? value : 0);
     CHECK(difference(result, rounded(expected)) == "");
     CHECK(difference(eval(relu(x)), relu_of) == "");
-    FloatOn<"x", _> const wide = eval(convert<float>(x));
+    FloatOn<"x", _> const wide = eval(cast<float>(x));
     CHECK(difference(wide, values) == "");
-    auto const back = eval(convert<BFloat16>(wide + 1));
+    auto const back = eval(cast<BFloat16>(wide + 1));
     static_assert(std::is_same_v<decltype(back), On<"x", _> const>);
     static_assert(std::is_same_v<decltype(eval(x + wide))::value_type, float>, "one float makes a float");
     double total = 0;
@@ -176,7 +176,7 @@ TEST_CASE("gradients: of bfloat16, and through a conversion from float weights")
     auto const weights = filled<FloatOn<_, "y">>(mesh, {4, 3}, 2);
     auto const x = tape.watch(filled<On<"x", _>>(mesh, {5, 4}, 1));
     auto const w = tape.watch(weights);
-    auto const loss = sum(eval(einsum<"ab,bc->ac">(x, convert<BFloat16>(w))));
+    auto const loss = sum(eval(einsum<"ab,bc->ac">(x, cast<BFloat16>(w))));
     tape.backward(loss);
     static_assert(std::is_same_v<decltype(tape.gradient(w)), FloatOn<_, "y">>);
     static_assert(std::is_same_v<decltype(tape.gradient(x)), On<"x", _>>);

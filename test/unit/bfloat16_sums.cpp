@@ -4,6 +4,9 @@
 #include <vector>
 
 #include <gshard/autodiff.hpp>
+#include <gshard/einsum.hpp>
+#include <gshard/index.hpp>
+#include <gshard/reduce.hpp>
 #include <gshard/spatial.hpp>
 #include <gshard/tensor/from_vector.hpp>
 

@@ -168,14 +168,14 @@ MixtureOf<T> mixture_on(Grid const& grid) {
 template <nn::DispatchForm Form, class T>
 Values outputs_of(Grid const& grid, MixtureOf<T>& layer) {
   auto const rounded =
-      eval(convert<BFloat16>(filled<ShardedTensor<Grid, Spec<"data,expert", _, _>>>(grid, {4, 6, 8}, 1, smooth)));
+      eval(cast<BFloat16>(filled<ShardedTensor<Grid, Spec<"data,expert", _, _>>>(grid, {4, 6, 8}, 1, smooth)));
   auto const mask = integers<Spec<"data,expert", _>>(grid, {4, 6}, std::vector<int>(24, 1));
   Tape tape;
-  auto const x = tape.watch(eval(convert<T>(rounded)));
+  auto const x = tape.watch(eval(cast<T>(rounded)));
   auto const output = layer.template operator()<Form>(x, mask, nn::RandomStream{3, 4}).output;
-  tape.backward(sum(eval(convert<float>(output))));
-  Values result = collected(eval(convert<double>(output.value())));
-  Values const gradient = collected(eval(convert<double>(tape.gradient(x))));
+  tape.backward(sum(eval(cast<float>(output))));
+  Values result = collected(eval(cast<double>(output.value())));
+  Values const gradient = collected(eval(cast<double>(tape.gradient(x))));
   result.insert(result.end(), gradient.begin(), gradient.end());
   return result;
 }
@@ -187,10 +187,10 @@ TEST_CASE(
   on_every_grid([](Grid const& grid) {
     auto layer = mixture_on<BFloat16>(grid);
     auto wide = mixture_on<float>(grid);
-    assign(wide.gate.value, convert<float>(layer.gate.value));
-    assign(wide.experts.wg.weight.value, convert<float>(layer.experts.wg.weight.value));
-    assign(wide.experts.wi.weight.value, convert<float>(layer.experts.wi.weight.value));
-    assign(wide.experts.wo.weight.value, convert<float>(layer.experts.wo.weight.value));
+    assign(wide.gate.value, cast<float>(layer.gate.value));
+    assign(wide.experts.wg.weight.value, cast<float>(layer.experts.wg.weight.value));
+    assign(wide.experts.wi.weight.value, cast<float>(layer.experts.wi.weight.value));
+    assign(wide.experts.wo.weight.value, cast<float>(layer.experts.wo.weight.value));
     Values const right = outputs_of<nn::DispatchForm::by_index>(grid, wide);
     CHECK(difference(outputs_of<nn::DispatchForm::by_index>(grid, layer), right, .02) == "");
     CHECK(difference(outputs_of<nn::DispatchForm::by_one_hot>(grid, layer), right, .02) == "");

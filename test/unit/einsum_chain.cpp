@@ -67,7 +67,7 @@ TEST_CASE("the order is chosen by extents, the same for a declared and a propaga
   static_assert(Chain::plan.orders.size() == 2);
   TwoAxes const mesh(runtime(), two_axis_shapes().front());
   auto const order = [&](std::int64_t a, std::int64_t b, std::int64_t c, std::int64_t d) {
-    return Chain::cheapest_order({On<"x", _>(mesh, {a, b}), On<_, _>(mesh, {b, c}), On<_, _>(mesh, {c, d})});
+    return Chain::cheapest_order(On<"x", _>(mesh, {a, b}), On<_, _>(mesh, {b, c}), On<_, _>(mesh, {c, d}));
   };
   CHECK(Chain::plan.orders[order(10, 100, 5, 50)].steps[0].text == "ab,bc->ac");
   CHECK(Chain::plan.orders[order(100, 5, 50, 2)].steps[0].text == "bc,cd->bd");
@@ -85,8 +85,7 @@ TEST_CASE("what a chain sends is what the plan of the chosen order lists") {
     A const first(mesh, {a, b});
     B const second(mesh, {b, c});
     C const third(mesh, {c, d});
-    int const order =
-        gshard::detail::Chain<"ab,bc,cd->ad", On<"x", _>, A, B, C>::cheapest_order({first, second, third});
+    int const order = gshard::detail::Chain<"ab,bc,cd->ad", On<"x", _>, A, B, C>::cheapest_order(first, second, third);
     ledger.open();
     ledger.clear();
     (void)shard<Spec<"x", _>>(einsum<"ab,bc,cd->ad">(first, second, third));

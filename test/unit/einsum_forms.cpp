@@ -9,6 +9,7 @@
 
 #include <gshard/autodiff.hpp>
 #include <gshard/einsum.hpp>
+#include <gshard/reduce.hpp>
 #include <gshard/reshard.hpp>
 #include <gshard/tensor.hpp>
 

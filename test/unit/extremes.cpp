@@ -7,6 +7,8 @@
 #include <vector>
 
 #include <gshard/autodiff.hpp>
+#include <gshard/index.hpp>
+#include <gshard/reduce.hpp>
 #include <gshard/spatial.hpp>
 #include <gshard/tensor/from_vector.hpp>
 
@@ -289,7 +291,7 @@ TEST_CASE("pointwise functions of NaN are NaN, of infinities their limits") {
     CHECK(difference(eval(x + x), {NaN, infinity, -infinity}) == "");
     CHECK(difference(eval(x * 2), {NaN, infinity, -infinity}) == "");
     CHECK(difference(eval(1 / x), {NaN, 0, 0}) == "");
-    CHECK(difference(eval(convert<BFloat16>(x)), {NaN, infinity, -infinity}) == "");
+    CHECK(difference(eval(cast<BFloat16>(x)), {NaN, infinity, -infinity}) == "");
     Tape tape;
     auto const recorded = tape.watch(x);
     tape.backward(sum(relu(recorded)));

@@ -7,7 +7,7 @@
 #include <limits>
 #include <vector>
 
-#include <gshard/autodiff/softmax.hpp>
+#include <gshard/reduce/softmax.hpp>
 #include <gshard/nn/moe/gate_statistics.hpp>
 #include <gshard/nn/moe/gate_z_loss.hpp>
 
@@ -222,15 +222,15 @@ TEST_CASE("E12: activations in bfloat16 are routed in float: expert 1, where bfl
   on_every_grid([](Grid const& grid) {
     // The activations are exact in bfloat16; what they add up to is not.
     auto const x =
-        eval(convert<BFloat16>(from_vector<GatesOf<float>>(grid, {1, 1, 2}, std::vector<float>{1, .001953125f})));
+        eval(cast<BFloat16>(from_vector<GatesOf<float>>(grid, {1, 1, 2}, std::vector<float>{1, .001953125f})));
     auto const weights =
         from_vector<ShardedTensor<Grid, Spec<_, _>, float>>(grid, {2, 3}, std::vector<float>{0, 0, -3, 0, 1.024f, 0});
-    auto const gates = softmax<-1>(eval(einsum<"gsm,me->gse">(eval(convert<float>(x)), weights)));
+    auto const gates = softmax<-1>(eval(einsum<"gsm,me->gse">(eval(cast<float>(x)), weights)));
     using Float = GatesOf<float>;
     nn::Routing<Float, nn::SwitchGate> const routing(eval(gates), mask_of(grid, 1, 1), {}, {});
     CHECK(difference(routing.expert, {1}) == "");
     CHECK(difference(routing.weight, {.48836}, 1e-4) == "");
-    auto const rounded = collected(eval(convert<float>(eval(convert<BFloat16>(eval(gates))))));
+    auto const rounded = collected(eval(cast<float>(eval(cast<BFloat16>(eval(gates))))));
     CHECK(rounded[0] == rounded[1]);
   });
 }

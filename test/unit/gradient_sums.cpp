@@ -4,6 +4,8 @@
 #include <vector>
 
 #include <gshard/autodiff.hpp>
+#include <gshard/einsum.hpp>
+#include <gshard/reduce.hpp>
 
 #include "layer_test.hpp"
 

@@ -10,6 +10,8 @@
 #include <vector>
 
 #include <gshard/autodiff.hpp>
+#include <gshard/einsum.hpp>
+#include <gshard/reduce.hpp>
 #include <gshard/reshard.hpp>
 
 namespace {

@@ -5,9 +5,11 @@
 #include <tuple>
 
 #include <gshard/autodiff.hpp>
+#include <gshard/einsum.hpp>
 #include <gshard/nn/dropout.hpp>
 #include <gshard/nn/feed_forward.hpp>
 #include <gshard/nn/rms_norm.hpp>
+#include <gshard/reduce.hpp>
 
 #include "layer_test.hpp"
 

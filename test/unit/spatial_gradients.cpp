@@ -4,6 +4,7 @@
 #include "dense_reference.hpp"
 #include "mpi_test.hpp"
 
+#include <gshard/reduce.hpp>
 #include <gshard/spatial.hpp>
 #include <gshard/tensor.hpp>
 

@@ -7,6 +7,7 @@
 
 #include <gshard/autodiff.hpp>
 #include <gshard/einsum.hpp>
+#include <gshard/index.hpp>
 #include <gshard/reduce.hpp>
 #include <gshard/reshard.hpp>
 
@@ -41,7 +42,7 @@ struct Unary {
 std::vector<Unary> const unary = {
     {"recorded map", [](Recorded const& x) { (void)relu(x); }},
     {"recorded operators", [](Recorded const& x) { (void)(2 * x + 1 - x / 2); }},
-    {"recorded convert", [](Recorded const& x) { (void)convert<float>(x); }},
+    {"recorded cast", [](Recorded const& x) { (void)cast<float>(x); }},
     {"recorded einsum", [](Recorded const& x) { (void)eval(einsum<"ab->ba">(x)); }},
     {"recorded sum over dimensions", [](Recorded const& x) { (void)eval(sum<0>(x)); }},
     {"recorded mean", [](Recorded const& x) { (void)mean(x); }},
@@ -66,7 +67,7 @@ std::vector<Unary> const unary = {
     {"recorded sort", [](Recorded const& x) { (void)sort<1>(x); }},
     {"recorded top_k", [](Recorded const& x) { (void)top_k<1>(x, 2); }},
     {"recompute", [](Recorded const& x) { (void)recompute([](auto const& y) { return relu(y); }, x); }},
-    {"Var::slot", [](Recorded const& x) { (void)x.slot(); }},
+    {"gradient_of", [](Recorded const& x) { (void)gshard::detail::gradient_of(x); }},
     {"bind",
      [](Recorded const& x) {
        Parameter<Matrix> weights{Matrix(mesh(), {4, 6}), {}};
@@ -108,7 +109,7 @@ TEST_CASE_FIXTURE(OneMesh, "a recorded tensor is used after its tape is gone, or
   for (Unary const& function : unary) {
     std::string const name(function.name);
     expect_refusal<StateError>(name + ": tape is gone", [&] { function.call(gone.front()); }, "Tape is gone");
-    if (name != "Var::slot")
+    if (name != "gradient_of")
       expect_refusal<StateError>(name + ": tape has run", [&] { function.call(finished); }, "has run already");
   }
   expect_refusal<StateError>("Tape::watch: tape has run", [&] { (void)run.watch(value); }, "has run already");
@@ -190,14 +191,14 @@ TEST_CASE_FIXTURE(OneMesh, "tapes refuse unset tensors, seeds and gradients that
       "Tape::backward with a seed: other mesh", [&] { tape.backward(y, Matrix(other, {4, 6})); }, "seed");
   // What an operation of one's own gives back.
   expect_refusal<ExtentError>(
-      "GradientSlot::add: other extents", [&] { x.slot().add(Matrix(mesh(), {5, 6})); }, "gradient (5, 6)",
+      "OperandGradient::add: other extents", [&] { gshard::detail::gradient_of(x).add(Matrix(mesh(), {5, 6})); }, "gradient (5, 6)",
       "extents (4, 6)");
   expect_refusal<MeshError>(
-      "GradientSlot::add: other mesh", [&] { x.slot().add(Matrix(other, {4, 6})); }, "another mesh");
-  expect_refusal_of_unset<Matrix>("GradientSlot::add", value, [&](Matrix const& part) { x.slot().add(part); });
+      "OperandGradient::add: other mesh", [&] { gshard::detail::gradient_of(x).add(Matrix(other, {4, 6})); }, "another mesh");
+  expect_refusal_of_unset<Matrix>("OperandGradient::add", value, [&](Matrix const& part) { gshard::detail::gradient_of(x).add(part); });
   expect_refusal<ExtentError>(
-      "GradientSlot::add_part: other extents",
-      [&] { x.slot().add_part(ShardedTensor<TwoAxes, Spec<_, _, partial("y")>, double>(mesh(), {4, 7})); },
+      "OperandGradient::add_part: other extents",
+      [&] { gshard::detail::gradient_of(x).add_part(ShardedTensor<TwoAxes, Spec<_, _, partial("y")>, double>(mesh(), {4, 7})); },
       "gradient (4, 7)");
   tape.backward(sum(y));
   CHECK(difference(tape.gradient(x), std::vector<double>(24, 2)) == "");

@@ -41,7 +41,7 @@ std::vector<Convolving> const convolving = {
     {"convolution", [](Image const& x, Weights const& w) { (void)eval(convolution(x, w)); }},
     {"shard of a convolution",
      [](Image const& x, Weights const& w) { (void)shard<Spec<_, "x", _>>(convolution(x, w)); }},
-    {"Convolution::halo_bytes", [](Image const& x, Weights const& w) { (void)convolution(x, w).halo_bytes(); }},
+    {"halo_bytes of a convolution", [](Image const& x, Weights const& w) { (void)halo_bytes(convolution(x, w)); }},
 };
 
 }  // namespace

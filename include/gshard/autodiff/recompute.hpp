@@ -34,30 +34,43 @@ auto evaluated_results(std::tuple<Results...> const& results) {
   return call_with(results, [](auto const&... result) { return std::make_tuple(eval(result)...); });
 }
 
+/// Takes the place of a gradient for input data, and for results of input data alone.
+struct InputData {};
+
 template <class Results>
 struct GradientsOf;
 template <class... Results>
 struct GradientsOf<std::tuple<Results...>> {
   template <class Result>
   static auto gradient() {
-    if constexpr (AnyVar<Result>) return Cotangent<typename Result::tensor_type>{};
-    else return NoSlot{};
+    if constexpr (has_gradient<Result>) return Cotangent<typename Result::tensor_type>{};
+    else if constexpr (AnyVar<Result>) return InputData{};
+    else return NoGradient{};
   }
   using type = std::tuple<decltype(gradient<Results>())...>;
   static constexpr bool are_recorded = (AnyVar<Results> || ...);
 };
 
-/// A function with its inputs, whose slots are on a tape.
+/// A function with its inputs, and where their gradients are collected.
 template <class Function, class... Inputs>
 class Recomputation {
-  template <class Input>
-  static auto watched(Tape& tape, Input const& value, NoSlot) {
-    (void)tape;
+  template <class Value>
+  static auto watched(Tape&, Value const& value, NoGradient) {
     return value;
   }
   template <AnyTensor Tensor>
-  static Var<Tensor> watched(Tape& tape, Tensor const& value, GradientSlot<Tensor> const& slot) {
-    return tape.record(value, [slot](Cotangent<Tensor> const& gradient) { slot.add(gradient); });
+  static auto watched(Tape& tape, Tensor const& value, InputData) {
+    return tape.input(value);
+  }
+  template <AnyTensor Tensor>
+  static Var<Tensor> watched(Tape& tape, Tensor const& value, OperandGradient<Tensor> const& sum) {
+    return tape.record(value, [sum](Cotangent<Tensor> const& gradient) { sum.add(gradient); });
+  }
+
+  template <class Input>
+  static auto role_of(Input const& input) {
+    if constexpr (AnyVar<Input> && !has_gradient<Input>) return InputData{};
+    else return gradient_of(input);
   }
 
   template <class Input>
@@ -68,7 +81,7 @@ class Recomputation {
 
  public:
   Recomputation(Function const& function, Inputs const&... inputs)
-      : function_(function), inputs_(plain(inputs)...), slots_(slot_of(inputs)...) {}
+      : function_(function), inputs_(plain(inputs)...), roles_(role_of(inputs)...) {}
 
   auto forward() const {
     return call_with(inputs_, [&](auto const&... input) { return evaluated_results(function_(input...)); });
@@ -89,28 +102,30 @@ class Recomputation {
   template <std::size_t... Input, std::size_t... Result>
   void start(Tape& tape, Gradients& gradients, std::index_sequence<Input...>, std::index_sequence<Result...>) const {
     Results const results =
-        evaluated_results(function_(watched(tape, std::get<Input>(inputs_), std::get<Input>(slots_))...));
+        evaluated_results(function_(watched(tape, std::get<Input>(inputs_), std::get<Input>(roles_))...));
     (seed(std::get<Result>(results), std::get<Result>(gradients)), ...);
   }
 
   template <class Result, class Gradient>
   static void seed(Result const& result, Gradient& gradient) {
-    if constexpr (AnyVar<Result>) {
-      if (gradient.is_set()) result.slot().add(std::exchange(gradient, {}));
+    if constexpr (has_gradient<Result>) {
+      if (gradient.is_set()) gradient_of(result).add(std::exchange(gradient, {}));
     }
   }
 
   Function function_;
   std::tuple<decltype(plain(std::declval<Inputs const&>()))...> inputs_;
-  std::tuple<decltype(slot_of(std::declval<Inputs const&>()))...> slots_;
+  std::tuple<decltype(role_of(std::declval<Inputs const&>()))...> roles_;
 };
 
 /// A result, recorded where the function would have recorded it.
 template <std::size_t Position, class Gradients, class Plain>
 auto recorded_result(Tape& tape, int node, Plain const& value) {
   using Gradient = std::tuple_element_t<Position, Gradients>;
-  if constexpr (std::is_same_v<Gradient, NoSlot>) {
+  if constexpr (std::is_same_v<Gradient, NoGradient>) {
     return value;
+  } else if constexpr (std::is_same_v<Gradient, InputData>) {
+    return tape.input(value);
   } else {
     return tape.record(value, [tape = &tape, node](Gradient const& gradient) {
       std::get<Position>(tape->gradients<Gradients>(node)) = gradient;

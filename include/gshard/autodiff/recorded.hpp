@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -8,54 +9,53 @@
 #include <gshard/core/error.hpp>
 #include <gshard/tensor/unevaluated.hpp>
 
-// Operands that are recorded or not: what operations with a gradient ask of either.
+// Operands that are recorded or not: what operations ask of either.
 
 namespace gshard {
 
 namespace detail {
 
-/// Where the gradient of what is not recorded goes: nowhere.
-struct NoSlot {
-  template <class Gradient>
-  void add(Gradient const&) const {}
-  template <class Part>
-  void add_part(Part const&) const {}
-};
+/// Satisfied by recorded tensors, and by operations on them that have not run.
+template <class Type>
+concept Recorded = requires { requires std::remove_cvref_t<Type>::is_recorded; };
 
+/// Returns where the gradient of an operand is collected.
 template <class Operand>
-auto slot_of(Operand const& operand) {
-  if constexpr (AnyVar<Operand>) return operand.slot();
-  else return NoSlot{};
+auto gradient_of(Operand const& operand) {
+  if constexpr (has_gradient<Operand>)
+    return OperandGradient<typename Operand::tensor_type>(operand.tape(), operand.node());
+  else return NoGradient{};
 }
 
-template <class Slot>
-inline constexpr bool wants_gradient = !std::is_same_v<std::remove_cvref_t<Slot>, NoSlot>;
-
-/// The tensor behind an operand, recorded or not.
-template <AnyTensor Tensor>
-Tensor const& value_of(Tensor const& tensor) {
-  return tensor;
+/// Returns an operand, by reference; the result of an operation that has not run.
+template <class Operand>
+decltype(auto) evaluated(Operand&& operand) {
+  if constexpr (Unevaluated<Operand>) return eval(operand);
+  else return std::forward<Operand>(operand);
 }
-template <AnyTensor Tensor>
-Tensor const& value_of(Var<Tensor> const& var) {
+
+/// Returns the tensor of an operand, recorded or not; other operands, such as numbers, as they are.
+template <class Operand>
+Operand const& value_of(Operand const& operand) {
+  return operand;
+}
+template <AnyTensor Tensor, bool HasGradient>
+Tensor const& value_of(Var<Tensor, HasGradient> const& var) {
   return var.value();
 }
-template <Unevaluated Operation>
-auto value_of(Operation const& operation) {
-  return value_of(refuse_unevaluated(operation));
-}
 
+/// Type of the tensor of an operand, recorded or not, evaluated or not.
 template <class Operand>
-using ValueTensor = std::remove_cvref_t<decltype(value_of(std::declval<Operand const&>()))>;
+using ValueTensor = std::remove_cvref_t<decltype(value_of(evaluated(std::declval<Operand const&>())))>;
 
-/// Takes the tape of one more operand into account. Throws StateError where it is not that of those before.
+/// Takes the tape of one more operand into account. Throws StateError if it is not the tape of those before.
 inline void join_tape(Tape*& tape, Tape& own) {
   if (tape != nullptr && tape != &own)
     throw StateError("two operands are recorded on two Tapes; record both on one, or take the value() of one");
   tape = &own;
 }
 
-/// The tape of the recorded operands.
+/// Returns the tape of the recorded operands. Precondition: there is one. Throws StateError if there are two tapes.
 template <class... Operands>
 Tape& tape_of(Operands const&... operands) {
   Tape* tape = nullptr;
@@ -68,10 +68,17 @@ Tape& tape_of(Operands const&... operands) {
 
 }  // namespace detail
 
-/// A parameter as an operand of a layer: recorded where any of the layer's `operands` is recorded, on the tape of the
-/// first one that is; else its plain value, so that one layer serves training and inference.
+/// Satisfied by what operations take as a tensor: a tensor, recorded or not, or an operation that has not run.
+template <class Type>
+concept TensorOperand = TensorOrVar<Type> || Unevaluated<Type>;
+
+/// Returns a parameter as an operand of a layer: recorded if any of the layer's `operands` is recorded, on its tape;
+/// else its plain value, so that one layer serves training and inference. Does not compile if an operand is an operation
+/// that has not run (error::NotEvaluatedYet).
 template <AnyTensor Tensor, class... Operands>
 decltype(auto) bind(Parameter<Tensor>& parameter, Operands const&... operands) {
+  if constexpr ((Unevaluated<Operands> || ...))
+    using Refused [[maybe_unused]] = decltype(error::NotEvaluatedYet<std::tuple<Operands...>>{});
   if constexpr ((AnyVar<Operands> || ...)) return detail::tape_of(operands...).watch(parameter);
   else return static_cast<Tensor const&>(parameter.value);
 }

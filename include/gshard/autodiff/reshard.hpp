@@ -4,37 +4,80 @@
 #include <type_traits>
 #include <utility>
 
-#include <gshard/autodiff/tape.hpp>
+#include <gshard/autodiff/differentiable.hpp>
 #include <gshard/reshard/between_meshes.hpp>
 
 namespace gshard {
 
-/// reshard of a recorded tensor. As a map of whole tensors it is the identity, so its gradient is the reshard back: of
-/// an all-reduce it is nothing, of a slice an all-gather, of an all-gather a slice, of an all-to-all the opposite one.
+namespace detail {
+
+/// Reshard to spec `To` as an operation with a gradient. As a map of whole tensors it is the identity.
+template <class To>
+struct ReshardTo {
+  static constexpr bool overwrites_operands = true;
+  template <int>
+  static constexpr Reads reads = Reads::nothing();
+
+  template <AnyTensor Tensor>
+  auto forward(Tensor const& x) const {
+    return reshard<To>(x);
+  }
+  template <AnyTensor Tensor>
+  auto forward(Released<Tensor> const& x) const {
+    return reshard<To>(x.eval());
+  }
+
+  void vjp(auto const&, auto const& gradient, auto const& gradients) const {
+    auto const& [dx] = gradients;
+    using Tensor = typename std::remove_cvref_t<decltype(dx)>::tensor_type;
+    dx.add(reshard_or_share<typename Cotangent<Tensor>::spec_type>(gradient));
+  }
+};
+
+/// Reshard to spec `To` on another mesh as an operation with a gradient.
+template <class To, class NewMesh>
+struct ReshardToMesh {
+  NewMesh mesh;
+
+  static constexpr bool overwrites_operands = true;
+  template <int>
+  static constexpr Reads reads = Reads::nothing();
+
+  template <AnyTensor Tensor>
+  auto forward(Tensor const& x) const {
+    return reshard<To>(x, mesh);
+  }
+  template <AnyTensor Tensor>
+  auto forward(Released<Tensor> const& x) const {
+    return reshard<To>(x.eval(), mesh);
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [x] = saved.operands;
+    auto const& [dx] = gradients;
+    using Tensor = typename std::remove_cvref_t<decltype(dx)>::tensor_type;
+    dx.add(reshard<typename Cotangent<Tensor>::spec_type>(gradient, x.mesh()));
+  }
+};
+
+}  // namespace detail
+
+/// Returns a recorded tensor in the layout of spec `To`. Communicates, shares elements and throws as the reshard of a
+/// plain tensor.
+/// Gradient: resharded back. Of an all-reduce that is nothing, of a slice an all-gather, of an all-gather a slice, of
+/// an all-to-all the opposite all-to-all.
 template <class To, AnyVar X>
 auto reshard(X&& x) {
-  using Tensor = typename std::remove_cvref_t<X>::tensor_type;
-  Tape& tape = x.tape();
-  tape.require_unrun();
-  auto const slot = x.slot();
-  return tape.record(reshard<To>(std::forward<X>(x).value()), [slot](Cotangent<Resharded<Tensor, To>> const& gradient) {
-    slot.add(detail::reshard_or_share<typename Cotangent<Tensor>::spec_type>(gradient));
-  });
+  return Differentiable<detail::ReshardTo<To>>{}(std::forward<X>(x));
 }
 
-/// reshard of a recorded tensor to another mesh; its gradient goes back to the mesh that it came from.
+/// Returns a recorded tensor in the layout of spec `To` on another mesh. Gradient: goes back to the mesh of x.
 template <class To, AnyVar X, class... Axes>
 auto reshard(X&& x, Mesh<Axes...> const& mesh) {
-  using Tensor = typename std::remove_cvref_t<X>::tensor_type;
-  Tape& tape = x.tape();
-  tape.require_unrun();
-  auto const slot = x.slot();
-  auto const back = x.value().mesh();
-  auto const result = reshard<To>(std::forward<X>(x).value(), mesh);
-  return tape.record(result, [slot, back](Cotangent<std::remove_const_t<decltype(result)>> const& gradient) {
-    slot.add(reshard<typename Cotangent<Tensor>::spec_type>(gradient, back));
-  });
+  return Differentiable(detail::ReshardToMesh<To, Mesh<Axes...>>{mesh})(std::forward<X>(x));
 }
+
+// The paper's names, as of plain tensors.
 
 template <class To, AnyVar X>
 auto shard(X&& x) {

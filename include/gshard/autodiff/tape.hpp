@@ -3,12 +3,14 @@
 
 #include <memory>
 #include <type_traits>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include <Kokkos_Core.hpp>
 
 #include <gshard/autodiff/accumulate.hpp>
+#include <gshard/autodiff/parameter.hpp>
 #include <gshard/autodiff/var.hpp>
 #include <gshard/core/closure.hpp>
 #include <gshard/expr/functions.hpp>
@@ -35,7 +37,17 @@ class Tape {
   Tape(Tape const&) = delete;
   Tape& operator=(Tape const&) = delete;
 
-  /// A leaf: `gradient(leaf)` is known after the backward pass.
+  /// Returns input data as an operand of a recorded computation. No gradient of it is computed or communicated, and it
+  /// may be of integers. Throws StateError if `tensor` is unset.
+  template <AnyTensor Tensor>
+  Input<Tensor> input(Tensor const& tensor) {
+    require_unrun();
+    detail::require_set("Tape::input", {{"tensor", tensor}});
+    return {*this, no_node, tensor};
+  }
+
+  /// Records a leaf: `gradient(leaf)` returns its gradient after the backward pass. Throws StateError if `tensor` is
+  /// unset.
   template <AnyTensor Tensor>
   Var<Tensor> watch(Tensor const& tensor) {
     detail::require_set("Tape::watch", {{"tensor", tensor}});
@@ -46,16 +58,21 @@ class Tape {
     return {*this, node, tensor};
   }
 
-  /// A leaf whose gradient the backward pass adds to `parameter.gradient`.
+  /// Records a parameter: the backward pass adds its gradient to `parameter.gradient`. A parameter that is watched
+  /// several times is one leaf, and its gradient is reduced once.
   template <AnyTensor Tensor>
   Var<Tensor> watch(Parameter<Tensor>& parameter) {
     if constexpr (std::is_integral_v<typename Tensor::value_type>)
       using Refused [[maybe_unused]] = decltype(error::GradientOfIntegers<Tensor>{});
-    int const node = add_node(parameter.value.handle());
-    nodes_.back().vjp = detail::Closure::of(
-        [target = &parameter](void* sum) { static_cast<Sum<Tensor>*>(sum)->move_to(target->gradient); });
-    nodes_.back().parameter = &parameter;
-    return {*this, node, parameter.value};
+    require_unrun();
+    auto const [known, is_new] = parameters_.try_emplace(&parameter, static_cast<int>(nodes_.size()));
+    if (is_new) {
+      add_node(parameter.value.handle());
+      nodes_.back().vjp = detail::Closure::of(
+          [target = &parameter](void* sum) { static_cast<Sum<Tensor>*>(sum)->move_to(target->gradient); });
+      nodes_.back().parameter = &parameter;
+    }
+    return {*this, known->second, parameter.value};
   }
 
   template <Unevaluated Operation>
@@ -222,7 +239,10 @@ class Tape {
     return static_cast<int>(nodes_.size()) - 1;
   }
 
+  static constexpr int no_node = -1;
+
   std::vector<Node> nodes_;
+  std::unordered_map<void const*, int> parameters_;  ///< nodes of parameters, by address
   Accumulation* accumulation_ = nullptr;
   bool has_run_ = false;
   detail::TapeHandle handle_ = std::make_shared<Tape*>(this);
@@ -231,12 +251,12 @@ class Tape {
 inline detail::TapeHandle const& detail::handle_of(Tape const& tape) { return tape.handle_; }
 
 template <AnyTensor Tensor>
-void GradientSlot<Tensor>::add(Cotangent<Tensor> const& gradient) const {
+void OperandGradient<Tensor>::add(Cotangent<Tensor> const& gradient) const {
   tape_->accumulate<Tensor>(node_, gradient);
 }
 
 template <AnyTensor Tensor>
-void GradientSlot<Tensor>::add(detail::Widened<Cotangent<Tensor>> const& gradient) const
+void OperandGradient<Tensor>::add(detail::Widened<Cotangent<Tensor>> const& gradient) const
   requires detail::is_rounded<typename Tensor::value_type>
 {
   tape_->accumulate<Tensor>(node_, gradient);
@@ -244,7 +264,7 @@ void GradientSlot<Tensor>::add(detail::Widened<Cotangent<Tensor>> const& gradien
 
 template <AnyTensor Tensor>
 template <AnyTensor Part>
-void GradientSlot<Tensor>::add_part(Part part) const {
+void OperandGradient<Tensor>::add_part(Part part) const {
   tape_->accumulate_part<Tensor>(node_, std::move(part));
 }
 

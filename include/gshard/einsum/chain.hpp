@@ -14,13 +14,6 @@
 
 namespace gshard::detail {
 
-/// Returns an evaluated operand with the mark that `Operand` has.
-template <class Operand>
-auto marked_operand(OperandTensor<Operand> const& tensor) {
-  if constexpr (handling_of<Operand> == Handling::fixed) return tensor;
-  else return Handled<OperandTensor<Operand>, handling_of<Operand>>{tensor};
-}
-
 /// Orders of contraction of an einsum of these operands.
 template <FixedString Text, class... Operands>
 inline constexpr OrderSearch order_search{subscripts_for<Text, OperandTensor<Operands>...>};
@@ -49,10 +42,10 @@ consteval auto orders_of_chain() {
                            extents_fixed_by<Text, OperandTensor<Operands>...>());
 }
 
-/// Types and constants of a chain. Precondition: chain_mistake is void.
+/// Types and constants of a chain of plain operands. Precondition: chain_mistake is void.
 template <FixedString Text, class Result, class... Given>
 struct ChainTypes {
-  using Operands = std::tuple<decltype(marked_operand<Given>(std::declval<OperandTensor<Given>>()))...>;
+  using Operands = std::tuple<Given...>;
   using First = std::tuple_element_t<0, std::tuple<OperandTensor<Given>...>>;
   static constexpr int steps = static_cast<int>(sizeof...(Given)) - 1;
   static constexpr Subscripts subscripts = subscripts_for<Text, OperandTensor<Given>...>;
@@ -141,101 +134,72 @@ auto contract_in_order(int chosen, std::tuple<Operands...> const& operands, Fini
   return contract_pairs<Chain, Order, 0>(operands, finish);
 }
 
-/// Runs the last einsum with the result annotated by `Spec`.
-template <class Spec, Handling How>
-struct EvalAs {
+/// Runs the last einsum with the result annotated as `Declared`.
+template <class Declared>
+struct RunAs {
   template <class Einsum>
   auto operator()(Einsum const& einsum) const {
-    return einsum.template eval_as<Spec, How>();
+    return einsum.template run<Declared>();
   }
 };
 
-/// Runs the last einsum into an existing tensor; adds to it if `add`.
-template <class Result, Handling How>
-struct PutInto {
+/// Runs the last einsum into an existing tensor, marked as `Declared`; adds to it if `add`.
+template <class Declared, class Result>
+struct RunInto {
   Result const& result;
   bool add;
   template <class Einsum>
   void operator()(Einsum const& einsum) const {
-    einsum.template into<How>(result, add);
+    einsum.template run_into<Declared>(result, add);
   }
 };
 
-/// Einsum of more than two operands. `Result` is the declared tensor type, marked or not, or void.
+/// Einsum of more than two plain operands `Given`, marked or not. `Result` is the declared tensor type, marked or not,
+/// or void.
 template <FixedString Text, class Result, class... Given>
 struct Chain {
   using Types = ChainTypes<Text, Result, Given...>;
-  using Tensors = std::tuple<OperandTensor<Given>...>;
   using mistake = typename decltype(chain_mistake<Text, Result, Given...>())::type;
   static constexpr bool is_refused = !std::is_void_v<mistake>;
   static constexpr ChainPlan plan = planned_chain<Types, is_refused>();
 
   /// Returns the global extent of each letter.
-  static LetterExtents letter_extents(Tensors const& tensors) {
+  template <class... Operands>
+  static LetterExtents letter_extents(Operands const&... operands) {
     LetterExtents extents;
-    int operand = 0;
-    for (TensorHandle const* tensor : handles_of(tensors))
-      extents.set(Types::subscripts.operands[operand++], (*tensor)->extents);
+    int position = 0;
+    (extents.set(Types::subscripts.operands[position++], value_of(unmarked(operands)).extents()), ...);
     return extents;
   }
 
   /// Returns the position in `plan.orders` of the cheapest order for the global extents; equal on every rank.
-  static int cheapest_order(Tensors const& tensors) {
-    return cheapest_among(Types::orders, Types::search, letter_extents(tensors));
+  template <class... Operands>
+  static int cheapest_order(Operands const&... operands) {
+    return cheapest_among(Types::orders, Types::search, letter_extents(operands...));
   }
 
-  /// Contracts `operands`, whose values are `tensors`, and returns the result. `operands` may be recorded on a tape.
-  /// Throws as `result_extents` does.
+  /// Contracts the operands, which may be recorded, and returns the result. Throws as `result_extents` does.
   template <class... Operands>
-  static auto run(Tensors const& tensors, std::tuple<Operands...> const& operands) {
-    (void)result_extents({Text.view()}, Types::subscripts, handles_of(tensors));
+  static auto run(Operands const&... operands) {
     using Declared =
         with_spec<typename Types::First,
                   typename DeclaredSpec<Result, MeshOf<Given...>, Types::orders[0].products[Types::steps - 1]>::type>;
-    return contract_in_order<Types, 0>(cheapest_order(tensors), operands,
-                                       EvalAs<typename Declared::spec_type, Types::result_handling>{});
+    return contract(RunAs<Marked<Declared, Types::result_handling>>{}, operands...);
   }
 
-  /// Contracts the tensors and returns the result. Throws as `result_extents` does.
-  static auto run(Tensors const& tensors) { return run(tensors, operands_of(tensors)); }
-
-  /// Contracts the tensors into `result`; adds to it if `add`.
-  /// Throws as `result_extents` and `check_result_tensor` do.
-  template <AnyTensor Tensor>
-  static void run_into(Tensor const& result, bool add, Tensors const& tensors) {
-    check_result_tensor({Text.view()}, {"result", result},
-                        result_extents({Text.view()}, Types::subscripts, handles_of(tensors)),
-                        {"operand 0", std::get<0>(tensors)});
-    contract_in_order<Types, 0>(cheapest_order(tensors), operands_of(tensors),
-                                PutInto<Tensor, Types::result_handling>{result, add});
+  /// Contracts the tensors into `result`; adds to it if `add`. Throws as `result_extents` does.
+  template <AnyTensor Tensor, class... Operands>
+  static void run_into(Tensor const& result, bool add, Operands const&... operands) {
+    contract(RunInto<Marked<Tensor, Types::result_handling>, Tensor>{result, add}, operands...);
   }
 
  private:
-  static auto operands_of(Tensors const& tensors) {
-    return call_with(tensors,
-                     [](auto const&... tensor) { return typename Types::Operands(marked_operand<Given>(tensor)...); });
+  /// Contracts in the cheapest order, and passes the last einsum to `finish`.
+  template <class Finish, class... Operands>
+  static auto contract(Finish const& finish, Operands const&... operands) {
+    (void)result_extents({Text.view()}, Types::subscripts, handles_of(value_of(unmarked(operands))...));
+    return contract_in_order<Types, 0>(cheapest_order(operands...), std::make_tuple(operands...), finish);
   }
 };
 
 }  // namespace gshard::detail
-
-namespace gshard {
-
-/// Returns the deferred einsum of more than two operands, `einsum<"ab,bc,cd->ad">(x, u, v)`, which contracts two
-/// operands at a time.
-/// Order: the fewest multiplications, then the smallest intermediate products, then the first order found. The global
-/// extents decide, so that all ranks agree, among all orders of up to four operands in which no unmarked operand has to
-/// be communicated. With more operands, pairs whose product has the fewest letters are contracted first, until four
-/// remain.
-/// Intermediate products have the layout that their plan propagates, and are communicated where the next contraction
-/// needs it.
-/// Communication: `plan_of` lists every order with its collectives.
-/// Does not compile if every order has an intermediate product of more than 8 dimensions. Throws as `einsum` of two
-/// operands does.
-template <FixedString Text, class A, class B, class C, class... More>
-  requires EinsumInput<A> && EinsumInput<B> && EinsumInput<C> && (EinsumInput<More> && ...)
-auto einsum(A const& a, B const& b, C const& c, More const&... more) {
-  return Einsum<Text, A, B, C, More...>(a, b, c, more...);
-}
-
-}  // namespace gshard

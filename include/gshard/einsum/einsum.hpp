@@ -7,9 +7,11 @@
 #include <type_traits>
 #include <utility>
 
+#include <gshard/autodiff/recipe.hpp>
 #include <gshard/core/call_with.hpp>
 #include <gshard/einsum/errors.hpp>
 #include <gshard/einsum/execute.hpp>
+#include <gshard/einsum/gradient.hpp>
 #include <gshard/einsum/operand.hpp>
 #include <gshard/einsum/planner.hpp>
 #include <gshard/expr/update.hpp>
@@ -80,6 +82,15 @@ struct Planned {
   static constexpr bool is_refused = !std::is_void_v<mistake>;
 };
 
+/// Returns a stand-in for the result of an einsum that a compile error has rejected.
+template <class Declared, class... Operands>
+auto stand_in_for_result(Operands const&... operands) {
+  using First = std::tuple_element_t<0, std::tuple<OperandTensor<Operands>...>>;
+  using Tensor = std::conditional_t<std::is_void_v<Declared>, First, DeclaredTensor<Declared>>;
+  if constexpr ((is_recorded_operand<Operands> || ...)) return Var<Tensor>(tape_of(unmarked(operands)...), 0, Tensor{});
+  else return Tensor{};
+}
+
 /// Names the plan of an einsum of more than two operands, as Planned does for one or two. Defined in chain.hpp.
 template <FixedString Text, class Result, class... Operands>
 struct Chain;
@@ -96,10 +107,10 @@ consteval auto planned_types() {
     using All = std::tuple<Types...>;
     constexpr std::size_t operands = sizeof...(Types) - 1;
     return []<std::size_t... Operand>(std::index_sequence<Operand...>) {
-      return PlanOf<Text, std::tuple_element_t<operands, All>, std::tuple_element_t<Operand, All>...>{};
+      return PlanOf<Text, std::tuple_element_t<operands, All>, PlainOperand<std::tuple_element_t<Operand, All>>...>{};
     }(std::make_index_sequence<operands>{});
   } else {
-    return PlanOf<Text, void, Types...>{};
+    return PlanOf<Text, void, PlainOperand<Types>...>{};
   }
 }
 
@@ -125,17 +136,17 @@ auto planned_einsum(EinsumName const& name = {}) {
   return einsum;
 }
 
-/// Returns pointers to the handles in `tensors`, valid as long as `tensors`.
+/// Returns pointers to the handles of `tensors`, valid as long as these.
 template <class... Tensors>
-std::array<TensorHandle const*, sizeof...(Tensors)> handles_of(std::tuple<Tensors...> const& tensors) {
-  return call_with(tensors, [](auto const&... tensor) { return std::array{&tensor.handle()...}; });
+std::array<TensorHandle const*, sizeof...(Tensors)> handles_of(Tensors const&... tensors) {
+  return {&tensors.handle()...};
 }
 
 /// Runs a plan of one or two operands and returns its result. `Text` names the einsum in messages.
 template <FixedString Text, class Plan, AnyTensor First, AnyTensor... Rest>
-auto run_einsum(std::tuple<First, Rest...> const& operands) {
+auto run_einsum(First const& first, Rest const&... rest) {
   using Result = with_spec<First, typename Plan::result_spec>;
-  return Result(run_einsum(planned_einsum<Plan, First>({Text.view()}), handles_of(operands), Result::type));
+  return Result(run_einsum(planned_einsum<Plan, First>({Text.view()}), handles_of(first, rest...), Result::type));
 }
 
 /// Returns what the contraction of a plan leaves, before the result moves; `extents` are the global extents of the
@@ -148,10 +159,10 @@ auto produced_by(Extents const& extents, First const& first, Rest const&... rest
 
 /// Runs a plan into an existing tensor; adds to it if `add`. Works in place if nothing moves after the contraction and
 /// `result` shares no storage with an operand, else through a temporary of the result.
-template <FixedString Text, class Plan, AnyTensor Result, class... Operands>
-void run_einsum_into(Result const& result, bool add, std::tuple<Operands...> const& operands) {
+template <FixedString Text, class Plan, AnyTensor Result, AnyTensor... Operands>
+void run_einsum_into(Result const& result, bool add, Operands const&... operands) {
   auto const einsum = planned_einsum<Plan, Result>({Text.view()});
-  auto const handles = handles_of(operands);
+  auto const handles = handles_of(operands...);
   if (contracts_in_place(einsum, handles, *result.handle())) return produce(einsum, handles, *result.handle(), add);
   Result const value(run_einsum(einsum, handles, Result::type));
   if (add) assign(result, result + value);
@@ -169,85 +180,115 @@ template <FixedString Text, class... Types>
 inline constexpr auto plan_of =
     detail::checked_plan<decltype(detail::planned_types<Text, std::remove_cvref_t<Types>...>())>();
 
-/// Deferred einsum: runs once the layout of its result is known. Returned by `einsum`.
-/// Assigned to a tensor type, or given to `shard<Spec>`: that spec is the annotation of the result. Given to `eval` or
-/// to an operation: the layout is propagated.
-/// The constructor evaluates operands that are expressions. Each conversion or call of `eval` runs the einsum again;
-/// results are not cached.
-template <FixedString Text, class... Operands>
-class Einsum : public detail::UnevaluatedOperation {
- public:
-  static constexpr bool is_deferred = true;
+namespace detail {
 
-  using First = std::tuple_element_t<0, std::tuple<detail::OperandTensor<Operands>...>>;
+/// Einsum of one or two operands with the plan of a declared result, as an operation with a gradient.
+template <FixedString Text, class Plan>
+struct PlannedEinsumOperation {
+  template <int Operand>
+  static constexpr Reads reads = Plan::subscripts.operands.size() == 2 ? Reads::operand(1 - Operand) : Reads::nothing();
 
-  /// Evaluates the operands and stores them; contracts nothing.
-  explicit Einsum(Operands const&... operands) : operands_(detail::EinsumOperand<Operands>::tensor(operands)...) {}
+  auto forward(AnyTensor auto const&... operands) const { return run_einsum<Text, Plan>(operands...); }
 
-  /// Returns the result in the propagated layout: every letter stays split over the axes that the contraction splits it
-  /// over. Sums over contracted letters are reduced; an unreduced sum of an operand stays partial, if the plan passes
-  /// it on.
-  /// Throws StateError, MeshError or ExtentError, as `einsum` says.
-  auto eval() const { return run<void>(); }
-
-  /// Returns the result with spec `Spec`. `How` is `circulating` to reduce-scatter in a ring.
-  template <class Spec, Handling How = Handling::movable>
-  auto eval_as() const {
-    return run<detail::Marked<with_spec<First, Spec>, How>>();
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    using First = std::remove_cvref_t<decltype(gradient)>;
+    using Produced = with_layout<First, without_partial(Plan::plan.produced)>;
+    auto const produced = reshard_or_share<typename Produced::spec_type>(gradient);
+    call_with(saved.operands, [&](auto const&... operands) {
+      [&]<int... Position>(std::integer_sequence<int, Position...>) {
+        (add_gradient<Position>(produced, std::get<Position>(gradients), operands...), ...);
+      }(std::make_integer_sequence<int, static_cast<int>(sizeof...(operands))>{});
+    });
   }
 
-  /// Returns the result with the spec of `Result`.
-  template <AnyTensor Result>
-  operator Result() const {
-    return run<Result>();
+ private:
+  template <int Operand, class Produced, class Target, class A>
+  static void add_gradient(Produced const& gradient, Target const& target, A const& a) {
+    using Gradient = PlannedGradient<Plan, Operand, typename Target::tensor_type>;
+    target.add_part(produced_by<Gradient>(a.extents(), gradient));
+  }
+
+  template <int Operand, class Produced, class Target, class A, class B>
+  static void add_gradient(Produced const& gradient, Target const& target, A const& a, B const& b) {
+    if constexpr (is_wanted<Target>) {
+      auto const& own = std::get<Operand>(std::tie(a, b));
+      auto const& other = std::get<1 - Operand>(std::tie(a, b));
+      using Gradient =
+          PlannedGradient<Plan, Operand, typename Target::tensor_type, std::remove_cvref_t<decltype(other)>>;
+      target.add_part(produced_by<Gradient>(own.extents(), gradient, other));
+    }
+  }
+};
+
+}  // namespace detail
+
+/// The einsum that `Text` spells, for every declared result: the family of its Recipe.
+template <FixedString Text>
+struct Einsum {
+  template <class First, class... Rest>
+  using tensor = detail::OperandTensor<First>;
+
+  /// Returns the result as `Declared` says: a tensor type, marked or not; propagates the layout if it is void.
+  template <class Declared, class... Operands>
+  auto run(Operands const&... operands) const {
+    using Plan = detail::PlanOf<Text, Declared, detail::PlainOperand<Operands>...>;
+    if constexpr (Plan::is_refused) {
+      using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
+      return detail::stand_in_for_result<Declared>(operands...);
+    } else if constexpr (sizeof...(Operands) > 2) {
+      return Plan::run(operands...);
+    } else {
+      return Differentiable<detail::PlannedEinsumOperation<Text, Plan>>{}(detail::unmarked(operands)...);
+    }
+  }
+
+  /// Sets the elements of `result` to the einsum, or adds the einsum to them if `add`. Writes in place, and accumulates
+  /// in the local matrix product, if nothing moves after the contraction.
+  template <class Declared, AnyTensor Result, class... Operands>
+  void run_into(Result const& result, bool add, Operands const&... operands) const {
+    using Plan = detail::PlanOf<Text, Declared, Operands...>;
+    if constexpr (Plan::is_refused) {
+      using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
+    } else {
+      check_result(result, operands...);
+      if constexpr (sizeof...(Operands) > 2) Plan::run_into(result, add, operands...);
+      else detail::run_einsum_into<Text, Plan>(result, add, detail::unmarked(operands)...);
+    }
   }
 
   /// Checks that an existing tensor can take the result.
   /// Throws StateError if a tensor is unset, MeshError if the tensors live on two meshes, and ExtentError if the
   /// extents of `result` or of one letter differ.
-  template <AnyTensor Result>
-  void check_result(Result const& result) const {
+  template <AnyTensor Result, class First, class... Rest>
+  void check_result(Result const& result, First const& first, Rest const&... rest) const {
     constexpr detail::EinsumName name{Text.view()};
-    constexpr Subscripts const& subscripts = detail::subscripts_for<Text, detail::OperandTensor<Operands>...>;
-    detail::check_result_tensor(name, {"result", result},
-                                detail::result_extents(name, subscripts, detail::handles_of(operands_)),
-                                {"operand 0", std::get<0>(operands_)});
+    constexpr Subscripts const& subscripts =
+        detail::subscripts_for<Text, detail::OperandTensor<First>, detail::OperandTensor<Rest>...>;
+    detail::check_result_tensor(
+        name, {"result", result},
+        detail::result_extents(name, subscripts,
+                               detail::handles_of(detail::unmarked(first), detail::unmarked(rest)...)),
+        {"operand 0", detail::unmarked(first)});
   }
+};
 
-  /// Sets the elements of `result` to the einsum, or adds the einsum to them if `add`. The spec of `result` is the
-  /// annotation; `How` is its mark.
-  /// Throws as `check_result` does.
-  template <Handling How = Handling::movable, AnyTensor Result>
-  void into(Result const& result, bool add) const {
-    using Plan = detail::PlanOf<Text, detail::Marked<Result, How>, Operands...>;
-    if constexpr (Plan::is_refused) {
-      using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
-    } else if constexpr (sizeof...(Operands) > 2) {
-      Plan::run_into(result, add, operands_);
+/// An einsum whose result is reduce-scattered in a ring (collective matmul): the family of its Recipe.
+template <FixedString Text>
+struct CirculatingEinsum : Einsum<Text> {
+  template <class Declared, class... Operands>
+  auto run(Operands const&... operands) const {
+    if constexpr (std::is_void_v<Declared>) {
+      using Refused [[maybe_unused]] = decltype(error::CirculatingResultUndeclared<detail::MeshOf<Operands...>>{});
+      return Einsum<Text>::template run<void>(operands...);
     } else {
-      check_result(result);
-      detail::run_einsum_into<Text, Plan>(result, add, operands_);
+      return Einsum<Text>::template run<Circulating<Declared>>(operands...);
     }
   }
 
-  /// Returns the result with the spec of `Result`, a tensor type, marked or not; propagates the layout if `Result` is
-  /// void.
-  template <class Result>
-  auto run() const {
-    using Plan = detail::PlanOf<Text, Result, Operands...>;
-    if constexpr (Plan::is_refused) {
-      using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
-      if constexpr (std::is_void_v<Result>) return First{};
-      else return detail::OperandTensor<Result>{};
-    } else if constexpr (sizeof...(Operands) > 2) {
-      return Plan::run(operands_);
-    } else {
-      return detail::run_einsum<Text, Plan>(operands_);
-    }
+  template <class Declared, AnyTensor Result, class... Operands>
+  void run_into(Result const& result, bool add, Operands const&... operands) const {
+    Einsum<Text>::template run_into<Circulating<Declared>>(result, add, operands...);
   }
-
- private:
-  std::tuple<detail::OperandTensor<Operands>...> operands_;
 };
 
 /// Returns the deferred sum of products that `Text` spells: `einsum<"gsec,gsm->egcm">(mask, x)` is `y[e,g,c,m] = sum_s
@@ -258,89 +299,30 @@ class Einsum : public detail::UnevaluatedOperation {
 /// if it is marked (`movable`, `gathered`, `circulating`). `explain` gives the bytes per rank.
 /// Does not compile if the types of the operands do not fit `Text`, or if an unmarked operand would have to be
 /// communicated.
-/// When it runs, throws ExtentError if a letter has two extents, MeshError if the operands live on two meshes, and
-/// StateError if an operand is unset; on all ranks alike.
-/// Source: paper 3.3.2.
-template <FixedString Text, class A>
-  requires EinsumInput<A>
-auto einsum(A const& a) {
-  return Einsum<Text, A>(a);
+/// More than two operands are contracted two at a time, `einsum<"ab,bc,cd->ad">(x, u, v)`, in the order with the fewest
+/// multiplications, then the smallest intermediate products, then the first order found. The global extents decide, so
+/// that all ranks agree, among all orders of up to four operands in which no unmarked operand has to be communicated.
+/// With more operands, pairs whose product has the fewest letters are contracted first, until four remain. Intermediate
+/// products have the layout that their plan propagates, and are communicated where the next contraction needs it;
+/// `plan_of` lists every order. Does not compile if every order has an intermediate product of more than 8 dimensions.
+/// Gradient: of each operand, the einsum of the gradient of the result and the other operand, declared with the spec of
+/// that operand. The planner then finds the all-reduce of data parallelism and the reduce-scatter of fully sharded
+/// (ZeRO-3) parameters. When it runs, throws ExtentError if a letter has two extents, MeshError if the operands live on
+/// two meshes, and StateError if an operand is unset; on all ranks alike. Source: paper 3.3.2.
+template <FixedString Text, EinsumInput... Operands>
+auto einsum(Operands const&... operands) {
+  return Recipe<Einsum<Text>, decltype(detail::ready_operand(operands))...>({}, detail::ready_operand(operands)...);
 }
 
-/// Returns the deferred einsum of two operands.
-template <FixedString Text, class A, class B>
-  requires EinsumInput<A> && EinsumInput<B>
-auto einsum(A const& a, B const& b) {
-  return Einsum<Text, A, B>(a, b);
-}
-
-/// Einsum marked by `circulating`: runs when it is assigned to a result type, and reduce-scatters in a ring.
+/// Marks an einsum to reduce-scatter its declared result in a ring during the contraction (collective matmul),
+/// `Y y = circulating(einsum<"ab,bc->ac">(x, w))`: the partial sums of each block pass from rank to rank.
+/// Does not compile (EinsumWithoutRing) if the replaced collective is not a reduce-scatter to one dimension.
+/// Source: paper 3.3.2, figure 4.
 template <FixedString Text, class... Operands>
-struct Handled<Einsum<Text, Operands...>, Handling::circulating> {
-  Einsum<Text, Operands...> operand;
-
-  /// Returns the result with the spec of `Result`.
-  template <AnyTensor Result>
-  operator Result() const {
-    return operand.template run<Handled<Result, Handling::circulating>>();
-  }
-};
-
-/// Runs an einsum with its result annotated by `Spec` (the paper's `shard`), and returns the result.
-template <class Spec, FixedString Text, class... Operands>
-auto shard(Einsum<Text, Operands...> const& einsum) {
-  return einsum.template eval_as<Spec>();
-}
-
-/// Runs an einsum that circulates, with its result annotated by `Spec`, and returns the result.
-template <class Spec, FixedString Text, class... Operands>
-auto shard(Circulating<Einsum<Text, Operands...>> const& einsum) {
-  return einsum.operand.template eval_as<Spec, Handling::circulating>();
-}
-
-/// Sets the elements of `y`, whose spec is the annotation, to the einsum. Does not read the elements of `y`, unless `y`
-/// is an operand. Writes in place if nothing moves after the contraction.
-/// Throws StateError, MeshError or ExtentError as `einsum` says, or if `y` does not fit the result.
-template <AnyTensor Result, FixedString Text, class... Operands>
-void assign(Result const& y, Einsum<Text, Operands...> const& einsum) {
-  einsum.into(y, false);
-}
-
-/// Adds the einsum to the elements of `y`, whose spec is the annotation. Accumulates in the local matrix product if
-/// nothing moves after the contraction.
-/// A `y` of `Spec<_, _, partial("x")>` collects products that are unreduced over "x", to be reduced once in the end.
-/// Throws as `assign` does.
-template <AnyTensor Result, FixedString Text, class... Operands>
-Result const& operator+=(Result const& y, Einsum<Text, Operands...> const& einsum) {
-  einsum.into(y, true);
-  return y;
-}
-
-/// Subtracts the einsum from the elements of `y`, through a temporary of the spec of `y`. Throws as `assign` does.
-template <AnyTensor Result, FixedString Text, class... Operands>
-Result const& operator-=(Result const& y, Einsum<Text, Operands...> const& einsum) {
-  einsum.check_result(y);
-  return y -= einsum.template eval_as<typename Result::spec_type>();
-}
-
-/// Sets the elements of `y` to an einsum that circulates. Throws as `assign` of an einsum does.
-template <AnyTensor Result, FixedString Text, class... Operands>
-void assign(Result const& y, Circulating<Einsum<Text, Operands...>> const& einsum) {
-  einsum.operand.template into<Handling::circulating>(y, false);
-}
-
-/// Adds an einsum that circulates to the elements of `y`. Throws as `assign` does.
-template <AnyTensor Result, FixedString Text, class... Operands>
-Result const& operator+=(Result const& y, Circulating<Einsum<Text, Operands...>> const& einsum) {
-  einsum.operand.template into<Handling::circulating>(y, true);
-  return y;
-}
-
-/// Subtracts an einsum that circulates from the elements of `y`, through a temporary. Throws as `assign` does.
-template <AnyTensor Result, FixedString Text, class... Operands>
-Result const& operator-=(Result const& y, Circulating<Einsum<Text, Operands...>> const& einsum) {
-  einsum.operand.check_result(y);
-  return y -= shard<typename Result::spec_type>(einsum);
+auto circulating(Recipe<Einsum<Text>, Operands...> const& einsum) {
+  return detail::call_with(einsum.operands(), [](auto const&... operands) {
+    return Recipe<CirculatingEinsum<Text>, Operands...>({}, operands...);
+  });
 }
 
 }  // namespace gshard

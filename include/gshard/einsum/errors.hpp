@@ -118,6 +118,15 @@ struct EinsumWithoutRing {
       "movable, leave a result without a mark");
 };
 
+/// Reports an einsum marked circulating whose result is not declared.
+template <class Operand>
+struct CirculatingResultUndeclared {
+  static_assert(
+      always_false<Operand>,
+      "gshard: an einsum whose result circulates is reduce-scattered to a declared spec; assign it to a tensor type, or "
+      "write shard<Spec<...>>(circulating(einsum<...>(...)))");
+};
+
 }  // namespace gshard::error
 
 namespace gshard::detail {

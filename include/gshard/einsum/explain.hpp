@@ -210,7 +210,8 @@ inline std::int64_t saturated_count(double count) {
 template <class Chain, class Mesh, class Tensors>
 void explain_orders(Explainer<Mesh>& out, Tensors const& tensors, int chosen) {
   using Types = typename Chain::Types;
-  LetterExtents const extents = Chain::letter_extents(tensors);
+  LetterExtents const extents =
+      call_with(tensors, [](auto const&... tensor) { return Chain::letter_extents(tensor...); });
   for (int order = 0; order < Types::orders.size(); ++order) {
     CostedOrder const& costed = Types::search.orders[Types::orders[order].position];
     std::string steps;
@@ -255,14 +256,15 @@ Explanation explain_einsum(std::tuple<Tensors...> const& tensors) {
   using Mesh = typename First::mesh_type;
   using T = typename First::value_type;
   constexpr Subscripts subscripts = subscripts_for<Text, Tensors...>;
-  Extents const result = result_extents({Text.view()}, subscripts, handles_of(tensors));
+  Extents const result = result_extents(
+      {Text.view()}, subscripts, call_with(tensors, [](auto const&... tensor) { return handles_of(tensor...); }));
   auto const extents = call_with(tensors, [](auto const&... tensor) { return std::array{tensor.extents()...}; });
   Explainer<Mesh> out(std::get<0>(tensors).mesh_state(), sizeof(T));
   out.add_title(concat("einsum \"", Text.view(), "\""), type_name<T>());
   if constexpr (sizeof...(Tensors) > 2) {
     StaticVector<Extents, max_operands> list;
     for (Extents const& one : extents) list.push_back(one);
-    int const chosen = Plan::cheapest_order(tensors);
+    int const chosen = call_with(tensors, [](auto const&... tensor) { return Plan::cheapest_order(tensor...); });
     explain_orders<Plan>(out, tensors, chosen);
     explain_chain(out, Plan::plan.orders[chosen], {Tensors::layout...}, list, sizeof(T), sizeof(Computed<T>));
   } else {
@@ -292,9 +294,7 @@ Explanation explain(Tensors const&... tensors) {
   } else {
     auto const given = std::forward_as_tuple(tensors...);
     return [&]<std::size_t... Operand>(std::index_sequence<Operand...>) {
-      using detail::EinsumOperand;
-      return detail::explain_einsum<Text, Plan>(std::make_tuple(
-          EinsumOperand<std::remove_cvref_t<decltype(std::get<Operand>(given))>>::tensor(std::get<Operand>(given))...));
+      return detail::explain_einsum<Text, Plan>(std::make_tuple(detail::unmarked(std::get<Operand>(given))...));
     }(std::make_index_sequence<static_cast<std::size_t>(operand_count<Text>)>{});
   }
 }

@@ -4,8 +4,9 @@
 #include <type_traits>
 #include <utility>
 
+#include <gshard/autodiff/recipe.hpp>
 #include <gshard/einsum/plan.hpp>
-#include <gshard/expr/expression.hpp>
+#include <gshard/expr/functions.hpp>
 
 namespace gshard {
 
@@ -21,7 +22,7 @@ using Movable = Handled<Operand, Handling::movable>;
 /// Operand marked by `gathered`.
 template <class Operand>
 using Gathered = Handled<Operand, Handling::gathered>;
-/// Operand or einsum marked by `circulating`.
+/// Operand marked by `circulating`.
 template <class Operand>
 using Circulating = Handled<Operand, Handling::circulating>;
 
@@ -41,53 +42,86 @@ Gathered<std::remove_cvref_t<Operand>> gathered(Operand&& operand) {
   return {std::forward<Operand>(operand)};
 }
 
-/// Marks a tensor to communicate in a ring during the contraction (collective matmul).
-/// An operand: replaces its all-gather, so that no rank holds the operand whole; one permute per window, overlapped
-/// with the product of the window before.
-/// An einsum: replaces the reduce-scatter of its result, `Y y = circulating(einsum<"ab,bc->ac">(x, w))`; the partial
-/// sums of each block pass from rank to rank.
-/// The einsum does not compile (EinsumWithoutRing) if the replaced collective is not an all-gather of one dimension, or
-/// not a reduce-scatter to one dimension.
+/// Marks an operand to communicate in a ring during the contraction (collective matmul): replaces its all-gather, so
+/// that no rank holds the operand whole; one permute per window, overlapped with the product of the window before. The
+/// einsum does not compile (EinsumWithoutRing) if the replaced collective is not an all-gather of one dimension.
 /// Source: paper 3.3.2, figure 4.
 template <class Operand>
+  requires(!AnyRecipe<Operand>)
 Circulating<std::remove_cvref_t<Operand>> circulating(Operand&& operand) {
   return {std::forward<Operand>(operand)};
 }
 
 namespace detail {
 
-/// Whether a type is an expression with a mark.
 template <class Type>
 inline constexpr bool is_handled = false;
 template <class Operand, Handling How>
-inline constexpr bool is_handled<Handled<Operand, How>> = Expression<Operand>;
+inline constexpr bool is_handled<Handled<Operand, How>> = PointwiseOperand<Operand>;
+
+template <class Operand, Handling How>
+inline constexpr bool is_recorded_operand<Handled<Operand, How>> = AnyVar<Operand>;
 
 }  // namespace detail
 
-/// Satisfied by what an einsum accepts: a tensor or an expression, marked or not.
+/// Satisfied by what an einsum accepts: a tensor, recorded or not, or an operation that has not run; marked or not.
 template <class Type>
-concept EinsumInput = Expression<Type> || detail::is_handled<std::remove_cvref_t<Type>>;
+concept EinsumInput = PointwiseOperand<Type> || detail::is_handled<std::remove_cvref_t<Type>>;
 
 namespace detail {
 
-/// Evaluates an operand to a tensor and removes its mark.
+/// Returns an operand, evaluated if it is an operation that has not run, with its mark.
 template <class Operand>
-struct EinsumOperand {
-  using tensor_type = std::remove_cvref_t<decltype(eval(std::declval<Operand const&>()))>;
-  static tensor_type tensor(Operand const& operand) { return eval(operand); }
-};
-
+auto ready_operand(Operand const& operand) {
+  return evaluated(operand);
+}
 template <class Operand, Handling How>
-struct EinsumOperand<Handled<Operand, How>> {
-  using tensor_type = typename EinsumOperand<Operand>::tensor_type;
-  static tensor_type tensor(Handled<Operand, How> const& handled) {
-    return EinsumOperand<Operand>::tensor(handled.operand);
-  }
+auto ready_operand(Handled<Operand, How> const& handled) {
+  auto ready = ready_operand(handled.operand);
+  return Handled<decltype(ready), How>{std::move(ready)};
+}
+
+/// Returns an operand without its mark.
+template <class Operand>
+Operand const& unmarked(Operand const& operand) {
+  return operand;
+}
+template <class Operand, Handling How>
+Operand const& unmarked(Handled<Operand, How> const& handled) {
+  return handled.operand;
+}
+
+/// Returns the tensor of an operand, recorded or not, marked or not.
+template <class Operand>
+auto tensor_of_operand(Operand const& operand) {
+  return value_of(evaluated(unmarked(operand)));
+}
+
+/// Type of the tensor of an operand; with the mark of the operand.
+template <class Operand>
+struct PlainOperandOf {
+  using type = ValueTensor<Operand>;
+};
+template <class Operand, Handling How>
+struct PlainOperandOf<Handled<Operand, How>> {
+  using type = Handled<ValueTensor<Operand>, How>;
+};
+template <class Operand>
+using PlainOperand = typename PlainOperandOf<Operand>::type;
+
+/// Type of the tensor of an operand, without its mark.
+template <class Operand>
+struct OperandTensorOf {
+  using type = ValueTensor<Operand>;
+};
+template <class Operand, Handling How>
+struct OperandTensorOf<Handled<Operand, How>> {
+  using type = ValueTensor<Operand>;
 };
 
 /// Tensor type of an operand, without its mark.
 template <class Operand>
-using OperandTensor = typename EinsumOperand<std::remove_cvref_t<Operand>>::tensor_type;
+using OperandTensor = typename OperandTensorOf<std::remove_cvref_t<Operand>>::type;
 
 /// Tensor type of a declared result, without its mark; void if the result is not declared.
 template <class Result>

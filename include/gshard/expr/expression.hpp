@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -8,6 +9,7 @@
 
 #include <gshard/core/checked.hpp>
 #include <gshard/core/launch.hpp>
+#include <gshard/expr/broadcast.hpp>
 #include <gshard/expr/map.hpp>
 #include <gshard/expr/mistakes.hpp>
 #include <gshard/tensor/operands.hpp>
@@ -28,18 +30,44 @@ inline void check_tensors(std::string_view operation, HandleList tensors) {
   }
 }
 
+/// Returns the tensors of an expression without deferred tensors, with the extents that their types fix.
+template <class Ready>
+std::array<BroadcastOperand, tensor_count<Ready>> broadcast_operands_of(Ready const& ready) {
+  std::array<BroadcastOperand, tensor_count<Ready>> list;
+  BroadcastOperand* next = list.data();
+  for_each_tensor(ready,
+                  [&]<class Tensor>(Tensor const& tensor) { *next++ = {&tensor.handle(), &Tensor::static_extents}; });
+  return list;
+}
+
+/// Checks that the tensors of an expression without deferred tensors belong together.
+template <class Ready>
+void check_ready(std::string_view operation, Ready const& ready) {
+  if constexpr (has_broadcast<Ready>)
+    check_broadcast(operation, first_tensor(ready).handle(), broadcast_operands_of(ready));
+  else check_tensors(operation, tensors_of(ready));
+}
+
 /// Computes the deferred tensors of an expression, checks meshes and extents, and returns the expression; without
 /// deferred tensors, a reference to the operand itself.
 template <class Operand>
-decltype(auto) prepared(Operand const& operand, std::string_view operation = "pointwise function") {
+decltype(auto) prepared_map(Operand const& operand, std::string_view operation) {
   if constexpr (has_deferred<Operand>) {
     auto ready = materialized(operand);
-    check_tensors(operation, tensors_of(ready));
+    check_ready(operation, ready);
     return ready;
   } else {
-    check_tensors(operation, tensors_of(operand));
+    check_ready(operation, operand);
     return operand;
   }
+}
+
+/// Does the same for an operation that reads the expression at positions of its packed block: an expression with
+/// broadcast tensors is computed.
+template <class Operand>
+decltype(auto) prepared(Operand const& operand, std::string_view operation = "pointwise function") {
+  if constexpr (has_broadcast<decltype(materialized(operand))>) return eval(operand);
+  else return prepared_map(operand, operation);
 }
 
 template <class Function, class Otherwise>
@@ -53,20 +81,24 @@ struct NamedStoredType<Function, Otherwise> {
 };
 
 /// The element type of an expression's value: what its function gives, or names as `stored_type`; but BFloat16 where a
-/// float comes from BFloat16 alone.
+/// float comes from BFloat16, beside numbers and integers alone.
 template <class Part>
 struct StoredType {
   using type = typename Part::value_type;
 };
 template <class T>
 struct StoredType<Constant<T>> {
-  using type = BFloat16;
+  using type = T;
 };
 template <class Function, class... Parts>
 struct StoredType<Map<Function, Parts...>> {
   using Value = ValueOf<Map<Function, Parts...>>;
-  static constexpr bool comes_from_bfloat16 =
-      std::is_same_v<Value, float> && (std::is_same_v<typename StoredType<Parts>::type, BFloat16> && ...);
+  template <class Part>
+  static constexpr bool is_bfloat16 = std::is_same_v<typename StoredType<Part>::type, BFloat16>;
+  template <class Part>
+  static constexpr bool has_no_precision = is_constant<Part> || std::is_integral_v<typename StoredType<Part>::type>;
+  static constexpr bool comes_from_bfloat16 = std::is_same_v<Value, float> && (is_bfloat16<Parts> || ...) &&
+                                              ((is_bfloat16<Parts> || has_no_precision<Parts>) && ...);
   using type = typename NamedStoredType<Function, std::conditional_t<comes_from_bfloat16, BFloat16, Value>>::type;
 };
 
@@ -78,11 +110,53 @@ std::int64_t bytes_read(Ready const& ready) {
   return bytes;
 }
 
+/// Kernels of the tensors of a broadcasting expression whose value is placed as `Leading`.
+template <AnyTensor Leading>
+struct LeafOfRuns {
+  TensorState const& to;
+  BroadcastLoops const& loops;
+
+  template <AnyTensor Tensor>
+  auto operator()(Tensor const& tensor) const {
+    if constexpr (is_broadcast<Leading, Tensor>())
+      return broadcast_kernel<typename Tensor::value_type>(to, *tensor.handle(), loops);
+    else return LeafKernel<typename Tensor::value_type>{tensor.data()};
+  }
+};
+
 /// Sets the elements of `result` to the values of `kernel`, which reads `bytes` bytes.
 template <class MemorySpace, class T, class Kernel>
 void run_map(TensorState const& result, Kernel const& kernel, std::int64_t bytes) {
   result.mesh->memory().ledger().add_work("map", 0, saturated_sum(result.local_bytes(), bytes));
   launch<MemorySpace>("gshard::map", result.local_size, AssignKernel<T, Kernel>{result.elements<T>(), kernel});
+}
+
+/// Sets the elements of `result` to the values of an expression without deferred tensors.
+template <class T, AnyTensor Result, class Ready>
+void run_expression(Result const& result, Ready const& ready) {
+  using Space = typename Result::memory_space;
+  if constexpr (has_broadcast_in<Result, Ready>) {
+    TensorState const& to = *result.handle();
+    to.mesh->memory().ledger().add_work("map", 0, saturated_sum(to.local_bytes(), bytes_read(ready)));
+    if (to.local_size == 0) return;
+    BroadcastLoops const loops(to, broadcast_operands_of(ready));
+    run_broadcast<Space, T>(to.elements<T>(), to.local_size, loops.width(),
+                            kernel_with(ready, LeafOfRuns<Result>{to, loops}));
+  } else {
+    run_map<Space, T>(*result.handle(), kernel_of(ready), bytes_read(ready));
+  }
+}
+
+/// Checks that a tensor takes the value of an expression placed as `first`. Throws StateError, MeshError or
+/// ExtentError.
+template <AnyTensor Result, AnyTensor First>
+void check_assigned(Result const& result, First const& first) {
+  if constexpr (is_broadcast<Result, First>()) {
+    require_set("assign", {{"result", result}, {"operand 0", first}});
+    check_broadcast("assign", result.handle(), std::array{BroadcastOperand{&first.handle(), &First::static_extents}});
+  } else {
+    require_same_shape("assign", {{"result", result}, {"operand 0", first}});
+  }
 }
 
 }  // namespace detail
@@ -92,7 +166,7 @@ void run_map(TensorState const& result, Kernel const& kernel, std::int64_t bytes
 /// together. No communication but that of the deferred tensors.
 template <class Function, class... Operands>
 auto eval(Map<Function, Operands...> const& expression) {
-  auto const& ready = detail::prepared(expression);
+  auto const& ready = detail::prepared_map(expression, "pointwise function");
   using Ready = std::remove_cvref_t<decltype(ready)>;
   using First = detail::FirstTensor<Ready>;
   using Value = typename detail::StoredType<Ready>::type;
@@ -103,21 +177,19 @@ auto eval(Map<Function, Operands...> const& expression) {
   if constexpr (detail::has_deferred<Map<Function, Operands...>>)
     spare = detail::find_tensor<Result>(ready, [](Result const& tensor) { return tensor.is_sole_owner(); });
   Result const result = spare != nullptr ? *spare : Result(uninitialized, first.mesh(), first.extents());
-  detail::run_map<typename First::memory_space, Value>(*result.handle(), detail::kernel_of(ready),
-                                                       detail::bytes_read(ready));
+  detail::run_expression<Value>(result, ready);
   return result;
 }
 
-/// Computes an expression into a tensor that exists, of the same layout and extents: no memory is allocated for the
-/// result.
+/// Computes an expression into a tensor that exists, of the same layout and extents, or to which it is broadcast: no
+/// memory is allocated for the result.
 template <AnyTensor Result, Expression Operand>
 void assign(Result const& result, Operand const& expression) {
-  auto const& ready = detail::prepared(expression);
+  auto const& ready = detail::prepared_map(expression, "pointwise function");
   using Mistake = detail::AssignMistake<Result, detail::FirstTensor<std::remove_cvref_t<decltype(ready)>>>;
   if constexpr (std::is_void_v<Mistake>) {
-    detail::require_same_shape("assign", {{"result", result}, {"operand 0", detail::first_tensor(ready)}});
-    detail::run_map<typename Result::memory_space, typename Result::value_type>(
-        *result.handle(), detail::kernel_of(ready), detail::bytes_read(ready));
+    detail::check_assigned(result, detail::first_tensor(ready));
+    detail::run_expression<typename Result::value_type>(result, ready);
   } else {
     using Refused [[maybe_unused]] = decltype(Mistake{});
   }

@@ -102,11 +102,12 @@ inline constexpr std::size_t tensor_count = AnyTensor<Operand> ? 1 : 0;
 template <class Function, class... Parts>
 inline constexpr std::size_t tensor_count<Map<Function, Parts...>> = (tensor_count<Parts> + ...);
 
-template <class Operand>
-void list_tensors(Operand const& operand, TensorHandle const**& next) {
-  if constexpr (AnyTensor<Operand>) *next++ = &operand.handle();
+/// Calls `action` with the tensors of an expression without deferred tensors, from left to right.
+template <class Operand, class Action>
+void for_each_tensor(Operand const& operand, Action const& action) {
+  if constexpr (AnyTensor<Operand>) action(operand);
   else if constexpr (is_map<Operand>)
-    call_with(operand.operands, [&](auto const&... parts) { (list_tensors(parts, next), ...); });
+    call_with(operand.operands, [&](auto const&... parts) { (for_each_tensor(parts, action), ...); });
 }
 
 /// Returns the tensors of an expression without deferred tensors, from left to right.
@@ -114,14 +115,31 @@ template <class Ready>
 std::array<TensorHandle const*, tensor_count<Ready>> tensors_of(Ready const& ready) {
   std::array<TensorHandle const*, tensor_count<Ready>> list;
   TensorHandle const** next = list.data();
-  list_tensors(ready, next);
+  for_each_tensor(ready, [&](auto const& tensor) { *next++ = &tensor.handle(); });
   return list;
+}
+
+/// The number of dimensions whose extent the type of a tensor does not fix to 1.
+template <AnyTensor Tensor>
+constexpr int wide_dimensions() {
+  int count = 0;
+  for (std::int64_t extent : Tensor::static_extents) count += extent == 1 ? 0 : 1;
+  return count;
+}
+
+/// Whether `Later` rather than `First` has the placement of an expression of both: it has more dimensions, or fewer
+/// that are fixed to 1; of two that are alike, it is an unreduced sum and the first one is not.
+template <AnyTensor First, AnyTensor Later>
+constexpr bool later_leads() {
+  if (First::rank != Later::rank) return First::rank < Later::rank;
+  if (wide_dimensions<First>() != wide_dimensions<Later>()) return wide_dimensions<First>() < wide_dimensions<Later>();
+  return First::layout.partial.empty() && !Later::layout.partial.empty();
 }
 
 /// Selects the one of two tensor types (void: no tensor) whose placement an expression of both has.
 template <class First, class Later>
 struct LeadingOfTwo {
-  using type = std::conditional_t<First::layout.partial.empty() && !Later::layout.partial.empty(), Later, First>;
+  using type = std::conditional_t<later_leads<First, Later>(), Later, First>;
 };
 template <class First>
 struct LeadingOfTwo<First, void> {
@@ -147,23 +165,56 @@ struct Leading<Operand> {
 template <class Function, class... Parts>
 struct Leading<Map<Function, Parts...>> : Leading<Parts...> {};
 
-/// The type of tensor whose placement the value of an expression without deferred tensors has: the first unreduced sum,
-/// or where there is none the first tensor.
+/// The type of tensor whose placement the value of an expression without deferred tensors has: of the tensors that are
+/// not broadcast, the first unreduced sum, or where there is none the first.
 template <class Operand>
 using FirstTensor = typename Leading<Operand>::type;
 
-template <class Operand>
-auto kernel_of(Operand const& operand) {
+/// Whether a tensor is broadcast in an expression whose value is placed as `Leading`.
+template <AnyTensor Leading, AnyTensor Tensor>
+constexpr bool is_broadcast() {
+  if (Tensor::rank != Leading::rank) return true;
+  for (int d = 0; d < Tensor::rank; ++d)
+    if (Tensor::static_extents[d] == 1 && Leading::static_extents[d] != 1) return true;
+  return false;
+}
+
+/// Whether a tensor of an expression without deferred tensors is broadcast.
+template <class Leading, class Operand>
+inline constexpr bool has_broadcast_in = false;
+template <class Leading, AnyTensor Tensor>
+inline constexpr bool has_broadcast_in<Leading, Tensor> = is_broadcast<Leading, Tensor>();
+template <class Leading, class Function, class... Parts>
+inline constexpr bool has_broadcast_in<Leading, Map<Function, Parts...>> = (has_broadcast_in<Leading, Parts> || ...);
+template <class Ready>
+inline constexpr bool has_broadcast = has_broadcast_in<FirstTensor<Ready>, Ready>;
+
+/// Returns the kernel of an expression; `leaf(tensor)` returns that of a tensor.
+template <class Operand, class Leaf>
+auto kernel_with(Operand const& operand, Leaf const& leaf) {
   if constexpr (AnyTensor<Operand>) {
-    return LeafKernel<typename Operand::value_type>{operand.data()};
+    return leaf(operand);
   } else if constexpr (is_constant<Operand>) {
     return ConstantKernel<decltype(operand.value)>{operand.value};
   } else {
     return call_with(operand.operands, [&](auto const&... parts) {
-      auto const pack = kernel_pack(kernel_of(parts)...);
+      auto const pack = kernel_pack(kernel_with(parts, leaf)...);
       return ApplyKernel<decltype(operand.function), std::remove_const_t<decltype(pack)>>{operand.function, pack};
     });
   }
+}
+
+struct LeafAtPosition {
+  template <AnyTensor Tensor>
+  LeafKernel<typename Tensor::value_type> operator()(Tensor const& tensor) const {
+    return {tensor.data()};
+  }
+};
+
+/// Returns the kernel of an expression without broadcast tensors, evaluated at a position of the packed blocks.
+template <class Operand>
+auto kernel_of(Operand const& operand) {
+  return kernel_with(operand, LeafAtPosition{});
 }
 
 template <class Ready>

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <type_traits>
 
 #include <gshard/core/compile_error.hpp>
 #include <gshard/expr/map.hpp>
+#include <gshard/tensor/mistakes.hpp>
 
 // The mistakes in pointwise expressions that types show, and what the compiler says of them.
 
@@ -21,12 +23,28 @@ struct PointwiseLayoutsDiffer {
       "the other's spec first, by reshard<Spec<...>>(tensor), so that what moves is written down");
 };
 
-template <int FirstRank, int OtherRank>
-struct PointwiseRanksDiffer {
+template <class ResultSpec, class OperandSpec>
+struct BroadcastOperandSplitOtherwise {
   static_assert(
-      always_false<std::integral_constant<int, FirstRank>>,
-      "gshard: the operands of a pointwise expression have different numbers of dimensions; give the smaller one "
-      "those that it lacks first, as einsum<\"a,b->ab\">(ones, bias) does");
+      always_false<ResultSpec>,
+      "gshard: a tensor that is broadcast in a pointwise expression is neither whole nor split as the result along a dimension that "
+      "both have; bring it to the spec of the last dimensions of the result, or make it whole, by reshard<Spec<...>>(tensor)");
+};
+
+template <class ResultSpec, class OperandSpec>
+struct NoOperandHasAllDimensions {
+  static_assert(
+      always_false<ResultSpec>,
+      "gshard: each tensor of a pointwise expression is broadcast along some dimension, so that none has the placement of the result; "
+      "compute the product of their dimensions first, as einsum<\"ab,bc->ac\">(x, y) does");
+};
+
+template <class ResultSpec, class ExpressionSpec>
+struct AssignedHasMoreDimensions {
+  static_assert(
+      always_false<ResultSpec>,
+      "gshard: a pointwise expression has dimensions that the tensor it is assigned or added to lacks; reduce it first, as "
+      "sum<0>(x) does, or assign it to a tensor of its own spec");
 };
 
 template <class FirstSpec, class OtherSpec>
@@ -59,7 +77,7 @@ struct PointwiseElementsDiffer {
   static_assert(
       always_false<FirstElement>,
       "gshard: the operands of a pointwise expression have different element types; convert one of them first, by "
-      "convert<double>(tensor)");
+      "cast<double>(tensor)");
 };
 
 template <class Function, int OperandCount>
@@ -73,14 +91,14 @@ template <class Element, class Number>
 struct FractionMeetsIntegers {
   static_assert(always_false<Element>,
                 "gshard: a floating-point number meets a tensor of integers, and would be rounded to one; convert the "
-                "tensor first, by convert<float>(tensor), or give an integer");
+                "tensor first, by cast<float>(tensor), or give an integer");
 };
 
 template <class Function, class Element>
 struct FunctionOfIntegers {
   static_assert(
       always_false<Function>,
-      "gshard: exp, log, tanh, sigmoid and sqrt are of floating point; convert the integers first, as in exp(convert<float>(x))");
+      "gshard: a function whose values are fractions, such as exp, takes floating point; convert the integers first, as in exp(cast<float>(x))");
 };
 
 }  // namespace error
@@ -99,6 +117,55 @@ struct OtherType<First, Next, Rest...> {
 template <class First, class... Rest>
 struct OtherType<First, First, Rest...> : OtherType<First, Rest...> {};
 
+/// Whether a tensor that is broadcast in an expression placed as `Leading` is whole or split as the result along each
+/// dimension that both have.
+template <AnyTensor Leading, AnyTensor Tensor>
+constexpr bool is_split_as_result() {
+  for (int d = 0; d < Tensor::rank; ++d) {
+    int const of_result = d + Leading::rank - Tensor::rank;
+    if (Tensor::layout.dimensions[d].empty()) continue;
+    if (Tensor::static_extents[d] == 1 && Leading::static_extents[of_result] != 1) return false;
+    if (Tensor::layout.dimensions[d] != Leading::layout.dimensions[of_result]) return false;
+  }
+  return true;
+}
+
+/// Whether `Leading` has each dimension of a tensor that is broadcast beside it.
+template <AnyTensor Leading, AnyTensor Tensor>
+constexpr bool has_all_dimensions_of() {
+  for (int d = 0; d < Tensor::rank; ++d)
+    if (Tensor::static_extents[d] != 1 && Leading::static_extents[d + Leading::rank - Tensor::rank] == 1) return false;
+  return true;
+}
+
+/// The first dimension of a tensor whose extent its type fixes, and that of `Leading` fixes otherwise; -1 for none.
+template <AnyTensor Leading, AnyTensor Tensor>
+constexpr int contradicting_dimension() {
+  for (int d = 0; d < Tensor::rank; ++d) {
+    std::int64_t const own = Tensor::static_extents[d];
+    std::int64_t const wanted = Leading::static_extents[d + Leading::rank - Tensor::rank];
+    if (own != 1 && own != wanted && own != dynamic_extent && wanted != dynamic_extent) return d;
+  }
+  return -1;
+}
+
+/// The mistake of a tensor that is broadcast in an expression placed as `Leading`; void for none.
+template <AnyTensor Leading, AnyTensor Tensor>
+constexpr auto broadcast_mistake() {
+  using ResultSpec = typename Leading::spec_type;
+  using Spec = typename Tensor::spec_type;
+  if constexpr (!has_all_dimensions_of<Leading, Tensor>())
+    return std::type_identity<error::NoOperandHasAllDimensions<ResultSpec, Spec>>{};
+  else if constexpr (!is_split_as_result<Leading, Tensor>())
+    return std::type_identity<error::BroadcastOperandSplitOtherwise<ResultSpec, Spec>>{};
+  else if constexpr (!Tensor::layout.partial.empty() && Tensor::layout.partial != Leading::layout.partial)
+    return std::type_identity<error::WholeMeetsPartialSum<ResultSpec, Spec>>{};
+  else if constexpr (constexpr int d = contradicting_dimension<Leading, Tensor>(); d >= 0)
+    return std::type_identity<error::TensorExtentsContradict<
+        d, Tensor::static_extents[d], Leading::static_extents[d + Leading::rank - Tensor::rank]>>{};
+  else return std::type_identity<void>{};
+}
+
 /// The mistake of a pointwise function of two tensors that are held differently, unreduced sums apart; void for none.
 template <class First, class Other>
 constexpr auto placement_mistake() {
@@ -107,8 +174,8 @@ constexpr auto placement_mistake() {
   } else if constexpr (!std::is_same_v<typename First::memory_space, typename Other::memory_space>) {
     return std::type_identity<
         error::PointwiseLayoutsDiffer<typename First::memory_space, typename Other::memory_space>>{};
-  } else if constexpr (First::rank != Other::rank) {
-    return std::type_identity<error::PointwiseRanksDiffer<First::rank, Other::rank>>{};
+  } else if constexpr (is_broadcast<First, Other>()) {
+    return broadcast_mistake<First, Other>();
   } else if constexpr (First::layout.dimensions != Other::layout.dimensions) {
     return std::type_identity<error::PointwiseLayoutsDiffer<typename First::spec_type, typename Other::spec_type>>{};
   } else {
@@ -211,10 +278,19 @@ using MapMistake = typename MapMistakeOf<Function, decltype(materialized(std::de
 
 /// The mistake of assigning the value of an expression, held as `First`, to a tensor; void for none.
 template <class Result, class First>
-using AssignMistake = typename FirstMistake<
-    PlacementMistake<Result, First>,
-    std::conditional_t<Result::layout.partial == First::layout.partial, void,
-                       error::WholeMeetsPartialSum<typename Result::spec_type, typename First::spec_type>>>::type;
+constexpr auto assign_mistake() {
+  if constexpr (later_leads<Result, First>() && is_broadcast<First, Result>())
+    return std::type_identity<
+        error::AssignedHasMoreDimensions<typename Result::spec_type, typename First::spec_type>>{};
+  else if constexpr (!std::is_void_v<PlacementMistake<Result, First>>)
+    return std::type_identity<PlacementMistake<Result, First>>{};
+  else
+    return std::type_identity<
+        std::conditional_t<Result::layout.partial == First::layout.partial, void,
+                           error::WholeMeetsPartialSum<typename Result::spec_type, typename First::spec_type>>>{};
+}
+template <class Result, class First>
+using AssignMistake = typename decltype(assign_mistake<Result, First>())::type;
 
 /// The first operand that is no number: stands in for the result where the compiler has refused an expression, and
 /// keeps it from saying more.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <gshard/expr/functions.hpp>
+#include <gshard/expr/arithmetic.hpp>
 
 namespace gshard {
 

@@ -11,7 +11,7 @@
 #include <gshard/core/memory_pool.hpp>
 #include <gshard/index/kernels/check_ids.hpp>
 #include <gshard/reduce/kernels/fold.hpp>
-#include <gshard/reduce/rules.hpp>
+#include <gshard/reduce/local/rules.hpp>
 #include <gshard/tensor/element.hpp>
 #include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/record_kernel.hpp>

@@ -3,17 +3,20 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <Kokkos_Profiling_ScopedRegion.hpp>
 
+#include <gshard/autodiff/differentiable.hpp>
+#include <gshard/autodiff/recorded.hpp>
 #include <gshard/core/checked.hpp>
+#include <gshard/expr/reads.hpp>
 #include <gshard/reshard/exchange.hpp>
 #include <gshard/tensor/loop_nest.hpp>
 #include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
-#include <gshard/tensor/unevaluated.hpp>
 
 namespace gshard {
 
@@ -188,29 +191,45 @@ void check_reshape(From const& x, Extents const& extents) {
                              x.mesh().rank(), " of mesh (", x.mesh().text(), ")"));
 }
 
+/// Reshape to spec `To`, as an operation with a gradient.
+template <class To>
+struct Reshape {
+  Extents extents;
+
+  template <int>
+  static constexpr Reads reads = Reads::nothing();
+
+  template <AnyTensor Tensor>
+  with_spec<Tensor, To> forward(Tensor const& x) const {
+    using Result = with_spec<Tensor, To>;
+    check_reshape<Tensor, Result>(x, extents);
+    ReshapeExchange<Tensor, Result> const exchange(x, extents);
+    if (exchange.is_local()) return x.template reinterpreted<To>(extents);
+    Result const result(uninitialized, x.mesh(), extents);
+    exchange.run(result);
+    return result;
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [x] = saved.operands;
+    auto const& [dx] = gradients;
+    using Gradient = Cotangent<typename std::remove_cvref_t<decltype(dx)>::tensor_type>;
+    dx.add(Reshape<typename Gradient::spec_type>{x.extents()}.forward(gradient));
+  }
+};
+
 }  // namespace detail
 
 /// Returns the elements of `x`, in row-major order, as a tensor of `extents` with spec `To`.
 /// The result shares the storage of `x` if every rank holds the same elements before and after, in the same order.
 /// An unreduced sum stays one: `To` has the partial axes of `x`, else the call does not compile.
 /// Communication: none if the storage is shared, else one all-to-all over the axes that split either tensor; each rank
-/// receives each element at most once.
+/// receives each element at most once. The gradient is reshaped back, with the same communication.
 /// Throws StateError if `x` is unset, ExtentError if the extents do not fit `To` or the number of elements differs.
 /// Source: paper 3.3.3, fig. 5c.
-template <class To, AnyTensor Tensor>
-with_spec<Tensor, To> reshape(Tensor const& x, Extents const& extents) {
-  using Result = with_spec<Tensor, To>;
-  detail::check_reshape<Tensor, Result>(x, extents);
-  detail::ReshapeExchange<Tensor, Result> const exchange(x, extents);
-  if (exchange.is_local()) return x.template reinterpreted<To>(extents);
-  Result const result(uninitialized, x.mesh(), extents);
-  exchange.run(result);
-  return result;
-}
-/// Does not compile: an operation has to be evaluated before it is reshaped (error::NotEvaluatedYet).
-template <class To, Unevaluated Operation>
-auto reshape(Operation const& x, Extents const& extents) {
-  return reshape<To>(detail::refuse_unevaluated(x), extents);
+template <class To, TensorOperand X>
+auto reshape(X const& x, Extents const& extents) {
+  return Differentiable(detail::Reshape<To>{extents})(x);
 }
 
 }  // namespace gshard

@@ -4,13 +4,18 @@
 #include <cstdint>
 #include <limits>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
+#include <utility>
 
+#include <gshard/autodiff/differentiable.hpp>
+#include <gshard/autodiff/recorded.hpp>
+#include <gshard/expr/reads.hpp>
 #include <gshard/index/kernels/sort.hpp>
 #include <gshard/index/rearrange.hpp>
 #include <gshard/index/take.hpp>
+#include <gshard/tensor/dimension.hpp>
 #include <gshard/tensor/record_kernel.hpp>
-#include <gshard/tensor/unevaluated.hpp>
 
 namespace gshard {
 
@@ -135,6 +140,50 @@ Tensor put_along(Gradient const& gradient, Indices const& indices, Extents const
   return result;
 }
 
+/// Indices that sort a tensor along `Dimension`, as an operation.
+template <int Dimension>
+struct Argsort {
+  Order order;
+
+  template <AnyTensor Tensor>
+  auto forward(Tensor const& x) const {
+    [[maybe_unused]] constexpr bool is_fine = check_sorted<Dimension, Tensor>();
+    require_sortable("sort", {"x", x}, Dimension);
+    return sorted_places<Dimension>(x, order);
+  }
+};
+
+/// Indices of the largest elements along `Dimension`, as an operation.
+template <int Dimension>
+struct ArgTopK {
+  std::int64_t count;
+
+  template <AnyTensor Tensor>
+  auto forward(Tensor const& x) const {
+    [[maybe_unused]] constexpr bool is_fine = check_sorted<Dimension, Tensor>();
+    require_top_k({"x", x}, Dimension, count);
+    return places_of_largest<Dimension>(x, count);
+  }
+};
+
+/// Elements of a tensor at indices along `Dimension`, as an operation with a gradient: take_along.
+template <int Dimension>
+struct TakeAlong {
+  template <int>
+  static constexpr Reads reads = Reads::operand(1);
+
+  auto forward(AnyTensor auto const& x, AnyTensor auto const& indices) const {
+    return take_along<Dimension>(x, indices);
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [x, indices] = saved.operands;
+    auto const& dx = std::get<0>(gradients);
+    using Gradient = Cotangent<typename std::remove_cvref_t<decltype(dx)>::tensor_type>;
+    dx.add(put_along<Dimension, Gradient>(gradient, indices, x.extents()));
+  }
+};
+
 }  // namespace detail
 
 // Common to the functions below. No axis splits `Dimension` and x is no unreduced sum, else the call does not compile.
@@ -144,46 +193,31 @@ Tensor put_along(Gradient const& gradient, Indices const& indices, Extents const
 // Throws StateError if x is unset, ExtentError if the extent of `Dimension` is above 2^31 - 1.
 
 /// Returns the indices (int) that sort x along `Dimension`, a tensor of the extents and layout of x.
-template <int Dimension, AnyTensor Tensor>
-auto argsort(Tensor const& x, Order order = Order::ascending) {
-  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
-  [[maybe_unused]] constexpr bool is_fine = detail::check_sorted<dimension, Tensor>();
-  detail::require_sortable("sort", {"x", x}, dimension);
-  return detail::sorted_places<dimension>(x, order);
-}
-/// Does not compile: an operation has to be evaluated first.
-template <int Dimension, Unevaluated Operation>
-auto argsort(Operation const& x, Order order = Order::ascending) {
-  return argsort<Dimension>(detail::refuse_unevaluated(x), order);
+template <int Dimension, TensorOperand X>
+auto argsort(X const& x, Order order = Order::ascending) {
+  constexpr int dimension = detail::dimension_of<Dimension, detail::ValueTensor<X>::rank>;
+  return Differentiable(detail::Argsort<dimension>{order})(x);
 }
 
-/// Returns x sorted along `Dimension`.
-template <int Dimension, AnyTensor Tensor>
-auto sort(Tensor const& x, Order order = Order::ascending) {
-  return detail::take_along<detail::dimension_of<Dimension, Tensor::rank>>(x, argsort<Dimension>(x, order));
-}
-/// Does not compile: an operation has to be evaluated first.
-template <int Dimension, Unevaluated Operation>
-auto sort(Operation const& x, Order order = Order::ascending) {
-  return sort<Dimension>(detail::refuse_unevaluated(x), order);
+/// Returns x sorted along `Dimension`. The gradient of an element goes to the place that the element came from.
+template <int Dimension, TensorOperand X>
+auto sort(X const& x, Order order = Order::ascending) {
+  constexpr int dimension = detail::dimension_of<Dimension, detail::ValueTensor<X>::rank>;
+  decltype(auto) operand = detail::evaluated(x);
+  return Differentiable<detail::TakeAlong<dimension>>{}(operand, argsort<dimension>(operand, order));
 }
 
-/// Returns the `count` largest elements along `Dimension`, largest first, and their indices (int).
+/// Returns the `count` largest elements along `Dimension`, largest first, and their indices (int). The values are
+/// recorded if x is; their gradients go to the places that they came from.
 /// Shapes: x (.., n, ..), values and indices (.., count, ..).
 /// Throws ExtentError unless 0 <= count <= n.
-template <int Dimension, AnyTensor Tensor>
-auto top_k(Tensor const& x, std::int64_t count) {
-  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
-  [[maybe_unused]] constexpr bool is_fine = detail::check_sorted<dimension, Tensor>();
-  detail::require_top_k({"x", x}, dimension, count);
-  auto const places = detail::places_of_largest<dimension>(x, count);
-  return Ranked<detail::Rearranged<Tensor>, std::remove_const_t<decltype(places)>>{
-      detail::take_along<dimension>(x, places), places};
-}
-/// Does not compile: an operation has to be evaluated before it is ranked (error::NotEvaluatedYet).
-template <int Dimension, Unevaluated Operation>
-auto top_k(Operation const& x, std::int64_t count) {
-  return top_k<Dimension>(detail::refuse_unevaluated(x), count);
+template <int Dimension, TensorOperand X>
+auto top_k(X const& x, std::int64_t count) {
+  constexpr int dimension = detail::dimension_of<Dimension, detail::ValueTensor<X>::rank>;
+  decltype(auto) operand = detail::evaluated(x);
+  auto indices = Differentiable(detail::ArgTopK<dimension>{count})(operand);
+  auto values = Differentiable<detail::TakeAlong<dimension>>{}(operand, indices);
+  return Ranked<decltype(values), decltype(indices)>{std::move(values), std::move(indices)};
 }
 
 }  // namespace gshard

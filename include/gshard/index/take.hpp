@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <tuple>
 #include <type_traits>
-#include <utility>
 
+#include <gshard/autodiff/differentiable.hpp>
+#include <gshard/autodiff/recorded.hpp>
+#include <gshard/expr/arithmetic.hpp>
+#include <gshard/expr/cast.hpp>
 #include <gshard/expr/expression.hpp>
-#include <gshard/expr/functions.hpp>
+#include <gshard/expr/reads.hpp>
 #include <gshard/index/check_ids.hpp>
 #include <gshard/index/kernels/take.hpp>
 #include <gshard/index/rearrange.hpp>
 #include <gshard/reshard/reshard.hpp>
-#include <gshard/tensor/unevaluated.hpp>
+#include <gshard/tensor/dimension.hpp>
+#include <gshard/tensor/operands.hpp>
+#include <gshard/tensor/record_kernel.hpp>
 
 namespace gshard {
 
@@ -155,6 +162,71 @@ inline void require_updates(int dimension, Operand const& x, Operand const& indi
                    d == dimension ? concat("the number of ", text_of(indices)) : concat("as in ", text_of(x)));
 }
 
+/// Slices of a tensor at indices along `Dimension`, as an operation with a gradient: take.
+template <int Dimension>
+struct Take {
+  template <int>
+  static constexpr Reads reads = Reads::operand(1);
+
+  template <AnyTensor Tensor, AnyTensor Indices>
+  auto forward(Tensor const& x, Indices const& indices) const {
+    if constexpr (check_indices<Dimension, Tensor, Indices>()) {
+      require_one_mesh("take", {{"x", x}, {"indices", indices}});
+      require_ids("take", "indices", indices, x.extent(Dimension));
+      return take_held<Dimension>(x, indices);
+    } else {
+      return x;
+    }
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [x, indices] = saved.operands;
+    auto const& dx = std::get<0>(gradients);
+    using Gradient = Cotangent<typename std::remove_cvref_t<decltype(dx)>::tensor_type>;
+    dx.add(scattered<Dimension, Gradient>(x.extents(), indices, gradient));
+  }
+};
+
+/// Addition of slices at indices along `Dimension`, as an operation with a gradient: scatter_add.
+template <int Dimension>
+struct ScatterAdd {
+  template <int Operand>
+  static constexpr Reads reads = Operand == 2 ? Reads::operand(1) : Reads::nothing();
+
+  template <AnyTensor Tensor, AnyTensor Indices, AnyTensor Updates>
+  Tensor forward(Tensor const& x, Indices const& indices, Updates const& updates) const {
+    using T = typename Tensor::value_type;
+    if constexpr (!check_indices<Dimension, Tensor, Indices>()) {
+      return x;
+    } else if constexpr (!check_updates<Dimension, Tensor, Indices, Updates>()) {
+      using Refused [[maybe_unused]] = decltype(error::UpdatesHeldOtherwise<Dimension, Tensor, Updates>{});
+      return x;
+    } else {
+      require_updates(Dimension, {"x", x}, {"indices", indices}, {"updates", updates});
+      require_ids("scatter_add", "indices", indices, x.extent(Dimension));
+      if constexpr (Indices::layout.split().empty() && !is_rounded<T>) {
+        // Nothing to reduce and nothing to round: adding in place saves the temporary of sums.
+        Tensor const result = copy(x);
+        scatter_held<Dimension>(result, indices, updates);
+        return result;
+      } else {
+        return eval(cast<T>(x + scattered<Dimension, Tensor>(x.extents(), indices, updates)));
+      }
+    }
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& dx = std::get<0>(gradients);
+    auto const& of_updates = std::get<2>(gradients);
+    if constexpr (is_wanted<decltype(dx)>) dx.add(gradient);
+    if constexpr (is_wanted<decltype(of_updates)>) {
+      using Gradient = Cotangent<typename std::remove_cvref_t<decltype(of_updates)>::tensor_type>;
+      auto const& indices = std::get<1>(saved.operands);
+      of_updates.add(reshard<typename Gradient::spec_type>(take_held<Dimension>(gradient, indices)));
+    }
+  }
+};
+
 }  // namespace detail
 
 /// Returns the slices of x at `indices` along `Dimension`: y[.., j, ..] = x[.., indices[j], ..]. A negative `Dimension`
@@ -164,23 +236,13 @@ inline void require_updates(int dimension, Operand const& x, Operand const& indi
 /// that it holds. Reshard it by an all-reduce or a reduce-scatter.
 /// The axes that split the indices neither split x nor are partial in x, else the call does not compile.
 /// Communication: all-reduce of one 64-bit integer over the axes that split the indices, which checks them.
-/// Throws StateError if a tensor is unset, MeshError if the tensors live on different meshes, IndexError, on all ranks,
-/// if an index is not in [0, n).
-template <int Dimension, AnyTensor Tensor, AnyTensor Indices>
-auto take(Tensor const& x, Indices const& indices) {
-  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
-  if constexpr (detail::check_indices<dimension, Tensor, Indices>()) {
-    detail::require_one_mesh("take", {{"x", x}, {"indices", indices}});
-    detail::require_ids("take", "indices", indices, x.extent(dimension));
-    return detail::take_held<dimension>(x, indices);
-  } else {
-    return x;
-  }
-}
-/// Does not compile: an operation has to be evaluated before slices are taken (error::NotEvaluatedYet).
-template <int Dimension, Unevaluated Operation, AnyTensor Indices>
-auto take(Operation const& x, Indices const& indices) {
-  return take<Dimension>(detail::refuse_unevaluated(x), indices);
+/// Gradient: adds the slices of the gradient at the indices; an all-reduce of a buffer as large as the block of x
+/// (float for BFloat16) over the axes that split the indices. Throws StateError if a tensor is unset, MeshError if the
+/// tensors live on different meshes, IndexError, on all ranks, if an index is not in [0, n).
+template <int Dimension, TensorOperand X, TensorOperand Indices>
+auto take(X const& x, Indices const& indices) {
+  constexpr int dimension = detail::dimension_of<Dimension, detail::ValueTensor<X>::rank>;
+  return Differentiable<detail::Take<dimension>>{}(x, indices);
 }
 
 /// Returns x with the slices of `updates` added at `indices` along `Dimension`: y[.., i, ..] = x[.., i, ..] + sum of
@@ -192,29 +254,14 @@ auto take(Operation const& x, Indices const& indices) {
 /// The axes that split the indices neither split x nor are partial in x, else the call does not compile.
 /// Communication: over the axes that split the indices, an all-reduce of one 64-bit integer, which checks them, and one
 /// of a buffer as large as the block of x (float for BFloat16); none if the indices are not split.
+/// Gradient: that of x is the gradient of the result, that of the updates its slices at the indices; where axes split
+/// `Dimension` of x, the slices are all-reduced over these axes.
 /// Throws StateError if a tensor is unset, MeshError if the tensors live on different meshes, ExtentError if the
 /// extents of the updates do not fit, IndexError, on all ranks, if an index is not in [0, n).
-template <int Dimension, AnyTensor Tensor, AnyTensor Indices, AnyTensor Updates>
-Tensor scatter_add(Tensor const& x, Indices const& indices, Updates const& updates) {
-  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
-  using T = typename Tensor::value_type;
-  if constexpr (!detail::check_indices<dimension, Tensor, Indices>()) {
-    return x;
-  } else if constexpr (!detail::check_updates<dimension, Tensor, Indices, Updates>()) {
-    using Refused [[maybe_unused]] = decltype(error::UpdatesHeldOtherwise<dimension, Tensor, Updates>{});
-    return x;
-  } else {
-    detail::require_updates(dimension, {"x", x}, {"indices", indices}, {"updates", updates});
-    detail::require_ids("scatter_add", "indices", indices, x.extent(dimension));
-    if constexpr (Indices::layout.split().empty() && !detail::is_rounded<T>) {
-      // Nothing to reduce and nothing to round: adding in place saves the temporary of sums.
-      Tensor const result = copy(x);
-      detail::scatter_held<dimension>(result, indices, updates);
-      return result;
-    } else {
-      return eval(convert<T>(x + detail::scattered<dimension, Tensor>(x.extents(), indices, updates)));
-    }
-  }
+template <int Dimension, TensorOperand X, TensorOperand Indices, TensorOperand Updates>
+auto scatter_add(X const& x, Indices const& indices, Updates const& updates) {
+  constexpr int dimension = detail::dimension_of<Dimension, detail::ValueTensor<X>::rank>;
+  return Differentiable<detail::ScatterAdd<dimension>>{}(x, indices, updates);
 }
 
 }  // namespace gshard

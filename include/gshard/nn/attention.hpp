@@ -6,10 +6,11 @@
 #include <optional>
 #include <type_traits>
 
-#include <gshard/autodiff/einsum.hpp>
-#include <gshard/autodiff/reshape.hpp>
+#include <gshard/autodiff/recorded.hpp>
 #include <gshard/core/error.hpp>
 #include <gshard/core/options.hpp>
+#include <gshard/einsum/einsum.hpp>
+#include <gshard/index/split_dimension.hpp>
 #include <gshard/nn/attention_cache.hpp>
 #include <gshard/nn/attention_weights.hpp>
 #include <gshard/nn/axes.hpp>
@@ -31,12 +32,12 @@ constexpr Layout scores_layout(Layout const& queries) {
   return layout;
 }
 
-/// Keys (G, N * K, M) or (G, N, K, M) with padding set to 0, recorded as the keys themselves, so that all that flows
-/// back to them is reduced together: to padding, whose weights are 0, nothing does.
+/// Returns keys (G, N * K, M) or (G, N, K, M) with padding set to 0, under the node of the keys themselves, so that all
+/// their gradients are reduced together: that of padding, whose weights are 0, is 0.
 template <class K, AnyTensor Lengths>
 K words_of(K const& keys, Lengths const& lengths) {
   if constexpr (AnyVar<K>) return K(keys.tape(), keys.node(), words_of(keys.value(), lengths));
-  else return ZeroByLengths<Lengths>{lengths}("attention", keys);
+  else return zeroed_by_lengths("attention", keys, lengths);
 }
 
 template <class Q>
@@ -72,23 +73,25 @@ struct Attention {
   /// - `key_lengths` (G, N) counts the words of the keys; what stands behind them is left out. Queries have no lengths:
   ///   where their padding may hold NaN, set it to 0 by zero_padding_by_lengths.
   /// - Throws ExtentError where the groups or sentences of the three differ, OptionError for a rate outside [0, 1).
-  template <class Q, class K, AnyTensor Lengths>
+  template <TensorOperand Q, TensorOperand K, AnyTensor Lengths>
   auto operator()(Q const& queries, K const& keys, Lengths const& key_lengths, Masking masking, double dropout_rate = 0,
                   std::optional<RandomStream> random = {}) {
-    detail::require_lengths_of("attention", "key_lengths", key_lengths, "keys", detail::value_of(keys));
-    detail::require_lengths_of("attention", "key_lengths", key_lengths, "queries", detail::value_of(queries));
+    auto const& from = gshard::detail::evaluated(queries);
+    auto const& to = gshard::detail::evaluated(keys);
+    detail::require_lengths_of("attention", "key_lengths", key_lengths, "keys", detail::value_of(to));
+    detail::require_lengths_of("attention", "key_lengths", key_lengths, "queries", detail::value_of(from));
     gshard::detail::require_rate("dropout rate", dropout_rate);
     std::int64_t const sentences = key_lengths.extent(1);
     // A weight of 0 does not leave padding out: 0 * NaN is NaN.
-    auto const words = detail::words_of(keys, key_lengths);
-    auto const q = heads(queries, bind(wq, queries, keys), sentences);
-    auto const k = heads(words, bind(wk, queries, keys), sentences);
-    auto const v = heads(words, bind(wv, queries, keys), sentences);
+    auto const words = detail::words_of(to, key_lengths);
+    auto const q = heads(from, bind(wq, from, to), sentences);
+    auto const k = heads(words, bind(wk, from, to), sentences);
+    auto const v = heads(words, bind(wv, from, to), sentences);
     double const scale = 1 / std::sqrt(static_cast<double>(wq.value.extent(2)));
     auto const scores = shard<detail::ScoresSpec<decltype(q)>>(einsum<"gnlhd,gnkhd->gnhlk">(q, movable(k)));
     auto const weights = dropout(attention_weights(scores, key_lengths, scale, masking), dropout_rate, random);
     auto const mixed = shard<detail::SpecOf<decltype(q)>>(einsum<"gnhlk,gnkhd->gnlhd">(weights, movable(v)));
-    auto const& out = bind(wo, queries, keys);
+    auto const& out = bind(wo, from, to);
     if constexpr (detail::ValueTensor<Q>::rank == 3)
       return shard<detail::SpecOf<Q>>(einsum<"gshd,hdm->gsm">(merge_dimensions<1>(mixed), movable(out)));
     else return shard<detail::SpecOf<Q>>(einsum<"gnlhd,hdm->gnlm">(mixed, movable(out)));

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <tuple>
 #include <type_traits>
+#include <utility>
 
+#include <gshard/autodiff/differentiable.hpp>
 #include <gshard/autodiff/map.hpp>
 #include <gshard/comm/all_reduce.hpp>
 #include <gshard/core/options.hpp>
@@ -11,6 +14,8 @@
 #include <gshard/nn/kernels/cross_entropy.hpp>
 #include <gshard/nn/operation.hpp>
 #include <gshard/reduce/total.hpp>
+#include <gshard/reshard/reshard.hpp>
+#include <gshard/tensor/operands.hpp>
 
 namespace gshard::nn {
 
@@ -65,69 +70,90 @@ consteval void check_cross_entropy() {
         "gshard: cross_entropy looks up the targets of its own rows; reshard the targets so that they are split as the logits are, V aside");
 }
 
+/// Mean cross entropy of logits and targets over all tokens, as an operation with a gradient. Residual: log_sums (...),
+/// log(sum_v exp(logit_v)) of each row.
+struct CrossEntropy {
+  double tokens;
+  double smoothing;
+  double z_loss;
+
+  template <int>
+  static constexpr Reads reads = Reads::operand(0) | Reads::operand(1);
+
+  template <AnyTensor Logits, AnyTensor Targets>
+  auto forward(Logits const& logits, Targets const& targets) const {
+    using T = typename Logits::value_type;
+    using Space = typename Logits::memory_space;
+    constexpr int last = Logits::rank - 1;
+    check_cross_entropy<Logits, Targets>();
+    require_floating_point<Logits>();
+    require_rows_of("cross_entropy", "targets", targets, "logits", logits);
+    gshard::detail::require_non_negative("tokens", tokens);
+    gshard::detail::require_option(smoothing >= 0 && smoothing <= 1, "smoothing", smoothing, "a number from 0 to 1");
+    gshard::detail::require_non_negative("z_loss", z_loss);
+    gshard::detail::require_ids("cross_entropy", "targets", targets, logits.extent(last),
+                                gshard::detail::NegativeIds::padding);
+    using Rows = ShardedTensor<typename Logits::mesh_type, typename Targets::spec_type, T, Space>;
+    Rows const losses(uninitialized, logits.mesh(), targets.extents());
+    Rows const log_sums(uninitialized, logits.mesh(), targets.extents());
+    if constexpr (Logits::layout.dimensions[last].empty()) {
+      record_kernel("cross_entropy", logits, targets, losses, log_sums);
+      cross_entropy<Space, T>(rows_of(logits), row_of(targets), row_of(losses), row_of(log_sums),
+                              static_cast<T>(smoothing), static_cast<T>(z_loss));
+    } else {
+      cross_entropy_of_split(
+          logits, targets, losses, log_sums,
+          {static_cast<T>(smoothing), static_cast<T>(z_loss), logits.range(last).begin, logits.extent(last)});
+    }
+    return WithResiduals{gshard::detail::scalar_like(losses, sum(losses) / divisor()), log_sums};
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [logits, targets] = saved.operands;
+    auto const& log_sums = saved.residuals;
+    using Logits = std::remove_cvref_t<decltype(logits)>;
+    using T = typename Logits::value_type;
+    using Space = typename Logits::memory_space;
+    constexpr int last = Logits::rank - 1;
+    Logits const logits_gradient = empty_like(logits);
+    record_kernel("cross_entropy gradient", logits_gradient, logits, targets, log_sums);
+    cross_entropy_backward<Space, T>(rows_of(logits), row_of(targets), row_of(log_sums), rows_of(logits_gradient),
+                                     static_cast<T>(1 / divisor()), static_cast<T>(smoothing),
+                                     Rank0<T const, Space>(gradient.data()), logits.range(last).begin,
+                                     logits.extent(last), static_cast<T>(z_loss));
+    std::get<0>(gradients).add(logits_gradient);
+  }
+
+ private:
+  double divisor() const { return tokens == 0 ? 1 : tokens; }  // without tokens all losses are 0
+};
+
 }  // namespace detail
 
 /// Returns the mean over all tokens of the label-smoothed cross entropy plus `z_loss` times log(sum_v exp(logit_v))^2.
-/// logits (..., V), as (G, S, V); targets (...) of int, negative for padding, else below V. A scalar.
+/// logits (..., V), as (G, S, V); targets (...) of int, negative for padding, else below V. A scalar. Logits in
+/// BFloat16 are read as floats, and the loss is a float.
 /// - Padding is left out: its logits are not read, and their gradient is 0.
 /// - `tokens` is the global number of targets that are no padding, the same on every rank. The mean of no tokens is 0.
-/// - A logit of minus infinity is a word that cannot be: the loss is +inf where it is the target, or where `smoothing`
-///   gives it a share.
-/// - Communication: all-reduces of one number for the targets' check and for the sum. Logits are never gathered: where
+/// - A logit of minus infinity is a word that cannot be: the loss is +inf if it is the target, or if `smoothing` gives
+///   it a share.
+/// - Communication: all-reduces of one number for the targets' check and for the sum. Logits are never gathered: if
 ///   axes split V, two all-reduces over them, of one number and of three for each token.
-/// - Throws IndexError for a target of V or more, ExtentError where the targets are not one for each row of logits,
+/// - Throws IndexError for a target of V or more, ExtentError if the targets are not one for each row of logits,
 ///   OptionError unless smoothing is in [0, 1], and tokens and z_loss are finite and at least 0.
-template <class X, AnyTensor Targets>
+template <TensorOperand X, TensorOperand Targets>
 auto cross_entropy(X const& logits, Targets const& targets, double tokens, double smoothing = 0, double z_loss = 0) {
-  using Tensor = detail::ValueTensor<X>;
-  using T = typename Tensor::value_type;
-  using Space = typename Tensor::memory_space;
-  constexpr int last = Tensor::rank - 1;
-  detail::check_cross_entropy<Tensor, Targets>();
-  Tensor const& scores = detail::value_of(logits);
-  detail::require_rows_of("cross_entropy", "targets", targets, "logits", scores);
-  gshard::detail::require_non_negative("tokens", tokens);
-  gshard::detail::require_option(smoothing >= 0 && smoothing <= 1, "smoothing", smoothing, "a number from 0 to 1");
-  gshard::detail::require_non_negative("z_loss", z_loss);
-  gshard::detail::require_ids("cross_entropy", "targets", targets, scores.extent(last),
-                              gshard::detail::NegativeIds::padding);
-  double const divisor = tokens == 0 ? 1 : tokens;  // without tokens all losses are 0
-  using Rows = ShardedTensor<typename Tensor::mesh_type, typename Targets::spec_type, T, Space>;
-  Rows const losses(uninitialized, scores.mesh(), targets.extents());
-  Rows const log_sums(uninitialized, scores.mesh(), targets.extents());
-  std::int64_t const first = scores.range(last).begin;
-  std::int64_t const vocabulary = scores.extent(last);
-  if constexpr (Tensor::layout.dimensions[last].empty()) {
-    detail::record_kernel("cross_entropy", scores, targets, losses, log_sums);
-    detail::cross_entropy<Space, T>(detail::rows_of(scores), detail::row_of(targets), detail::row_of(losses),
-                                    detail::row_of(log_sums), static_cast<T>(smoothing), static_cast<T>(z_loss));
+  using Logits = detail::ValueTensor<X>;
+  using T = typename Logits::value_type;
+  Differentiable const operation(detail::CrossEntropy{tokens, smoothing, z_loss});
+  if constexpr (gshard::detail::is_rounded<T>) {
+    detail::check_cross_entropy<Logits, detail::ValueTensor<Targets>>();
+    auto const& rounded = gshard::detail::evaluated(logits);
+    gshard::detail::require_set("cross_entropy", {{"logits", detail::value_of(rounded)}});
+    return operation(eval(cast<gshard::detail::Computed<T>>(rounded)), targets);
   } else {
-    detail::cross_entropy_of_split(scores, targets, losses, log_sums,
-                                   {static_cast<T>(smoothing), static_cast<T>(z_loss), first, vocabulary});
+    return operation(logits, targets);
   }
-  auto const loss = gshard::detail::scalar_like(losses, sum(losses) / divisor);
-  return detail::recorded_beside(
-      logits, loss,
-      [slot = detail::slot_of(logits), scores, targets, log_sums, divisor, smoothing, z_loss, first,
-       vocabulary](auto const& gradient) {
-        Tensor const of_logits = detail::empty_like(scores);
-        detail::record_kernel("cross_entropy gradient", of_logits, scores, targets, log_sums);
-        detail::cross_entropy_backward<Space, T>(
-            detail::rows_of(scores), detail::row_of(targets), detail::row_of(log_sums), detail::rows_of(of_logits),
-            static_cast<T>(1 / divisor), static_cast<T>(smoothing), detail::Rank0<T const, Space>(gradient.data()),
-            first, vocabulary, static_cast<T>(z_loss));
-        slot.add(of_logits);
-      });
-}
-
-/// The same of logits in BFloat16: they are read as floats, and the loss is a float.
-template <class X, AnyTensor Targets>
-  requires(gshard::detail::is_rounded<typename detail::ValueTensor<X>::value_type>)
-auto cross_entropy(X const& logits, Targets const& targets, double tokens, double smoothing = 0, double z_loss = 0) {
-  using Number = gshard::detail::Computed<typename detail::ValueTensor<X>::value_type>;
-  detail::check_cross_entropy<detail::ValueTensor<X>, Targets>();
-  gshard::detail::require_set("cross_entropy", {{"logits", detail::value_of(logits)}});
-  return cross_entropy(eval(convert<Number>(logits)), targets, tokens, smoothing, z_loss);
 }
 
 }  // namespace gshard::nn

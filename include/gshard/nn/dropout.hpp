@@ -2,16 +2,20 @@
 #pragma once
 
 #include <optional>
+#include <type_traits>
 
+#include <gshard/autodiff/differentiable.hpp>
 #include <gshard/core/options.hpp>
 #include <gshard/nn/kernels/dropout.hpp>
 #include <gshard/nn/operation.hpp>
 #include <gshard/nn/random_stream.hpp>
+#include <gshard/tensor/operands.hpp>
 
 namespace gshard::nn {
 
 namespace detail {
 
+/// Returns x with elements dropped; `operation` is the name in the ledger.
 template <AnyTensor Tensor>
 Tensor dropped_out(char const* operation, Tensor const& x, double rate, RandomStream random) {
   using T = typename Tensor::value_type;
@@ -22,22 +26,39 @@ Tensor dropped_out(char const* operation, Tensor const& x, double rate, RandomSt
   return result;
 }
 
+/// Dropout as an operation with a gradient. The gradient draws the same random numbers again.
+struct Dropout {
+  double rate;
+  RandomStream random;
+
+  template <int>
+  static constexpr Reads reads = Reads::nothing();
+
+  template <AnyTensor Tensor>
+  auto forward(Tensor const& x) const {
+    require_floating_point<Tensor>();
+    return dropped_out("dropout", x, rate, random);
+  }
+
+  void vjp(auto const&, auto const& gradient, auto const& gradients) const {
+    auto const& [dx] = gradients;
+    dx.add(dropped_out("dropout gradient", gradient, rate, random));
+  }
+};
+
 }  // namespace detail
 
 /// Returns x with each element set to 0 with probability `rate` in [0, 1), and otherwise divided by 1 - rate
-/// (Srivastava et al. 2014); x itself at rate 0, and in inference, where there are no random numbers. The elements that
-/// go depend on `random` and on their place in the whole tensor: the same on every mesh. Local. The backward pass draws
-/// again and keeps nothing. Throws OptionError for another rate.
-template <class X>
-  requires(AnyTensor<X> || AnyVar<X>)
-X dropout(X const& x, double rate, std::optional<RandomStream> random) {
+/// (Srivastava et al. 2014). Returns x itself at rate 0, and without random numbers (inference).
+/// Which elements are dropped depends on `random` and on their global index: the same on every mesh. Keeps nothing for
+/// the backward pass. Communication: none. Throws OptionError for another rate.
+template <TensorOperand X>
+auto dropout(X const& x, double rate, std::optional<RandomStream> random) {
   gshard::detail::require_rate("dropout rate", rate);
-  gshard::detail::require_set("dropout", {{"x", detail::value_of(x)}});
-  if (rate == 0 || !random) return x;
-  auto const result = detail::dropped_out("dropout", detail::value_of(x), rate, *random);
-  return detail::recorded_beside(x, result, [rate, random = *random, slot = detail::slot_of(x)](auto const& gradient) {
-    slot.add(detail::dropped_out("dropout gradient", gradient, rate, random));
-  });
+  auto const& input = gshard::detail::evaluated(x);
+  gshard::detail::require_set("dropout", {{"x", detail::value_of(input)}});
+  if (rate == 0 || !random) return std::remove_cvref_t<decltype(input)>(input);
+  return Differentiable(detail::Dropout{rate, *random})(input);
 }
 
 }  // namespace gshard::nn

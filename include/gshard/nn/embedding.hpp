@@ -2,14 +2,19 @@
 #pragma once
 
 #include <cmath>
-#include <cstdint>
+#include <tuple>
 #include <type_traits>
+#include <utility>
 
+#include <gshard/autodiff/differentiable.hpp>
 #include <gshard/core/options.hpp>
 #include <gshard/einsum/operand.hpp>
+#include <gshard/expr/functions.hpp>
 #include <gshard/index/check_ids.hpp>
 #include <gshard/nn/kernels/embedding.hpp>
 #include <gshard/nn/operation.hpp>
+#include <gshard/reshard/reshard.hpp>
+#include <gshard/tensor/operands.hpp>
 
 namespace gshard::nn {
 
@@ -20,7 +25,8 @@ constexpr Layout with_whole_rows(Layout table) {
   return table;
 }
 
-/// The layout of rows found by ids: of those that other ranks hold a rank adds zeros.
+/// Layout of the rows that ids look up: an unreduced sum over the axes that split V, since a rank gives zeros for rows
+/// that other ranks hold.
 constexpr Layout layout_of_rows(Layout const& ids, Layout const& table) {
   Layout result = ids;
   result.dimensions.push_back({});
@@ -28,69 +34,87 @@ constexpr Layout layout_of_rows(Layout const& ids, Layout const& table) {
   return result;
 }
 
-/// embedding of ids that are known to be below V.
-template <class Table, AnyTensor Ids>
-auto rows_by_id(Movable<Table> const& table, Ids const& ids, double scale) {
-  using Value = ValueTensor<Table>;
-  using T = typename Value::value_type;
-  using Number = gshard::detail::Computed<T>;
-  using Space = typename Value::memory_space;
-  using Whole = with_layout<Value, with_whole_rows(Value::layout)>;
-  Whole const rows = reshard<typename Whole::spec_type>(value_of(table.operand));
-  Extents extents = ids.extents();
-  extents.push_back(rows.extent(1));
-  with_layout<Value, layout_of_rows(Ids::layout, Value::layout)> output(uninitialized, rows.mesh(), extents);
-  std::int64_t const first = rows.range(0).begin;
-  record_kernel("embedding", output, output, ids);  // a row of the table for each row of the output
-  embedding<Space, T>(rows.local(), row_of(ids), rows_of(output), static_cast<Number>(scale), first);
-  return recorded_beside(
-      table.operand, output,
-      [slot = slot_of(table.operand), ids, shape = rows.extents(), scale, first](auto const& gradient) {
-        using Part = GradientPart<Whole, Ids>;
-        // Added up as it is computed with, whatever it is stored as in the end.
-        ShardedTensor<typename Part::mesh_type, typename Part::spec_type, Number, Space> part(gradient.mesh(), shape);
-        record_kernel("embedding gradient", part, gradient, ids);
-        embedding_backward<Space, T>(row_of(ids), rows_of(gradient), rows_of(part), static_cast<Number>(scale), first);
-        if constexpr (gshard::detail::is_rounded<T>) slot.add_part(eval(convert<T>(part)));
-        else slot.add_part(std::move(part));
-      });
+/// Rows of a table (V, M) by number, times `scale`, as an operation with a gradient.
+struct EmbeddingLookup {
+  double scale;
+  bool ids_are_checked = false;  ///< the caller has checked that they are below V
+
+  template <int>
+  static constexpr Reads reads = Reads::operand(1);
+
+  template <AnyTensor Table, AnyTensor Ids>
+  auto forward(Table const& table, Ids const& ids) const {
+    static_assert(Table::rank == 2 && Table::layout.partial.empty(),
+                  "gshard: an embedding table is a matrix (V, M) that is no unreduced sum; reshard it");
+    static_assert(
+        std::is_same_v<typename Ids::value_type, int> && Ids::layout.partial.empty() &&
+            std::is_same_v<typename Ids::mesh_type, typename Table::mesh_type>,
+        "gshard: embedding looks up ids of int that are no unreduced sum, on a mesh of the type of the table's; make them so");
+    static_assert(
+        (set_of(Table::layout.dimensions[0]) & Ids::layout.split()).empty(),
+        "gshard: an axis splits the ids and the entries of their embedding table; let it split the rows of the table instead, as Spec<_, \"data\">");
+    using T = typename Table::value_type;
+    require_floating_point<Table>();
+    gshard::detail::require_one_mesh("embedding", {{"table", table}, {"ids", ids}});
+    gshard::detail::require_option(std::isfinite(scale), "scale", scale, "a finite number");
+    if (!ids_are_checked)
+      gshard::detail::require_ids("embedding", "ids", ids, table.extent(0), gshard::detail::NegativeIds::padding);
+    using Whole = with_layout<Table, with_whole_rows(Table::layout)>;
+    Whole const rows = reshard<typename Whole::spec_type>(table);
+    Extents extents = ids.extents();
+    extents.push_back(rows.extent(1));
+    with_layout<Table, layout_of_rows(Ids::layout, Table::layout)> const result(uninitialized, rows.mesh(), extents);
+    record_kernel("embedding", result, result, ids);  // a row of the table for each row of the result
+    embedding<typename Table::memory_space, T>(rows.local(), row_of(ids), rows_of(result),
+                                               static_cast<gshard::detail::Computed<T>>(scale), rows.range(0).begin);
+    return result;
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [table, ids] = saved.operands;
+    auto const& dtable = std::get<0>(gradients);
+    using Table = typename std::remove_cvref_t<decltype(dtable)>::tensor_type;
+    using T = typename Table::value_type;
+    using Whole = with_layout<Table, with_whole_rows(Table::layout)>;
+    // Adds up in the type of the computation, and rounds once.
+    gshard::detail::Widened<GradientPart<Whole, std::remove_cvref_t<decltype(ids)>>> part(gradient.mesh(),
+                                                                                          table.extents());
+    record_kernel("embedding gradient", part, gradient, ids);
+    embedding_backward<typename Table::memory_space, T>(row_of(ids), rows_of(gradient), rows_of(part),
+                                                        static_cast<gshard::detail::Computed<T>>(scale),
+                                                        part.range(0).begin);
+    if constexpr (gshard::detail::is_rounded<T>) dtable.add_part(eval(cast<T>(part)));
+    else dtable.add_part(std::move(part));
+  }
+};
+
+/// Returns `embedding` of ids that the caller has checked: below V.
+template <TensorOperand Table, TensorOperand Ids>
+auto embedding_of_checked(Table const& table, Ids const& ids, double scale) {
+  return Differentiable(EmbeddingLookup{scale, true})(table, ids);
 }
 
 }  // namespace detail
 
 /// Returns the rows of a table (V, M) by number, times `scale`: ids (G, S) of int, or of any other rank, of a split
-/// spec give (G, S, M) of the same one, and where axes split V an unreduced sum over them, of which all parts but one
-/// are zeros. A negative id is padding: its row is 0, and the gradient of that row is not read. Communication: an
-/// all-reduce of one number over the axes that split the ids, for their check. Split rows of a table are gathered for
-/// use, and its gradient is one all-reduce over the axes that split the ids, or a reduce-scatter over those that split
-/// its rows as well. Throws IndexError for an id of V or more, OptionError unless `scale` is finite.
-template <class Table, AnyTensor Ids>
+/// spec give (G, S, M) of the same one; if axes split V, an unreduced sum over them, of which all parts but one are
+/// zeros. A negative id is padding: its row is 0, and the gradient of that row is not read.
+/// Communication: an all-reduce of one number over the axes that split the ids, for their check; an all-gather of a
+/// table with split rows. Backward: one all-reduce over the axes that split the ids, or a reduce-scatter if they split
+/// the rows of the table as well.
+/// Throws IndexError for an id of V or more, OptionError unless `scale` is finite.
+template <class Table, TensorOperand Ids>
 auto embedding(Movable<Table> const& table, Ids const& ids, double scale = 1) {
-  using Value = detail::ValueTensor<Table>;
-  static_assert(Value::rank == 2 && Value::layout.partial.empty(),
-                "gshard: an embedding table is a matrix (V, M) that is no unreduced sum; reshard it");
-  static_assert(
-      std::is_same_v<typename Ids::value_type, int> && Ids::layout.partial.empty() &&
-          std::is_same_v<typename Ids::mesh_type, typename Value::mesh_type>,
-      "gshard: embedding looks up ids of int that are no unreduced sum, on a mesh of the type of the table's; make them so");
-  static_assert(
-      (set_of(Value::layout.dimensions[0]) & Ids::layout.split()).empty(),
-      "gshard: an axis splits the ids and the entries of their embedding table; let it split the rows of the table instead, as Spec<_, \"data\">");
-  Value const& entries = detail::value_of(table.operand);
-  gshard::detail::require_one_mesh("embedding", {{"table", entries}, {"ids", ids}});
-  gshard::detail::require_option(std::isfinite(scale), "scale", scale, "a finite number");
-  gshard::detail::require_ids("embedding", "ids", ids, entries.extent(0), gshard::detail::NegativeIds::padding);
-  return detail::rows_by_id(table, ids, scale);
+  return Differentiable(detail::EmbeddingLookup{scale})(table.operand, ids);
 }
 
-/// The same of a table whose rows are whole: the lookup is local.
-template <class Table, AnyTensor Ids>
-  requires(AnyTensor<Table> || AnyVar<Table>)
+/// Returns `embedding` of a table whose rows are whole: the lookup is local.
+template <TensorOperand Table, TensorOperand Ids>
 auto embedding(Table const& table, Ids const& ids, double scale = 1) {
   static_assert(
       detail::ValueTensor<Table>::layout.dimensions.back().empty(),
       "gshard: the rows of an embedding table are whole; write embedding(movable(table), ids), and split rows are gathered");
-  return embedding(movable(table), ids, scale);
+  return Differentiable(detail::EmbeddingLookup{scale})(table, ids);
 }
 
 }  // namespace gshard::nn

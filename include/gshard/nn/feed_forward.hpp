@@ -4,8 +4,10 @@
 #include <cmath>
 #include <cstdint>
 
-#include <gshard/autodiff/einsum.hpp>
 #include <gshard/autodiff/map.hpp>
+#include <gshard/autodiff/recorded.hpp>
+#include <gshard/core/options.hpp>
+#include <gshard/einsum/einsum.hpp>
 #include <gshard/nn/axes.hpp>
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/operation.hpp>
@@ -34,10 +36,11 @@ struct FeedForward {
         wo(initializer.normal<Out>(mesh, {hidden, model}, 1 / std::sqrt(static_cast<double>(hidden)),
                                    "feed-forward wo")) {}
 
-  template <class X>
+  template <TensorOperand X>
   auto operator()(X const& x) {
-    auto const hidden = eval(relu(einsum<"...m,mh->...h">(x, movable(bind(wi, x)))));
-    return shard<detail::SpecOf<X>>(einsum<"...h,hm->...m">(hidden, movable(bind(wo, x))));
+    auto const& input = gshard::detail::evaluated(x);
+    auto const hidden = eval(relu(einsum<"...m,mh->...h">(input, movable(bind(wi, input)))));
+    return shard<detail::SpecOf<X>>(einsum<"...h,hm->...m">(hidden, movable(bind(wo, input))));
   }
 
   template <class Visit>

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include <gshard/autodiff/tape.hpp>
+#include <gshard/autodiff/parameter.hpp>
 #include <gshard/core/options.hpp>
 #include <gshard/core/random.hpp>
 #include <gshard/nn/random_stream.hpp>

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 
 #include <gshard/autodiff/recorded.hpp>
-#include <gshard/core/call_with.hpp>
+#include <gshard/core/compile_error.hpp>
 #include <gshard/nn/kernels/views.hpp>
 #include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/record_kernel.hpp>
 
-/// What the layers' operations share: each computes a tensor by a kernel and, where any of its operands is recorded,
-/// leaves its gradient on the tape.
+// Checks and views of tensors that the operations of layers share.
+
 namespace gshard::error {
 
 template <class Result>
@@ -26,35 +26,18 @@ struct LayerOfIntegers {
 namespace gshard::nn::detail {
 
 using gshard::detail::record_kernel;
-using gshard::detail::slot_of;
 using gshard::detail::value_of;
 using gshard::detail::ValueTensor;
-using gshard::detail::wants_gradient;
 
-/// Records `result` where any of `operands`, as std::tie(x, gain, bias), is recorded, on the tape of the first one that
-/// is; returns the plain `result` otherwise. `pullback(gradient)` adds to the slots of the recorded operands, and
-/// computes no gradient for a slot that does not want one (`wants_gradient`). It is a generic function object: not
-/// compiled for plain tensors.
-template <class... Operands, AnyTensor Result, class Pullback>
-auto recorded_beside(std::tuple<Operands const&...> const& operands, Result const& result, Pullback const& pullback) {
-  if constexpr (std::is_integral_v<typename Result::value_type>)
-    using Refused [[maybe_unused]] = decltype(error::LayerOfIntegers<Result>{});
-  if constexpr ((AnyVar<Operands> || ...)) {
-    Tape& tape = gshard::detail::call_with(
-        operands, [](auto const&... operand) -> Tape& { return gshard::detail::tape_of(operand...); });
-    return tape.record(result, pullback);
-  } else {
-    return result;
-  }
+/// Rejects operands of integers at compile time. Every operation of a layer calls it, with a tensor of the elements of
+/// its result. Immediate, so that the compiler instantiates it at the call and points there.
+template <AnyTensor Tensor>
+consteval void require_floating_point() {
+  if constexpr (std::is_integral_v<typename Tensor::value_type>)
+    using Refused [[maybe_unused]] = decltype(error::LayerOfIntegers<Tensor>{});
 }
 
-/// The same of an operation of one operand that may be recorded.
-template <class Operand, AnyTensor Result, class Pullback>
-auto recorded_beside(Operand const& operand, Result const& result, Pullback const& pullback) {
-  return recorded_beside(std::tie(operand), result, pullback);
-}
-
-/// The spec of an operand, recorded or not.
+/// Spec of an operand, recorded or not, evaluated or not.
 template <class X>
 using SpecOf = typename ValueTensor<X>::spec_type;
 

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
+#include <utility>
 
+#include <gshard/autodiff/differentiable.hpp>
 #include <gshard/core/options.hpp>
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/kernels/rms_norm.hpp>
@@ -11,60 +14,79 @@
 
 namespace gshard::nn {
 
-/// Returns x / sqrt(mean(x^2) + epsilon) * gain over the last dimension, which is whole (Zhang and Sennrich 2019).
-/// x (..., M); gain (M), whole on every rank. Local; the gradient of the gain is summed by one all-reduce over the axes
-/// that split x. Squares are summed in double.
-/// Throws ExtentError where the gain is not (M), OptionError unless epsilon is finite and above 0.
-template <class X, class Gain>
+namespace detail {
+
+/// Layout of one number for each row of a tensor (..., M).
+constexpr Layout layout_of_row_numbers(Layout tensor) {
+  tensor.dimensions.pop_back();
+  return tensor;
+}
+
+/// Root-mean-square norm as an operation with a gradient. Residual: statistics (...), 1 / sqrt(mean(x^2) + epsilon) of
+/// each row.
+struct RmsNormOperation {
+  double epsilon;
+
+  template <int Operand>
+  static constexpr Reads reads = Operand == 0 ? Reads::operand(0) | Reads::operand(1) : Reads::operand(0);
+
+  template <AnyTensor Tensor, AnyTensor Gain>
+  auto forward(Tensor const& x, Gain const& gain) const {
+    using T = typename Tensor::value_type;
+    using Space = typename Tensor::memory_space;
+    static_assert(Tensor::layout.dimensions[Tensor::rank - 1].empty(),
+                  "gshard: rms_norm works on a whole last dimension; reshard x so that it is `_`");
+    static_assert(Tensor::layout.partial.empty(),
+                  "gshard: rms_norm is not linear in x; reduce x first: `reshard` to a spec without `partial`");
+    static_assert(
+        is_vector_beside<Gain, Tensor>(),
+        "gshard: the gain of rms_norm is a vector (M) of the elements of x, whole on every rank; convert it, or reshard it to Spec<_>");
+    require_floating_point<Tensor>();
+    require_vector_beside("rms_norm", "gain", gain, "x", x);
+    gshard::detail::require_positive("epsilon", epsilon);
+    Tensor const result = empty_like(x);
+    Extents row_extents = x.extents();
+    row_extents.pop_back();
+    using Number = gshard::detail::Computed<T>;
+    using Mesh = typename Tensor::mesh_type;
+    ShardedTensor<Mesh, spec_of<Mesh, layout_of_row_numbers(Tensor::layout)>, Number, Space> const statistics(
+        uninitialized, x.mesh(), row_extents);
+    record_kernel("rms_norm", result, x, gain, statistics);
+    rms_norm<Space, T>(rows_of(x), gain.local(), rows_of(result), row_of(statistics), epsilon);
+    return WithResiduals{result, statistics};
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [x, gain] = saved.operands;
+    auto const& [dx, dgain] = gradients;
+    auto const& statistics = saved.residuals;
+    using Tensor = std::remove_cvref_t<decltype(x)>;
+    using T = typename Tensor::value_type;
+    using Space = typename Tensor::memory_space;
+    if constexpr (is_wanted<decltype(dx)>) {
+      Tensor const x_gradient = empty_like(x);
+      record_kernel("rms_norm gradient", x_gradient, x, gain, statistics, gradient);
+      rms_norm_backward<Space, T>(rows_of(x), gain.local(), row_of(statistics), rows_of(gradient), rows_of(x_gradient));
+      dx.add(x_gradient);
+    }
+    if constexpr (is_wanted<decltype(dgain)>) {
+      GradientPart<with_spec<Tensor, Spec<_>>, Tensor> part(uninitialized, gain.mesh(), gain.extents());
+      record_kernel("rms_norm gain gradient", part, x, statistics, gradient);
+      rms_norm_parameters_backward<Space, T>(rows_of(x), row_of(statistics), rows_of(gradient), part.local());
+      dgain.add_part(std::move(part));
+    }
+  }
+};
+
+}  // namespace detail
+
+/// Returns x / sqrt(mean(x^2) + epsilon) * gain over the last dimension (Zhang and Sennrich 2019).
+/// x (..., M), M whole; gain (M), whole on every rank. Sums squares in double.
+/// Communication: none; backward, one all-reduce of the gradient of gain over the axes that split x.
+/// Throws ExtentError if gain is not (M), OptionError unless epsilon is finite and above 0.
+template <TensorOperand X, TensorOperand Gain>
 auto rms_norm(X const& x, Gain const& gain, double epsilon = 1e-6) {
-  using Tensor = detail::ValueTensor<X>;
-  using Value = detail::ValueTensor<Gain>;
-  using T = typename Tensor::value_type;
-  using Space = typename Tensor::memory_space;
-  static_assert(Tensor::layout.dimensions[Tensor::rank - 1].empty(),
-                "gshard: rms_norm works on a whole last dimension; reshard x so that it is `_`");
-  static_assert(Tensor::layout.partial.empty(),
-                "gshard: rms_norm is not linear in x; reduce x first: `reshard` to a spec without `partial`");
-  static_assert(
-      detail::is_vector_beside<Value, Tensor>(),
-      "gshard: the gain of rms_norm is a vector (M) of the elements of x, whole on every rank; convert it, or reshard it to Spec<_>");
-  Tensor const& input = detail::value_of(x);
-  Value const& gains = detail::value_of(gain);
-  detail::require_vector_beside("rms_norm", "gain", gains, "x", input);
-  gshard::detail::require_positive("epsilon", epsilon);
-  Tensor const output = detail::empty_like(input);
-  Extents row_extents = input.extents();
-  row_extents.pop_back();
-  static constexpr Layout row_layout = [] {
-    Layout layout = Tensor::layout;
-    layout.dimensions.pop_back();
-    return layout;
-  }();
-  using Number = gshard::detail::Computed<T>;
-  using Mesh = typename Tensor::mesh_type;
-  ShardedTensor<Mesh, spec_of<Mesh, row_layout>, Number, Space> const statistics(uninitialized, input.mesh(),
-                                                                                 row_extents);
-  detail::record_kernel("rms_norm", output, input, gains, statistics);
-  detail::rms_norm<Space, T>(detail::rows_of(input), gains.local(), detail::rows_of(output), detail::row_of(statistics),
-                             epsilon);
-  return detail::recorded_beside(
-      std::tie(x, gain), output,
-      [input, gains, statistics, x_slot = detail::slot_of(x), gain_slot = detail::slot_of(gain)](auto const& gradient) {
-        if constexpr (detail::wants_gradient<decltype(x_slot)>) {
-          Tensor const of_input = detail::empty_like(input);
-          detail::record_kernel("rms_norm gradient", of_input, input, gains, statistics, gradient);
-          detail::rms_norm_backward<Space, T>(detail::rows_of(input), gains.local(), detail::row_of(statistics),
-                                              detail::rows_of(gradient), detail::rows_of(of_input));
-          x_slot.add(of_input);
-        }
-        if constexpr (detail::wants_gradient<decltype(gain_slot)>) {
-          detail::GradientPart<Value, Tensor> part(uninitialized, gains.mesh(), gains.extents());
-          detail::record_kernel("rms_norm gain gradient", part, input, statistics, gradient);
-          detail::rms_norm_parameters_backward<Space, T>(detail::rows_of(input), detail::row_of(statistics),
-                                                         detail::rows_of(gradient), part.local());
-          gain_slot.add_part(std::move(part));
-        }
-      });
+  return Differentiable(detail::RmsNormOperation{epsilon})(x, gain);
 }
 
 /// A root-mean-square norm with its gain, which is M numbers and whole on all ranks.
@@ -78,9 +100,10 @@ struct RmsNorm {
       : gain(initializer.constant<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>>(
             mesh, {gshard::detail::require_at_least("model", model, 1)}, 1, "norm gain")) {}
 
-  template <class X>
+  template <TensorOperand X>
   auto operator()(X const& x) {
-    return rms_norm(x, bind(gain, x));
+    auto const& input = gshard::detail::evaluated(x);
+    return rms_norm(input, bind(gain, input));
   }
 
   template <class Visit>

@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 
+#include <gshard/autodiff/differentiable.hpp>
 #include <gshard/core/compile_error.hpp>
 #include <gshard/core/error.hpp>
 #include <gshard/nn/kernels/zero_padding.hpp>
@@ -75,7 +77,8 @@ auto require_lengths_of(std::string_view operation, std::string_view lengths_rol
   }
 }
 
-/// Returns x with the rows of padding set to 0. The block has `rows` rows; `tokens` reads from `held` which are tokens.
+/// Returns x with the rows of padding set to 0. The block has `rows` rows; `tokens` reads from `held` which are tokens;
+/// `operation` is the name in the ledger.
 template <AnyTensor X, AnyTensor Held, class Tokens>
 X zeroed(char const* operation, X const& x, Held const& held, std::int64_t rows, Tokens const& tokens) {
   X const result = empty_like(x);
@@ -87,61 +90,74 @@ X zeroed(char const* operation, X const& x, Held const& held, std::int64_t rows,
   return result;
 }
 
-/// Sets padding to 0 where a mask (G, S, ...) is 0.
-template <AnyTensor Mask>
-struct ZeroByMask {
-  Mask mask;
-
-  template <AnyTensor X>
-  X operator()(char const* operation, X const& x) const {
-    return zeroed(operation, x, mask, mask.local_size(), TokensOfMask{mask.data()});
-  }
-};
-
-/// Sets padding to 0 behind the first `lengths` (G, N) places of each sentence.
-template <AnyTensor Lengths>
-struct ZeroByLengths {
-  Lengths lengths;
-
-  template <AnyTensor X>
-  X operator()(char const* operation, X const& x) const {
-    std::int64_t const sentences = lengths.extent(1);
-    std::int64_t const places = X::rank == 4 ? x.local_extent(2) : sentences == 0 ? 0 : x.extent(1) / sentences;
-    std::int64_t const rows = lengths.local_size() * places;
-    return zeroed(operation, x, lengths, rows,
-                  TokensOfLengths{lengths.data(), places, X::rank == 4 ? x.range(2).begin : 0});
-  }
-};
-
-/// `zero` of x, and of the gradient where x is recorded.
-template <class X, class Zero>
-auto recorded_zeroing(X const& x, Zero const& zero) {
-  return recorded_beside(x, zero("zero_padding", value_of(x)), [slot = slot_of(x), zero](auto const& gradient) {
-    slot.add(zero("zero_padding gradient", gradient));
-  });
+/// Returns x with its rows set to 0 where a mask (G, S, ...) is 0.
+template <AnyTensor X, AnyTensor Mask>
+X zeroed_by_mask(char const* operation, X const& x, Mask const& mask) {
+  return zeroed(operation, x, mask, mask.local_size(), TokensOfMask{mask.data()});
 }
+
+/// Returns x with its rows set to 0 behind the first `lengths` (G, N) places of each sentence.
+template <AnyTensor X, AnyTensor Lengths>
+X zeroed_by_lengths(char const* operation, X const& x, Lengths const& lengths) {
+  std::int64_t const sentences = lengths.extent(1);
+  std::int64_t const places = X::rank == 4 ? x.local_extent(2) : sentences == 0 ? 0 : x.extent(1) / sentences;
+  std::int64_t const rows = lengths.local_size() * places;
+  return zeroed(operation, x, lengths, rows,
+                TokensOfLengths{lengths.data(), places, X::rank == 4 ? x.range(2).begin : 0});
+}
+
+/// zero_padding of x and a mask, as an operation with a gradient.
+struct ZeroPadding {
+  template <int>
+  static constexpr Reads reads = Reads::operand(1);
+
+  template <AnyTensor X, AnyTensor Mask>
+  auto forward(X const& x, Mask const& token_mask) const {
+    if constexpr (!is_mask_of<X, Mask>()) using Refused [[maybe_unused]] = decltype(error::PaddingMaskHeld<Mask>{});
+    require_floating_point<X>();
+    require_rows_of("zero_padding", "token_mask", token_mask, "x", x);
+    return zeroed_by_mask("zero_padding", x, token_mask);
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    std::get<0>(gradients).add(zeroed_by_mask("zero_padding gradient", gradient, std::get<1>(saved.operands)));
+  }
+};
+
+/// zero_padding_by_lengths of x and lengths, as an operation with a gradient.
+struct ZeroPaddingByLengths {
+  template <int>
+  static constexpr Reads reads = Reads::operand(1);
+
+  template <AnyTensor X, AnyTensor Lengths>
+  auto forward(X const& x, Lengths const& lengths) const {
+    require_floating_point<X>();
+    require_lengths_of("zero_padding_by_lengths", "lengths", lengths, "x", x);
+    return zeroed_by_lengths("zero_padding", x, lengths);
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    std::get<0>(gradients).add(zeroed_by_lengths("zero_padding gradient", gradient, std::get<1>(saved.operands)));
+  }
+};
 
 }  // namespace detail
 
 /// Returns x (G, S, ...) with the rows of padding, where `token_mask` (G, S) is 0, set to 0; so is their gradient. The
-/// mask is a tensor of int, split as the leading dimensions of x. Local. Throws StateError, MeshError or ExtentError
-/// where the mask does not belong to x.
-template <class X, AnyTensor Mask>
+/// mask is a tensor of int, split as the leading dimensions of x. Communication: none.
+/// Throws StateError, MeshError or ExtentError if the mask does not belong to x.
+template <TensorOperand X, TensorOperand Mask>
 auto zero_padding(X const& x, Mask const& token_mask) {
-  if constexpr (!detail::is_mask_of<detail::ValueTensor<X>, Mask>())
-    using Refused [[maybe_unused]] = decltype(error::PaddingMaskHeld<Mask>{});
-  detail::require_rows_of("zero_padding", "token_mask", token_mask, "x", detail::value_of(x));
-  return detail::recorded_zeroing(x, detail::ZeroByMask<Mask>{token_mask});
+  return Differentiable<detail::ZeroPadding>{}(x, token_mask);
 }
 
-/// As zero_padding, by the lengths of sentences: x (G, N * L, M), N sentences of L places one after the other, or (G,
-/// N, L, M), whose dimensions may all be split; lengths (G, N) of int, split as G and N of x, count the words at the
-/// head of each sentence. Throws ExtentError where G or N of x and lengths differ, or N does not divide the places of x
-/// (G, S, M).
-template <class X, AnyTensor Lengths>
+/// Returns x with the rows of padding set to 0 as zero_padding, by the lengths of sentences. x (G, N * L, M), N
+/// sentences of L places one after the other, or (G, N, L, M), whose dimensions may all be split; lengths (G, N) of
+/// int, split as G and N of x, count the words at the head of each sentence. Communication: none.
+/// Throws ExtentError if G or N of x and lengths differ, or N does not divide the places of x (G, S, M).
+template <TensorOperand X, TensorOperand Lengths>
 auto zero_padding_by_lengths(X const& x, Lengths const& lengths) {
-  detail::require_lengths_of("zero_padding_by_lengths", "lengths", lengths, "x", detail::value_of(x));
-  return detail::recorded_zeroing(x, detail::ZeroByLengths<Lengths>{lengths});
+  return Differentiable<detail::ZeroPaddingByLengths>{}(x, lengths);
 }
 
 }  // namespace nn

@@ -10,9 +10,9 @@
 
 #include <gshard/comm/all_reduce_by.hpp>
 #include <gshard/expr/expression.hpp>
-#include <gshard/reduce/dimensions.hpp>
+#include <gshard/reduce/local/dimensions.hpp>
 #include <gshard/reduce/kernels/fold.hpp>
-#include <gshard/reduce/rules.hpp>
+#include <gshard/reduce/local/rules.hpp>
 
 namespace gshard {
 

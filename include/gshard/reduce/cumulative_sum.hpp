@@ -8,16 +8,20 @@
 #include <Kokkos_Profiling_ScopedRegion.hpp>
 
 #include <gshard/expr/expression.hpp>
-#include <gshard/reduce/dimensions.hpp>
+#include <gshard/expr/pointwise.hpp>
+#include <gshard/expr/reads.hpp>
+#include <gshard/reduce/local/dimensions.hpp>
 #include <gshard/reduce/kernels/fold.hpp>
 #include <gshard/reduce/kernels/scan.hpp>
-#include <gshard/reduce/rules.hpp>
+#include <gshard/reduce/local/rules.hpp>
+#include <gshard/reduce/run_on_expression.hpp>
 #include <gshard/reduce/scan_over_ranks.hpp>
 
 namespace gshard {
 
 namespace detail {
 
+/// Returns the sums of all elements up to each one along `Dimension`, or from each one on if `reversed`.
 template <int Dimension, class Ready>
 auto scanned(Ready const& ready, Scan scan, bool reversed) {
   Kokkos::Profiling::ScopedRegion const region("gshard::cumulative_sum");
@@ -64,15 +68,38 @@ auto scanned(Ready const& ready, Scan scan, bool reversed) {
   return result;
 }
 
+/// Cumulative sum along `Dimension`, as an operation with a gradient.
+template <int Dimension>
+struct CumulativeSum {
+  Scan scan;
+
+  template <int>
+  static constexpr Reads reads = Reads::nothing();
+
+  template <class Ready>
+  auto forward(Ready const& x) const {
+    return scanned<Dimension>(x, scan, false);
+  }
+
+  void vjp(auto const&, auto const& gradient, auto const& gradients) const {
+    auto const& [dx] = gradients;
+    dx.add(scanned<Dimension>(gradient, scan, true));
+  }
+};
+
 }  // namespace detail
 
-/// The sums of all elements up to each one along a dimension, split or not; without the element itself where the scan
-/// is exclusive. The result is held as the operand is, an unreduced sum as one too. Floating point is added up in
-/// double; of integers the sums are std::int64_t. Communicates the totals of blocks: an exclusive scan over the axes
-/// that split the dimension, in the order in which the spec lists them, ceil(log2 p) permutes.
-template <int Dimension, Expression Operand>
-auto cumulative_sum(Operand const& x, Scan scan = Scan::inclusive) {
-  return detail::scanned<Dimension>(detail::prepared(x, "cumulative_sum"), scan, false);
+/// Returns the sums of all elements up to each one along `Dimension`, split or not; without the element itself if the
+/// scan is exclusive. x is a tensor, a recorded tensor or a pointwise expression, which is read in the same pass. The
+/// result has the layout of x, and is an unreduced sum if x is. Floating point is added up in double; of integers the
+/// sums are std::int64_t.
+/// Communication: an exclusive scan of the totals of blocks over the axes that split the dimension, in the order in
+/// which the spec lists them: ceil(log2 p) permutes of one number for each row. The gradient is the cumulative sum of
+/// that of the result from the last element to the first, with the same communication. Throws StateError if a tensor is
+/// unset, MeshError or ExtentError if tensors do not belong together.
+template <int Dimension, PointwiseOperand X>
+auto cumulative_sum(X const& x, Scan scan = Scan::inclusive) {
+  return detail::run_on_expression(detail::CumulativeSum<Dimension>{scan}, "cumulative_sum", x);
 }
 
 }  // namespace gshard

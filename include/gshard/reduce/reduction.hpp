@@ -9,154 +9,83 @@
 #include <Kokkos_Core.hpp>
 #include <Kokkos_Profiling_ScopedRegion.hpp>
 
+#include <gshard/autodiff/recipe.hpp>
 #include <gshard/comm/all_reduce.hpp>
-#include <gshard/core/compiled.hpp>
 #include <gshard/einsum/einsum.hpp>
 #include <gshard/expr/functions.hpp>
-#include <gshard/reduce/dimensions.hpp>
-#include <gshard/reduce/kernels/fold.hpp>
-#include <gshard/reduce/rules.hpp>
+#include <gshard/reduce/gradient.hpp>
+#include <gshard/reduce/local/dimensions.hpp>
+#include <gshard/reduce/local/reduce_block.hpp>
+#include <gshard/reduce/local/rules.hpp>
 
 namespace gshard {
 
 namespace detail {
 
-/// Where a reduced value goes, in its own type, times a factor.
-template <class T, class Accumulator>
-struct StoreResult {
-  T* data;
-  Accumulator factor;
-  KOKKOS_FORCEINLINE_FUNCTION void operator()(std::int64_t row, Accumulator const& value) const {
-    data[row] = static_cast<T>(value * factor);
-  }
-};
+/// A reduction with its result declared as `Declared`, a tensor type, or void: an operation with a gradient.
+template <class Operation, class Declared, int... Given>
+struct DeclaredReduction {
+  template <int>
+  static constexpr Reads reads = Operation::is_linear ? Reads::nothing() : Reads::operand(0) | Reads::result();
 
-/// The element type in which a reduction of T stores what it finds; maxima are rounded behind their all-reduce.
-template <class Operation, class T>
-using ReducedElement =
-    std::conditional_t<Operation::kind == comm::Reduction::sum, typename Operation::template result<T>, Computed<T>>;
+  /// Type of the operand that the reduction of an expression is planned for.
+  template <class Ready>
+  using Operand = ShardedTensor<typename FirstTensor<Ready>::mesh_type, typename FirstTensor<Ready>::spec_type,
+                                typename Operation::template result<typename StoredType<Ready>::type>,
+                                typename FirstTensor<Ready>::memory_space>;
 
-/// Reduces the elements of `kernel` at `loops`, from position `begin` on, into `result`; multiplies the reduced values
-/// by `factor`.
-template <class MemorySpace, class T, class Operation, class Result = ReducedElement<Operation, T>,
-          class Kernel = LeafKernel<T>>
-void reduce_elements(MemoryPool& memory, FoldLoops const& loops, Kernel const& kernel, std::int64_t begin,
-                     double factor, Result* result) {
-  using Rule = RuleOf<Operation, Computed<T>>;
-  using Accumulator = typename Rule::accumulator;
-  fold<MemorySpace, Rule>("gshard::reduce", memory, loops, ElementTerm<Operation, Accumulator, Kernel>{kernel, begin},
-                          StoreResult<Result, Accumulator>{result, static_cast<Accumulator>(factor)});
-}
-GSHARD_COMPILED(reduce_elements, Summing)
-GSHARD_COMPILED(reduce_elements, Averaging)
-GSHARD_COMPILED(reduce_elements, Choosing<comm::Reduction::maximum>)
-GSHARD_COMPILED(reduce_elements, Choosing<comm::Reduction::minimum>)
-GSHARD_COMPILED_FLOATS(reduce_elements, Norming, double)
-
-/// Reduces the part `wanted` of the block that this rank holds of an expression into `result`, whose rows lie packed.
-template <class Operation, class Dimensions, class Ready, class T>
-void reduce_block(Ready const& ready, Block const& wanted, double factor, T* result) {
-  using Space = typename FirstTensor<Ready>::memory_space;
-  using Rule = RuleOf<Operation, ValueOf<Ready>>;
-  using Accumulator = typename Rule::accumulator;
-  auto const& first = first_tensor(ready);
-  Extents const rows = Dimensions::kept_extents(wanted.extents);
-  if (product(wanted.extents) == 0) {
-    fill_elements<Space>(result, product(rows), static_cast<T>(Rule::identity() * static_cast<Accumulator>(factor)));
-    return;
-  }
-  Extents const strides = packed_strides(first.local_extents());
-  FoldLoops const loops = fold_loops(wanted.extents, strides, Dimensions::reduced);
-  std::int64_t begin = 0;
-  for (int d = 0; d < strides.size(); ++d) begin += (wanted.offsets[d] - first.block().offsets[d]) * strides[d];
-  reduce_elements<Space, typename StoredType<Ready>::type, Operation>(first.memory(), loops, kernel_of(ready), begin,
-                                                                      factor, result);
-}
-
-}  // namespace detail
-
-/// A reduction that waits to be told how its result is to be held: assign it to a tensor type, or `shard<Spec>(...)`
-/// it, and the declared spec is the annotation; `eval(...)` it, or give it to an operation, and the kept dimensions
-/// stay on their axes.
-///
-/// It runs as one pass over the operand, which may be a pointwise expression. Sums (and means, and norms) then
-/// communicate as the einsum of one operand that they are, `plan_of<"ab->b", Operand, Result>` for `sum<0>` of a
-/// matrix: an all-reduce over the axes that split the reduced dimensions, a reduce-scatter where the result is split
-/// over these axes, nothing where it is declared partial. A maximum or minimum is one all-reduce over these axes, and
-/// then what the declared result needs.
-template <class Operation, class Ready, int... Given>
-class Reduction : public detail::UnevaluatedOperation {
-  using First = detail::FirstTensor<Ready>;
-  using Value = typename Operation::template result<typename detail::StoredType<Ready>::type>;
-
- public:
-  static constexpr bool is_deferred = true;
-
-  /// The operand, as which the reduction is planned.
-  using Operand =
-      ShardedTensor<typename First::mesh_type, typename First::spec_type, Value, typename First::memory_space>;
-  using Dimensions = detail::Dimensions<Operand, Given...>;
-
-  explicit Reduction(Ready const& ready) : ready_(ready) {}
-
-  auto eval() const { return run<void>(); }
-
-  /// Throws where a tensor that is there already cannot take the result: StateError, MeshError or ExtentError.
-  template <AnyTensor Result>
-  void check_result(Result const& result) const {
-    auto const& first = detail::first_tensor(ready_);
-    detail::require_one_mesh("reduction", {{"operand 0", first}, {"result", result}});
-    Extents const kept = Dimensions::kept_extents(first.extents());
-    for (int d = 0; d < Result::rank && d < kept.size(); ++d)
-      detail::require_extent("reduction", {"result", result}, d, kept[d], "the extent of the reduced operand");
-  }
-
-  /// The result as `Spec` says.
-  template <class Spec>
-  auto eval_as() const {
-    return run<with_spec<Operand, Spec>>();
-  }
-
-  template <AnyTensor Result>
-  operator Result() const {
-    return run<Result>();
-  }
-
- private:
-  template <class Result>
-  auto run() const {
-    using Plan = detail::Planned<Dimensions::spelled(), Result, Operand>;
+  template <class Ready>
+  auto forward(Ready const& x) const {
+    using Plan = Planned<Dimensions<Operand<Ready>, Given...>::spelled(), Declared, Operand<Ready>>;
     if constexpr (Plan::is_refused) {
       using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
-      return std::conditional_t<std::is_void_v<Result>, Operand, Result>{};
+      return std::conditional_t<std::is_void_v<Declared>, Operand<Ready>, Declared>{};
     } else {
-      return reduced<Plan>();
+      Kokkos::Profiling::ScopedRegion const region("gshard::reduce");
+      return reduced<Plan>(x);
     }
   }
 
-  template <class Plan>
-  auto reduced() const {
-    Kokkos::Profiling::ScopedRegion const region("gshard::reduce");
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [x] = saved.operands;
+    auto const& [dx] = gradients;
+    using Tensor = typename std::remove_cvref_t<decltype(dx)>::tensor_type;
+    using Along = Dimensions<Tensor, Given...>;
+    using KeptSpec = typename Along::kept_spec;
+    auto const given = reshard_or_share<KeptSpec>(gradient);
+    if constexpr (Operation::is_linear) {
+      double const factor = Operation::averages ? 1 / static_cast<double>(Along::count(x.extents())) : 1;
+      dx.add(gradient_of_sum<Along, Cotangent<Tensor>>(x.mesh(), x.extents(), factor, given));
+    } else {
+      dx.add(gradient_of_reduction<Operation, Along>(x, reshard_or_share<KeptSpec>(saved.result), given));
+    }
+  }
+
+ private:
+  template <class Plan, class Ready>
+  static auto reduced(Ready const& x) {
     using Result = typename Plan::result_spec;
+    using Value = typename Operand<Ready>::value_type;
+    using Space = typename Operand<Ready>::memory_space;
     if constexpr (Operation::takes_root) {
       // Squares leave the range of float sooner than roots of their sums do.
-      auto const squares = reshard<Result>(block_results<Produced<Plan::plan.produced, double>, Plan>());
+      auto const squares = reshard<Result>(block_results<Produced<Ready, Plan::plan.produced, double>, Plan>(x));
       if constexpr (std::is_same_v<Value, double>) {
         assign(squares, sqrt(squares));
         return squares;
       } else {
-        return gshard::eval(convert<Value>(sqrt(squares)));
+        return gshard::eval(cast<Value>(sqrt(squares)));
       }
     } else if constexpr (Operation::kind == comm::Reduction::sum) {
-      return reshard<Result>(block_results<Produced<Plan::plan.produced, Value>, Plan>());
+      return reshard<Result>(block_results<Produced<Ready, Plan::plan.produced, Value>, Plan>(x));
     } else {
-      using Chosen = Produced<detail::without_partial(Plan::plan.produced), detail::Computed<Value>>;
-      Chosen chosen = block_results<Chosen, Plan>();
-      detail::fence<typename Operand::memory_space>("gshard::reduce: what is sent is computed");
-      comm::all_reduce<typename Operand::memory_space>(chosen.mesh_state().group(Plan::plan.produced.partial),
-                                                       chosen.data(), chosen.local_size(), Operation::kind);
-      if constexpr (detail::is_rounded<Value>) {
-        with_spec<Operand, typename Chosen::spec_type> rounded(uninitialized, chosen.mesh(), chosen.extents());
+      using Chosen = Produced<Ready, without_partial(Plan::plan.produced), Computed<Value>>;
+      Chosen chosen = block_results<Chosen, Plan>(x);
+      fence<Space>("gshard::reduce: what is sent is computed");
+      comm::all_reduce<Space>(chosen.mesh_state().group(Plan::plan.produced.partial), chosen.data(),
+                              chosen.local_size(), Operation::kind);
+      if constexpr (is_rounded<Value>) {
+        with_spec<Operand<Ready>, typename Chosen::spec_type> rounded(uninitialized, chosen.mesh(), chosen.extents());
         assign(rounded, chosen);
         return reshard<Result>(std::move(rounded));
       } else {
@@ -165,40 +94,78 @@ class Reduction : public detail::UnevaluatedOperation {
     }
   }
 
-  /// The type of results before anything is sent.
-  template <Layout Target, class T>
-  using Produced = ShardedTensor<typename Operand::mesh_type, spec_of<typename Operand::mesh_type, Target>, T,
-                                 typename Operand::memory_space>;
+  /// Type of the results before anything is sent.
+  template <class Ready, Layout Target, class T>
+  using Produced =
+      ShardedTensor<typename Operand<Ready>::mesh_type, spec_of<typename Operand<Ready>::mesh_type, Target>, T,
+                    typename Operand<Ready>::memory_space>;
 
-  /// What this rank's block gives.
-  template <AnyTensor Results, class Plan>
-  Results block_results() const {
-    auto const& first = detail::first_tensor(ready_);
-    detail::MeshState const& mesh = first.mesh_state();
-    Results produced(uninitialized, first.mesh(), Dimensions::kept_extents(first.extents()));
-    double const factor = Operation::averages ? 1 / static_cast<double>(Dimensions::count(first.extents())) : 1;
-    first.memory().ledger().add_work("reduce", 0,
-                                     detail::saturated_sum(detail::block_bytes(produced), detail::bytes_read(ready_)));
-    detail::reduce_block<Operation, Dimensions>(
-        ready_, detail::block_of(Plan::plan.operands[0], first.extents(), mesh, mesh.coordinates()), factor,
-        produced.data());
+  /// Returns what the block of this rank gives.
+  template <AnyTensor Results, class Plan, class Ready>
+  static Results block_results(Ready const& x) {
+    using Along = Dimensions<Operand<Ready>, Given...>;
+    auto const& first = first_tensor(x);
+    MeshState const& mesh = first.mesh_state();
+    Results produced(uninitialized, first.mesh(), Along::kept_extents(first.extents()));
+    double const factor = Operation::averages ? 1 / static_cast<double>(Along::count(first.extents())) : 1;
+    first.memory().ledger().add_work("reduce", 0, saturated_sum(block_bytes(produced), bytes_read(x)));
+    reduce_block<Operation, Along>(x, block_of(Plan::plan.operands[0], first.extents(), mesh, mesh.coordinates()),
+                                   factor, produced.data());
     return produced;
   }
-
-  Ready ready_;
 };
 
-namespace detail {
+/// A reduction over the dimensions `Given`, for every declared result: the family of its Recipe. The operand is a
+/// recorded tensor, or an expression without operations that have not run.
+template <class Operation, int... Given>
+struct Reducing {
+  template <class X>
+  using tensor = typename DeclaredReduction<Operation, void, Given...>::template Operand<ValueTensor<X>>;
 
-template <class Operation, int... Given, class Operand>
-auto reduction_of(std::string_view operation, Operand const& x) {
-  auto const& ready = prepared(x, operation);
+  template <class Declared, class X>
+  auto run(X const& x) const {
+    using Reduction = DeclaredReduction<Operation, Declared, Given...>;
+    if constexpr (AnyVar<X>) return Differentiable<Reduction>{}(x);
+    else return Reduction{}.forward(x);
+  }
+
+  template <class Declared, AnyTensor Result, class X>
+  void run_into(Result const& result, bool add, X const& x) const {
+    check_result(result, x);
+    auto const value = run<Declared>(x);
+    if (add) assign(result, result + value);
+    else assign(result, value);
+  }
+
+  /// Checks that an existing tensor can take the result. Throws StateError, MeshError or ExtentError.
+  template <AnyTensor Result, class X>
+  void check_result(Result const& result, X const& x) const {
+    auto const& first = first_tensor(x);
+    require_one_mesh("reduction", {{"operand 0", first}, {"result", result}});
+    Extents const kept = Dimensions<tensor<X>, Given...>::kept_extents(first.extents());
+    for (int d = 0; d < Result::rank && d < kept.size(); ++d)
+      require_extent("reduction", {"result", result}, d, kept[d], "the extent of the reduced operand");
+  }
+};
+
+/// Returns an operand of a reduction: a recorded tensor, or an expression without operations that have not run, with
+/// its tensors checked.
+template <class X>
+decltype(auto) ready_for_reduction(X const& x, std::string_view operation) {
+  if constexpr (Recorded<X>) return evaluated(x);
+  else return prepared(x, operation);
+}
+
+/// Makes the recipe of a reduction; `operation` names it in messages.
+template <class Operation, int... Given, class X>
+auto reduction_of(std::string_view operation, X const& x) {
+  decltype(auto) ready = ready_for_reduction(x, operation);
   using Ready = std::remove_cvref_t<decltype(ready)>;
-  using First = FirstTensor<Ready>;
+  using First = FirstTensor<ValueTensor<Ready>>;
   using Mistake = typename FirstMistake<DimensionsMistake<First::rank, Given...>,
                                         PartialSumMistake<First, !Operation::is_linear>>::type;
   if constexpr (std::is_void_v<Mistake>) {
-    return Reduction<Operation, Ready, Given...>(ready);
+    return Recipe<Reducing<Operation, Given...>, Ready>({}, ready);
   } else {
     using Refused [[maybe_unused]] = decltype(Mistake{});
     return RefusedOperation<First>{};
@@ -207,67 +174,85 @@ auto reduction_of(std::string_view operation, Operand const& x) {
 
 }  // namespace detail
 
-/// The sum over dimensions, as in `sum<0, 2>(x)`; -1 is the last. 0 where there is nothing to add. Of an unreduced sum
-/// too. Floating point is added up in double on each rank. Of integers it is std::int64_t. Communicates as Reduction
-/// says.
-template <int First, int... Rest, Expression Operand>
-auto sum(Operand const& x) {
+// Reductions over dimensions. They wait for the spec of their result (Recipe): a declared one is the annotation;
+// propagated, the kept dimensions stay on their axes. Dimensions are template arguments, negative ones counted from the
+// end. The operand is a tensor, a recorded tensor, or a pointwise expression, which is read in the same pass.
+//
+// Communication: sums, means and norms communicate as the einsum of one operand that they are, `plan_of<"ab->b",
+// Operand, Result>` for `sum<0>` of a matrix: an all-reduce over the axes that split the reduced dimensions, a
+// reduce-scatter if the result is split over these axes, nothing if it is declared partial. A maximum or minimum is one
+// all-reduce over these axes, and then what the declared result needs.
+// Gradient: the gradient of the result is resharded to the axes of the kept dimensions, and then goes to all elements
+// without communication (sum, mean, norm), or in equal parts to those that are the maximum or minimum, whose number is
+// all-reduced over the axes that split the reduced dimensions. The gradient of a norm of 0 is 0.
+// Evaluation throws StateError if a tensor is unset, MeshError or ExtentError if tensors do not belong together.
+
+/// Returns the sum over dimensions, `sum<0, 2>(x)`; 0 if there is nothing to add. x may be an unreduced sum. Floating
+/// point is added up in double on each rank. The sum of integers is std::int64_t.
+template <int First, int... Rest, PointwiseOperand X>
+auto sum(X const& x) {
   return detail::reduction_of<detail::Summing, First, Rest...>("sum", x);
 }
 
-/// The mean over dimensions, by their global extents, however unevenly the ranks hold them; NaN where there are no
-/// elements. Of integers it is double. Communicates as Reduction says.
-template <int First, int... Rest, Expression Operand>
-auto mean(Operand const& x) {
+/// Returns the mean over dimensions, by their global extents, however unevenly the ranks hold them; NaN if there are no
+/// elements. The mean of integers is double.
+template <int First, int... Rest, PointwiseOperand X>
+auto mean(X const& x) {
   return detail::reduction_of<detail::Averaging, First, Rest...>("mean", x);
 }
 
-/// The largest element over dimensions; of none, minus infinity, or the lowest integer. NaN where an element is.
-/// Communicates as Reduction says.
-template <int First, int... Rest, Expression Operand>
-auto maximum(Operand const& x) {
+/// Returns the largest element over dimensions; of none, minus infinity, or the lowest integer. NaN if an element is.
+template <int First, int... Rest, PointwiseOperand X>
+auto maximum(X const& x) {
   return detail::reduction_of<detail::Choosing<comm::Reduction::maximum>, First, Rest...>("maximum", x);
 }
 
-/// The smallest element over dimensions; of none, infinity, or the highest integer. NaN where an element is.
-/// Communicates as Reduction says.
-template <int First, int... Rest, Expression Operand>
-auto minimum(Operand const& x) {
+/// Returns the smallest element over dimensions; of none, infinity, or the highest integer. NaN if an element is.
+template <int First, int... Rest, PointwiseOperand X>
+auto minimum(X const& x) {
   return detail::reduction_of<detail::Choosing<comm::Reduction::minimum>, First, Rest...>("minimum", x);
 }
 
-/// The Euclidean norm over dimensions; 0 of none. Of integers it is double. Squares are added up, and sent, in double:
-/// the norm of floats is right wherever a float holds it, that of doubles up to elements of 1e154. Communicates as
-/// Reduction says.
-template <int First, int... Rest, Expression Operand>
-auto norm(Operand const& x) {
+/// Returns the Euclidean norm over dimensions; 0 of none. The norm of integers is double. Squares are added up, and
+/// sent, in double: the norm of floats is right wherever a float holds it, the norm of doubles up to elements of 1e154.
+template <int First, int... Rest, PointwiseOperand X>
+auto norm(X const& x) {
   return detail::reduction_of<detail::Norming, First, Rest...>("norm", x);
 }
 
-/// A reduction with its result declared by a spec: the paper's annotation on the spot.
-template <class Spec, class Operation, class Ready, int... Given>
-auto shard(Reduction<Operation, Ready, Given...> const& reduction) {
-  return reduction.template eval_as<Spec>();
+namespace detail {
+
+/// Reduces all dimensions of a recorded tensor to a recorded scalar.
+template <class Operation, AnyTensor Tensor, bool HasGradient>
+auto recorded_total(Var<Tensor, HasGradient> const& x) {
+  return [&]<int... Dimensions>(std::integer_sequence<int, Dimensions...>) {
+    return reduction_of<Operation, Dimensions...>("reduction", x).template eval_as<Spec<>>();
+  }(std::make_integer_sequence<int, Tensor::rank>{});
 }
 
-/// Sets the elements of `y`, whose spec is the annotation, to the reduction.
-template <AnyTensor Result, class Operation, class Ready, int... Given>
-void assign(Result const& y, Reduction<Operation, Ready, Given...> const& reduction) {
-  reduction.check_result(y);
-  assign(y, shard<typename Result::spec_type>(reduction));
-}
+}  // namespace detail
 
-/// Adds the reduction to the elements of `y`, whose spec is the annotation.
-template <AnyTensor Result, class Operation, class Ready, int... Given>
-Result const& operator+=(Result const& y, Reduction<Operation, Ready, Given...> const& reduction) {
-  reduction.check_result(y);
-  return y += shard<typename Result::spec_type>(reduction);
-}
+// Reductions of all elements of a recorded tensor, as a recorded scalar.
 
-template <AnyTensor Result, class Operation, class Ready, int... Given>
-Result const& operator-=(Result const& y, Reduction<Operation, Ready, Given...> const& reduction) {
-  reduction.check_result(y);
-  return y -= shard<typename Result::spec_type>(reduction);
+template <AnyVar X>
+auto sum(X const& x) {
+  return detail::recorded_total<detail::Summing>(x);
+}
+template <AnyVar X>
+auto mean(X const& x) {
+  return detail::recorded_total<detail::Averaging>(x);
+}
+template <AnyVar X>
+auto maximum(X const& x) {
+  return detail::recorded_total<detail::Choosing<comm::Reduction::maximum>>(x);
+}
+template <AnyVar X>
+auto minimum(X const& x) {
+  return detail::recorded_total<detail::Choosing<comm::Reduction::minimum>>(x);
+}
+template <AnyVar X>
+auto norm(X const& x) {
+  return detail::recorded_total<detail::Norming>(x);
 }
 
 }  // namespace gshard

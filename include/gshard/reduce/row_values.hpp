@@ -5,9 +5,9 @@
 
 #include <gshard/comm/all_reduce.hpp>
 #include <gshard/core/memory_pool.hpp>
-#include <gshard/reduce/dimensions.hpp>
+#include <gshard/reduce/local/dimensions.hpp>
 #include <gshard/reduce/kernels/fold.hpp>
-#include <gshard/reduce/rules.hpp>
+#include <gshard/reduce/local/rules.hpp>
 
 namespace gshard::detail {
 

@@ -7,13 +7,18 @@
 #include <Kokkos_Core.hpp>
 #include <Kokkos_Profiling_ScopedRegion.hpp>
 
+#include <gshard/autodiff/var.hpp>
 #include <gshard/core/compiled.hpp>
 #include <gshard/expr/expression.hpp>
-#include <gshard/reduce/dimensions.hpp>
-#include <gshard/reduce/kernels/softmax.hpp>
+#include <gshard/expr/pointwise.hpp>
+#include <gshard/expr/reads.hpp>
+#include <gshard/reduce/local/dimensions.hpp>
 #include <gshard/reduce/kernels/broadcast.hpp>
+#include <gshard/reduce/kernels/softmax.hpp>
 #include <gshard/reduce/row_values.hpp>
-#include <gshard/reduce/rules.hpp>
+#include <gshard/reduce/local/rules.hpp>
+#include <gshard/reduce/run_on_expression.hpp>
+#include <gshard/reduce/softmax_gradient.hpp>
 
 namespace gshard {
 
@@ -88,18 +93,6 @@ using SoftmaxMistake = typename FirstMistake<
     DimensionsMistake<FirstTensor<Ready>::rank, Dimension>, PartialSumMistake<FirstTensor<Ready>, true>,
     std::conditional_t<std::is_integral_v<ValueOf<Ready>>, error::SoftmaxOfIntegers<ValueOf<Ready>>, void>>::type;
 
-/// `compute(ready)`, or where that is a mistake the compile error and a stand-in.
-template <int Dimension, class Ready, class Compute>
-auto softmax_checked(Ready const& ready, Compute const& compute) {
-  using Mistake = SoftmaxMistake<Ready, Dimension>;
-  if constexpr (std::is_void_v<Mistake>) {
-    return compute(ready);
-  } else {
-    using Refused [[maybe_unused]] = decltype(Mistake{});
-    return first_tensor(ready);
-  }
-}
-
 /// Computes softmax, or its logarithm, of the elements of `kernel` along `rows`. Compiled once for each kernel.
 /// Communication: two all-reduces of one number for each row over the axes that split the dimension.
 template <class MemorySpace, class Result, SoftmaxForm Form, class Kernel = LeafKernel<Result>>
@@ -171,35 +164,84 @@ auto log_sum_exp_along(Ready const& ready) {
   return result;
 }
 
+/// Softmax along `Dimension`, or its logarithm, as an operation with a gradient.
+template <SoftmaxForm Form, int Dimension>
+struct Softmax {
+  template <int>
+  static constexpr Reads reads = Reads::result();
+
+  template <class Ready>
+  auto forward(Ready const& x) const {
+    using Mistake = SoftmaxMistake<Ready, Dimension>;
+    if constexpr (std::is_void_v<Mistake>) {
+      return softmax_along<Form, Dimension>(x);
+    } else {
+      using Refused [[maybe_unused]] = decltype(Mistake{});
+      return first_tensor(x);
+    }
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [dx] = gradients;
+    using Gradient = Cotangent<typename std::remove_cvref_t<decltype(dx)>::tensor_type>;
+    dx.add(gradient_of_softmax<Form, Dimension, Gradient>(saved.result, gradient));
+  }
+};
+
+/// Logarithm of the sum of exp(x) along `Dimension`, as an operation with a gradient.
+template <int Dimension>
+struct LogSumExp {
+  template <int>
+  static constexpr Reads reads = Reads::operand(0) | Reads::result();
+
+  template <class Ready>
+  auto forward(Ready const& x) const {
+    using Mistake = SoftmaxMistake<Ready, Dimension>;
+    if constexpr (std::is_void_v<Mistake>) {
+      return log_sum_exp_along<Dimension>(x);
+    } else {
+      using Refused [[maybe_unused]] = decltype(Mistake{});
+      return first_tensor(x);
+    }
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [x] = saved.operands;
+    auto const& [dx] = gradients;
+    using Gradient = Cotangent<typename std::remove_cvref_t<decltype(dx)>::tensor_type>;
+    dx.add(gradient_of_log_sum_exp<Dimension, Gradient>(x, saved.result, gradient));
+  }
+};
+
 }  // namespace detail
 
-/// exp(x) over its sum along a dimension, split or not, as `softmax<-1>(scores)`; held as x is. The largest element of
-/// each row is subtracted first, so any finite scores will do. Scores of minus infinity, as masks leave them, have
-/// weight 0; a row of them alone is NaN, as is one with infinity or NaN. Communicates, over the axes that split the
-/// dimension, two all-reduces of one number for each row: the maximum and the sum of powers.
-template <int Dimension, Expression Operand>
-auto softmax(Operand const& x) {
-  return detail::softmax_checked<Dimension>(detail::prepared(x, "softmax"), [](auto const& ready) {
-    return detail::softmax_along<detail::SoftmaxForm::plain, Dimension>(ready);
-  });
+// Softmax along a dimension, split or not, of a tensor, a recorded tensor or a pointwise expression, which is read in
+// the same pass. Dimensions are template arguments, negative ones counted from the end.
+// Communication: two all-reduces of one number for each row over the axes that split the dimension, of the maximum and
+// of the sum of powers. The gradients of softmax and log_softmax: one all-reduce of one number for each row over the
+// same axes; that of log_sum_exp: none. Throws StateError if a tensor is unset, MeshError or ExtentError if tensors do
+// not belong together.
+
+/// Returns exp(x) over its sum along `Dimension`, as `softmax<-1>(scores)`, in the layout of x. The largest element of
+/// each row is subtracted first, so that any finite scores will do. Scores of minus infinity, as masks leave them, have
+/// weight 0; a row of them alone is NaN, as is one with infinity or NaN.
+template <int Dimension, PointwiseOperand X>
+auto softmax(X const& x) {
+  return detail::run_on_expression(detail::Softmax<detail::SoftmaxForm::plain, Dimension>{}, "softmax", x);
 }
 
-/// log(softmax(x)) without its underflow: x - log_sum_exp(x). Scores of minus infinity stay so, and NaN is where it is
-/// in softmax. Communicates as softmax.
-template <int Dimension, Expression Operand>
-auto log_softmax(Operand const& x) {
-  return detail::softmax_checked<Dimension>(detail::prepared(x, "log_softmax"), [](auto const& ready) {
-    return detail::softmax_along<detail::SoftmaxForm::logarithm, Dimension>(ready);
-  });
+/// Returns log(softmax(x)) without its underflow: x - log_sum_exp(x). Scores of minus infinity stay so, and NaN is
+/// where it is in softmax.
+template <int Dimension, PointwiseOperand X>
+auto log_softmax(X const& x) {
+  return detail::run_on_expression(detail::Softmax<detail::SoftmaxForm::logarithm, Dimension>{}, "log_softmax", x);
 }
 
-/// The logarithm of the sum of exp(x) along a dimension, split or not; the other dimensions keep their axes. Minus
-/// infinity of nothing, or of minus infinity alone; infinity where an element is. Communicates as softmax.
-template <int Dimension, Expression Operand>
-auto log_sum_exp(Operand const& x) {
-  return detail::softmax_checked<Dimension>(detail::prepared(x, "log_sum_exp"), [](auto const& ready) {
-    return detail::log_sum_exp_along<Dimension>(ready);
-  });
+/// Returns the logarithm of the sum of exp(x) along `Dimension`; the other dimensions keep their axes. Minus infinity
+/// of nothing, or of minus infinity alone; infinity where an element is.
+template <int Dimension, PointwiseOperand X>
+auto log_sum_exp(X const& x) {
+  return detail::run_on_expression(detail::LogSumExp<Dimension>{}, "log_sum_exp", x);
 }
 
 }  // namespace gshard

@@ -9,9 +9,9 @@
 
 #include <gshard/comm/all_reduce.hpp>
 #include <gshard/expr/functions.hpp>
-#include <gshard/reduce/dimensions.hpp>
+#include <gshard/reduce/local/dimensions.hpp>
 #include <gshard/reduce/kernels/fold.hpp>
-#include <gshard/reduce/rules.hpp>
+#include <gshard/reduce/local/rules.hpp>
 
 namespace gshard {
 
@@ -92,7 +92,8 @@ double norm(Operand const& x) {
   return Kokkos::sqrt(detail::total<detail::Norming>(detail::prepared(x, "norm")));
 }
 
-// Dimensions in brackets: compile errors that say where they go.
+// Dimensions in brackets: compile errors that say where they go. maximum(x, 0) and minimum(x, 0) are elementwise
+// (expr/arithmetic.hpp).
 template <Expression Operand, std::integral Dimension>
 auto sum(Operand const& x, Dimension) {
   using Refused [[maybe_unused]] = decltype(error::DimensionIsAnArgument<Dimension>{});
@@ -102,16 +103,6 @@ template <Expression Operand, std::integral Dimension>
 auto mean(Operand const& x, Dimension) {
   using Refused [[maybe_unused]] = decltype(error::DimensionIsAnArgument<Dimension>{});
   return mean(x);
-}
-template <Expression Operand, std::integral Dimension>
-auto maximum(Operand const& x, Dimension) {
-  using Refused [[maybe_unused]] = decltype(error::DimensionIsAnArgument<Dimension>{});
-  return maximum(x);
-}
-template <Expression Operand, std::integral Dimension>
-auto minimum(Operand const& x, Dimension) {
-  using Refused [[maybe_unused]] = decltype(error::DimensionIsAnArgument<Dimension>{});
-  return minimum(x);
 }
 template <Expression Operand, std::integral Dimension>
 auto norm(Operand const& x, Dimension) {

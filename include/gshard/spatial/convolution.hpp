@@ -2,13 +2,23 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
+#include <Kokkos_Profiling_ScopedRegion.hpp>
+
+#include <gshard/autodiff/differentiable.hpp>
+#include <gshard/autodiff/recipe.hpp>
+#include <gshard/core/call_with.hpp>
 #include <gshard/core/checked.hpp>
 #include <gshard/einsum/einsum.hpp>
+#include <gshard/expr/arithmetic.hpp>
+#include <gshard/expr/reads.hpp>
+#include <gshard/spatial/convolution_gradient.hpp>
 #include <gshard/spatial/halo.hpp>
 #include <gshard/spatial/kernels/convolve.hpp>
 
@@ -122,18 +132,18 @@ std::array<Window, static_cast<std::size_t>(Rank)> windows_of(ConvolutionOptions
   return windows;
 }
 
-/// Returns the box of x that the rank at given coordinates needs to compute its block of y. Dimensions N and C keep the
-/// rank's own block of x.
+/// Returns the box of a tensor like `X` of extents `inputs` that the rank at given coordinates needs to compute its
+/// block of y. Dimensions N and C keep the rank's own block of x.
 template <AnyTensor X, Layout Outputs, int Rank>
 struct SeenByOutputs {
-  X x;
+  typename X::mesh_type mesh;
+  Extents inputs;
   Extents outputs;
   std::array<Window, static_cast<std::size_t>(Rank)> windows;
 
   Block operator()(std::vector<int> const& coordinates) const {
-    MeshState const& mesh = x.mesh_state();
-    Block const own = block_of(Outputs, outputs, mesh, coordinates);
-    Block seen = block_of(X::layout, x.extents(), mesh, coordinates);
+    Block const own = block_of(Outputs, outputs, mesh.state(), coordinates);
+    Block seen = block_of(X::layout, inputs, mesh.state(), coordinates);
     for (int d = 0; d < Rank; ++d) {
       Range const range = needed_range(windows[static_cast<std::size_t>(d)],
                                        {own.offsets[d + 1], own.offsets[d + 1] + own.extents[d + 1]});
@@ -152,17 +162,38 @@ constexpr AxisSet spatial_axes() {
   return axes;
 }
 
-/// Returns the halo plan under which each rank computes its block of `outputs`, held as layout `Outputs`.
-template <Layout Outputs, AnyTensor X, int Rank>
-auto window_halo(X const& x, Extents const& outputs,
+/// Returns the halo plan of a tensor like `X` under which each rank computes its block of `outputs`, held as layout
+/// `Outputs`. `x` has the mesh and the extents of that tensor; it may be Unread.
+template <Layout Outputs, AnyTensor X, int Rank, class Shape>
+auto window_halo(Shape const& x, Extents const& outputs,
                  std::array<Window, static_cast<std::size_t>(Rank)> const& windows) {
   using Seen = SeenByOutputs<X, Outputs, Rank>;
-  return HaloPlan<X, Seen>(x, spatial_axes<X>(), Seen{x, outputs, windows});
+  return HaloPlan<X, Seen>(x, spatial_axes<X>(), Seen{x.mesh(), x.extents(), outputs, windows});
 }
 
-/// A convolution with its einsum plan: checks extents, then runs the forward pass. The gradient reuses it.
+/// Windows and result extents of a convolution.
+template <int Rank>
+struct ConvolutionShape {
+  std::array<Window, static_cast<std::size_t>(Rank)> windows;
+  Extents outputs;
+
+  /// Throws StateError, MeshError or ExtentError if x and w do not fit, ExtentError if the options are invalid.
+  template <AnyTensor X, AnyTensor W>
+  ConvolutionShape(ConvolutionOptions<Rank> const& options, X const& x, W const& w)
+      : outputs(result_extents(name(), subscripts_for<convolution_subscripts<Rank>, X, W>, handles_of(x, w))) {
+    windows = windows_of<Rank>(options, w.extents());
+    for (int d = 0; d < Rank; ++d) {
+      std::size_t const i = static_cast<std::size_t>(d);
+      outputs[d + 1] = checked_outputs("convolution", windows[i], i, x.extent(d + 1));
+    }
+  }
+
+  static EinsumName name() { return {convolution_subscripts<Rank>.view(), "convolution"}; }
+};
+
+/// A convolution of tensors like `X` and `W` with its einsum plan. The gradient reuses it.
 template <class Plan, AnyTensor X, AnyTensor W>
-struct ConvolutionRun {
+struct ConvolutionRun : ConvolutionShape<X::rank - 2> {
   static constexpr int rank = X::rank - 2;
   using T = typename X::value_type;
   using Number = Computed<T>;
@@ -171,40 +202,26 @@ struct ConvolutionRun {
   using PlannedWeights = with_layout<W, Plan::plan.operands[1]>;
   using Produced = with_layout<X, Plan::plan.produced>;
 
-  ConvolutionOptions<rank> options;
-  Extents outputs;
-  std::array<Window, static_cast<std::size_t>(rank)> windows;
+  using ConvolutionShape<rank>::ConvolutionShape;
 
-  /// Computes the extents of the result. Throws StateError, MeshError or ExtentError.
-  ConvolutionRun(ConvolutionOptions<rank> const& given, X const& x, W const& w)
-      : options(given),
-        outputs(result_extents({convolution_subscripts<rank>.view(), "convolution"}, Plan::subscripts,
-                               std::array{&x.handle(), &w.handle()})),
-        windows(windows_of<rank>(given, w.extents())) {
-    for (int d = 0; d < rank; ++d) {
-      std::size_t const i = static_cast<std::size_t>(d);
-      outputs[d + 1] = checked_outputs("convolution", windows[i], i, x.extent(d + 1));
-    }
+  /// Returns the halo plan of x in the layout of the contraction; `x` has its mesh and its extents.
+  template <class Shape>
+  auto halo(Shape const& x) const {
+    return window_halo<Plan::plan.produced, PlannedInput, rank>(x, this->outputs, this->windows);
   }
 
-  auto halo(PlannedInput const& x) const {
-    return window_halo<Plan::plan.produced, PlannedInput, rank>(x, outputs, windows);
-  }
-
-  /// Returns this rank's part of the convolution.
-  template <class Seen>
-  LocalConvolution<Number, rank> local(HaloBlock<PlannedInput, Seen> const& seen, Block const& own,
-                                       PlannedWeights const& w) const {
-    return {windows, seen.box(), own, w.local_extents()};
+  /// Returns this rank's part of the convolution: from the box `seen` of x to the block `own` of y, by weights of local
+  /// extents `weights`.
+  LocalConvolution<Number, rank> local(Block const& seen, Block const& own, Extents const& weights) const {
+    return {this->windows, seen, own, weights};
   }
 
   /// Enters one contraction over all windows into the ledger: two flops for each multiply-add.
-  template <AnyTensor Outputs, class Seen>
-  void record(char const* operation, Outputs const& y, HaloBlock<PlannedInput, Seen> const& seen,
-              PlannedWeights const& w) const {
+  template <AnyTensor Outputs, AnyTensor Weights>
+  void record(char const* operation, Outputs const& y, Block const& seen, Weights const& w) const {
     std::int64_t products = saturated_product(y.local_size(), w.local_extent(rank));
     for (int d = 0; d < rank; ++d) products = saturated_product(products, w.local_extent(d));
-    std::int64_t const inputs = saturated_product(product(seen.box().extents), static_cast<std::int64_t>(sizeof(T)));
+    std::int64_t const inputs = saturated_product(product(seen.extents), static_cast<std::int64_t>(sizeof(T)));
     y.memory().ledger().add_work(operation, saturated_product(2, products),
                                  saturated_sum(block_bytes(y), inputs, block_bytes(w)));
   }
@@ -213,74 +230,115 @@ struct ConvolutionRun {
   auto forward(X const& x, W const& w) const {
     Kokkos::Profiling::ScopedRegion const region("gshard::convolution");
     auto const weights = reshard_or_share<typename PlannedWeights::spec_type>(w);
-    auto const seen = halo(reshard_or_share<typename PlannedInput::spec_type>(x)).gather(T(0));
-    Produced y(uninitialized, x.mesh(), outputs);
-    record("convolution", y, seen, weights);
+    PlannedInput const input = reshard_or_share<typename PlannedInput::spec_type>(x);
+    auto const seen = halo(input).gather(input, T(0));
+    Produced y(uninitialized, x.mesh(), this->outputs);
+    record("convolution", y, seen.box(), weights);
     Scratch<Space> scratch(x.memory());
     auto const elements = widened_elements<Space>(seen.data(), seen.size(), scratch);
     auto const factors = widened_elements<Space>(weights.data(), weights.local_size(), scratch);
     compute_rounded<Space>(y.data(), y.local_size(), scratch, [&](Number* results) {
-      local(seen, y.block(), weights).template forward<Space>(elements, factors, results, scratch);
+      local(seen.box(), y.block(), weights.local_extents())
+          .template forward<Space>(elements, factors, results, scratch);
     });
     return reshard<spec_of<typename X::mesh_type, Plan::plan.result>>(std::move(y));
   }
 };
 
+/// Convolution with the plan of a declared result, as an operation with a gradient.
+template <class Plan, int Rank>
+struct PlannedConvolution {
+  ConvolutionOptions<Rank> options;
+
+  template <int Operand>
+  static constexpr Reads reads = Reads::operand(1 - Operand);
+
+  template <AnyTensor X, AnyTensor W>
+  auto forward(X const& x, W const& w) const {
+    ConvolutionRun<Plan, X, W> const run(options, x, w);
+    return WithResiduals{run.forward(x, w), run};
+  }
+
+  void vjp(auto const& saved, auto const& given, auto const& gradients) const {
+    Kokkos::Profiling::ScopedRegion const region("gshard::convolution_gradient");
+    using Given = std::remove_cvref_t<decltype(given)>;
+    using Produced = with_layout<Given, without_partial(Plan::plan.produced)>;
+    auto const& run = saved.residuals;
+    auto const& [x, w] = saved.operands;
+    auto const& [dx, dw] = gradients;
+    Produced const gradient = reshard_or_share<typename Produced::spec_type>(given);
+    if constexpr (is_wanted<decltype(dx)>)
+      dx.add(gradient_of_input<Plan, typename std::remove_cvref_t<decltype(dx)>::tensor_type>(run, gradient, x, w));
+    if constexpr (is_wanted<decltype(dw)>)
+      dw.add(gradient_of_weights<Plan, typename std::remove_cvref_t<decltype(dw)>::tensor_type>(run, gradient, x, w));
+  }
+};
+
 }  // namespace detail
 
-/// Deferred convolution, made by `convolution`. Like an Einsum, it runs when its result spec is known: on conversion to
-/// a tensor type or `shard<Spec>(...)`, which declare the spec, or on `eval(...)`, which propagates it.
-template <class X, class W>
-class Convolution : public detail::UnevaluatedOperation {
- public:
-  static constexpr bool is_deferred = true;
-  using Input = detail::OperandTensor<X>;
-  using Weights = detail::OperandTensor<W>;
-  static constexpr int rank = detail::spatial_rank<Input>;
+/// A convolution of `Rank` spatial dimensions, for every declared result: the family of its Recipe.
+template <int Rank>
+struct Convolution {
+  ConvolutionOptions<Rank> options;
 
-  /// Stores the operands; evaluates those that are unevaluated operations.
-  Convolution(X const& x, W const& w, ConvolutionOptions<rank> const& options)
-      : x_(detail::EinsumOperand<X>::tensor(x)), w_(detail::EinsumOperand<W>::tensor(w)), options_(options) {}
+  template <class X, class>
+  using tensor = detail::OperandTensor<X>;
 
-  /// Returns the result with the spec that the plan propagates.
-  auto eval() const { return run<void>(); }
-
-  /// Returns the result with spec `Spec`.
-  template <class Spec>
-  auto eval_as() const {
-    return run<with_spec<Input, Spec>>();
-  }
-
-  /// Returns the result with the spec of the declared tensor.
-  template <class Spec>
-  operator ShardedTensor<typename Input::mesh_type, Spec, typename Input::value_type, typename Input::memory_space>()
-      const {
-    return eval_as<Spec>();
-  }
-
-  /// Returns the bytes of halos that `eval` sends from and receives on this rank.
-  /// Communication: only that of resharding x, where the plan moves it.
-  /// Throws as `eval` does.
-  HaloBytes halo_bytes() const {
-    using Run = detail::ConvolutionRun<detail::Planned<convolution_subscripts<rank>, void, X, W>, Input, Weights>;
-    return Run(options_, x_, w_).halo(detail::reshard_or_share<typename Run::PlannedInput::spec_type>(x_)).bytes();
-  }
-
- private:
-  template <class Result>
-  auto run() const {
-    using Plan = detail::Planned<convolution_subscripts<rank>, Result, X, W>;
+  /// Returns the result as `Declared` says: a tensor type, or void, which propagates the layout.
+  template <class Declared, class X, class W>
+  auto run(X const& x, W const& w) const {
+    using Plan = Planned<Declared, X, W>;
     if constexpr (Plan::is_refused) {
       using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
-      return std::conditional_t<std::is_void_v<Result>, Input, Result>{};
+      return detail::stand_in_for_result<Declared>(x, w);
     } else {
-      return detail::ConvolutionRun<Plan, Input, Weights>(options_, x_, w_).forward(x_, w_);
+      return Differentiable(detail::PlannedConvolution<Plan, Rank>{options})(detail::unmarked(x), detail::unmarked(w));
     }
   }
 
-  Input x_;
-  Weights w_;
-  ConvolutionOptions<rank> options_;
+  /// Sets the elements of `result` to the convolution, or adds the convolution to them if `add`.
+  template <class Declared, AnyTensor Result, class X, class W>
+  void run_into(Result const& result, bool add, X const& x, W const& w) const {
+    using Plan = Planned<Declared, X, W>;
+    if constexpr (Plan::is_refused) {
+      using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
+    } else {
+      check_result(result, x, w);
+      auto const value = run<Declared>(x, w);
+      if (add) assign(result, result + value);
+      else assign(result, value);
+    }
+  }
+
+  /// Checks that an existing tensor can take the result. Throws StateError, MeshError or ExtentError.
+  template <AnyTensor Result, class X, class W>
+  void check_result(Result const& result, X const& x, W const& w) const {
+    using Shape = detail::ConvolutionShape<Rank>;
+    auto const& input = detail::value_of(detail::unmarked(x));
+    detail::check_result_tensor(Shape::name(), {"result", result},
+                                Shape(options, input, detail::value_of(detail::unmarked(w))).outputs,
+                                {"operand 0", input});
+  }
+
+  /// Returns the bytes of halos that `eval` sends from and receives on this rank.
+  template <class X, class W>
+  HaloBytes halo_bytes(X const& x, W const& w) const {
+    using Plan = Planned<void, X, W>;
+    if constexpr (Plan::is_refused) {
+      using Refused [[maybe_unused]] = decltype(typename Plan::mistake{});
+      return {};
+    } else {
+      auto const& input = detail::value_of(detail::unmarked(x));
+      auto const& weights = detail::value_of(detail::unmarked(w));
+      using Run = detail::ConvolutionRun<Plan, detail::OperandTensor<X>, detail::OperandTensor<W>>;
+      return Run(options, input, weights).halo(input).bytes();
+    }
+  }
+
+ private:
+  template <class Declared, class X, class W>
+  using Planned =
+      detail::Planned<convolution_subscripts<Rank>, Declared, detail::PlainOperand<X>, detail::PlainOperand<W>>;
 };
 
 /// Returns the deferred convolution of x and w, channels last: y[n, p, o] = sum over k, i of b[n, p stride - low + k
@@ -291,23 +349,29 @@ class Convolution : public detail::UnevaluatedOperation {
 /// may be split; the window dimensions of w may not, else the call does not compile.
 /// Communication: the collectives planned for the einsum `convolution_subscripts` (in two dimensions,
 /// `plan_of<"nxyi,abio->nxyo", X, W, Y>`), and halos of x by one all-to-all over the axes that split the spatial
-/// dimensions; no halos if no rank lacks an element.
+/// dimensions (bytes per rank: `halo_bytes`); no halos if no rank lacks an element.
+/// Gradient: the gradient of the result and the operands that it reads are resharded to the layouts of the contraction.
+/// The gradient of x sends its halos to their owners, and the gradient of w gathers the halos of x, by one all-to-all
+/// each over the axes that split the spatial dimensions. Each gradient is resharded as its operand is.
 /// The evaluation throws StateError if a tensor is unset, MeshError if x and w live on different meshes, ExtentError if
 /// their numbers of channels differ, a window, stride or dilation is below 1, or positions might exceed 64 bits.
 /// Source: paper 3.3.3, A.4.
-template <class X, class W>
-  requires EinsumInput<X> && EinsumInput<W>
+template <EinsumInput X, EinsumInput W>
 auto convolution(X const& x, W const& w,
                  ConvolutionOptions<detail::spatial_rank<detail::OperandTensor<X>>> const& options = {}) {
-  [[maybe_unused]] constexpr bool is_fine =
-      detail::check_convolution<detail::OperandTensor<X>, detail::OperandTensor<W>>();
-  return Convolution<X, W>(x, w, options);
+  using Input = detail::OperandTensor<X>;
+  [[maybe_unused]] constexpr bool is_fine = detail::check_convolution<Input, detail::OperandTensor<W>>();
+  using Family = Convolution<detail::spatial_rank<Input>>;
+  return Recipe<Family, decltype(detail::ready_operand(x)), decltype(detail::ready_operand(w))>(
+      Family{options}, detail::ready_operand(x), detail::ready_operand(w));
 }
 
-/// Evaluates a convolution with result spec `Spec`.
-template <class Spec, class X, class W>
-auto shard(Convolution<X, W> const& convolution) {
-  return convolution.template eval_as<Spec>();
+/// Returns the bytes of halos that `eval` of a convolution sends from and receives on this rank. No communication.
+/// Throws as the evaluation does.
+template <int Rank, class X, class W>
+HaloBytes halo_bytes(Recipe<Convolution<Rank>, X, W> const& convolution) {
+  return detail::call_with(convolution.operands(),
+                           [&](X const& x, W const& w) { return convolution.family().halo_bytes(x, w); });
 }
 
 }  // namespace gshard

@@ -3,19 +3,46 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include <gshard/core/checked.hpp>
-#include <gshard/expr/functions.hpp>
+#include <gshard/core/memory_pool.hpp>
+#include <gshard/expr/cast.hpp>
 #include <gshard/reshard/exchange.hpp>
 #include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
 
 namespace gshard {
+
+namespace detail {
+
+/// Elements of a box of global indices: packed, LayoutRight.
+template <class T, class MemorySpace>
+class BoxBuffer {
+ public:
+  /// Allocates the elements of `box`; they are not set. Throws MemoryError.
+  BoxBuffer(MemoryPool& memory, Block const& box)
+      : box_(box), storage_(memory.template allocate<MemorySpace>(static_cast<std::size_t>(size()) * sizeof(T))) {}
+
+  /// Returns offsets and extents of the box.
+  Block const& box() const { return box_; }
+  /// Returns the number of elements of the box.
+  std::int64_t size() const { return product(box_.extents); }
+  /// Returns a pointer to the first element.
+  T* data() const { return static_cast<T*>(storage_.get()); }
+
+ private:
+  Block box_;
+  std::shared_ptr<void> storage_;
+};
+
+}  // namespace detail
 
 /// Box of global indices around a rank's block of a tensor, with a copy of its elements: packed, LayoutRight. Index 0
 /// along dimension d is global index `range(d).begin`. The box may reach outside the tensor; there `exchange_halo`
@@ -27,34 +54,29 @@ class HaloBlock {
   using memory_space = typename Tensor::memory_space;
 
   /// Allocates `box`, given by global indices of `owner`; the elements are not set. Throws MemoryError.
-  HaloBlock(Tensor const& owner, detail::Block const& box)
-      : owner_(owner),
-        box_(box),
-        storage_(
-            owner.memory().template allocate<memory_space>(static_cast<std::size_t>(size()) * sizeof(value_type))) {}
+  HaloBlock(Tensor const& owner, detail::Block const& box) : owner_(owner), elements_(owner.memory(), box) {}
 
   /// Returns the tensor whose indices the box refers to.
   Tensor const& owner() const { return owner_; }
   /// Returns offsets and extents of the box.
-  detail::Block const& box() const { return box_; }
+  detail::Block const& box() const { return elements_.box(); }
   /// Returns the global indices of the box along `dimension`; may begin below 0 or end beyond the extent of the tensor.
   Range range(int dimension) const {
-    return {box_.offsets[dimension], box_.offsets[dimension] + box_.extents[dimension]};
+    return {box().offsets[dimension], box().offsets[dimension] + box().extents[dimension]};
   }
   /// Returns the extents of the box.
-  Extents const& extents() const { return box_.extents; }
+  Extents const& extents() const { return box().extents; }
   /// Returns the number of elements of the box.
-  std::int64_t size() const { return product(box_.extents); }
+  std::int64_t size() const { return elements_.size(); }
 
   /// Returns the elements as an unmanaged Kokkos::View, LayoutRight, valid while a copy of this object exists.
-  auto local() const { return detail::local_view<value_type, Tensor::rank, memory_space>(data(), box_.extents); }
+  auto local() const { return detail::local_view<value_type, Tensor::rank, memory_space>(data(), box().extents); }
   /// Returns a pointer to the first element.
-  value_type* data() const { return static_cast<value_type*>(storage_.get()); }
+  value_type* data() const { return elements_.data(); }
 
  private:
   Tensor owner_;
-  detail::Block box_;
-  std::shared_ptr<void> storage_;
+  detail::BoxBuffer<T, memory_space> elements_;
 };
 
 /// Bytes that a halo exchange sends from, and receives on, this rank.
@@ -67,7 +89,8 @@ namespace detail {
 
 /// Plan of a halo exchange: `needed(coordinates)` returns the box that the rank at these mesh coordinates works on.
 /// Exchanges with the ranks that differ from this one along `axes` only. One exchange covers all dimensions, so corners
-/// travel in one step and a halo may be wider than the neighbour's block.
+/// travel in one step and a halo may be wider than the neighbour's block. Holds the shape of the tensor, not its
+/// elements.
 template <AnyTensor Tensor, class Needed>
 class HaloPlan {
   using T = typename Tensor::value_type;
@@ -76,18 +99,21 @@ class HaloPlan {
   static constexpr std::int64_t element_size = sizeof(T);
 
  public:
-  HaloPlan(Tensor const& x, AxisSet axes, Needed needed)
-      : x_(x), group_(x.mesh_state().group(axes)), needed_(std::move(needed)) {
-    MeshState const& mesh = x.mesh_state();
-    mine_ = checked(needed_(mesh.coordinates()));
+  /// Plans the exchange of a tensor with the mesh and the extents of `x`, a tensor or an Unread one.
+  template <class X>
+  HaloPlan(X const& x, AxisSet axes, Needed needed)
+      : mesh_(x.mesh()), extents_(x.extents()), group_(mesh_.state().group(axes)), needed_(std::move(needed)) {
+    MeshState const& mesh = mesh_.state();
+    own_ = block_of(Tensor::layout, extents_, mesh, mesh.coordinates());
+    mine_ = checked(x, needed_(mesh.coordinates()));
     for (int member = 0; member < group_.size; ++member) {
       std::vector<int> const coordinates = mesh.member_coordinates(axes, member);
-      Block const own = block_of(Tensor::layout, x.extents(), mesh, coordinates);
-      Block const needed_there = checked(needed_(coordinates));
+      Block const own = block_of(Tensor::layout, extents_, mesh, coordinates);
+      Block const needed_there = checked(x, needed_(coordinates));
       bound_ = std::max({bound_, product(own.extents), product(needed_there.extents)});
       is_local_ = is_local_ && product(intersection(own, needed_there).extents) ==
                                    product(intersection(inside(), needed_there).extents);
-      gives_.push_back(intersection(x.block(), needed_there));
+      gives_.push_back(intersection(own_, needed_there));
       takes_.push_back(intersection(own, mine_));
     }
   }
@@ -102,26 +128,27 @@ class HaloPlan {
   void require_box(std::string_view operation, Block const& box) const {
     if (box != mine_)
       throw ExtentError(concat(operation, ": the block has extents ", text_of(box.extents), ", but these widths make ",
-                               text_of(mine_.extents), " of the block of rank ", x_.mesh().rank(),
+                               text_of(mine_.extents), " of the block of rank ", mesh_.rank(),
                                "; give the widths that it was made with"));
   }
 
-  /// Returns the box of this rank, elements not set.
-  HaloBlock<Tensor> unset() const { return HaloBlock<Tensor>(x_, mine_); }
+  /// Returns the block of this rank.
+  Block const& own() const { return own_; }
 
   /// Returns the box of this rank for sums, elements not set.
-  HaloBlock<Tensor, Number> unset_sums() const { return HaloBlock<Tensor, Number>(x_, mine_); }
+  BoxBuffer<Number, Space> unset_sums() const { return {memory(), mine_}; }
 
-  /// Returns the box of this rank, filled; positions outside the tensor are `border`.
+  /// Returns the box of this rank of x, filled; positions outside the tensor are `border`.
+  /// Precondition: x has the shape of the plan.
   /// Communication: one all-to-all over the axes, bytes per rank: bytes(); none if no rank lacks an element.
-  HaloBlock<Tensor> gather(T border) const {
-    HaloBlock<Tensor> const block = unset();
+  HaloBlock<Tensor> gather(Tensor const& x, T border) const {
+    HaloBlock<Tensor> const block(x, mine_);
     if (product(intersection(inside(), mine_).extents) < block.size())
       fill_elements<Space>(block.data(), block.size(), border);
-    Exchange<Space, T> moved(group_, pool());
-    moved.keep(x_.data(), box_in(kept(), x_.block()), block.data(), box_in(kept(), mine_));
+    Exchange<Space, T> moved(group_, memory());
+    moved.keep(x.data(), box_in(kept(), own_), block.data(), box_in(kept(), mine_));
     for_each_other([&](int member, Block const& given, Block const& taken) {
-      moved.outgoing.add(member, x_.data(), box_in(given, x_.block()));
+      moved.outgoing.add(member, x.data(), box_in(given, own_));
       moved.incoming.add(member, block.data(), box_in(taken, mine_));
     });
     if (is_local_) moved.copy_kept();
@@ -130,40 +157,47 @@ class HaloPlan {
   }
 
   /// Returns the transpose of `gather`: the sum of each element over all boxes that hold it, added in ascending order
-  /// of the ranks and rounded once.
+  /// of the ranks and rounded once. `elements` are those of the box of this rank.
   /// Communication: that of `gather` in the opposite direction, elements of the type `Computed<T>`.
-  Tensor scatter_sum(HaloBlock<Tensor, Number> const& block) const {
-    Widened<Tensor> const sum(x_.mesh(), x_.extents());
-    Exchange<Space, Number> moved(group_, pool());
-    moved.keep(block.data(), box_in(kept(), mine_), sum.data(), box_in(kept(), sum.block()));
+  Tensor scatter_sum(Number* elements) const {
+    Widened<Tensor> const sum(mesh_, extents_);
+    Exchange<Space, Number> moved(group_, memory());
+    moved.keep(elements, box_in(kept(), mine_), sum.data(), box_in(kept(), own_));
     for_each_other([&](int member, Block const& given, Block const& taken) {
-      moved.outgoing.add(member, block.data(), box_in(taken, mine_));
-      moved.incoming.add(member, sum.data(), box_in(given, sum.block()));
+      moved.outgoing.add(member, elements, box_in(taken, mine_));
+      moved.incoming.add(member, sum.data(), box_in(given, own_));
     });
     if (is_local_) moved.copy_kept(true);
     else moved.run(saturated_product(bound_, group_.size), true);
-    if constexpr (is_rounded<T>) return eval(convert<T>(sum));
+    if constexpr (is_rounded<T>) return eval(cast<T>(sum));
     else return sum;
   }
 
  private:
   /// Returns the box. Throws ExtentError if it has more bytes than a tensor may have.
-  Block checked(Block const& box) const {
+  template <class X>
+  static Block checked(X const& x, Block const& box) {
     if (!fits(box.extents, Tensor::max_bytes / element_size))
-      throw ExtentError(concat("halo of '", x_.name(), "' ", text_of(x_.extents()), ": a box of extents ",
+      throw ExtentError(concat("halo of ", name_of(x), text_of(x.extents()), ": a box of extents ",
                                text_of(box.extents), " has more than 2^62 bytes"));
     return box;
   }
+  /// Returns the name of a tensor for a message; of an Unread one, nothing.
+  template <class X>
+  static std::string name_of(X const& x) {
+    if constexpr (AnyTensor<X>) return concat("'", x.name(), "' ");
+    else return {};
+  }
 
-  MemoryPool& pool() const { return x_.memory(); }
+  MemoryPool& memory() const { return mesh_.memory(); }
   /// Returns the box of the whole tensor.
   Block inside() const {
-    Block whole{x_.extents(), x_.extents()};
+    Block whole{extents_, extents_};
     for (std::int64_t& offset : whole.offsets) offset = 0;
     return whole;
   }
   /// Returns the elements that this rank both holds and needs.
-  Block kept() const { return intersection(x_.block(), mine_); }
+  Block kept() const { return intersection(own_, mine_); }
 
   /// Calls `visit(member, given, taken)` for each other member of the group.
   template <class Visit>
@@ -180,9 +214,11 @@ class HaloPlan {
     return sum;
   }
 
-  Tensor x_;
+  typename Tensor::mesh_type mesh_;
+  Extents extents_;
   Group const& group_;
   Needed needed_;
+  Block own_;
   Block mine_;
   std::vector<Block> gives_;  // box of this rank's block that each member needs
   std::vector<Block> takes_;  // box of each member's block that this rank needs
@@ -240,7 +276,7 @@ using Widths = std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)>;
 template <AnyTensor Tensor>
 HaloBlock<Tensor> exchange_halo(Tensor const& x, Widths<Tensor> const& low, Widths<Tensor> const& high,
                                 typename Tensor::value_type border = {}) {
-  return detail::widening("exchange_halo", x, low, high).gather(border);
+  return detail::widening("exchange_halo", x, low, high).gather(x, border);
 }
 
 /// Returns the transpose of exchange_halo, its gradient: for each element of the tensor, the sum over the ranks' blocks
@@ -255,9 +291,9 @@ Tensor sum_halo(HaloBlock<Tensor, T> const& block, Widths<Tensor> const& low, Wi
   if constexpr (detail::is_rounded<T>) {
     auto const sums = plan.unset_sums();
     detail::convert_elements<typename Tensor::memory_space>(sums.data(), block.data(), block.size());
-    return plan.scatter_sum(sums);
+    return plan.scatter_sum(sums.data());
   } else {
-    return plan.scatter_sum(block);
+    return plan.scatter_sum(block.data());
   }
 }
 

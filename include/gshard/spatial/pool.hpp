@@ -7,9 +7,13 @@
 #include <limits>
 #include <optional>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 
+#include <gshard/autodiff/differentiable.hpp>
 #include <gshard/autodiff/recorded.hpp>
+#include <gshard/core/checked.hpp>
+#include <gshard/expr/reads.hpp>
 #include <gshard/spatial/convolution.hpp>
 #include <gshard/spatial/kernels/pool.hpp>
 
@@ -52,7 +56,7 @@ template <class Tensor>
 struct AveragePoolOfIntegers {
   static_assert(
       always_false<Tensor>,
-      "gshard: average_pool is of floating point, since averages of integers are fractions; convert<float>(x) first");
+      "gshard: average_pool is of floating point, since averages of integers are fractions; cast<float>(x) first");
 };
 
 }  // namespace error
@@ -98,24 +102,27 @@ struct Pooling {
     }
   }
 
-  /// Returns the halo plan under which each rank computes its block of the result.
-  auto halo(X const& x) const { return window_halo<X::layout, X, rank>(x, outputs, windows); }
-  template <class Number>
-  Geometry geometry(X const& x, HaloBlock<X, Number> const& seen, Block const& own) const {
-    return {windows, x.extents(), seen.box(), own};
+  /// Returns the halo plan under which each rank computes its block of the result; `x` has the shape of the operand.
+  template <class Shape>
+  auto halo(Shape const& x) const {
+    return window_halo<X::layout, X, rank>(x, outputs, windows);
+  }
+  Geometry geometry(Extents const& extents, Block const& seen, Block const& own) const {
+    return {windows, extents, seen, own};
   }
 
-  /// Returns the gradient of x. The kernel returned by `kernel(geometry, data)` fills the gradient of the box that this
-  /// rank's outputs see, `own`; scatter_sum adds the boxes of all ranks.
-  template <class Kernel>
-  Cotangent<X> input_gradient(X const& x, Block const& own, Kernel const& kernel) const {
+  /// Returns the gradient of x, whose shape is `x`. The kernel returned by `kernel(geometry, data)` fills the gradient
+  /// of the box that this rank's outputs see, `own`; scatter_sum adds the boxes of all ranks.
+  template <class Shape, class Kernel>
+  Cotangent<X> input_gradient(Shape const& x, Block const& own, Kernel const& kernel) const {
     auto const plan = halo(x);
     auto const seen = plan.unset_sums();
-    x.memory().ledger().add_work(
+    x.mesh().memory().ledger().add_work(
         "pool gradient", 0,
-        saturated_sum(block_bytes(x), saturated_product(product(own.extents), sizeof(typename X::value_type))));
-    launch<Space>("gshard::pool_gradient", seen.size(), kernel(geometry(x, seen, own), seen.data()));
-    return plan.scatter_sum(seen).template reinterpreted<typename Cotangent<X>::spec_type>(x.extents());
+        saturated_product(saturated_sum(product(plan.own().extents), product(own.extents)), sizeof(T)));
+    launch<Space>("gshard::pool_gradient", seen.size(), kernel(geometry(x.extents(), seen.box(), own), seen.data()));
+    auto const sum = plan.scatter_sum(seen.data());
+    return sum.template reinterpreted<typename Cotangent<X>::spec_type>(sum.extents());
   }
 };
 
@@ -139,81 +146,100 @@ struct AveragePoolGradientOf {
   }
 };
 
+/// Maximum under each window, as an operation with a gradient.
+template <int Rank>
+struct MaxPooling {
+  PoolOptions<Rank> options;
+
+  template <int>
+  static constexpr Reads reads = Reads::nothing();
+
+  template <AnyTensor Tensor>
+  auto forward(Tensor const& x) const {
+    [[maybe_unused]] constexpr bool is_fine = check_pool<Tensor>();
+    if constexpr (!Tensor::layout.partial.empty())
+      using Refused [[maybe_unused]] = decltype(error::PoolOfPartial<Tensor>{});
+    using T = typename Tensor::value_type;
+    using Space = typename Tensor::memory_space;
+    Pooling<Tensor> const pooling("max_pool", x, options);
+    with_layout<Tensor, Tensor::layout> const y(uninitialized, x.mesh(), pooling.outputs);
+    ShardedTensor<typename Tensor::mesh_type, typename Cotangent<Tensor>::spec_type, int, Space> const chosen(
+        uninitialized, x.mesh(), pooling.outputs);
+    record_kernel("max_pool", y, chosen, x);
+    // The border value is never read: the kernels skip positions outside the tensor.
+    auto const seen = pooling.halo(x).gather(x, T(0));
+    launch<Space>(
+        "gshard::max_pool", y.local_size(),
+        MaxPool<T, Rank>{pooling.geometry(x.extents(), seen.box(), y.block()), seen.data(), y.data(), chosen.data()});
+    return WithResiduals{y, std::tuple{pooling, chosen}};
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    using T = typename std::remove_cvref_t<decltype(gradient)>::value_type;
+    auto const& [x] = saved.operands;
+    auto const& [pooling, chosen] = saved.residuals;
+    auto const& [dx] = gradients;
+    dx.add(pooling.input_gradient(x, gradient.block(), MaxPoolGradientOf<T, Rank>{gradient.data(), chosen.data()}));
+  }
+};
+
+/// Mean under each window, as an operation with a gradient.
+template <int Rank>
+struct AveragePooling {
+  PoolOptions<Rank> options;
+  AverageOver over;
+
+  template <int>
+  static constexpr Reads reads = Reads::nothing();
+
+  template <AnyTensor Tensor>
+  auto forward(Tensor const& x) const {
+    [[maybe_unused]] constexpr bool is_fine = check_pool<Tensor>();
+    using T = typename Tensor::value_type;
+    if constexpr (std::is_integral_v<T>)
+      using Refused [[maybe_unused]] = decltype(error::AveragePoolOfIntegers<Tensor>{});
+    Pooling<Tensor> const pooling("average_pool", x, options);
+    with_layout<Tensor, Tensor::layout> const y(uninitialized, x.mesh(), pooling.outputs);
+    record_kernel("average_pool", y, x);
+    auto const seen = pooling.halo(x).gather(x, T(0));
+    launch<typename Tensor::memory_space>("gshard::average_pool", y.local_size(),
+                                          AveragePool<T, Rank>{pooling.geometry(x.extents(), seen.box(), y.block()),
+                                                               over == AverageOver::window, seen.data(), y.data()});
+    return WithResiduals{y, pooling};
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    using T = typename std::remove_cvref_t<decltype(gradient)>::value_type;
+    auto const& [x] = saved.operands;
+    auto const& [dx] = gradients;
+    dx.add(saved.residuals.input_gradient(
+        x, gradient.block(), AveragePoolGradientOf<T, Rank>{over == AverageOver::window, gradient.data()}));
+  }
+};
+
 }  // namespace detail
 
 /// Returns the maximum under each window. Positions outside the tensor are ignored; a window without elements gives
 /// minus infinity (the lowest number for integers). NaN propagates.
 /// Shapes: x (N, space..., C) with one to three spatial dimensions, result (N, space'..., C) in the layout of x. Any
 /// dimension may be split; an unreduced sum does not compile.
-/// The gradient of a recorded x goes to the first maximum of each window.
+/// The gradient of a window goes to its first maximum.
 /// Communication: halos by one all-to-all over the axes that split the spatial dimensions, none if no rank lacks an
 /// element; the gradient sends its halos back the same way.
 /// Throws StateError if x is unset or its tape has run; ExtentError if a window, stride or dilation is below 1, a
 /// window has more than 2^31 - 1 positions, or positions might exceed 64 bits (see Window::max_size).
-template <class X>
-  requires AnyTensor<X> || AnyVar<X>
+template <TensorOperand X>
 auto max_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X>>> const& options) {
-  using Tensor = detail::ValueTensor<X>;
-  [[maybe_unused]] constexpr bool is_fine = detail::check_pool<Tensor>();
-  if constexpr (!Tensor::layout.partial.empty())
-    using Refused [[maybe_unused]] = decltype(error::PoolOfPartial<Tensor>{});
-  using Pooling = detail::Pooling<Tensor>;
-  using T = typename Tensor::value_type;
-  using Space = typename Tensor::memory_space;
-  Tensor const& value = detail::value_of(x);
-  if constexpr (AnyVar<X>) x.tape().require_unrun();
-  Pooling const pooling("max_pool", value, options);
-  with_layout<Tensor, Tensor::layout> const y(uninitialized, value.mesh(), pooling.outputs);
-  ShardedTensor<typename Tensor::mesh_type, typename Cotangent<Tensor>::spec_type, int, Space> const chosen(
-      uninitialized, value.mesh(), pooling.outputs);
-  detail::record_kernel("max_pool", y, chosen, value);
-  // The border value is never read: the kernels skip positions outside the tensor.
-  auto const seen = pooling.halo(value).gather(T(0));
-  detail::launch<Space>("gshard::max_pool", y.local_size(),
-                        detail::MaxPool<T, Pooling::rank>{pooling.geometry(value, seen, y.block()), seen.data(),
-                                                          y.data(), chosen.data()});
-  if constexpr (AnyVar<X>) {
-    return x.tape().record(y, [slot = x.slot(), value, pooling, chosen](Cotangent<Tensor> const& gradient) {
-      slot.add(pooling.input_gradient(value, gradient.block(),
-                                      detail::MaxPoolGradientOf<T, Pooling::rank>{gradient.data(), chosen.data()}));
-    });
-  } else {
-    return y;
-  }
+  return Differentiable(detail::MaxPooling<detail::spatial_rank<detail::ValueTensor<X>>>{options})(x);
 }
 
 /// Returns the mean under each window; `over` chooses the divisor. A window without elements gives 0.
 /// Shapes, communication and exceptions are those of max_pool. Linear: x may be an unreduced sum, the result is then
 /// one too. Integer elements do not compile.
-template <class X>
-  requires AnyTensor<X> || AnyVar<X>
+template <TensorOperand X>
 auto average_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X>>> const& options,
                   AverageOver over = AverageOver::elements) {
-  using Tensor = detail::ValueTensor<X>;
-  [[maybe_unused]] constexpr bool is_fine = detail::check_pool<Tensor>();
-  if constexpr (std::is_integral_v<typename Tensor::value_type>)
-    using Refused [[maybe_unused]] = decltype(error::AveragePoolOfIntegers<Tensor>{});
-  using Pooling = detail::Pooling<Tensor>;
-  using T = typename Tensor::value_type;
-  using Space = typename Tensor::memory_space;
-  Tensor const& value = detail::value_of(x);
-  if constexpr (AnyVar<X>) x.tape().require_unrun();
-  Pooling const pooling("average_pool", value, options);
-  bool const count_padding = over == AverageOver::window;
-  with_layout<Tensor, Tensor::layout> const y(uninitialized, value.mesh(), pooling.outputs);
-  detail::record_kernel("average_pool", y, value);
-  auto const seen = pooling.halo(value).gather(T(0));
-  detail::launch<Space>("gshard::average_pool", y.local_size(),
-                        detail::AveragePool<T, Pooling::rank>{pooling.geometry(value, seen, y.block()), count_padding,
-                                                              seen.data(), y.data()});
-  if constexpr (AnyVar<X>) {
-    return x.tape().record(y, [slot = x.slot(), value, pooling, count_padding](Cotangent<Tensor> const& gradient) {
-      slot.add(pooling.input_gradient(value, gradient.block(),
-                                      detail::AveragePoolGradientOf<T, Pooling::rank>{count_padding, gradient.data()}));
-    });
-  } else {
-    return y;
-  }
+  return Differentiable(detail::AveragePooling<detail::spatial_rank<detail::ValueTensor<X>>>{options, over})(x);
 }
 
 }  // namespace gshard

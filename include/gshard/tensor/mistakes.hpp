@@ -70,7 +70,7 @@ template <class From, class To>
 struct ConvertedTensorOfOtherElements {
   static_assert(
       always_false<From>,
-      "gshard: a tensor of one element type is given where another one is declared; write convert<double>(tensor)");
+      "gshard: a tensor of one element type is given where another one is declared; write cast<double>(tensor)");
 };
 
 /// Compile error of a conversion between tensors of `From` and `To` dimensions.

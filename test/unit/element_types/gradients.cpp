@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gradients of the operations on tensors.
 #include <gshard/autodiff.hpp>
+#include <gshard/einsum.hpp>
+#include <gshard/index.hpp>
+#include <gshard/reduce.hpp>
 #include <gshard/spatial.hpp>
 
 #include "element_types.hpp"
@@ -28,6 +31,8 @@ TEST_CASE("gradients of pointwise functions, reductions and einsums") {
                          []<class T>(TwoAxes const& mesh, std::type_identity<T>, Results& results) {
                            auto const x = positive_numbers<Of<T, "x", _>>(mesh, {3, 4});
                            gradient_of(results, x, [](auto const& a) { return relu(a * a) + exp(-a); });
+                           gradient_of(results, x, [](auto const& a) { return pow(a, 1.5) + maximum(a, 5); });
+                           gradient_of(results, x, [](auto const& a) { return where(a > 3, gelu(-a), softplus(a)); });
                            gradient_of(results, x, [](auto const& a) { return sum<0>(a); });
                            gradient_of(results, x, [](auto const& a) { return maximum<0>(a); });
                            gradient_of(results, x, [](auto const& a) { return norm<1>(a); });

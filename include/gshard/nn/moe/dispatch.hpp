@@ -1,99 +1,139 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <tuple>
+#include <type_traits>
 
+#include <gshard/autodiff/differentiable.hpp>
 #include <gshard/nn/kernels/dispatch.hpp>
 #include <gshard/nn/moe/gate.hpp>
+#include <gshard/nn/operation.hpp>
+#include <gshard/tensor/operands.hpp>
 
 namespace gshard::nn {
 
-/// The rows of the tokens in their slots: x (G, S, M) gives (E, G, C, M), empty slots zero; the paper's GSEC,GSM->EGCM
-/// by index, its cost linear in the tokens. Local: E is whole, G stays on its axes. Rows of padding and of dropped
-/// choices are not read, nor are the gradients of empty slots.
-/// Throws StateError, MeshError or ExtentError where x has other groups than the routing.
-template <class X, AnyTensor Gates, AnyGate Gate>
+namespace detail {
+
+/// Dispatch to expert slots by index, as an operation with a gradient.
+template <AnyTensor Gates, AnyGate Gate>
+struct DispatchToSlots {
+  Routing<Gates, Gate> routing;
+
+  template <int>
+  static constexpr Reads reads = Reads::nothing();
+
+  template <AnyTensor X>
+  auto forward(X const& x) const {
+    using T = typename X::value_type;
+    static constexpr Layout layout = [] {
+      Layout result;
+      result.dimensions = {{}, X::layout.dimensions[0], {}, {}};
+      return result;
+    }();
+    static_assert(check_slots<Gate>() && check_by_group<X, Gates, 0, 2>());
+    require_floating_point<X>();
+    RoutingShape const shape = routing.shape("dispatch");
+    gshard::detail::require_one_mesh("dispatch", {{"x", x}, {"the routing's expert", routing.expert}});
+    gshard::detail::require_extents("dispatch", {"x", x}, {shape.groups, shape.tokens, dynamic_extent},
+                                    "as in the routing, (G, S)");
+    with_layout<X, layout> const slots(uninitialized, x.mesh(),
+                                       {shape.experts, shape.groups, shape.capacity, x.extent(2)});
+    record_kernel("dispatch", slots, x, routing.token_of_slot);
+    detail::dispatch<typename X::memory_space, T>(x.local(), routing.token_of_slot.local(), slots.local());
+    return slots;
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [x] = saved.operands;
+    auto const& [dx] = gradients;
+    using X = typename std::remove_cvref_t<decltype(dx)>::tensor_type;
+    X const x_gradient(uninitialized, x.mesh(), x.extents());
+    record_kernel("dispatch gradient", x_gradient, gradient);
+    dispatch_backward<typename X::memory_space, typename X::value_type>(gradient.local(), routing.expert.local(),
+                                                                        routing.slot.local(), x_gradient.local());
+    dx.add(x_gradient);
+  }
+};
+
+/// Combine from expert slots by index, as an operation of slots and weights with a gradient.
+template <AnyTensor Gates, AnyGate Gate>
+struct CombineFromSlots {
+  Routing<Gates, Gate> routing;
+
+  template <int Operand>
+  static constexpr Reads reads = Reads::operand(1 - Operand);
+
+  template <AnyTensor Slots, AnyTensor Weights>
+  auto forward(Slots const& slots, Weights const& weights) const {
+    using T = typename Slots::value_type;
+    static constexpr Layout layout = [] {
+      Layout result;
+      result.dimensions = {Slots::layout.dimensions[1], {}, {}};
+      return result;
+    }();
+    static_assert(Slots::layout.dimensions[0].empty(),
+                  "gshard: combine needs the slots of all experts; reshard them so that E is `_`");
+    static_assert(check_slots<Gate>() && check_by_group<Slots, Gates, 1, 2>() &&
+                  check_by_group<Weights, Gates, 0, 2>());
+    require_floating_point<Slots>();
+    RoutingShape const shape = routing.shape("combine");
+    gshard::detail::require_one_mesh(
+        "combine", {{"slots", slots}, {"weights", weights}, {"the routing's expert", routing.expert}});
+    gshard::detail::require_extents("combine", {"slots", slots},
+                                    {shape.experts, shape.groups, shape.capacity, dynamic_extent},
+                                    "as in the routing, (E, G, C)");
+    gshard::detail::require_extents("combine", {"weights", weights}, {shape.groups, shape.tokens, shape.choices},
+                                    "as in the routing, (G, S, K)");
+    with_layout<Slots, layout> const tokens(uninitialized, slots.mesh(), {shape.groups, shape.tokens, slots.extent(3)});
+    record_kernel("combine", tokens, slots);
+    detail::combine<typename Slots::memory_space, T, typename Weights::value_type>(
+        slots.local(), routing.expert.local(), routing.slot.local(), weights.local(), tokens.local());
+    return tokens;
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [slots, weights] = saved.operands;
+    auto const& [dslots, dweights] = gradients;
+    using T = typename std::remove_cvref_t<decltype(slots)>::value_type;
+    using Weight = typename std::remove_cvref_t<decltype(weights)>::value_type;
+    using Space = typename std::remove_cvref_t<decltype(gradient)>::memory_space;
+    if constexpr (is_wanted<decltype(dslots)>) {
+      using Slots = typename std::remove_cvref_t<decltype(dslots)>::tensor_type;
+      Slots const slots_gradient(uninitialized, slots.mesh(), slots.extents());
+      record_kernel("combine gradient", slots_gradient, gradient);
+      combine_slots_backward<Space, T, Weight>(gradient.local(), routing.token_of_slot.local(), routing.expert.local(),
+                                               weights.local(), slots_gradient.local());
+      dslots.add(slots_gradient);
+    }
+    if constexpr (is_wanted<decltype(dweights)>) {
+      using Weights = typename std::remove_cvref_t<decltype(dweights)>::tensor_type;
+      Weights const weights_gradient(uninitialized, weights.mesh(), weights.extents());
+      record_kernel("combine weights gradient", gradient, slots);
+      combine_weights_backward<Space, T, Weight>(gradient.local(), slots.local(), routing.expert.local(),
+                                                 routing.slot.local(), weights_gradient.local());
+      dweights.add(weights_gradient);
+    }
+  }
+};
+
+}  // namespace detail
+
+/// Sends tokens to their expert slots: x (G, S, M) gives (E, G, C, M), empty slots zero. Is the paper's GSEC,GSM->EGCM
+/// by index, at a cost linear in the tokens. E is whole, G stays on its axes. Local.
+/// Does not read rows of padding and of dropped choices, nor gradients of empty slots.
+/// Throws StateError, MeshError or ExtentError if x has other groups than the routing.
+template <TensorOperand X, AnyTensor Gates, AnyGate Gate>
 auto dispatch(X const& x, Routing<Gates, Gate> const& routing) {
-  using Tensor = detail::ValueTensor<X>;
-  using T = typename Tensor::value_type;
-  using Space = typename Tensor::memory_space;
-  static constexpr Layout layout = [] {
-    Layout result;
-    result.dimensions = {{}, Tensor::layout.dimensions[0], {}, {}};
-    return result;
-  }();
-  static_assert(detail::check_slots<Gate>() && detail::check_by_group<Tensor, Gates, 0, 2>());
-  Tensor const& tokens = detail::value_of(x);
-  detail::RoutingShape const shape = routing.shape("dispatch");
-  gshard::detail::require_one_mesh("dispatch", {{"x", tokens}, {"the routing's expert", routing.expert}});
-  gshard::detail::require_extents("dispatch", {"x", tokens}, {shape.groups, shape.tokens, dynamic_extent},
-                                  "as in the routing, (G, S)");
-  with_layout<Tensor, layout> const slots(uninitialized, tokens.mesh(),
-                                          {shape.experts, shape.groups, shape.capacity, tokens.extent(2)});
-  detail::record_kernel("dispatch", slots, tokens, routing.token_of_slot);
-  detail::dispatch<Space, T>(tokens.local(), routing.token_of_slot.local(), slots.local());
-  return detail::recorded_beside(x, slots, [slot = detail::slot_of(x), tokens, routing](auto const& gradient) {
-    Tensor const of_tokens = detail::empty_like(tokens);
-    detail::record_kernel("dispatch gradient", of_tokens, gradient);
-    detail::dispatch_backward<Space, T>(gradient.local(), routing.expert.local(), routing.slot.local(),
-                                        of_tokens.local());
-    slot.add(of_tokens);
-  });
+  return Differentiable(detail::DispatchToSlots<Gates, Gate>{routing})(x);
 }
 
-/// The experts' rows back at their tokens, weighted: slots (E, G, C, M) and weights (G, S, K) give (G, S, M); the
-/// paper's GSEC,GECM->GSM by index. Dropped choices add nothing, and padding gets zeros: empty slots, weights of
-/// dropped choices, and gradients of padding are not read. Local: E is whole. Throws StateError, MeshError or
-/// ExtentError where slots or weights have other extents than the routing.
-template <class X, class W, AnyTensor Gates, AnyGate Gate>
+/// Brings the experts' rows back to their tokens: slots (E, G, C, M) and weights (G, S, K) give (G, S, M),
+/// `y[g,s,:] = sum_k weights[g,s,k] * slots[e_k,g,c_k,:]` over the choices that have a slot; zeros for padding. Is the
+/// paper's GSEC,GECM->GSM by index. E is whole. Local.
+/// Does not read empty slots, weights of dropped choices, and gradients of padding.
+/// Throws StateError, MeshError or ExtentError if slots or weights have other extents than the routing.
+template <TensorOperand X, TensorOperand W, AnyTensor Gates, AnyGate Gate>
 auto combine(X const& slots, W const& weights, Routing<Gates, Gate> const& routing) {
-  using Tensor = detail::ValueTensor<X>;
-  using T = typename Tensor::value_type;
-  using Space = typename Tensor::memory_space;
-  using Weight = typename detail::ValueTensor<W>::value_type;
-  static constexpr Layout layout = [] {
-    Layout result;
-    result.dimensions = {Tensor::layout.dimensions[1], {}, {}};
-    return result;
-  }();
-  static_assert(Tensor::layout.dimensions[0].empty(),
-                "gshard: combine needs the slots of all experts; reshard them so that E is `_`");
-  static_assert(detail::check_slots<Gate>() && detail::check_by_group<Tensor, Gates, 1, 2>() &&
-                detail::check_by_group<detail::ValueTensor<W>, Gates, 0, 2>());
-  Tensor const& rows = detail::value_of(slots);
-  auto const& weight = detail::value_of(weights);
-  detail::RoutingShape const shape = routing.shape("combine");
-  gshard::detail::require_one_mesh("combine",
-                                   {{"slots", rows}, {"weights", weight}, {"the routing's expert", routing.expert}});
-  gshard::detail::require_extents("combine", {"slots", rows},
-                                  {shape.experts, shape.groups, shape.capacity, dynamic_extent},
-                                  "as in the routing, (E, G, C)");
-  gshard::detail::require_extents("combine", {"weights", weight}, {shape.groups, shape.tokens, shape.choices},
-                                  "as in the routing, (G, S, K)");
-  with_layout<Tensor, layout> const tokens(uninitialized, rows.mesh(), {shape.groups, shape.tokens, rows.extent(3)});
-  detail::record_kernel("combine", tokens, rows);
-  detail::combine<Space, T, Weight>(rows.local(), routing.expert.local(), routing.slot.local(), weight.local(),
-                                    tokens.local());
-  return detail::recorded_beside(
-      std::tie(slots, weights), tokens,
-      [rows, weight, routing, of_slots = detail::slot_of(slots),
-       of_weights = detail::slot_of(weights)](auto const& gradient) {
-        if constexpr (detail::wants_gradient<decltype(of_slots)>) {
-          Tensor const rows_gradient = detail::empty_like(rows);
-          detail::record_kernel("combine gradient", rows_gradient, gradient);
-          detail::combine_slots_backward<Space, T, Weight>(gradient.local(), routing.token_of_slot.local(),
-                                                           routing.expert.local(), weight.local(),
-                                                           rows_gradient.local());
-          of_slots.add(rows_gradient);
-        }
-        if constexpr (detail::wants_gradient<decltype(of_weights)>) {
-          auto const weights_gradient = detail::empty_like(weight);
-          detail::record_kernel("combine weights gradient", gradient, rows);
-          detail::combine_weights_backward<Space, T, Weight>(gradient.local(), rows.local(), routing.expert.local(),
-                                                             routing.slot.local(), weights_gradient.local());
-          of_weights.add(weights_gradient);
-        }
-      });
+  return Differentiable(detail::CombineFromSlots<Gates, Gate>{routing})(slots, weights);
 }
 
 }  // namespace gshard::nn

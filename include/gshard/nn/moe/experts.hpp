@@ -7,9 +7,9 @@
 #include <tuple>
 #include <type_traits>
 
-#include <gshard/autodiff/einsum.hpp>
+#include <gshard/autodiff/differentiable.hpp>
 #include <gshard/autodiff/map.hpp>
-#include <gshard/autodiff/reduce.hpp>
+#include <gshard/einsum/einsum.hpp>
 #include <gshard/nn/axes.hpp>
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/kernels/expert_bias.hpp>
@@ -43,6 +43,8 @@ struct SwiGlu : gshard::functions::NotLinear {
   KOKKOS_FUNCTION T operator()(T gate, T linear) const {
     return gate / (T(1) + Kokkos::exp(-gate)) * linear;
   }
+  template <int Operand>
+  static constexpr Reads reads = Operand == 0 ? Reads::operand(0) | Reads::operand(1) : Reads::operand(0);
   template <int Operand, class T>
   KOKKOS_FUNCTION static T derivative(T gate, T linear, T) {
     T const share = T(1) / (T(1) + Kokkos::exp(-gate));
@@ -50,46 +52,38 @@ struct SwiGlu : gshard::functions::NotLinear {
   }
 };
 
-}  // namespace detail
+/// Rows (E, G, C, N) plus a bias (E, N) of each row's expert, as an operation with a gradient.
+struct AddBiasToSlots {
+  template <int>
+  static constexpr Reads reads = Reads::nothing();
 
-/// The work of experts on rows in slots (E, G, C, K): each expert has as many.
-struct BySlots {
-  /// rows (E, G, C, K) times weight (E, K, N). What is kept in pieces of `weight` is gathered; sums over a split K are
-  /// reduced.
-  template <class X, class W>
-  auto times(X const& rows, W const& weight) const {
-    return einsum<"egck,ekn->egcn">(rows, movable(weight));
+  template <AnyTensor Rows, AnyTensor Bias>
+  Rows forward(Rows const& rows, Bias const& bias) const {
+    if constexpr (!is_bias_of<Rows, Bias>())
+      using Refused [[maybe_unused]] =
+          decltype(error::ExpertBiasHeld<typename Rows::spec_type, typename Bias::spec_type>{});
+    require_floating_point<Rows>();
+    gshard::detail::require_one_mesh("expert bias", {{"rows", rows}, {"bias", bias}});
+    gshard::detail::require_extents("expert bias", {"bias", bias}, {rows.extent(0), rows.extent(3)},
+                                    "as of the rows (E, G, C, N)");
+    Rows const result = empty_like(rows);
+    record_kernel("expert bias", result, rows, bias);
+    std::int64_t const each = rows.local_extent(1) * rows.local_extent(2);
+    add_expert_bias<typename Rows::memory_space>(
+        rows.local_extent(0) * each,
+        AddExpertBias<typename Rows::value_type>{
+            rows.data(), bias.data(), result.data(), rows.local_extent(3), {each, nullptr, 0}});
+    return result;
   }
 
-  /// rows (E, G, C, N) plus bias (E, N). Local; its gradient is summed over the axes that split the slots.
-  /// Throws StateError, MeshError or ExtentError where E or N differ.
-  template <class X, class B>
-  auto plus(X const& rows, B const& bias) const {
-    using Tensor = detail::ValueTensor<X>;
-    using Bias = detail::ValueTensor<B>;
-    if constexpr (!is_bias_of<Tensor, Bias>())
-      using Refused [[maybe_unused]] =
-          decltype(error::ExpertBiasHeld<typename Tensor::spec_type, typename Bias::spec_type>{});
-    Tensor const& in = detail::value_of(rows);
-    Bias const& added = detail::value_of(bias);
-    gshard::detail::require_one_mesh("expert bias", {{"rows", in}, {"bias", added}});
-    gshard::detail::require_extents("expert bias", {"bias", added}, {in.extent(0), in.extent(3)},
-                                    "as of the rows (E, G, C, N)");
-    Tensor const result = detail::empty_like(in);
-    detail::record_kernel("expert bias", result, in, added);
-    std::int64_t const each = in.local_extent(1) * in.local_extent(2);
-    detail::add_expert_bias<typename Tensor::memory_space>(
-        in.local_extent(0) * each, detail::AddExpertBias<typename Tensor::value_type>{
-                                       in.data(), added.data(), result.data(), in.local_extent(3), {each, nullptr, 0}});
-    return detail::recorded_beside(
-        std::tie(rows, bias), result,
-        [of_rows = detail::slot_of(rows), of_bias = detail::slot_of(bias),
-         shape = added.extents()](auto const& gradient) {
-          using Sums = gshard::detail::PlanOf<"egcn->en", Cotangent<Bias>, std::remove_cvref_t<decltype(gradient)>>;
-          of_rows.add(gradient);
-          if constexpr (detail::wants_gradient<decltype(of_bias)>)
-            of_bias.add_part(gshard::detail::produced_by<Sums>(shape, gradient));
-        });
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [drows, dbias] = gradients;
+    drows.add(gradient);
+    if constexpr (is_wanted<decltype(dbias)>) {
+      using Bias = typename std::remove_cvref_t<decltype(dbias)>::tensor_type;
+      using Sums = gshard::detail::PlanOf<"egcn->en", Cotangent<Bias>, std::remove_cvref_t<decltype(gradient)>>;
+      dbias.add_part(gshard::detail::produced_by<Sums>(std::get<1>(saved.operands).extents(), gradient));
+    }
   }
 
  private:
@@ -99,6 +93,25 @@ struct BySlots {
     return Rows::layout.dimensions[0] == Bias::layout.dimensions[0] &&
            Rows::layout.dimensions[3] == Bias::layout.dimensions[1] && Rows::layout.partial.empty() &&
            Bias::layout.partial.empty() && std::is_same_v<with_spec<Rows, typename Bias::spec_type>, Bias>;
+  }
+};
+
+}  // namespace detail
+
+/// The work of experts on rows in slots (E, G, C, K): each expert has as many.
+struct BySlots {
+  /// Returns rows (E, G, C, K) times weight (E, K, N). Gathers what is kept in pieces of `weight`; reduces sums over a
+  /// split K.
+  template <class X, class W>
+  auto times(X const& rows, W const& weight) const {
+    return einsum<"egck,ekn->egcn">(rows, movable(weight));
+  }
+
+  /// Returns rows (E, G, C, N) plus bias (E, N). Local; the gradient of the bias is summed over the axes that split the
+  /// slots. Throws StateError, MeshError or ExtentError if E or N differ.
+  template <TensorOperand X, TensorOperand B>
+  auto plus(X const& rows, B const& bias) const {
+    return Differentiable<detail::AddBiasToSlots>{}(rows, bias);
   }
 };
 
@@ -127,7 +140,7 @@ struct ExpertLinear {
     if constexpr (HasBias) bias = initializer.constant<Bias>(mesh, {count, outputs}, 0, name + " bias");
   }
 
-  template <class X, class ByExpert>
+  template <TensorOrVar X, class ByExpert>
   auto operator()(X const& rows, ByExpert const& by_expert) {
     if constexpr (HasBias) return by_expert.plus(eval(by_expert.times(rows, bind(weight, rows))), bind(bias, rows));
     else return by_expert.times(rows, bind(weight, rows));
@@ -158,8 +171,9 @@ struct ReluLayers {
       : wi(mesh, initializer, shape.check().experts, shape.model, shape.hidden, "expert wi"),
         wo(mesh, initializer, shape.experts, shape.hidden, shape.model, "expert wo") {}
 
-  template <class X, class ByExpert>
-  auto operator()(X const& rows, ByExpert const& by_expert) {
+  template <TensorOperand X, class ByExpert>
+  auto operator()(X const& x, ByExpert const& by_expert) {
+    auto const& rows = gshard::detail::evaluated(x);
     auto const hidden = eval(relu(wi(rows, by_expert)));
     return eval(wo(hidden, by_expert));
   }
@@ -183,8 +197,9 @@ struct GatedLayers {
         wi(mesh, initializer, shape.experts, shape.model, shape.hidden, "expert wi"),
         wo(mesh, initializer, shape.experts, shape.hidden, shape.model, "expert wo") {}
 
-  template <class X, class ByExpert>
-  auto operator()(X const& rows, ByExpert const& by_expert) {
+  template <TensorOperand X, class ByExpert>
+  auto operator()(X const& x, ByExpert const& by_expert) {
+    auto const& rows = gshard::detail::evaluated(x);
     auto const hidden = eval(map(SwiGlu{}, eval(wg(rows, by_expert)), eval(wi(rows, by_expert))));
     return eval(wo(hidden, by_expert));
   }

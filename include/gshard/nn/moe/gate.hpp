@@ -8,14 +8,15 @@
 #include <string_view>
 #include <type_traits>
 
+#include <gshard/autodiff/differentiable.hpp>
 #include <gshard/autodiff/map.hpp>
-#include <gshard/autodiff/reduce.hpp>
 #include <gshard/nn/gating/gates.hpp>
 #include <gshard/nn/kernels/gate.hpp>
 #include <gshard/nn/kernels/gate_backward.hpp>
 #include <gshard/nn/operation.hpp>
 #include <gshard/nn/random_stream.hpp>
 #include <gshard/nn/zero_padding.hpp>
+#include <gshard/reduce/reduction.hpp>
 #include <gshard/tensor/operands.hpp>
 
 namespace gshard::error {
@@ -115,7 +116,7 @@ class Routing {
   static consteval bool check_types() {
     static_assert(Gates::rank == 3 && Mask::rank == 2, "gshard: a gate takes gates (G, S, E) and a mask (G, S)");
     static_assert(std::floating_point<T>,
-                  "gshard: a gate computes in float or double; convert its logits, as in convert<float>(x)");
+                  "gshard: a gate computes in float or double; convert its logits, as in cast<float>(x)");
     static_assert(std::is_same_v<typename Mask::value_type, int>,
                   "gshard: the mask of real tokens holds int, 1 for words and 0 for padding");
     static_assert(Gates::layout.dimensions[1].empty() && Gates::layout.dimensions[2].empty(),
@@ -246,45 +247,78 @@ void require_gates_of(std::string_view operation, gshard::detail::Operand const&
                                   "as of the gates that the routing was made from");
 }
 
+/// Weights of a routing, as an operation of the gates with a gradient.
+template <AnyTensor Gates, AnyGate Gate>
+struct RouteWeights {
+  Routing<Gates, Gate> routing;
+
+  template <int>
+  static constexpr Reads reads = Reads::operand(0);
+
+  template <AnyTensor X>
+  auto forward(X const& gates) const {
+    static_assert(check_gates<X, Gates>());
+    require_gates_of("route_weights", {"gates", gates}, routing);
+    return routing.weight;
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [gates] = saved.operands;
+    auto const& [dgates] = gradients;
+    auto const gates_gradient = empty_like(gates);
+    record_kernel("gate gradient", gates_gradient, gates);
+    gate_backward<Gate, typename Gates::value_type, typename Gates::memory_space>(
+        gates.local(), routing.token_mask.local(), routing.routes(), routing.counts(), gradient.local(), {},
+        gates_gradient.local());
+    dgates.add(gates_gradient);
+  }
+};
+
+/// Balance losses of a routing, as an operation of the gates with a gradient.
+template <AnyTensor Gates, AnyGate Gate>
+struct BalanceLosses {
+  Routing<Gates, Gate> routing;
+
+  template <int>
+  static constexpr Reads reads = Reads::nothing();
+
+  template <AnyTensor X>
+  auto forward(X const& gates) const {
+    static_assert(check_gates<X, Gates>());
+    require_gates_of("balance_losses", {"gates", gates}, routing);
+    return routing.balance_loss;
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [gates] = saved.operands;
+    auto const& [dgates] = gradients;
+    typename std::remove_cvref_t<decltype(dgates)>::tensor_type const gates_gradient(uninitialized, gates.mesh(),
+                                                                                     gates.extents());
+    // The kernel reads gates for the gradient of weights only; here they state the extents, in the ledger too.
+    auto const& extents_of_gates = gates_gradient;
+    record_kernel("gate gradient", gates_gradient, extents_of_gates);
+    gate_backward<Gate, typename Gates::value_type, typename Gates::memory_space>(
+        extents_of_gates.local(), routing.token_mask.local(), routing.routes(), routing.counts(), {}, gradient.local(),
+        gates_gradient.local());
+    dgates.add(gates_gradient);
+  }
+};
+
 }  // namespace detail
 
-/// The weights (G, S, K) of a routing, recorded beside the gates they were computed from. The gradients of padding and
-/// of dropped choices are not read.
-/// Throws StateError, MeshError or ExtentError where the gates are not those of the routing.
-template <class X, AnyTensor Gates, AnyGate Gate>
+/// Returns the weights (G, S, K) of a routing, recorded if the gates that it was made from are. Does not read the
+/// gradients of padding and of dropped choices. Local.
+/// Throws StateError, MeshError or ExtentError if the gates are not those of the routing.
+template <TensorOperand X, AnyTensor Gates, AnyGate Gate>
 auto route_weights(X const& gates, Routing<Gates, Gate> const& routing) {
-  using T = typename Gates::value_type;
-  using Space = typename Gates::memory_space;
-  static_assert(detail::check_gates<detail::ValueTensor<X>, Gates>());
-  detail::require_gates_of("route_weights", {"gates", detail::value_of(gates)}, routing);
-  return detail::recorded_beside(
-      gates, routing.weight,
-      [slot = detail::slot_of(gates), values = detail::value_of(gates), routing](auto const& gradient) {
-        Gates const of_gates = detail::empty_like(values);
-        detail::record_kernel("gate gradient", of_gates, values);
-        detail::gate_backward<Gate, T, Space>(values.local(), routing.token_mask.local(), routing.routes(),
-                                              routing.counts(), gradient.local(), {}, of_gates.local());
-        slot.add(of_gates);
-      });
+  return Differentiable(detail::RouteWeights<Gates, Gate>{routing})(gates);
 }
 
-/// The balance loss (G) of a routing, (1/E) sum_e (c_e/S) m_e, recorded beside the gates: the gradient flows through
-/// the mean gates alone (paper 2.2). Throws as route_weights.
-template <class X, AnyTensor Gates, AnyGate Gate>
+/// Returns the balance losses (G) of a routing, (1/E) sum_e (c_e/S) m_e, recorded if the gates are: the gradient flows
+/// through the mean gates m_e alone (paper 2.2). Local. Throws as route_weights.
+template <TensorOperand X, AnyTensor Gates, AnyGate Gate>
 auto balance_losses(X const& gates, Routing<Gates, Gate> const& routing) {
-  using T = typename Gates::value_type;
-  using Space = typename Gates::memory_space;
-  static_assert(detail::check_gates<detail::ValueTensor<X>, Gates>());
-  detail::require_gates_of("balance_losses", {"gates", detail::value_of(gates)}, routing);
-  return detail::recorded_beside(
-      gates, routing.balance_loss,
-      [slot = detail::slot_of(gates), values = detail::value_of(gates), routing](auto const& gradient) {
-        Gates const of_gates = detail::empty_like(values);
-        detail::record_kernel("gate gradient", of_gates, values);
-        detail::gate_backward<Gate, T, Space>(values.local(), routing.token_mask.local(), routing.routes(),
-                                              routing.counts(), {}, gradient.local(), of_gates.local());
-        slot.add(of_gates);
-      });
+  return Differentiable(detail::BalanceLosses<Gates, Gate>{routing})(gates);
 }
 
 namespace functions {
@@ -301,20 +335,23 @@ struct AtLeastOne : gshard::functions::NotLinear {
   KOKKOS_FUNCTION T operator()(T x) const {
     return x > T(1) ? x : T(1);
   }
+  template <int>
+  static constexpr Reads reads = Reads::result();
   template <int, class T>
-  KOKKOS_FUNCTION static T derivative(T x, T) {
-    return x > T(1) ? T(1) : T(0);
+  KOKKOS_FUNCTION static T derivative(T, T result) {
+    return result > T(1) ? T(1) : T(0);
   }
 };
 
 }  // namespace functions
 
-/// The mean of losses (G) over the groups that have tokens: losses of groups of padding alone are not read, and where
-/// there are no others it is 0. A scalar; two all-reduces of one number over the axes that split the groups.
-/// Throws StateError, MeshError or ExtentError where the losses are not one for each group.
-template <class Losses, AnyTensor Gates, AnyGate Gate>
-auto mean_over_groups(Losses const& losses, Routing<Gates, Gate> const& routing) {
-  using Values = detail::ValueTensor<Losses>;
+/// Returns the mean of losses (G) over the groups that have tokens, a scalar; 0 if none has. Does not read losses of
+/// groups of padding alone. Communication: two all-reduces of one number over the axes that split the groups.
+/// Throws StateError, MeshError or ExtentError if the losses are not one for each group.
+template <TensorOperand X, AnyTensor Gates, AnyGate Gate>
+auto mean_over_groups(X const& x, Routing<Gates, Gate> const& routing) {
+  using Values = detail::ValueTensor<X>;
+  auto const& losses = gshard::detail::evaluated(x);
   static_assert(detail::check_by_group<Values, Gates, 0, 0>());
   detail::RoutingShape const shape = routing.shape("mean_over_groups");
   gshard::detail::require_one_mesh("mean_over_groups",
@@ -324,7 +361,7 @@ auto mean_over_groups(Losses const& losses, Routing<Gates, Gate> const& routing)
   // Counted in double: float holds no odd number above 2^24.
   auto const groups = sum<0>(eval(map(functions::HasTokens<double>{}, routing.tokens))).template eval_as<Spec<>>();
   auto const total = sum<0>(zero_padding(losses, routing.tokens)).template eval_as<Spec<>>();
-  return eval(total / eval(convert<typename Values::value_type>(eval(map(functions::AtLeastOne{}, groups)))));
+  return eval(total / eval(cast<typename Values::value_type>(eval(map(functions::AtLeastOne{}, groups)))));
 }
 
 namespace detail {
@@ -338,9 +375,9 @@ double balance_scale(Routing<Gates, Gate> const& routing) {
 
 }  // namespace detail
 
-/// The balance loss of a routing: the mean over its groups, in the gate's scale (with Top2Gate, 1 when even and E when
-/// one expert gets all), recorded beside the gates. A scalar; communicates as mean_over_groups.
-template <class X, AnyTensor Gates, AnyGate Gate>
+/// Returns the balance loss of a routing, a scalar, recorded if the gates are: the mean over its groups, in the gate's
+/// scale (with Top2Gate, 1 when even and E when one expert gets all). Communicates as mean_over_groups.
+template <TensorOperand X, AnyTensor Gates, AnyGate Gate>
 auto balance_loss(X const& gates, Routing<Gates, Gate> const& routing) {
   return eval(mean_over_groups(balance_losses(gates, routing), routing) * detail::balance_scale(routing));
 }

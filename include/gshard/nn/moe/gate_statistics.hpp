@@ -4,8 +4,14 @@
 #include <cstdint>
 #include <vector>
 
+#include <gshard/autodiff/recorded.hpp>
+#include <gshard/expr/functions.hpp>
 #include <gshard/nn/moe/gate.hpp>
+#include <gshard/nn/operation.hpp>
+#include <gshard/reduce/reduction.hpp>
+#include <gshard/reduce/total.hpp>
 #include <gshard/reshard/gather.hpp>
+#include <gshard/tensor/operands.hpp>
 
 namespace gshard::nn {
 
@@ -32,26 +38,27 @@ template <AnyTensor Gates, AnyGate Gate>
 GateStatistics statistics(Routing<Gates, Gate> const& routing) {
   using Load = ShardedTensor<typename Gates::mesh_type, Spec<_>, std::int64_t, typename Gates::memory_space>;
   routing.shape("statistics");
-  Load const load = sum<0>(eval(convert<std::int64_t>(routing.kept)));
+  Load const load = sum<0>(eval(cast<std::int64_t>(routing.kept)));
   GateStatistics result;
   result.load = to_vector(load);
-  result.tokens = sum(convert<std::int64_t>(routing.tokens));
-  result.choices = sum(convert<std::int64_t>(routing.choices));
+  result.tokens = sum(cast<std::int64_t>(routing.tokens));
+  result.choices = sum(cast<std::int64_t>(routing.choices));
   result.balance_loss = static_cast<double>(to_vector(mean_over_groups(routing.balance_loss, routing))[0]) *
                         detail::balance_scale(routing);
   return result;
 }
 
-/// The same, with the router z-loss that the layer computed.
-template <AnyTensor Gates, AnyGate Gate, class Loss>
+/// Returns the same, with the router z-loss that the layer computed.
+template <AnyTensor Gates, AnyGate Gate, TensorOperand Loss>
 GateStatistics statistics(Routing<Gates, Gate> const& routing, Loss const& z_loss) {
   using Value = detail::ValueTensor<Loss>;
+  auto const& loss = gshard::detail::evaluated(z_loss);
   static_assert(Value::rank == 0 && Value::layout.partial.empty(),
                 "gshard: the z-loss of a layer is a scalar, as that of nn::z_loss");
   gshard::detail::require_one_mesh("statistics",
-                                   {{"z_loss", detail::value_of(z_loss)}, {"the routing's expert", routing.expert}});
+                                   {{"z_loss", detail::value_of(loss)}, {"the routing's expert", routing.expert}});
   GateStatistics result = statistics(routing);
-  result.z_loss = static_cast<double>(to_vector(detail::value_of(z_loss))[0]);
+  result.z_loss = static_cast<double>(to_vector(detail::value_of(loss))[0]);
   return result;
 }
 

@@ -6,11 +6,12 @@
 #include <optional>
 #include <type_traits>
 
-#include <gshard/autodiff/einsum.hpp>
 #include <gshard/autodiff/map.hpp>
-#include <gshard/autodiff/reduce.hpp>
+#include <gshard/autodiff/recorded.hpp>
 #include <gshard/autodiff/reshard.hpp>
-#include <gshard/autodiff/softmax.hpp>
+#include <gshard/core/compile_error.hpp>
+#include <gshard/einsum/einsum.hpp>
+#include <gshard/nn/axes.hpp>
 #include <gshard/nn/initialize.hpp>
 #include <gshard/nn/moe/dispatch.hpp>
 #include <gshard/nn/moe/dropless.hpp>
@@ -19,8 +20,13 @@
 #include <gshard/nn/moe/gate_statistics.hpp>
 #include <gshard/nn/moe/gate_z_loss.hpp>
 #include <gshard/nn/moe/one_hot.hpp>
+#include <gshard/nn/moe/options.hpp>
 #include <gshard/nn/moe/shared_experts.hpp>
+#include <gshard/nn/operation.hpp>
+#include <gshard/nn/random_stream.hpp>
 #include <gshard/nn/zero_padding.hpp>
+#include <gshard/reduce/softmax.hpp>
+#include <gshard/tensor/operands.hpp>
 
 namespace gshard::error {
 
@@ -95,16 +101,19 @@ class MixtureOfExperts {
   /// rows, over the expert axes.
   /// Throws StateError, MeshError or ExtentError where x or mask does not belong to the layer; OptionError where an
   /// option that was changed is not allowed.
-  template <DispatchForm Form = default_form, class X, AnyTensor Mask>
+  template <DispatchForm Form = default_form, TensorOperand X, TensorOperand Mask>
   auto operator()(X const& x, Mask const& mask, std::optional<RandomStream> random) {
-    check_inputs<Form>(detail::value_of(x), mask);
+    auto const& input = gshard::detail::evaluated(x);
+    auto const& evaluated_mask = gshard::detail::evaluated(mask);
+    auto const& token_mask = detail::value_of(evaluated_mask);
+    check_inputs<Form>(detail::value_of(input), token_mask);
     if constexpr (Form == DispatchForm::ragged && rows != tokens) {
       // Ranks that hold the same tokens take a share of them each.
-      auto result = run<Form>(reshard<Spec<rows, _, _>>(x), reshard<Spec<rows, _>>(mask), random);
+      auto result = run<Form>(reshard<Spec<rows, _, _>>(input), reshard<Spec<rows, _>>(token_mask), random);
       auto const output = reshard<Spec<tokens, _, _>>(result.output);
       return MixtureResult{output, result.balance_loss, result.routing};
     } else {
-      return run<Form>(x, mask, random);
+      return run<Form>(input, token_mask, random);
     }
   }
 
@@ -149,7 +158,7 @@ class MixtureOfExperts {
     return output_of<Form>(of_tokens, mask, routing.weight, routing);
   }
 
-  template <DispatchForm Form, class X, AnyTensor Mask>
+  template <DispatchForm Form, TensorOrVar X, AnyTensor Mask>
   auto run(X const& x, Mask const& mask, std::optional<RandomStream> random) {
     X const of_tokens = zero_padding(x, mask);
     auto const logits = router_logits(of_tokens);
@@ -175,13 +184,13 @@ class MixtureOfExperts {
   template <class X>
   auto router_logits(X const& x) {
     if constexpr (gshard::detail::is_rounded<T>)
-      return eval(einsum<"gsm,me->gse">(eval(convert<float>(x)), movable(eval(convert<float>(bind(gate, x))))));
+      return eval(einsum<"gsm,me->gse">(eval(cast<float>(x)), movable(eval(cast<float>(bind(gate, x))))));
     else return eval(einsum<"gsm,me->gse">(x, movable(bind(gate, x))));
   }
 
   template <class X>
   static auto as_activations(X const& x) {
-    if constexpr (gshard::detail::is_rounded<T>) return eval(convert<T>(x));
+    if constexpr (gshard::detail::is_rounded<T>) return eval(cast<T>(x));
     else return x;
   }
 

@@ -4,9 +4,34 @@
 #include <optional>
 #include <type_traits>
 
+#include <gshard/autodiff/differentiable.hpp>
 #include <gshard/nn/moe/experts.hpp>
+#include <gshard/nn/operation.hpp>
+#include <gshard/tensor/operands.hpp>
 
 namespace gshard::nn {
+
+namespace detail {
+
+/// The same elements with another spec and other extents, as an operation with a gradient. Shares memory.
+template <class To>
+struct Reinterpret {
+  Extents extents;
+
+  template <int>
+  static constexpr Reads reads = Reads::nothing();
+
+  auto forward(AnyTensor auto const& x) const { return x.template reinterpreted<To>(extents); }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [x] = saved.operands;
+    auto const& [dx] = gradients;
+    using Tensor = typename std::remove_cvref_t<decltype(dx)>::tensor_type;
+    dx.add(gradient.template reinterpreted<typename Tensor::spec_type>(x.extents()));
+  }
+};
+
+}  // namespace detail
 
 /// Experts that see every token, beside those that a gate chooses: as many experts of H hidden units as one of as many
 /// times H, whose slots are the tokens. Replicated over the axes of the experts, split over those of the model.
@@ -29,9 +54,9 @@ class SharedExperts {
     if (shape.shared_experts > 0) layer.emplace(mesh, initializer, one);
   }
 
-  /// `routed` (G, S, M) plus what the shared experts make of `x` (G, S, M), of the same spec. Both are recorded, or
-  /// neither. Throws StateError, MeshError or ExtentError where they differ.
-  template <class Y, class X>
+  /// Returns `routed` (G, S, M) plus the results of the shared experts for `x` (G, S, M), of the same spec. Both are
+  /// recorded, or neither. Throws StateError, MeshError or ExtentError if they differ.
+  template <TensorOrVar Y, TensorOrVar X>
   Y added_to(Y const& routed, X const& x) {
     static_assert(
         AnyVar<X> == AnyVar<Y> && std::is_same_v<detail::ValueTensor<X>, detail::ValueTensor<Y>>,
@@ -41,10 +66,10 @@ class SharedExperts {
     if (!layer) return routed;
     using Tensor = detail::ValueTensor<X>;
     Extents const extents = detail::value_of(x).extents();
-    auto const slots = (*layer)(
-        reinterpreted<with_layout<Tensor, slots_of(Tensor::layout)>>(x, {1, extents[0], extents[1], extents[2]}),
-        BySlots{});
-    return eval(routed + reinterpreted<Tensor>(slots, extents));
+    using ToSlots = detail::Reinterpret<typename with_layout<Tensor, slots_of(Tensor::layout)>::spec_type>;
+    using ToTokens = detail::Reinterpret<typename Tensor::spec_type>;
+    auto const slots = Differentiable(ToSlots{{1, extents[0], extents[1], extents[2]}})(x);
+    return eval(routed + Differentiable(ToTokens{extents})((*layer)(slots, BySlots{})));
   }
 
   template <class Visit>
@@ -59,16 +84,6 @@ class SharedExperts {
     slots.dimensions.push_back({});
     for (AxisList const& axes : tokens.dimensions) slots.dimensions.push_back(axes);
     return slots;
-  }
-
-  template <AnyTensor To, class X>
-  static auto reinterpreted(X const& x, Extents const& extents) {
-    auto const& value = detail::value_of(x);
-    using From = typename detail::ValueTensor<X>::spec_type;
-    return detail::recorded_beside(x, value.template reinterpreted<typename To::spec_type>(extents),
-                                   [slot = detail::slot_of(x), before = value.extents()](auto const& gradient) {
-                                     slot.add(gradient.template reinterpreted<From>(before));
-                                   });
   }
 };
 

@@ -9,6 +9,7 @@
 
 #include <gshard/core/options.hpp>
 #include <gshard/index/check_ids.hpp>
+#include <gshard/index/split_dimension.hpp>
 #include <gshard/nn/attention_cache.hpp>
 #include <gshard/nn/transformer/transformer.hpp>
 

@@ -10,6 +10,11 @@
 #include <type_traits>
 #include <vector>
 
+#include <gshard/autodiff/map.hpp>
+#include <gshard/autodiff/reshard.hpp>
+#include <gshard/autodiff/tape.hpp>
+#include <gshard/einsum/einsum.hpp>
+#include <gshard/index/check_ids.hpp>
 #include <gshard/nn/attention.hpp>
 #include <gshard/nn/embedding.hpp>
 #include <gshard/nn/feed_forward.hpp>
@@ -205,8 +210,8 @@ class Transformer {
   template <class Words>
   auto embedded_known(Words const& table, Side const& side) {
     double const scale = std::sqrt(static_cast<double>(table_.value.extent(1)));
-    auto const words = reshard<Tokens>(detail::rows_by_id(movable(table), side.ids, scale));
-    return eval(words + detail::rows_by_id(movable(bind(places_, table)), side.positions, scale));
+    auto const words = reshard<Tokens>(detail::embedding_of_checked(table, side.ids, scale));
+    return eval(words + detail::embedding_of_checked(bind(places_, table), side.positions, scale));
   }
 
   template <class Words, class Pass>

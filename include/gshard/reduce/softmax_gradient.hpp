@@ -5,15 +5,19 @@
 
 #include <Kokkos_Core.hpp>
 
-#include <gshard/autodiff/tape.hpp>
 #include <gshard/core/compiled.hpp>
+#include <gshard/reduce/local/dimensions.hpp>
+#include <gshard/reduce/kernels/broadcast.hpp>
+#include <gshard/reduce/kernels/softmax.hpp>
 #include <gshard/reduce/row_values.hpp>
-#include <gshard/reduce/softmax.hpp>
+#include <gshard/reduce/local/rules.hpp>
+#include <gshard/tensor/record_kernel.hpp>
 
-namespace gshard {
+// Gradients of softmax, its logarithm, and the logarithm of a sum of powers.
 
-namespace detail {
+namespace gshard::detail {
 
+/// Product of two elements.
 template <class T>
 struct ProductTerm {
   T const* left;
@@ -23,7 +27,7 @@ struct ProductTerm {
   }
 };
 
-/// p * (dp - sum(p * dp)) of softmax; dy - exp(y) * sum(dy) of its logarithm.
+/// Gradient of p = softmax(x): dx = p * (dp - sum(p * dp)); of its logarithm y: dx = dy - exp(y) * sum(dy).
 template <SoftmaxForm Form, class T>
 struct SoftmaxGradient {
   T* result;
@@ -59,16 +63,17 @@ void run_softmax_gradient(BlockRows const& rows, T const* values, T const* gradi
 GSHARD_COMPILED_FLOATS(run_softmax_gradient, SoftmaxForm::plain)
 GSHARD_COMPILED_FLOATS(run_softmax_gradient, SoftmaxForm::logarithm)
 
-template <SoftmaxForm Form, int Dimension, AnyTensor Tensor>
-Tensor gradient_of_softmax(Tensor const& values, Tensor const& gradients) {
-  Tensor const result(uninitialized, values.mesh(), values.extents());
+/// Returns the gradient of softmax along `Dimension`, or of its logarithm, from its result and the gradient of that.
+template <SoftmaxForm Form, int Dimension, AnyTensor Gradient, AnyTensor Values>
+Gradient gradient_of_softmax(Values const& values, Gradient const& gradients) {
+  Gradient const result(uninitialized, values.mesh(), values.extents());
   record_kernel("softmax gradient", result, values, gradients);
-  run_softmax_gradient<typename Tensor::memory_space, typename Tensor::value_type, Form>(
-      block_rows<Dimensions<Tensor, Dimension>>(values), values.data(), gradients.data(), result.data());
+  run_softmax_gradient<typename Gradient::memory_space, typename Gradient::value_type, Form>(
+      block_rows<Dimensions<Values, Dimension>>(values), values.data(), gradients.data(), result.data());
   return result;
 }
 
-/// exp(x - y) * dy of y = log_sum_exp(x); 0 where y is minus infinity.
+/// Gradient of y = log_sum_exp(x): dx = exp(x - y) * dy; 0 where y is minus infinity.
 template <class T>
 struct LogSumExpGradient {
   T* result;
@@ -83,43 +88,14 @@ struct LogSumExpGradient {
   }
 };
 
-template <int Dimension, AnyTensor Tensor, AnyTensor Rows>
-Tensor gradient_of_log_sum_exp(Tensor const& x, Rows const& results, Rows const& gradients) {
-  Tensor const result(uninitialized, x.mesh(), x.extents());
+/// Returns the gradient of log_sum_exp along `Dimension`, from its operand, its result and the gradient of that.
+template <int Dimension, AnyTensor Gradient, AnyTensor Tensor, AnyTensor Results, AnyTensor Gradients>
+Gradient gradient_of_log_sum_exp(Tensor const& x, Results const& results, Gradients const& gradients) {
+  Gradient const result(uninitialized, x.mesh(), x.extents());
   broadcast<typename Tensor::memory_space>(
       "gshard::log_sum_exp_backward", x.local_extents(), Dimensions<Tensor, Dimension>::reduced,
       LogSumExpGradient<typename Tensor::value_type>{result.data(), x.data(), results.data(), gradients.data()});
   return result;
 }
 
-}  // namespace detail
-
-/// softmax of a recorded tensor. Backward, one number for each row is summed over the axes that split the dimension.
-template <int Dimension, AnyTensor Tensor>
-Var<Tensor> softmax(Var<Tensor> const& x) {
-  Tensor const result = softmax<Dimension>(x.value());
-  return x.tape().record(result, [slot = x.slot(), result](Tensor const& gradient) {
-    slot.add(detail::gradient_of_softmax<detail::SoftmaxForm::plain, Dimension>(result, gradient));
-  });
-}
-
-/// log_softmax of a recorded tensor. Backward as softmax.
-template <int Dimension, AnyTensor Tensor>
-Var<Tensor> log_softmax(Var<Tensor> const& x) {
-  Tensor const result = log_softmax<Dimension>(x.value());
-  return x.tape().record(result, [slot = x.slot(), result](Tensor const& gradient) {
-    slot.add(detail::gradient_of_softmax<detail::SoftmaxForm::logarithm, Dimension>(result, gradient));
-  });
-}
-
-/// log_sum_exp of a recorded tensor. Nothing is sent backward.
-template <int Dimension, AnyTensor Tensor>
-auto log_sum_exp(Var<Tensor> const& x) {
-  auto const result = log_sum_exp<Dimension>(x.value());
-  return x.tape().record(
-      result, [slot = x.slot(), x = x.value(), result](std::remove_const_t<decltype(result)> const& gradient) {
-        slot.add(detail::gradient_of_log_sum_exp<Dimension>(x, result, gradient));
-      });
-}
-
-}  // namespace gshard
+}  // namespace gshard::detail

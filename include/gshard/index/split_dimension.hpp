@@ -3,6 +3,9 @@
 
 #include <cstdint>
 
+#include <gshard/autodiff/differentiable.hpp>
+#include <gshard/autodiff/recorded.hpp>
+#include <gshard/expr/reads.hpp>
 #include <gshard/tensor/dimension.hpp>
 #include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>
@@ -64,6 +67,63 @@ auto split_into(Tensor const& tensor, std::int64_t outer, std::int64_t inner) {
   return tensor.template reinterpreted<typename Result::spec_type>(extents);
 }
 
+/// Returns the tensor with dimensions `Dimension` and `Dimension` + 1 as one.
+template <int Dimension, AnyTensor Tensor>
+auto merged(Tensor const& tensor) {
+  Extents extents;
+  for (int d = 0; d < Tensor::rank; ++d) {
+    if (d == Dimension + 1) extents.back() *= tensor.extent(d);
+    else extents.push_back(tensor.extent(d));
+  }
+  using Result = with_layout<Tensor, merge_dimensions_layout(Tensor::layout, Dimension)>;
+  return tensor.template reinterpreted<typename Result::spec_type>(extents);
+}
+
+/// Split of a dimension in two, as an operation with a gradient.
+template <int Dimension>
+struct SplitDimension {
+  std::int64_t outer;
+
+  template <int>
+  static constexpr Reads reads = Reads::nothing();
+
+  template <AnyTensor Tensor>
+  auto forward(Tensor const& tensor) const {
+    static_assert(is_whole<Dimension, Tensor>());
+    require_set("split_dimension", {{"tensor", tensor}});
+    std::int64_t const extent = tensor.extent(Dimension);
+    if (outer < 1 || extent % outer != 0)
+      throw ExtentError(concat("split_dimension: dimension ", Dimension, " of '", tensor.name(), "' ",
+                               text_of(tensor.extents()), " cannot be cut into ", outer, " equal parts"));
+    return split_into<Dimension>(tensor, outer, extent / outer);
+  }
+
+  void vjp(auto const&, auto const& gradient, auto const& gradients) const {
+    auto const& [dx] = gradients;
+    dx.add(merged<Dimension>(gradient));
+  }
+};
+
+/// Merge of two dimensions, as an operation with a gradient.
+template <int Dimension>
+struct MergeDimensions {
+  template <int>
+  static constexpr Reads reads = Reads::nothing();
+
+  template <AnyTensor Tensor>
+  auto forward(Tensor const& tensor) const {
+    static_assert(is_whole<Dimension, Tensor>() && is_whole<dimension_of<Dimension + 1, Tensor::rank>, Tensor>());
+    require_set("merge_dimensions", {{"tensor", tensor}});
+    return merged<Dimension>(tensor);
+  }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [tensor] = saved.operands;
+    auto const& [dx] = gradients;
+    dx.add(split_into<Dimension>(gradient, tensor.extent(Dimension), tensor.extent(Dimension + 1)));
+  }
+};
+
 }  // namespace detail
 
 /// Returns the tensor with dimension `Dimension` split in two: (.., n, ..) becomes (.., outer, n / outer, ..).
@@ -72,16 +132,10 @@ auto split_into(Tensor const& tensor, std::int64_t outer, std::int64_t inner) {
 /// Communication: none.
 /// Throws ExtentError, on all ranks, if `outer` is not positive or does not divide n.
 /// Throws StateError if the tensor is unset.
-template <int Dimension, AnyTensor Tensor>
+template <int Dimension, TensorOperand Tensor>
 auto split_dimension(Tensor const& tensor, std::int64_t outer) {
-  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
-  static_assert(detail::is_whole<dimension, Tensor>());
-  detail::require_set("split_dimension", {{"tensor", tensor}});
-  std::int64_t const extent = tensor.extent(dimension);
-  if (outer < 1 || extent % outer != 0)
-    throw ExtentError(detail::concat("split_dimension: dimension ", dimension, " of '", tensor.name(), "' ",
-                                     detail::text_of(tensor.extents()), " cannot be cut into ", outer, " equal parts"));
-  return detail::split_into<dimension>(tensor, outer, extent / outer);
+  constexpr int dimension = detail::dimension_of<Dimension, detail::ValueTensor<Tensor>::rank>;
+  return Differentiable(detail::SplitDimension<dimension>{outer})(tensor);
 }
 
 /// Returns the tensor with dimensions `Dimension` and `Dimension + 1` merged: (.., a, b, ..) becomes (.., a b, ..).
@@ -89,19 +143,10 @@ auto split_dimension(Tensor const& tensor, std::int64_t outer) {
 /// Does not compile if a mesh axis splits one of the two dimensions, or there are no such dimensions.
 /// Communication: none.
 /// Throws StateError if the tensor is unset.
-template <int Dimension, AnyTensor Tensor>
+template <int Dimension, TensorOperand Tensor>
 auto merge_dimensions(Tensor const& tensor) {
-  constexpr int dimension = detail::dimension_of<Dimension, Tensor::rank>;
-  static_assert(detail::is_whole<dimension, Tensor>() &&
-                detail::is_whole<detail::dimension_of<dimension + 1, Tensor::rank>, Tensor>());
-  detail::require_set("merge_dimensions", {{"tensor", tensor}});
-  Extents extents;
-  for (int d = 0; d < Tensor::rank; ++d) {
-    if (d == dimension + 1) extents.back() *= tensor.extent(d);
-    else extents.push_back(tensor.extent(d));
-  }
-  using Result = with_layout<Tensor, detail::merge_dimensions_layout(Tensor::layout, dimension)>;
-  return tensor.template reinterpreted<typename Result::spec_type>(extents);
+  constexpr int dimension = detail::dimension_of<Dimension, detail::ValueTensor<Tensor>::rank>;
+  return Differentiable(detail::MergeDimensions<dimension>{})(tensor);
 }
 
 }  // namespace gshard

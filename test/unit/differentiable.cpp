@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operations of a user's own, what tapes keep for the backward pass, and leaves.
+#include "central_differences.hpp"
+#include "dense_reference.hpp"
+#include "mpi_test.hpp"
+
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <gshard/autodiff.hpp>
+#include <gshard/einsum.hpp>
+#include <gshard/index.hpp>
+#include <gshard/reduce.hpp>
+#include <gshard/reshard.hpp>
+
+namespace {
+
+using namespace gshard;
+using namespace gshard::test;
+
+template <AxisNames... Entries>
+using On = ShardedTensor<TwoAxes, Spec<Entries...>, double>;
+
+/// result[i, j] = left[i, j] * column[j], over a packed block.
+struct ScaleKernel {
+  double const* left;
+  double const* column;
+  double* result;
+  std::int64_t columns;
+  KOKKOS_FUNCTION void operator()(std::int64_t position) const {
+    result[position] = left[position] * column[position % columns];
+  }
+};
+
+/// sums[j] = sum_i left[i, j] * right[i, j], over packed blocks.
+struct ColumnSumsKernel {
+  double const* left;
+  double const* right;
+  double* sums;
+  std::int64_t rows;
+  std::int64_t columns;
+  KOKKOS_FUNCTION void operator()(std::int64_t column) const {
+    double sum = 0;
+    for (std::int64_t row = 0; row < rows; ++row) sum += left[row * columns + column] * right[row * columns + column];
+    sums[column] = sum;
+  }
+};
+
+auto range(std::int64_t count) { return Kokkos::RangePolicy<Kokkos::IndexType<std::int64_t>>(0, count); }
+
+template <class X>
+X scaled(X const& x, double const* column) {
+  X const result(uninitialized, x.mesh(), x.extents());
+  Kokkos::parallel_for(range(x.local_size()), ScaleKernel{x.data(), column, result.data(), x.local_extent(1)});
+  return result;
+}
+
+/// y[i, j] = x[i, j] * s[j]: x (I, J), s (J) whole on every rank.
+struct ScaleColumns {
+  template <int Operand>
+  static constexpr Reads reads = Reads::operand(1 - Operand);
+
+  auto forward(AnyTensor auto const& x, AnyTensor auto const& s) const { return scaled(x, s.data()); }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    auto const& [x, s] = saved.operands;
+    auto const& [dx, ds] = gradients;
+    if constexpr (is_wanted<decltype(dx)>) dx.add(scaled(gradient, s.data()));
+    if constexpr (is_wanted<decltype(ds)>) {
+      On<_, partial("x")> const part(s.mesh(), s.extents());
+      Kokkos::parallel_for(range(x.local_extent(1)), ColumnSumsKernel{x.data(), gradient.data(), part.data(),
+                                                                      x.local_extent(0), x.local_extent(1)});
+      ds.add_part(part);
+    }
+  }
+};
+inline constexpr Differentiable<ScaleColumns> scale_columns;
+
+/// y = x^2, which keeps 2 x beside its result, and neither operand nor result.
+struct SquareByResiduals {
+  template <int>
+  static constexpr Reads reads = Reads::nothing();
+
+  auto forward(AnyTensor auto const& x) const { return WithResiduals{eval(x * x), eval(2 * x)}; }
+
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    static_assert(!AnyTensor<decltype(saved.result)>);
+    auto const& [x] = saved.operands;
+    static_assert(!AnyTensor<decltype(x)>);
+    auto const& [dx] = gradients;
+    CHECK(x.extents() == gradient.extents());
+    dx.add(eval(gradient * saved.residuals));
+  }
+};
+
+/// The position of the largest element: an operation of integers without a vjp.
+struct ArgmaxOfRows {
+  auto forward(AnyTensor auto const& x) const { return argmax<1>(x); }
+};
+
+std::int64_t bytes_in_use() { return runtime().ledger().bytes_in_use(); }
+
+std::int64_t all_reduces() { return runtime().ledger().calls(Collective::all_reduce); }
+
+}  // namespace
+
+// ---- Operations
+
+TEST_CASE("an operation with kernels of its own: values and gradients, of recorded tensors and any mix") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    auto const x = filled<On<"x", _>>(mesh, {5, 3}, 1, smooth);
+    auto const s = filled<On<_>>(mesh, {3}, 2, smooth);
+    auto const expected = eval(x * s);
+    CHECK(difference(scale_columns(x, s), to_vector(expected), 1e-15) == "");
+    check_gradients([](auto const& a, auto const& b) { return weighted_sum(scale_columns(a, b)); }, x, s);
+    check_gradients([&](auto const& a) { return weighted_sum(scale_columns(a, s)); }, x);
+    check_gradients([&](auto const& b) { return weighted_sum(scale_columns(x, b)); }, s);
+    check_gradients([](auto const& a, auto const& b) { return weighted_sum(scale_columns(scale_columns(a, b), b)); }, x,
+                    s);
+  });
+}
+
+TEST_CASE("operands that have not run are evaluated, once") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    auto const x = filled<On<"x", _>>(mesh, {5, 3}, 1, smooth);
+    auto const w = filled<On<_, _>>(mesh, {3, 3}, 2, smooth);
+    auto const s = filled<On<_>>(mesh, {3}, 3, smooth);
+    check_gradients(
+        [&](auto const& a, auto const& b) { return weighted_sum(scale_columns(einsum<"ab,bc->ac">(a, b), sum<0>(w))); },
+        x, w);
+    CHECK(difference(scale_columns(x + x, s), to_vector(eval((x + x) * s)), 1e-15) == "");
+  });
+}
+
+TEST_CASE("residuals are kept, operands and results are not") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    check_gradients([](auto const& x) { return weighted_sum(Differentiable<SquareByResiduals>{}(x)); },
+                    filled<On<"x", "y">>(mesh, {5, 3}, 1, smooth));
+  });
+}
+
+TEST_CASE("a result of integers is not recorded") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    Tape tape;
+    auto const x = tape.watch(filled<On<"x", _>>(mesh, {5, 3}, 1, smooth));
+    auto const places = Differentiable<ArgmaxOfRows>{}(x);
+    static_assert(AnyTensor<decltype(places)>);
+    CHECK(to_vector(places) == to_vector(argmax<1>(x.value())));
+  });
+}
+
+// ---- What is saved
+
+TEST_CASE("sums, differences, conversions and factors keep nothing: a residual stream holds what its branches hold") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  auto const x = filled<On<_, _>>(mesh, {512, 1024}, 1, smooth);  // 4 MiB
+  std::int64_t const one = 512 * 1024 * static_cast<std::int64_t>(sizeof(double));
+  std::int64_t const before = bytes_in_use();
+  Tape tape;
+  // x + f(x), four times: each tanh keeps its result alone, and the sums keep nothing.
+  auto stream = tape.watch(x);
+  for (int step = 0; step < 4; ++step) stream = eval(stream + tanh(stream));
+  CHECK(bytes_in_use() - before == 5 * one);  // four results of tanh, and the stream as it is now
+  auto const scaled = eval(2 * stream - stream);
+  CHECK(bytes_in_use() - before == 6 * one);
+  tape.backward(sum(scaled));
+}
+
+TEST_CASE("an einsum keeps an operand only if the other one wants a gradient") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  auto const w = filled<On<_, _>>(mesh, {256, 256}, 2, smooth);
+  std::int64_t const before = bytes_in_use();
+  std::int64_t const one = 256 * 256 * static_cast<std::int64_t>(sizeof(double));
+  Tape tape;
+  auto y = tape.watch(filled<On<_, _>>(mesh, {256, 256}, 1, smooth));
+  for (int step = 0; step < 3; ++step) y = eval(einsum<"ab,bc->ac">(y, w));
+  CHECK(bytes_in_use() - before == one);
+}
+
+// ---- Leaves
+
+TEST_CASE("input data takes part in what is recorded; no gradient of it is computed or sent") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    Ledger& ledger = runtime().ledger();
+    Parameter<On<_, _>> w{filled<On<_, _>>(mesh, {3, 2}, 1, smooth), {}};
+    auto const x = filled<On<"x", _>>(mesh, {6, 3}, 2, smooth);
+    Tape tape;
+    auto const input = tape.input(x);
+    auto const shifted = eval(input + 1.0);
+    static_assert(std::is_same_v<decltype(shifted), Input<On<"x", _>> const>);
+    auto const y = eval(einsum<"ab,bc->ac">(shifted, bind(w, shifted)));
+    static_assert(std::is_same_v<decltype(y), Var<On<"x", _>> const>);
+    auto const loss = sum(y);
+    ledger.clear();
+    ledger.open();
+    tape.backward(loss);
+    ledger.close();
+    CHECK(all_reduces() == (mesh.size<"x">() > 1 ? 1 : 0));
+  });
+}
+
+TEST_CASE("a parameter that is used several times has one gradient, reduced once") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    Ledger& ledger = runtime().ledger();
+    Parameter<On<_, _>> table{filled<On<_, _>>(mesh, {3, 3}, 1, smooth), {}};
+    auto const x = filled<On<"x", _>>(mesh, {6, 3}, 2, smooth);
+    Tape tape;
+    auto const input = tape.input(x);
+    auto const once = eval(einsum<"ab,bc->ac">(input, bind(table, input)));
+    auto const twice = eval(einsum<"ab,bc->ac">(tanh(once), bind(table, once)));
+    auto const loss = sum(twice);
+    ledger.clear();
+    ledger.open();
+    tape.backward(loss);
+    ledger.close();
+    CHECK(all_reduces() == (mesh.size<"x">() > 1 ? 1 : 0));
+
+    // The same by two parameters, each with a reduction of its own.
+    Parameter<On<_, _>> first{table.value, {}}, second{table.value, {}};
+    Tape other;
+    auto const data = other.input(x);
+    auto const hidden = eval(einsum<"ab,bc->ac">(data, bind(first, data)));
+    other.backward(sum(eval(einsum<"ab,bc->ac">(tanh(hidden), bind(second, hidden)))));
+    CHECK(difference(table.gradient, to_vector(eval(first.gradient + second.gradient)), 1e-12) == "");
+  });
+}
