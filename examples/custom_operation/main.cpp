@@ -11,9 +11,8 @@ using namespace gshard;
 constexpr int B = 64, T = 32, C = 4;  // sequences, time steps, channels
 
 using Line = Mesh<Axis<"data">>;
-using Sequences = ShardedTensor<Line, Spec<"data", _, _>, double>;           // (B, T, C)
-using Channels = ShardedTensor<Line, Spec<_>, double>;                       // (C), the same on every rank
-using ChannelsPart = ShardedTensor<Line, Spec<_, partial("data")>, double>;  // (C), each rank holds one addend
+using Sequences = ShardedTensor<Line, Spec<"data", _, _>, double>;  // (B, T, C)
+using Channels = ShardedTensor<Line, Spec<_>, double>;              // (C), the same on every rank
 
 /// y[b, t, c] = decay[c] * y[b, t - 1, c] + x[b, t, c], in time order; one work item for each b and c.
 struct Forward {
@@ -38,7 +37,7 @@ struct Backward {
 /// part[c] = sum over t and the sequences of this rank of dx[b, t, c] * y[b, t - 1, c].
 struct DecayGradient {
   Sequences::view_type dx, y;
-  ChannelsPart::view_type part;
+  Channels::view_type part;
   KOKKOS_FUNCTION void operator()(int c) const {
     double sum = 0;
     for (int b = 0; b < dx.extent_int(0); ++b)
@@ -51,7 +50,7 @@ struct Recurrence {
   using Range = Kokkos::MDRangePolicy<Kokkos::Rank<2>>;
 
   Sequences forward(Sequences const& x, Channels const& decay) const {
-    Sequences const y(uninitialized, x.mesh(), x.extents(), "y");
+    Sequences const y = empty_like(x);
     Kokkos::parallel_for("recurrence", Range({0, 0}, {x.local_extent(0), C}),
                          Forward{x.local(), y.local(), decay.local()});
     return y;
@@ -65,12 +64,12 @@ struct Recurrence {
   void vjp(auto const& saved, Sequences const& dy, auto const& gradients) const {
     auto const& [x, decay] = saved.operands;
     auto const& [dx, ddecay] = gradients;
-    Sequences const through_time(uninitialized, x.mesh(), x.extents());
+    Sequences const through_time = empty_like(dy);
     Kokkos::parallel_for("recurrence, backward", Range({0, 0}, {dy.local_extent(0), C}),
                          Backward{dy.local(), through_time.local(), decay.local()});
     dx.add(through_time);  // does nothing where x is input data
     if constexpr (is_wanted<decltype(ddecay)>) {
-      ChannelsPart const part(uninitialized, decay.mesh(), decay.extents());
+      auto const part = ddecay.empty_part(dy, decay.extents());  // each rank holds one addend
       Kokkos::parallel_for("recurrence, gradient of decay", C,
                            DecayGradient{through_time.local(), saved.result.local(), part.local()});
       ddecay.add_part(part);  // the tape all-reduces it over "data", once for all uses of the parameter
@@ -114,7 +113,7 @@ int main(int argc, char** argv) {
       auto const loss = mean(square(model(tape.input(x)) - target));
       tape.backward(loss);
       optimizer.step(model, 0.05);
-      if (step % 20 == 0 && runtime.is_root()) std::printf("step %3d  loss %.8f\n", step, loss.value().at());
+      if (step % 20 == 0 && runtime.is_root()) std::printf("step %3d  loss %.8f\n", step, item(loss));
     }
   });
 }

@@ -54,7 +54,7 @@ int main(int argc, char** argv) {
       auto const loss = nn::cross_entropy(mlp(tape.input(x)), targets, N);
       tape.backward(loss);
       optimizer.step(mlp, 1e-2);
-      if (step % 50 == 0 && runtime.is_root()) std::printf("step %3d  loss %.4f\n", step, loss.value().at());
+      if (step % 50 == 0 && runtime.is_root()) std::printf("step %3d  loss %.4f\n", step, item(loss));
     }
   });
 }

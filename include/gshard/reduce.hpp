@@ -7,4 +7,5 @@
 #include <gshard/reduce/cumulative_sum.hpp>
 #include <gshard/reduce/reduction.hpp>
 #include <gshard/reduce/softmax.hpp>
+#include <gshard/reduce/statistics.hpp>
 #include <gshard/reduce/total.hpp>

@@ -11,6 +11,7 @@
 #include <gshard/tensor/from_local.hpp>
 #include <gshard/tensor/from_vector.hpp>
 #include <gshard/tensor/layout.hpp>
+#include <gshard/tensor/like.hpp>
 #include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/shard_range.hpp>
 #include <gshard/tensor/sharded_tensor.hpp>

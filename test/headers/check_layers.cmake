@@ -5,7 +5,7 @@
 cmake_minimum_required(VERSION 3.25)
 
 set(layers
-  core cost mesh tensor comm reshard/kernels reshard expr reduce/kernels reduce/local autodiff einsum/local einsum reduce index/kernels index io
+  core cost mesh tensor comm reshard/kernels reshard expr reduce/kernels reduce/local autodiff einsum/local einsum index/kernels index reduce io
   spatial/kernels spatial optim/kernels optim nn/gating nn/kernels nn nn/moe nn/transformer)
 set(mistakes)
 

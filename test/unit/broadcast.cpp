@@ -964,16 +964,29 @@ TEST_CASE("extents that do not match: the message names operand and dimension") 
   });
 }
 
+TEST_CASE("a dimension that is marked keeps its axes: every rank has the same type of tensor, the first all elements") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    On<"x", _> const x(mesh, {1, 3});
+    auto const marked = broadcast<0>(x);
+    static_assert(decltype(marked)::layout == On<"x", _>::layout);
+    CHECK(marked.extents() == x.extents());
+    CHECK(marked.local_size() == x.local_size());
+  });
+}
+
 TEST_CASE("a dimension that is marked has extent 1") {
   on_every_mesh([](TwoAxes const& mesh) {
     On<"x", _> const x(mesh, {4, 3}, "wide");
     expect_refusal<ExtentError>(
-        "broadcast: extent of 3", [&] { (void)broadcast<1>(x); }, "'wide' of extents (4, 3)", "dimension 1 at 1");
+        "broadcast: extent of 3", [&] { (void)broadcast<1>(x); }, "broadcast: dimension 1 of x 'wide' (4, 3)",
+        "has to be 1");
     expect_refusal<ExtentError>(
-        "broadcast: extent of 3", [&] { (void)broadcast<-1>(x); }, "'wide' of extents (4, 3)", "dimension 1 at 1");
+        "broadcast: extent of 3", [&] { (void)broadcast<-1>(x); }, "broadcast: dimension 1 of x 'wide' (4, 3)",
+        "has to be 1");
     On<"x", _> const empty(mesh, {4, 0}, "empty");
     expect_refusal<ExtentError>(
-        "broadcast: extent of 0", [&] { (void)broadcast<1>(empty); }, "'empty' of extents (4, 0)", "dimension 1 at 1");
+        "broadcast: extent of 0", [&] { (void)broadcast<1>(empty); }, "broadcast: dimension 1 of x 'empty' (4, 0)",
+        "has to be 1");
   });
 }
 

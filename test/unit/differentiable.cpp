@@ -13,6 +13,7 @@
 #include <gshard/index.hpp>
 #include <gshard/reduce.hpp>
 #include <gshard/reshard.hpp>
+#include <gshard/tensor.hpp>
 
 namespace {
 
@@ -47,12 +48,11 @@ struct ColumnSumsKernel {
   }
 };
 
-auto range(std::int64_t count) { return Kokkos::RangePolicy<Kokkos::IndexType<std::int64_t>>(0, count); }
-
 template <class X>
 X scaled(X const& x, double const* column) {
-  X const result(uninitialized, x.mesh(), x.extents());
-  Kokkos::parallel_for(range(x.local_size()), ScaleKernel{x.data(), column, result.data(), x.local_extent(1)});
+  X const result = empty_like(x);
+  launch<typename X::memory_space>("scale", x.local_size(),
+                                   ScaleKernel{x.data(), column, result.data(), x.local_extent(1)});
   return result;
 }
 
@@ -68,9 +68,10 @@ struct ScaleColumns {
     auto const& [dx, ds] = gradients;
     if constexpr (is_wanted<decltype(dx)>) dx.add(scaled(gradient, s.data()));
     if constexpr (is_wanted<decltype(ds)>) {
-      On<_, partial("x")> const part(s.mesh(), s.extents());
-      Kokkos::parallel_for(range(x.local_extent(1)), ColumnSumsKernel{x.data(), gradient.data(), part.data(),
-                                                                      x.local_extent(0), x.local_extent(1)});
+      auto const part = ds.empty_part(gradient, s.extents());
+      launch<Kokkos::HostSpace>(
+          "column sums", x.local_extent(1),
+          ColumnSumsKernel{x.data(), gradient.data(), part.data(), x.local_extent(0), x.local_extent(1)});
       ds.add_part(part);
     }
   }
@@ -99,6 +100,11 @@ struct ArgmaxOfRows {
   auto forward(AnyTensor auto const& x) const { return argmax<1>(x); }
 };
 
+// The part of a gradient is unreduced over the axes that split the result and not the operand.
+static_assert(std::is_same_v<GradientPart<On<_>, On<"x", _>>, On<_, partial("x")>>);
+static_assert(std::is_same_v<GradientPart<On<"y">, On<"x", "y">>, On<"y", partial("x")>>);
+static_assert(std::is_same_v<GradientPart<On<_>, On<_, _>>, On<_>>);
+
 std::int64_t bytes_in_use() { return runtime().ledger().bytes_in_use(); }
 
 std::int64_t all_reduces() { return runtime().ledger().calls(Collective::all_reduce); }
@@ -125,9 +131,10 @@ TEST_CASE("operands that have not run are evaluated, once") {
   on_every_mesh([](TwoAxes const& mesh) {
     auto const x = filled<On<"x", _>>(mesh, {5, 3}, 1, smooth);
     auto const w = filled<On<_, _>>(mesh, {3, 3}, 2, smooth);
+    auto const v = filled<On<_, _>>(mesh, {3, 3}, 4, smooth);
     auto const s = filled<On<_>>(mesh, {3}, 3, smooth);
     check_gradients(
-        [&](auto const& a, auto const& b) { return weighted_sum(scale_columns(einsum<"ab,bc->ac">(a, b), sum<0>(w))); },
+        [&](auto const& a, auto const& b) { return weighted_sum(scale_columns(einsum<"ab,bc->ac">(a, b), sum<0>(v))); },
         x, w);
     CHECK(difference(scale_columns(x + x, s), to_vector(eval((x + x) * s)), 1e-15) == "");
   });
@@ -147,6 +154,21 @@ TEST_CASE("a result of integers is not recorded") {
     auto const places = Differentiable<ArgmaxOfRows>{}(x);
     static_assert(AnyTensor<decltype(places)>);
     CHECK(to_vector(places) == to_vector(argmax<1>(x.value())));
+  });
+}
+
+TEST_CASE("tensors like another one, and the element of a scalar") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    auto const x = filled<On<"x", "y">>(mesh, {5, 3}, 1, smooth);
+    CHECK(difference(zeros_like(x), std::vector<double>(15, 0), 0) == "");
+    CHECK(empty_like(x).extents() == x.extents());
+    CHECK((x.local_size() == 0 || empty_like(x).data() != x.data()));
+    Tape tape;
+    CHECK(item(sum(tape.watch(x))) == doctest::Approx(sum(x)));
+    CHECK(item(shard<Spec<>>(maximum<0, 1>(x))) == maximum(x));
+    ShardedTensor<TwoAxes, Spec<>, BFloat16> const half(mesh);
+    static_assert(std::is_same_v<decltype(item(half)), float>);
+    CHECK(item(half) == 0);
   });
 }
 

@@ -191,14 +191,19 @@ TEST_CASE_FIXTURE(OneMesh, "tapes refuse unset tensors, seeds and gradients that
       "Tape::backward with a seed: other mesh", [&] { tape.backward(y, Matrix(other, {4, 6})); }, "seed");
   // What an operation of one's own gives back.
   expect_refusal<ExtentError>(
-      "OperandGradient::add: other extents", [&] { gshard::detail::gradient_of(x).add(Matrix(mesh(), {5, 6})); }, "gradient (5, 6)",
-      "extents (4, 6)");
+      "OperandGradient::add: other extents", [&] { gshard::detail::gradient_of(x).add(Matrix(mesh(), {5, 6})); },
+      "gradient (5, 6)", "extents (4, 6)");
   expect_refusal<MeshError>(
-      "OperandGradient::add: other mesh", [&] { gshard::detail::gradient_of(x).add(Matrix(other, {4, 6})); }, "another mesh");
-  expect_refusal_of_unset<Matrix>("OperandGradient::add", value, [&](Matrix const& part) { gshard::detail::gradient_of(x).add(part); });
+      "OperandGradient::add: other mesh", [&] { gshard::detail::gradient_of(x).add(Matrix(other, {4, 6})); },
+      "another mesh");
+  expect_refusal_of_unset<Matrix>("OperandGradient::add", value,
+                                  [&](Matrix const& part) { gshard::detail::gradient_of(x).add(part); });
   expect_refusal<ExtentError>(
       "OperandGradient::add_part: other extents",
-      [&] { gshard::detail::gradient_of(x).add_part(ShardedTensor<TwoAxes, Spec<_, _, partial("y")>, double>(mesh(), {4, 7})); },
+      [&] {
+        gshard::detail::gradient_of(x).add_part(
+            ShardedTensor<TwoAxes, Spec<_, _, partial("y")>, double>(mesh(), {4, 7}));
+      },
       "gradient (4, 7)");
   tape.backward(sum(y));
   CHECK(difference(tape.gradient(x), std::vector<double>(24, 2)) == "");

@@ -162,8 +162,8 @@ consteval Reads reads_of_wanted() {
 ///     };
 ///     inline constexpr Differentiable<ScaleRows> scale_rows;
 ///
-/// - `forward(operands...)` computes the result of plain tensors, by kernels, operations and communication of its own;
-/// or
+/// - `auto forward(operands...)` computes the result of plain tensors, by kernels, operations and communication of its
+/// own; or
 ///   `WithResiduals{result, residuals}`.
 /// - `vjp(saved, gradient, gradients)` adds to the gradient of each operand (OperandGradient, or NoGradient) what
 ///   `gradient`, of type Cotangent<Result>, brings to it. It runs once, in the backward pass.
@@ -224,8 +224,9 @@ class Differentiable {
     }
   }
 
+  /// Returns auto, so that it is instantiated at the call, and the compiler points at the line of the user.
   template <AnyTensor Result, class Gradients, class Kept>
-  Var<Result> record(Tape& tape, Result const& result, Gradients const& gradients, Kept kept) const {
+  auto record(Tape& tape, Result const& result, Gradients const& gradients, Kept kept) const {
     using Gradient = Cotangent<Result>;
     if constexpr (requires(Gradient const& gradient) { operation_.vjp(kept, gradient, gradients); }) {
       return tape.record(result, [operation = operation_, kept = std::move(kept), gradients](Gradient const& gradient) {

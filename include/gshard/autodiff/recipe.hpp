@@ -32,7 +32,7 @@ inline constexpr bool is_recorded_operand = AnyVar<Operand>;
 /// - `check_result(result, operands...)` throws if that tensor cannot take the result,
 /// - `tensor<Operands...>` is a tensor type that differs from that of the result in its spec.
 template <class Family, class... Operands>
-class Recipe : public detail::UnevaluatedOperation {
+class [[nodiscard]] Recipe : public detail::UnevaluatedOperation {
  public:
   static constexpr bool is_recorded = (detail::is_recorded_operand<Operands> || ...);
   static constexpr bool is_deferred = !is_recorded;

@@ -73,8 +73,8 @@ template <class Type>
 concept TensorOperand = TensorOrVar<Type> || Unevaluated<Type>;
 
 /// Returns a parameter as an operand of a layer: recorded if any of the layer's `operands` is recorded, on its tape;
-/// else its plain value, so that one layer serves training and inference. Does not compile if an operand is an operation
-/// that has not run (error::NotEvaluatedYet).
+/// else its plain value, so that one layer serves training and inference. Does not compile if an operand is an
+/// operation that has not run (error::NotEvaluatedYet).
 template <AnyTensor Tensor, class... Operands>
 decltype(auto) bind(Parameter<Tensor>& parameter, Operands const&... operands) {
   if constexpr ((Unevaluated<Operands> || ...))

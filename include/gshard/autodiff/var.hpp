@@ -17,6 +17,22 @@ namespace gshard {
 template <AnyTensor Tensor>
 using Cotangent = with_layout<Tensor, detail::without_partial(Tensor::layout)>;
 
+namespace detail {
+
+/// Returns the layout of what each rank adds to the gradient of an operand of layout `operand` from its own block of a
+/// tensor that `axes` split: an unreduced sum over the axes that do not split the operand.
+constexpr Layout layout_of_gradient_part(Layout operand, AxisSet axes) {
+  operand.partial = axes - operand.split();
+  return operand;
+}
+
+}  // namespace detail
+
+/// Type of what the block of each rank of a tensor like `Over` adds to the gradient of `Tensor`: an unreduced sum over
+/// the axes that split `Over` and not `Tensor`. `Over` is a tensor type, or an Unread.
+template <AnyTensor Tensor, class Over>
+using GradientPart = with_layout<Tensor, detail::layout_of_gradient_part(Tensor::layout, Over::layout.split())>;
+
 namespace error {
 
 template <class Spec>
@@ -81,6 +97,13 @@ class OperandGradient {
   /// Throws as `add`.
   template <AnyTensor Part>
   void add_part(Part part) const;
+
+  /// Returns a part of `extents`, elements unset, for what the block of each rank of `over` adds to the gradient (see
+  /// GradientPart). `over` is a tensor, such as the gradient of the result, on the mesh of the operand.
+  template <AnyTensor Over>
+  GradientPart<Tensor, Over> empty_part(Over const& over, Extents const& extents) const {
+    return GradientPart<Tensor, Over>(uninitialized, over.mesh(), extents);
+  }
 
  private:
   Tape* tape_;

@@ -195,3 +195,13 @@ void copy_from_host(T* to, T const* from, std::int64_t count) {
 }
 
 }  // namespace gshard::detail
+
+namespace gshard {
+
+/// `launch<MemorySpace>(label, count, functor)` calls `functor(i)` for each i in [0, count), in parallel, on the
+/// execution-space instance that the operations of the library run on (use_execution_space): in order with them,
+/// without a fence. `functor` is a named function object with `KOKKOS_FUNCTION void operator()(std::int64_t) const`. In
+/// AbstractSpace it launches nothing. Communication: none.
+using detail::launch;
+
+}  // namespace gshard

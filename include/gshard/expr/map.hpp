@@ -61,7 +61,7 @@ auto eval(Operation const& operation) {
 /// which runs a whole tree of maps as one kernel, over the deferred tensors in it; made by the functions and operators
 /// of expr/functions.hpp.
 template <class Function, class... Operands>
-class Map : public detail::UnevaluatedOperation {
+class [[nodiscard]] Map : public detail::UnevaluatedOperation {
  public:
   Function function;
   std::tuple<Operands...> operands;
@@ -173,10 +173,13 @@ using FirstTensor = typename Leading<Operand>::type;
 /// Whether a tensor is broadcast in an expression whose value is placed as `Leading`.
 template <AnyTensor Leading, AnyTensor Tensor>
 constexpr bool is_broadcast() {
-  if (Tensor::rank != Leading::rank) return true;
-  for (int d = 0; d < Tensor::rank; ++d)
-    if (Tensor::static_extents[d] == 1 && Leading::static_extents[d] != 1) return true;
-  return false;
+  if constexpr (Tensor::rank != Leading::rank) {
+    return true;
+  } else {
+    for (int d = 0; d < Tensor::rank; ++d)
+      if (Tensor::static_extents[d] == 1 && Leading::static_extents[d] != 1) return true;
+    return false;
+  }
 }
 
 /// Whether a tensor of an expression without deferred tensors is broadcast.

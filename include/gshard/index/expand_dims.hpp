@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstddef>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
 #include <gshard/autodiff/differentiable.hpp>
 #include <gshard/tensor/dimension.hpp>
+#include <gshard/tensor/operands.hpp>
 
 namespace gshard {
 
@@ -16,7 +17,7 @@ namespace detail {
 template <class Spec, int At, bool Replaces>
 consteval auto spec_with_one() {
   constexpr auto entry = [](int d) {
-    if (d == At) return extent(1);
+    if (d == At) return AxisNames(Replaces ? Spec::dimension(d).view() : std::string_view(), false, 1);
     return Spec::dimension(d < At || Replaces ? d : d - 1);
   };
   return [&]<int... D>(std::integer_sequence<int, D...>) {
@@ -34,6 +35,7 @@ struct WithDimensionOfOne {
   template <AnyTensor Tensor>
   auto forward(Tensor const& x) const {
     require_set(Replaces ? "broadcast" : "expand_dims", {{"x", x}});
+    if constexpr (Replaces) require_extent("broadcast", {"x", x}, At, 1, "to be broadcast");
     Extents extents;
     for (int d = 0; d < Tensor::rank; ++d) {
       if (!Replaces && d == At) extents.push_back(1);

@@ -180,7 +180,7 @@ class ReshapeExchange {
 
 /// Checks the operand and the new extents. Throws StateError or ExtentError.
 template <AnyTensor From, AnyTensor To>
-void check_reshape(From const& x, Extents const& extents) {
+auto check_reshape(From const& x, Extents const& extents) {
   if constexpr (!(From::layout.partial == To::layout.partial))
     using Refused [[maybe_unused]] = decltype(error::ReshapePartialDiffers<From, To>{});
   require_set("reshape", {{"x", x}});
@@ -200,7 +200,7 @@ struct Reshape {
   static constexpr Reads reads = Reads::nothing();
 
   template <AnyTensor Tensor>
-  with_spec<Tensor, To> forward(Tensor const& x) const {
+  auto forward(Tensor const& x) const {
     using Result = with_spec<Tensor, To>;
     check_reshape<Tensor, Result>(x, extents);
     ReshapeExchange<Tensor, Result> const exchange(x, extents);

@@ -194,7 +194,7 @@ struct ScatterAdd {
   static constexpr Reads reads = Operand == 2 ? Reads::operand(1) : Reads::nothing();
 
   template <AnyTensor Tensor, AnyTensor Indices, AnyTensor Updates>
-  Tensor forward(Tensor const& x, Indices const& indices, Updates const& updates) const {
+  auto forward(Tensor const& x, Indices const& indices, Updates const& updates) const {
     using T = typename Tensor::value_type;
     if constexpr (!check_indices<Dimension, Tensor, Indices>()) {
       return x;

@@ -82,7 +82,7 @@ Queries attend_cached(Queries const& queries, AttentionCache<Places> const& cach
   using Space = typename Queries::memory_space;
   detail::check_cache("attend_cached", "queries", queries, cache, real);
   detail::check_places(cached, queries.local_extent(0), queries.extent(1), cache.keys.extent(1), cache.keys.extent(2));
-  Queries const result = detail::empty_like(queries);
+  Queries const result = empty_like(queries);
   std::int64_t const numbers = queries.local_size() * cached.places;
   queries.memory().ledger().add_work("cached_attention", 4 * numbers,
                                      2 * numbers * static_cast<std::int64_t>(sizeof(T)));

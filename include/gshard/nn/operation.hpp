@@ -8,6 +8,7 @@
 #include <gshard/autodiff/recorded.hpp>
 #include <gshard/core/compile_error.hpp>
 #include <gshard/nn/kernels/views.hpp>
+#include <gshard/tensor/like.hpp>
 #include <gshard/tensor/operands.hpp>
 #include <gshard/tensor/record_kernel.hpp>
 
@@ -40,12 +41,6 @@ consteval void require_floating_point() {
 /// Spec of an operand, recorded or not, evaluated or not.
 template <class X>
 using SpecOf = typename ValueTensor<X>::spec_type;
-
-/// A tensor like `like`, elements unset.
-template <AnyTensor Tensor>
-Tensor empty_like(Tensor const& like) {
-  return Tensor(uninitialized, like.mesh(), like.extents());
-}
 
 /// This rank's block as rows of the last dimension.
 template <AnyTensor Tensor>
@@ -103,10 +98,5 @@ constexpr Layout with_partial(Layout layout, AxisSet axes) {
   layout.partial |= axes;
   return layout;
 }
-
-/// The type of what each rank's tokens add to the gradient of a replicated parameter: a sum over the axes that split
-/// the tokens.
-template <AnyTensor Value, AnyTensor Tokens>
-using GradientPart = with_layout<Value, with_partial(Value::layout, Tokens::layout.split())>;
 
 }  // namespace gshard::nn::detail

@@ -7,6 +7,7 @@
 
 #include <Kokkos_Core.hpp>
 
+#include <gshard/autodiff/recorded.hpp>
 #include <gshard/comm/all_reduce.hpp>
 #include <gshard/expr/functions.hpp>
 #include <gshard/reduce/local/dimensions.hpp>
@@ -14,6 +15,17 @@
 #include <gshard/reduce/local/rules.hpp>
 
 namespace gshard {
+
+namespace error {
+
+template <class Tensor>
+struct ItemOfMany {
+  static_assert(
+      always_false<Tensor>,
+      "gshard: item reads a scalar; reduce the tensor first, as item(shard<Spec<>>(sum<0, 1>(x))) does, or read one element by x.at(...)");
+};
+
+}  // namespace error
 
 namespace detail {
 
@@ -108,6 +120,20 @@ template <Expression Operand, std::integral Dimension>
 auto norm(Operand const& x, Dimension) {
   using Refused [[maybe_unused]] = decltype(error::DimensionIsAnArgument<Dimension>{});
   return norm(x);
+}
+
+/// Returns the element of a scalar (rank 0) on the host: a float for BFloat16. Also of a recorded tensor. Fences the
+/// kernels on the memory space; 0 in AbstractSpace. Communication: none.
+/// Does not compile for an unreduced sum. Throws StateError if x is unset.
+template <TensorOrVar X>
+auto item(X const& x) {
+  using Tensor = detail::ValueTensor<X>;
+  if constexpr (Tensor::rank != 0) {
+    using Refused [[maybe_unused]] = decltype(error::ItemOfMany<Tensor>{});
+    return detail::Computed<typename Tensor::value_type>{};
+  } else {
+    return static_cast<detail::Computed<typename Tensor::value_type>>(detail::value_of(x).at());
+  }
 }
 
 }  // namespace gshard

@@ -301,7 +301,7 @@ struct AddBiasToRows {
   static constexpr Reads reads = Reads::nothing();
 
   template <AnyTensor Rows, AnyTensor Bias>
-  Rows forward(Rows const& rows, Bias const& bias) const {
+  auto forward(Rows const& rows, Bias const& bias) const {
     using Exchange = RaggedExchange<Mesh, Parallelism, MemorySpace>;
     using Kernel = AddExpertBias<typename Rows::value_type>;
     static_assert(Exchange::template check_rows<Rows>() && Exchange::template check_weights<Bias, 2, Rows>());

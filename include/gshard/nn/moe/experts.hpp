@@ -58,7 +58,7 @@ struct AddBiasToSlots {
   static constexpr Reads reads = Reads::nothing();
 
   template <AnyTensor Rows, AnyTensor Bias>
-  Rows forward(Rows const& rows, Bias const& bias) const {
+  auto forward(Rows const& rows, Bias const& bias) const {
     if constexpr (!is_bias_of<Rows, Bias>())
       using Refused [[maybe_unused]] =
           decltype(error::ExpertBiasHeld<typename Rows::spec_type, typename Bias::spec_type>{});

@@ -32,7 +32,7 @@ struct OneHotCombine {
   static constexpr Reads reads = Reads::nothing();
 
   template <AnyTensor Weights, AnyTensor Mask>
-  Mask forward(Weights const& weights, Mask const& mask) const {
+  auto forward(Weights const& weights, Mask const& mask) const {
     static_assert(check_slots<Gate>() && check_by_group<Weights, Gates, 0, 2>());
     require_floating_point<Weights>();
     gshard::detail::require_one_mesh("one_hot_routes",

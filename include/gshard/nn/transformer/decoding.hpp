@@ -113,7 +113,7 @@ class Decoder {
   }
 
   Side newest(Words const& words) const {
-    Side const side{words, detail::empty_like(words), detail::empty_like(words), {}};
+    Side const side{words, empty_like(words), empty_like(words), {}};
     detail::record_kernel("place_words", words, side.positions, side.real);
     detail::PlaceWordsKernel<Space> const kernel{detail::row_of(words), detail::row_of(side.positions),
                                                  detail::row_of(side.real), static_cast<int>(place_)};

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include <gshard/autodiff/map.hpp>
+#include <gshard/core/options.hpp>
+#include <gshard/expr/functions.hpp>
+#include <gshard/index/expand_dims.hpp>
+#include <gshard/reduce/reduction.hpp>
+#include <gshard/reduce/total.hpp>
+
+// Variances, and reductions of truth values. With dimensions as template arguments, as `variance<0, 2>(x)`, negative
+// ones counted from the end, they wait for the spec of their result or are expressions of such reductions; without,
+// they reduce all elements: to a number on the host, for a recorded tensor to a recorded scalar. They communicate and
+// throw as sum and mean.
+
+namespace gshard {
+
+namespace detail {
+
+/// Returns the result of a reduction with the reduced dimensions of `Along` again, of extent 1.
+template <class Along, int Rank, int Dimension = 0, class X>
+auto with_reduced_dimensions(X const& x) {
+  if constexpr (Dimension == Rank) return x;
+  else if constexpr (Along::reduced[Dimension])
+    return with_reduced_dimensions<Along, Rank, Dimension + 1>(expand_dims<Dimension>(x));
+  else return with_reduced_dimensions<Along, Rank, Dimension + 1>(x);
+}
+
+/// Returns count / (count - correction). Throws OptionError unless 0 <= correction < count; of no elements, 1.
+inline double variance_factor(std::int64_t count, std::int64_t correction) {
+  if (count == 0) return 1;
+  require_option(correction >= 0 && correction < count, "correction", correction,
+                 "at least 0 and below the number of elements");
+  return static_cast<double>(count) / static_cast<double>(count - correction);
+}
+
+}  // namespace detail
+
+/// Returns the variance over dimensions: the mean of (x - mean)^2, times n / (n - correction) for n elements (Bessel's
+/// correction: 1). NaN if there are no elements. Two passes over x, so that no digits cancel. x is of floating point.
+/// Communication: that of two means. Gradient: 2 (x - mean) / (n - correction).
+/// Throws OptionError unless 0 <= correction < n.
+template <int First, int... Rest, TensorOperand X>
+auto variance(X const& x, std::int64_t correction = 0) {
+  auto const& value = detail::evaluated(x);
+  using Tensor = detail::ValueTensor<X>;
+  using Along = detail::Dimensions<Tensor, First, Rest...>;
+  double const factor = detail::variance_factor(Along::count(detail::value_of(value).extents()), correction);
+  auto const average = detail::with_reduced_dimensions<Along, Tensor::rank>(eval(mean<First, Rest...>(value)));
+  return mean<First, Rest...>(square(value - average) * factor);
+}
+
+/// Returns the variance of all elements. Throws as above.
+template <TensorOperand X>
+auto variance(X const& x, std::int64_t correction = 0) {
+  auto const& value = detail::evaluated(x);
+  double const factor = detail::variance_factor(detail::value_of(value).size(), correction);
+  return mean(square(value - mean(value)) * factor);
+}
+
+/// Returns the square root of the variance over dimensions. Its derivative is infinite where it is 0.
+template <int First, int... Rest, TensorOperand X>
+auto standard_deviation(X const& x, std::int64_t correction = 0) {
+  return sqrt(variance<First, Rest...>(x, correction));
+}
+
+/// Returns the square root of the variance of all elements.
+template <TensorOperand X>
+auto standard_deviation(X const& x, std::int64_t correction = 0) {
+  if constexpr (detail::Recorded<X>) return sqrt(variance(x, correction));
+  else return Kokkos::sqrt(variance(x, correction));
+}
+
+/// Returns the number of elements over dimensions that are not 0, of type std::int64_t. NaN counts.
+template <int First, int... Rest, PointwiseOperand X>
+auto count_nonzero(X const& x) {
+  return sum<First, Rest...>(not_equal(x, 0));
+}
+
+/// Returns the number of all elements that are not 0.
+template <PointwiseOperand X>
+std::int64_t count_nonzero(X const& x) {
+  return sum(not_equal(x, 0));
+}
+
+/// Returns 1 where an element over dimensions is not 0, else 0; 0 of no elements. Of type int.
+template <int First, int... Rest, PointwiseOperand X>
+auto any(X const& x) {
+  return greater(count_nonzero<First, Rest...>(x), 0);
+}
+
+/// Returns whether an element is not 0.
+template <PointwiseOperand X>
+bool any(X const& x) {
+  return count_nonzero(x) > 0;
+}
+
+/// Returns 1 where all elements over dimensions are not 0, else 0; 1 of no elements. Of type int.
+template <int First, int... Rest, PointwiseOperand X>
+auto all(X const& x) {
+  return equal(sum<First, Rest...>(equal(x, 0)), 0);
+}
+
+/// Returns whether all elements are not 0.
+template <PointwiseOperand X>
+bool all(X const& x) {
+  return sum(equal(x, 0)) == 0;
+}
+
+}  // namespace gshard
