@@ -200,6 +200,33 @@ TEST_CASE("an einsum keeps an operand only if the other one wants a gradient") {
   CHECK(bytes_in_use() - before == one);
 }
 
+TEST_CASE("a function of an operation that has not run writes its result over that of the operation") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  auto const x = filled<On<_, _>>(mesh, {256, 256}, 1, smooth);
+  std::int64_t const one = 256 * 256 * static_cast<std::int64_t>(sizeof(double));
+  Tape tape;
+  auto const w = tape.watch(filled<On<_, _>>(mesh, {256, 256}, 2, smooth));
+  runtime().ledger().clear();
+  std::int64_t const before = bytes_in_use();
+  auto const y = eval(relu(einsum<"ab,bc->ac">(x, w)));  // the derivative of relu reads the result
+  CHECK(runtime().ledger().peak_bytes() - before == one);
+  auto const z = eval(square(einsum<"ab,bc->ac">(x, w)));  // that of square reads the operand
+  CHECK(bytes_in_use() - before == 3 * one);
+  CHECK(difference(y.value(), to_vector(eval(relu(einsum<"ab,bc->ac">(x, w.value())))), 1e-12) == "");
+  CHECK(difference(z.value(), to_vector(eval(square(einsum<"ab,bc->ac">(x, w.value())))), 1e-12) == "");
+}
+
+TEST_CASE("a dimension of 1 that the types of all tensors fix is not broadcast") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    check_gradients([](auto const& x) { return weighted_sum(eval(tanh(broadcast<0>(x)) * 2)); },
+                    filled<On<"x", _>>(mesh, {1, 3}, 1, smooth));
+    using Sums = On<_, extent(1), partial("x")>;
+    using Column = On<_, extent(1)>;
+    check_gradients([](auto const& p, auto const& w) { return weighted_sum(eval(p * w)); },
+                    filled<Sums>(mesh, {3, 1}, 1, smooth), filled<Column>(mesh, {3, 1}, 2, smooth));
+  });
+}
+
 // ---- Leaves
 
 TEST_CASE("input data takes part in what is recorded; no gradient of it is computed or sent") {
@@ -220,6 +247,26 @@ TEST_CASE("input data takes part in what is recorded; no gradient of it is compu
     ledger.close();
     CHECK(all_reduces() == (mesh.size<"x">() > 1 ? 1 : 0));
   });
+}
+
+TEST_CASE("a parameter without a value is refused, and leaves nothing on the tape") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  Parameter<On<_, _>> w{};
+  Tape tape;
+  CHECK_THROWS_AS(tape.watch(w), StateError);
+  auto const x = tape.watch(filled<On<_, _>>(mesh, {3, 3}, 1, smooth));
+  w.value = filled<On<_, _>>(mesh, {3, 3}, 2, smooth);
+  tape.backward(sum(eval(einsum<"ab,bc->ac">(x, tape.watch(w)))));
+  CHECK(w.has_gradient());
+}
+
+TEST_CASE("a recorded tensor that was moved from is refused") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  Tape tape;
+  auto x = tape.watch(filled<On<_, _>>(mesh, {3, 3}, 1, smooth));
+  auto const y = std::move(x);
+  CHECK_THROWS_AS((void)tanh(x), StateError);  // NOLINT: that it was moved from is the point
+  CHECK(item(sum(einsum<"ab->ab">(y))) == doctest::Approx(sum(y.value())));
 }
 
 TEST_CASE("a parameter that is used several times has one gradient, reduced once") {

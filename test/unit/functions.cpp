@@ -483,3 +483,23 @@ TEST_CASE("comparisons of recorded tensors are plain tensors of int") {
   tape.backward(y, line<float>(mesh, {5, 7}));
   CHECK(difference(tape.gradient(x), {5, 0}) == "");
 }
+
+TEST_CASE("integers: the smallest one stays under a minus sign, and a number that no element holds is refused") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  ShardedTensor<TwoAxes, Spec<_>, int> x(mesh, {1});
+  x.data()[0] = std::numeric_limits<int>::min();
+  CHECK(to_vector(eval(-x))[0] == std::numeric_limits<int>::min());
+  CHECK(to_vector(eval(abs(x)))[0] == std::numeric_limits<int>::min());
+  CHECK_THROWS_AS((void)eval(less(x, std::int64_t{1} << 32)), OptionError);
+  CHECK_THROWS_AS((void)eval(clamp(x, 0, std::numeric_limits<std::int64_t>::max())), OptionError);
+}
+
+TEST_CASE("the derivative of expm1 does not come from a result that is rounded to -1") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  ShardedTensor<TwoAxes, Spec<_>, float> x(mesh, {1});
+  x.data()[0] = -20;
+  Tape tape;
+  auto const leaf = tape.watch(x);
+  tape.backward(sum(expm1(leaf)));
+  CHECK(static_cast<double>(to_vector(tape.gradient(leaf))[0]) == doctest::Approx(std::exp(-20.0)));
+}

@@ -82,6 +82,19 @@ TEST_CASE("a variance does not cancel digits of a large mean") {
   });
 }
 
+TEST_CASE("the mean of BFloat16 is not rounded before it is subtracted") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    // 100 and 100.5 are BFloat16, their mean 100.25 is not: it would be rounded to 100, and the variance to 0.125.
+    ShardedTensor<TwoAxes, Spec<"x", _>, BFloat16> x(mesh, {2, 3});
+    for (std::int64_t position = 0; position < x.local_size(); ++position)
+      x.data()[position] = BFloat16(x.range(0).begin + position / 3 == 0 ? 100.0F : 100.5F);
+    CHECK(difference(eval(cast<double>(variance<0>(x))), {0.0625, 0.0625, 0.0625}, 0) == "");
+    CHECK(variance(x) == 0.0625);
+    Tape tape;
+    CHECK(item(variance(tape.watch(x))) == 0.0625F);
+  });
+}
+
 TEST_CASE("gradients of variances") {
   on_every_mesh([](TwoAxes const& mesh) {
     auto const x = filled<On<"x", "y">>(mesh, {5, 3}, 1, smooth);
@@ -97,6 +110,8 @@ TEST_CASE("a correction takes fewer elements than there are") {
   auto const x = filled<On<_, _>>(mesh, {4, 2}, 1, smooth);
   CHECK_THROWS_AS((void)eval(variance<1>(x, 2)), OptionError);
   CHECK_THROWS_AS((void)variance(x, -1), OptionError);
+  CHECK_THROWS_AS((void)eval(variance<1>(On<_, _>())), StateError);
+  CHECK_THROWS_AS((void)variance(On<_, _>()), StateError);
   CHECK(std::isnan(variance(On<_, _>(mesh, {0, 2}))));
 }
 

@@ -39,8 +39,9 @@ constexpr Layout layout_of_broadcast_sum() {
 }
 
 /// Returns the gradient that an operand of type `Tensor` gets from `expression`, with a value for each element of the
-/// result: the sum over the dimensions along which the operand was broadcast, of the block of this rank, in one pass.
-/// Communication: none; resharding the result to the spec of the operand is the planned sum.
+/// result: the sum over the dimensions along which the operand was broadcast, of the block of this rank, in one pass
+/// unless the expression itself broadcasts. Communication: none; resharding the result to the spec of the operand is
+/// the planned sum.
 template <AnyTensor Tensor, class Expression>
 auto broadcast_sum(Expression const& expression) {
   auto const& ready = prepared(expression);

@@ -99,8 +99,14 @@ struct NoResiduals {};
 template <AnyTensor Tensor>
 struct Released {
   static constexpr bool is_deferred = true;
-  mutable Tensor tensor;
+
+  explicit Released(Tensor taken) : tensor(std::move(taken)) {}
+  /// Takes the tensor, so that a copy in an expression is the only handle.
+  Released(Released const& other) : tensor(std::move(other.tensor)) {}
+
   Tensor eval() const { return std::move(tensor); }
+
+  mutable Tensor tensor;
 };
 
 template <class Type>

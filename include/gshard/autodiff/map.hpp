@@ -70,41 +70,41 @@ struct TimesDerivative {
 
 /// Returns an operand or a result as an argument of a derivative. Elements that the derivative does not read, and those
 /// of unreduced sums, on which derivatives of linear functions do not depend, become a number.
-template <bool InParts, class Value>
+template <bool InParts, bool IsRead, class Value>
 auto argument_of_derivative(Value const& value) {
-  if constexpr (AnyTensor<Value>) {
-    if constexpr (InParts || Value::layout.partial.empty()) return value;
-    else return Constant<Computed<typename Value::value_type>>{};
-  } else if constexpr (is_constant<Value>) {
-    return value;
-  } else {
-    return Constant<Computed<typename Value::value_type>>{};
-  }
+  if constexpr (is_constant<Value>) return value;
+  else if constexpr (IsRead && (InParts || Value::layout.partial.empty())) return value;
+  else return Constant<Computed<typename Value::value_type>>{};
 }
 
 /// Adds the gradient of one operand of a pointwise function: summed over the dimensions along which it was broadcast.
-template <int Operand, class Function, class Target, class Gradient, class SavedValues>
-void add_gradient_of_map(Function const& function, Target const& target, Gradient const& gradient,
-                         SavedValues const& saved) {
+template <int Operand, class Function, class Target, class Given, class SavedValues>
+void add_gradient_of_map(Function const& function, Target const& target, Given const& given, SavedValues const& saved) {
   if constexpr (is_wanted<Target>) {
     using Tensor = typename Target::tensor_type;
     using Result = std::remove_cvref_t<decltype(saved.result)>;
+    // With the extents that the type of the result fixes: without them, what is fixed to 1 would be broadcast to it.
+    using Gradient = with_spec<Given, with_extents_of<typename Given::spec_type, typename Result::spec_type>>;
+    Gradient const gradient = given;
     // A whole operand beside unreduced sums: each rank has its part of them, and so a part of the gradient.
     constexpr bool in_parts = Tensor::layout.partial.empty() && !Result::layout.partial.empty();
     auto const expression = [&] {
       if constexpr (PassesGradient<Function, Operand> && !in_parts) {
         return gradient;
       } else {
-        return call_with(saved.operands, [&](auto const&... operand) {
+        constexpr Reads reads = reads_of<Function, Operand>();
+        return [&]<std::size_t... Position>(std::index_sequence<Position...>) {
           return map(TimesDerivative<Function, Operand, in_parts>{function}, gradient,
-                     argument_of_derivative<in_parts>(operand)..., argument_of_derivative<in_parts>(saved.result));
-        });
+                     argument_of_derivative<in_parts, reads.has_operand(static_cast<int>(Position))>(
+                         std::get<Position>(saved.operands))...,
+                     argument_of_derivative<in_parts, reads.from_result>(saved.result));
+        }(std::make_index_sequence<std::tuple_size_v<decltype(saved.operands)>>{});
       }
     }();
     constexpr bool is_summed = is_broadcast<Gradient, Tensor>();
     auto const own = [&] {
       if constexpr (is_summed) return broadcast_sum<Tensor>(expression);
-      else return eval(expression);
+      else return evaluated(expression);
     }();
     using Element = typename Tensor::value_type;
     auto add = [&](auto const& converted) {

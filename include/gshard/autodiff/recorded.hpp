@@ -82,8 +82,8 @@ decltype(auto) bind(Parameter<Tensor>& parameter, Operands const&... operands) {
   if constexpr ((AnyVar<Operands> || ...)) return detail::tape_of(operands...).watch(parameter);
   else return static_cast<Tensor const&>(parameter.value);
 }
-template <AnyTensor Tensor, class Operand>
-Tensor const& bind(Parameter<Tensor> const& parameter, Operand const&) {
+template <AnyTensor Tensor, class... Operands>
+Tensor const& bind(Parameter<Tensor> const& parameter, Operands const&...) {
   using Refused [[maybe_unused]] = decltype(error::GradientOfConstParameter<typename Tensor::spec_type>{});
   return parameter.value;
 }

@@ -59,12 +59,13 @@ class Tape {
   }
 
   /// Records a parameter: the backward pass adds its gradient to `parameter.gradient`. A parameter that is watched
-  /// several times is one leaf, and its gradient is reduced once.
+  /// several times is one leaf, and its gradient is reduced once. Throws StateError if its value is unset.
   template <AnyTensor Tensor>
   Var<Tensor> watch(Parameter<Tensor>& parameter) {
     if constexpr (std::is_integral_v<typename Tensor::value_type>)
       using Refused [[maybe_unused]] = decltype(error::GradientOfIntegers<Tensor>{});
     require_unrun();
+    detail::require_set("Tape::watch", {{"parameter", parameter.value}});
     auto const [known, is_new] = parameters_.try_emplace(&parameter, static_cast<int>(nodes_.size()));
     if (is_new) {
       add_node(parameter.value.handle());
@@ -256,9 +257,10 @@ void OperandGradient<Tensor>::add(Cotangent<Tensor> const& gradient) const {
 }
 
 template <AnyTensor Tensor>
-void OperandGradient<Tensor>::add(detail::Widened<Cotangent<Tensor>> const& gradient) const
-  requires detail::is_rounded<typename Tensor::value_type>
-{
+template <class Gradient>
+  requires(detail::is_rounded<typename Tensor::value_type> &&
+           std::is_same_v<Gradient, detail::Widened<Cotangent<Tensor>>>)
+void OperandGradient<Tensor>::add(Gradient const& gradient) const {
   tape_->accumulate<Tensor>(node_, gradient);
 }
 

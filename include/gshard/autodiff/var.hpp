@@ -68,10 +68,11 @@ using TapeHandle = std::shared_ptr<Tape*>;
 
 inline TapeHandle const& handle_of(Tape const& tape);
 
-/// Returns the tape of a recorded tensor. Throws StateError if it is gone.
+/// Returns the tape of a recorded tensor. Throws StateError if it is gone, or the recorded tensor was moved from.
 inline Tape& tape_behind(TapeHandle const& handle) {
-  if (*handle == nullptr)
-    throw StateError("a recorded tensor is used after its Tape is gone; keep the Tape as long as what it has recorded");
+  if (handle == nullptr || *handle == nullptr)
+    throw StateError(
+        "a recorded tensor is used after its Tape is gone, or after it was moved from; keep the Tape as long as what it has recorded");
   return **handle;
 }
 
@@ -89,8 +90,10 @@ class OperandGradient {
   /// Adds to the gradient. BFloat16 is added up in float and rounded after the last addition.
   /// Throws MeshError or ExtentError if `gradient` does not have the mesh and the extents of the operand.
   void add(Cotangent<Tensor> const& gradient) const;
-  void add(detail::Widened<Cotangent<Tensor>> const& gradient) const
-    requires detail::is_rounded<typename Tensor::value_type>;
+  template <class Gradient>
+    requires(detail::is_rounded<typename Tensor::value_type> &&
+             std::is_same_v<Gradient, detail::Widened<Cotangent<Tensor>>>)
+  void add(Gradient const& gradient) const;
 
   /// Adds `reshard<spec of the operand>(part)` to the gradient; `part` may be an unreduced sum over the axes that split
   /// the data. Parts of one type are added first and resharded together, in the backward pass of the tape.

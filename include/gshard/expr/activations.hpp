@@ -44,7 +44,7 @@ template <class T>
 struct LeakyRelu : OfFractions {
   T slope;
 
-  KOKKOS_FUNCTION T operator()(T x) const { return x > T(0) ? x : slope * x; }
+  KOKKOS_FUNCTION T operator()(T x) const { return x > T(0) ? x : detail::times_vanishing(x, slope); }
   template <int>
   static constexpr Reads reads = Reads::operand(0);
   KOKKOS_FUNCTION T derivative(T x, T) const { return x > T(0) ? T(1) : slope; }

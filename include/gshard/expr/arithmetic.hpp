@@ -81,7 +81,10 @@ struct Negate {
   static constexpr bool is_linear = true;
   template <class T>
   KOKKOS_FUNCTION T operator()(T x) const {
-    return -x;
+    // Of the smallest integer the negative is no integer of the type: it stays, as in two's complement.
+    if constexpr (std::is_integral_v<T>)
+      return static_cast<T>(std::make_unsigned_t<T>(0) - static_cast<std::make_unsigned_t<T>>(x));
+    else return -x;
   }
   template <int>
   static constexpr Reads reads = Reads::nothing();
@@ -120,7 +123,7 @@ struct Sign : NotLinear {
 struct Abs : NotLinear {
   template <class T>
   KOKKOS_FUNCTION T operator()(T x) const {
-    if constexpr (std::is_integral_v<T>) return x < T(0) ? static_cast<T>(-x) : x;
+    if constexpr (std::is_integral_v<T>) return x < T(0) ? Negate{}(x) : x;
     else return Kokkos::abs(x);
   }
   template <int>
@@ -198,7 +201,8 @@ auto operator*(Left const& a, Right const& b) {
   return map(functions::Times{}, detail::operand_beside<Right>(a), detail::operand_beside<Left>(b));
 }
 
-/// a / b, of integers towards 0. Derivatives: 1 / b, -a / b^2.
+/// a / b, of integers towards 0; precondition of integers: b is not 0, and the type holds a / b. Derivatives: 1 / b, -a
+/// / b^2.
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
 auto operator/(Left const& a, Right const& b) {
@@ -230,7 +234,7 @@ auto sign(Operand const& x) {
 }
 
 /// Returns the larger element of a and b. Derivatives: 1 for the larger, 0 for the other, 1/2 for both if they are
-/// equal; a NaN counts as larger than every number.
+/// equal; a NaN counts as larger than every number. An infinite gradient gives NaN where the derivative is 0.
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
 auto maximum(Left const& a, Right const& b) {
@@ -238,7 +242,7 @@ auto maximum(Left const& a, Right const& b) {
 }
 
 /// Returns the smaller element of a and b. Derivatives: 1 for the smaller, 0 for the other, 1/2 for both if they are
-/// equal; a NaN counts as smaller than every number.
+/// equal; a NaN counts as smaller than every number. An infinite gradient gives NaN where the derivative is 0.
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
 auto minimum(Left const& a, Right const& b) {

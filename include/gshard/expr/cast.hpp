@@ -15,7 +15,7 @@ template <class T>
 struct Cast {
   using stored_type = T;
   template <bool>
-  static constexpr bool is_linear = true;
+  static constexpr bool is_linear = !std::is_integral_v<T>;  // of parts 0.5 + 0.5, integers would be 0 + 0
   template <int>
   static constexpr Reads reads = Reads::nothing();
   template <int>

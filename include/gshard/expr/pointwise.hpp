@@ -3,6 +3,7 @@
 
 #include <type_traits>
 
+#include <gshard/core/error.hpp>
 #include <gshard/expr/expression.hpp>
 #include <gshard/expr/mistakes.hpp>
 
@@ -70,12 +71,18 @@ concept PointwiseOperands =
     (PointwiseOperand<Left> && (PointwiseOperand<Right> || Number<Right>)) || (Number<Left> && PointwiseOperand<Right>);
 
 /// Returns a number as an operand beside `Operand`, in its element type. Returns auto, so that it is instantiated where
-/// it is called, and the compiler points there.
+/// it is called, and the compiler points there. Throws OptionError if an integer does not fit.
 template <class Number, class Operand>
 auto constant_for(Number value) {
   using Element = typename ElementOfOperand<Operand>::type;
   if constexpr (std::is_integral_v<Element> && std::is_floating_point_v<Number>) {
     using Refused [[maybe_unused]] = decltype(error::FractionMeetsIntegers<Element, Number>{});
+  }
+  if constexpr (std::is_integral_v<Element> && std::is_integral_v<Number>) {
+    bool const fits =
+        static_cast<Number>(static_cast<Element>(value)) == value && (static_cast<Element>(value) < 0) == (value < 0);
+    if (!fits)
+      throw OptionError(concat("a pointwise expression: the elements of the tensor do not hold the number ", value));
   }
   return Constant<Element>{static_cast<Element>(value)};
 }

@@ -5,14 +5,15 @@
 
 namespace gshard {
 
-/// Adds an expression of the same layout to the elements of `y`, as one kernel. All handles of `y` see it.
+/// Adds an expression of the same layout, or one that broadcasts to it, to the elements of `y`, as one kernel. All
+/// handles of `y` see it.
 template <AnyTensor Tensor, Expression Operand>
 Tensor const& operator+=(Tensor const& y, Operand const& x) {
   assign(y, y + x);
   return y;
 }
 
-/// Subtracts an expression of the same layout from the elements of `y`, as one kernel.
+/// Subtracts such an expression from the elements of `y`, as one kernel.
 template <AnyTensor Tensor, Expression Operand>
 Tensor const& operator-=(Tensor const& y, Operand const& x) {
   assign(y, y - x);

@@ -176,7 +176,8 @@ auto reduction_of(std::string_view operation, X const& x) {
 
 // Reductions over dimensions. They wait for the spec of their result (Recipe): a declared one is the annotation;
 // propagated, the kept dimensions stay on their axes. Dimensions are template arguments, negative ones counted from the
-// end. The operand is a tensor, a recorded tensor, or a pointwise expression, which is read in the same pass.
+// end. The operand is a tensor, a recorded tensor, or a pointwise expression, which is read in the same pass unless it
+// broadcasts.
 //
 // Communication: sums, means and norms communicate as the einsum of one operand that they are, `plan_of<"ab->b",
 // Operand, Result>` for `sum<0>` of a matrix: an all-reduce over the axes that split the reduced dimensions, a
@@ -232,27 +233,28 @@ auto recorded_total(Var<Tensor, HasGradient> const& x) {
 
 }  // namespace detail
 
-// Reductions of all elements of a recorded tensor, as a recorded scalar.
+// Reductions of all elements of a recorded tensor, or of an operation on recorded tensors that has not run, to a
+// scalar: recorded, if it is of floating point.
 
-template <AnyVar X>
+template <detail::Recorded X>
 auto sum(X const& x) {
-  return detail::recorded_total<detail::Summing>(x);
+  return detail::recorded_total<detail::Summing>(detail::evaluated(x));
 }
-template <AnyVar X>
+template <detail::Recorded X>
 auto mean(X const& x) {
-  return detail::recorded_total<detail::Averaging>(x);
+  return detail::recorded_total<detail::Averaging>(detail::evaluated(x));
 }
-template <AnyVar X>
+template <detail::Recorded X>
 auto maximum(X const& x) {
-  return detail::recorded_total<detail::Choosing<comm::Reduction::maximum>>(x);
+  return detail::recorded_total<detail::Choosing<comm::Reduction::maximum>>(detail::evaluated(x));
 }
-template <AnyVar X>
+template <detail::Recorded X>
 auto minimum(X const& x) {
-  return detail::recorded_total<detail::Choosing<comm::Reduction::minimum>>(x);
+  return detail::recorded_total<detail::Choosing<comm::Reduction::minimum>>(detail::evaluated(x));
 }
-template <AnyVar X>
+template <detail::Recorded X>
 auto norm(X const& x) {
-  return detail::recorded_total<detail::Norming>(x);
+  return detail::recorded_total<detail::Norming>(detail::evaluated(x));
 }
 
 }  // namespace gshard

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #include <gshard/autodiff/map.hpp>
 #include <gshard/core/options.hpp>
@@ -39,6 +40,35 @@ inline double variance_factor(std::int64_t count, std::int64_t correction) {
 
 }  // namespace detail
 
+namespace detail {
+
+/// Returns the tensor of an operand of `variance`. Throws StateError if it is unset.
+template <class Value>
+auto const& checked_for_variance(Value const& value) {
+  require_set("variance", {{"x", value_of(value)}});
+  return value_of(value);
+}
+
+/// Returns the squares of value - average, times `factor`, in the elements of `value`. `average` has no gradient:
+/// through the mean none flows.
+template <class Value, AnyTensor Average>
+auto squared_deviations(Value const& value, Average const& average, double factor) {
+  using T = typename ValueTensor<Value>::value_type;
+  if constexpr (is_rounded<T>) return cast<T>(square(cast<Computed<T>>(value) - average) * factor);
+  else return square(value - average) * factor;
+}
+
+/// Returns the mean over dimensions, not rounded to BFloat16: a mean that is rounded first would add the square of what
+/// it lost to the variance.
+template <int... Given, AnyTensor Tensor>
+auto unrounded_mean(Tensor const& x) {
+  if constexpr (is_rounded<typename Tensor::value_type>)
+    return mean<Given...>(cast<Computed<typename Tensor::value_type>>(x));
+  else return mean<Given...>(x);
+}
+
+}  // namespace detail
+
 /// Returns the variance over dimensions: the mean of (x - mean)^2, times n / (n - correction) for n elements (Bessel's
 /// correction: 1). NaN if there are no elements. Two passes over x, so that no digits cancel. x is of floating point.
 /// Communication: that of two means. Gradient: 2 (x - mean) / (n - correction).
@@ -46,19 +76,25 @@ inline double variance_factor(std::int64_t count, std::int64_t correction) {
 template <int First, int... Rest, TensorOperand X>
 auto variance(X const& x, std::int64_t correction = 0) {
   auto const& value = detail::evaluated(x);
+  auto const& tensor = detail::checked_for_variance(value);
   using Tensor = detail::ValueTensor<X>;
   using Along = detail::Dimensions<Tensor, First, Rest...>;
-  double const factor = detail::variance_factor(Along::count(detail::value_of(value).extents()), correction);
-  auto const average = detail::with_reduced_dimensions<Along, Tensor::rank>(eval(mean<First, Rest...>(value)));
-  return mean<First, Rest...>(square(value - average) * factor);
+  double const factor = detail::variance_factor(Along::count(tensor.extents()), correction);
+  auto const average =
+      detail::with_reduced_dimensions<Along, Tensor::rank>(eval(detail::unrounded_mean<First, Rest...>(tensor)));
+  return mean<First, Rest...>(detail::squared_deviations(value, average, factor));
 }
 
 /// Returns the variance of all elements. Throws as above.
 template <TensorOperand X>
 auto variance(X const& x, std::int64_t correction = 0) {
   auto const& value = detail::evaluated(x);
-  double const factor = detail::variance_factor(detail::value_of(value).size(), correction);
-  return mean(square(value - mean(value)) * factor);
+  auto const& tensor = detail::checked_for_variance(value);
+  double const factor = detail::variance_factor(tensor.size(), correction);
+  auto const average = [&]<int... Dimension>(std::integer_sequence<int, Dimension...>) {
+    return shard<Spec<>>(detail::unrounded_mean<Dimension...>(tensor));
+  }(std::make_integer_sequence<int, detail::ValueTensor<X>::rank>{});
+  return mean(detail::squared_deviations(value, average, factor));
 }
 
 /// Returns the square root of the variance over dimensions. Its derivative is infinite where it is 0.

@@ -41,14 +41,14 @@ namespace detail {
 struct SwiGlu : gshard::functions::NotLinear {
   template <class T>
   KOKKOS_FUNCTION T operator()(T gate, T linear) const {
-    return gate / (T(1) + Kokkos::exp(-gate)) * linear;
+    return gshard::functions::Silu{}(gate)*linear;
   }
   template <int Operand>
   static constexpr Reads reads = Operand == 0 ? Reads::operand(0) | Reads::operand(1) : Reads::operand(0);
   template <int Operand, class T>
   KOKKOS_FUNCTION static T derivative(T gate, T linear, T) {
-    T const share = T(1) / (T(1) + Kokkos::exp(-gate));
-    return Operand == 0 ? linear * share * (T(1) + gate * (T(1) - share)) : gate * share;
+    using gshard::functions::Silu;
+    return Operand == 0 ? linear * Silu::derivative(gate, T(0)) : Silu{}(gate);
   }
 };
 

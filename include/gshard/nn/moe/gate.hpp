@@ -321,30 +321,6 @@ auto balance_losses(X const& gates, Routing<Gates, Gate> const& routing) {
   return Differentiable(detail::BalanceLosses<Gates, Gate>{routing})(gates);
 }
 
-namespace functions {
-
-/// 1 for a group that has tokens.
-template <class T>
-struct HasTokens : gshard::functions::NotLinear {
-  using stored_type = T;
-  KOKKOS_FUNCTION T operator()(int tokens) const { return tokens > 0 ? T(1) : T(0); }
-};
-
-struct AtLeastOne : gshard::functions::NotLinear {
-  template <class T>
-  KOKKOS_FUNCTION T operator()(T x) const {
-    return x > T(1) ? x : T(1);
-  }
-  template <int>
-  static constexpr Reads reads = Reads::result();
-  template <int, class T>
-  KOKKOS_FUNCTION static T derivative(T, T result) {
-    return result > T(1) ? T(1) : T(0);
-  }
-};
-
-}  // namespace functions
-
 /// Returns the mean of losses (G) over the groups that have tokens, a scalar; 0 if none has. Does not read losses of
 /// groups of padding alone. Communication: two all-reduces of one number over the axes that split the groups.
 /// Throws StateError, MeshError or ExtentError if the losses are not one for each group.
@@ -359,9 +335,9 @@ auto mean_over_groups(X const& x, Routing<Gates, Gate> const& routing) {
   gshard::detail::require_extents("mean_over_groups", {"losses", detail::value_of(losses)}, {shape.groups},
                                   "one loss for each group of the routing");
   // Counted in double: float holds no odd number above 2^24.
-  auto const groups = sum<0>(eval(map(functions::HasTokens<double>{}, routing.tokens))).template eval_as<Spec<>>();
-  auto const total = sum<0>(zero_padding(losses, routing.tokens)).template eval_as<Spec<>>();
-  return eval(total / eval(cast<typename Values::value_type>(eval(map(functions::AtLeastOne{}, groups)))));
+  auto const groups = shard<Spec<>>(sum<0>(cast<double>(routing.tokens > 0)));
+  auto const total = shard<Spec<>>(sum<0>(zero_padding(losses, routing.tokens)));
+  return eval(total / eval(cast<typename Values::value_type>(maximum(groups, 1))));
 }
 
 namespace detail {
