@@ -8,7 +8,6 @@
 #include <utility>
 
 #include <gshard/autodiff/recorded.hpp>
-#include <gshard/core/call_with.hpp>
 #include <gshard/core/compile_error.hpp>
 #include <gshard/expr/reads.hpp>
 

@@ -198,6 +198,13 @@ class Tape {
     return Cotangent<Tensor>(var.value().mesh(), var.value().extents());
   }
 
+  /// Does not compile: input data has no gradient.
+  template <AnyTensor Tensor>
+  Cotangent<Tensor> gradient(Input<Tensor> const&) const {
+    using Refused [[maybe_unused]] = decltype(error::GradientOfInput<typename Tensor::spec_type>{});
+    return {};
+  }
+
  private:
   /// What gradients of a node of type `Tensor` add up in.
   template <AnyTensor Tensor>

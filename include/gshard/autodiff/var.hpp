@@ -43,6 +43,12 @@ struct GradientOfConstParameter {
       "the call operator of the layer, or take parameter.value");
 };
 
+template <class Spec>
+struct GradientOfInput {
+  static_assert(always_false<Spec>,
+                "gshard: no gradient of input data is computed; record it by tape.watch(tensor) to ask for one");
+};
+
 template <class Loss>
 struct BackwardOfUnrecorded {
   static_assert(always_false<Loss>,

@@ -91,12 +91,6 @@ Operand const& unmarked(Handled<Operand, How> const& handled) {
   return handled.operand;
 }
 
-/// Returns the tensor of an operand, recorded or not, marked or not.
-template <class Operand>
-auto tensor_of_operand(Operand const& operand) {
-  return value_of(evaluated(unmarked(operand)));
-}
-
 /// Type of the tensor of an operand; with the mark of the operand.
 template <class Operand>
 struct PlainOperandOf {

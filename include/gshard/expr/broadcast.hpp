@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -12,7 +11,7 @@
 #include <gshard/expr/kernels.hpp>
 #include <gshard/tensor/loop_nest.hpp>
 #include <gshard/tensor/operands.hpp>
-#include <gshard/tensor/shard_range.hpp>
+#include <gshard/tensor/run_items.hpp>
 #include <gshard/tensor/tensor_state.hpp>
 
 // Broadcasting by values: how an operand of fewer dimensions, or of extents 1, is read for each element of a result.
@@ -135,30 +134,14 @@ template <class T, class Kernel>
 struct AssignRuns {
   T* result;
   Kernel kernel;
-  std::int64_t width;
-  std::int64_t runs;
-  std::int64_t pieces;
-  std::int64_t runs_per_item;
-
-  static AssignRuns make(T* result, Kernel const& kernel, std::int64_t width, std::int64_t count) {
-    constexpr std::int64_t granule = 1 << 12;
-    return {result,
-            kernel,
-            width,
-            count / width,
-            (width + granule - 1) / granule,
-            std::max<std::int64_t>(1, granule / width)};
-  }
-
-  std::int64_t items() const { return (runs + runs_per_item - 1) / runs_per_item * pieces; }
+  RunItems items;
 
   void operator()(std::int64_t item) const {
-    std::int64_t const first = item / pieces * runs_per_item;
-    std::int64_t const last = std::min(runs, first + runs_per_item);
-    Range const range = shard_range(width, pieces, item % pieces);
-    for (std::int64_t run = first; run < last; ++run) {
-      auto const values = kernel.at(run, run * width);
-      T* const row = result + run * width;
+    Range const range = items.elements_of(item);
+    Range const runs = items.runs_of(item);
+    for (std::int64_t run = runs.begin; run < runs.end; ++run) {
+      auto const values = kernel.at(run, run * items.width);
+      T* const row = result + run * items.width;
       ThreadLanes::each(range.size(),
                         [&](std::int64_t j) { row[range.begin + j] = static_cast<T>(values(range.begin + j)); });
     }
@@ -183,8 +166,8 @@ template <class MemorySpace, class T, class Kernel>
 void run_broadcast(T* result, std::int64_t count, std::int64_t width, Kernel const& kernel) {
   if (count == 0) return;
   if constexpr (runs_on_host<MemorySpace>) {
-    auto const runs = AssignRuns<T, Kernel>::make(result, kernel, width, count);
-    launch<MemorySpace>("gshard::map", runs.items(), count <= small_row, runs);
+    RunItems const items = RunItems::of(width, count / width);
+    launch<MemorySpace>("gshard::map", items.count(), count <= small_row, AssignRuns<T, Kernel>{result, kernel, items});
   } else {
     launch<MemorySpace>("gshard::map", count, AssignBroadcast<T, Kernel>{result, kernel, width});
   }

@@ -130,12 +130,5 @@ auto refuse_unevaluated(Operation const& operation) {
   return eval(operation);
 }
 
-/// Returns x, or what refuse_unevaluated returns if x is an operation that has not run.
-template <class X>
-auto refuse_if_unevaluated(X const& x) {
-  if constexpr (Unevaluated<X>) return refuse_unevaluated(x);
-  else return x;
-}
-
 }  // namespace detail
 }  // namespace gshard

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 #include <Kokkos_Core.hpp>
@@ -9,6 +8,7 @@
 #include <gshard/core/launch.hpp>
 #include <gshard/core/rows.hpp>
 #include <gshard/reduce/kernels/loops.hpp>
+#include <gshard/tensor/run_items.hpp>
 
 namespace gshard::detail {
 
@@ -17,36 +17,23 @@ template <class Body>
 struct BroadcastRuns {
   Body body;
   LoopNest<2> outer;
-  std::int64_t width;
+  RunItems items;
   bool kept;  ///< whether the row steps with the position inside a run
-  std::int64_t runs;
-  std::int64_t pieces;
-  std::int64_t runs_per_item;
 
   static BroadcastRuns make(Body const& body, LoopNest<2> loops) {
     int const inner = loops.rank - 1;
     std::int64_t const width = loops.extents[inner];
     bool const kept = loops.strides[inner][1] != 0;
     loops.erase(inner);
-    constexpr std::int64_t granule = 1 << 12;
-    return {body,
-            loops,
-            width,
-            kept,
-            loops.count(),
-            (width + granule - 1) / granule,
-            std::max<std::int64_t>(1, granule / width)};
+    return {body, loops, RunItems::of(width, loops.count()), kept};
   }
 
-  std::int64_t items() const { return (runs + runs_per_item - 1) / runs_per_item * pieces; }
-
   void operator()(std::int64_t item) const {
-    std::int64_t const first = item / pieces * runs_per_item;
-    std::int64_t const last = std::min(runs, first + runs_per_item);
-    Range const range = shard_range(width, pieces, item % pieces);
+    Range const range = items.elements_of(item);
+    Range const runs = items.runs_of(item);
     Body const each = body;
-    LoopCursor<2> cursor(outer, first);
-    for (std::int64_t run = first; run < last; ++run, cursor.advance(outer)) {
+    LoopCursor<2> cursor(outer, runs.begin);
+    for (std::int64_t run = runs.begin; run < runs.end; ++run, cursor.advance(outer)) {
       std::int64_t const position = cursor.offsets[0] + range.begin;
       std::int64_t const row = cursor.offsets[1];
       if (kept) ThreadLanes::each(range.size(), [=](std::int64_t j) { each(position + j, row + range.begin + j); });
@@ -76,7 +63,7 @@ void broadcast(char const* label, Extents const& extents, ReducedDimensions cons
   LoopNest<2> const loops = row_loops(extents, packed_strides(extents), reduced);
   if constexpr (runs_on_host<MemorySpace>) {
     auto const kernel = BroadcastRuns<Body>::make(body, loops);
-    launch<MemorySpace>(label, kernel.items(), product(extents) <= small_row, kernel);
+    launch<MemorySpace>(label, kernel.items.count(), product(extents) <= small_row, kernel);
   } else {
     launch<MemorySpace>(label, loops.count(), BroadcastElements<Body>{body, loops});
   }
