@@ -45,16 +45,15 @@ int main(int argc, char** argv) {
             .b1 = init.constant<Bias::tensor_type>(line, {Hidden}, 0, "b1"),
             .b2 = init.constant<Bias::tensor_type>(line, {Classes}, 0, "b2")};
     optim::AdamW<> optimizer;
-    for (int step = 0; step <= 300; ++step) {
+    for (std::uint64_t step = 0; step <= 300; ++step) {
       Points x(line, {N, 2}, "x");
       ShardedTensor<Line, Spec<"data">, int> targets(line, {N}, "targets");
-      fill(x, Draw{static_cast<std::uint64_t>(step)});
-      fill(targets, Draw{static_cast<std::uint64_t>(step)});
+      fill(x, Draw{step}), fill(targets, Draw{step});
       Tape tape;
       auto const loss = nn::cross_entropy(mlp(tape.input(x)), targets, N);
       tape.backward(loss);
       optimizer.step(mlp, 1e-2);
-      if (step % 50 == 0 && runtime.is_root()) std::printf("step %3d  loss %.4f\n", step, item(loss));
+      if (step % 50 == 0 && runtime.is_root()) std::printf("step %3d  loss %.4f\n", static_cast<int>(step), item(loss));
     }
   });
 }
