@@ -16,6 +16,7 @@
 
 #include <gshard/core/error.hpp>
 #include <gshard/einsum/local/contract.hpp>
+#include <gshard/einsum/local/lowering_cache.hpp>
 
 namespace {
 
@@ -422,6 +423,28 @@ TEST_CASE("a rank-1 operand is a matrix of extent 1") {
         std::vector<double>{41, 52, 63});
   CHECK(value_of("k,l->kl", "k2 l2", {1, 2}, {3, 4}, {unset, unset, unset, unset}, false) ==
         std::vector<double>{3, 4, 6, 8});
+}
+
+// More shapes than the cache keeps, each one asked for twice, and all of them once more.
+TEST_CASE("a lowering from the cache is the one that is computed") {
+  LoweringCache cache;
+  for (int round = 0; round < 2; ++round) {
+    for (std::int64_t extent = 2; extent < 1000; ++extent) {
+      Labels const a = labels("nlhd"), b = labels("nkhd"), c = labels("nhlk");
+      std::map<char, std::int64_t> const sizes = {{'n', 2}, {'l', extent}, {'k', 3}, {'h', 2}, {'d', extent % 7 + 2}};
+      Units const units = units_of(labelled_strides(a, extents_of(a, sizes)), labelled_strides(b, extents_of(b, sizes)),
+                                   labelled_strides(c, extents_of(c, sizes)));
+      Lowering const expected = lower(units, true);
+      for (int call = 0; call < 2; ++call) {
+        Lowering const& known = cache.lowering_of(units);
+        bool const same = known.given == expected.given && known.packed == expected.packed &&
+                          known.units == expected.units && known.m == expected.m && known.n == expected.n &&
+                          known.k == expected.k && std::ranges::equal(known.permuted, expected.permuted) &&
+                          known.direct == expected.direct;
+        REQUIRE(same);
+      }
+    }
+  }
 }
 
 TEST_CASE("a specialisation of LocalGemm takes the matrix products") {

@@ -3,6 +3,10 @@
 #include "dense_reference.hpp"
 #include "mpi_test.hpp"
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <random>
 #include <sstream>
 #include <string>
@@ -10,6 +14,8 @@
 #include <vector>
 
 #include <gshard/autodiff.hpp>
+#include <gshard/core/arena.hpp>
+#include <gshard/core/closure.hpp>
 #include <gshard/einsum.hpp>
 #include <gshard/reduce.hpp>
 #include <gshard/reshard.hpp>
@@ -105,6 +111,44 @@ TEST_CASE("trim gives back what nothing uses; the ledger tells what is in use an
         std::string::npos);
   pool.allocate<Space>(100000);
   CHECK(pool.allocations<Space>() == 3);
+}
+
+TEST_CASE("an arena gives out aligned pieces that do not overlap, of any size") {
+  gshard::detail::Arena arena;
+  std::vector<std::pair<std::byte*, std::size_t>> pieces;
+  for (std::size_t i = 0; i < 300; ++i) {
+    std::size_t const bytes = i % 50 == 0 ? 100000 : 1 + i * 7 % 500;
+    std::size_t const alignment = std::size_t{1} << (i % 7);
+    auto* const piece = static_cast<std::byte*>(arena.take(bytes, alignment));
+    CHECK(reinterpret_cast<std::uintptr_t>(piece) % alignment == 0);
+    std::fill_n(piece, bytes, static_cast<std::byte>(i % 251));
+    pieces.emplace_back(piece, bytes);
+  }
+  for (std::size_t i = 0; i < pieces.size(); ++i)
+    CHECK(std::all_of(pieces[i].first, pieces[i].first + pieces[i].second,
+                      [&](std::byte value) { return value == static_cast<std::byte>(i % 251); }));
+}
+
+TEST_CASE("a closure owns what it captured until it is reset, replaced or destroyed, and passes it on when moved") {
+  using gshard::detail::Closure;
+  gshard::detail::Arena arena;
+  auto const counted = std::make_shared<int>(0);
+  auto const closure = [&] { return Closure::in(arena, [counted](void* sum) { *static_cast<int*>(sum) += 1; }); };
+  int sum = 0;
+  {
+    Closure first = closure();
+    Closure second = std::move(first);
+    second(&sum);
+    CHECK(counted.use_count() == 2);
+    second.reset();
+    CHECK(counted.use_count() == 1);
+    second = closure();
+    second = closure();
+    second(&sum);
+    CHECK(counted.use_count() == 2);
+  }
+  CHECK(counted.use_count() == 1);
+  CHECK(sum == 2);
 }
 
 // The shapes of a batch change with the longest of its sentences. In each step, as in a training step, what layers keep

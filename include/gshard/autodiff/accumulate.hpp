@@ -2,18 +2,32 @@
 #pragma once
 
 #include <algorithm>
-#include <memory>
 #include <utility>
 #include <vector>
 
 #include <gshard/autodiff/unreduced.hpp>
-#include <gshard/core/closure.hpp>
 
 namespace gshard {
 
-/// The gradients of parameters over several backward passes, as of micro-batches, before they are reduced: each stays
-/// as its contraction left it, an unreduced sum over the axes that split the data, whole where a parameter is kept in
-/// pieces. Nothing of them is sent before `reduce`.
+namespace detail {
+
+/// Destination of the gradient of a parameter: `parameter.gradient`, of any type. Null if there is no parameter.
+struct GradientTarget {
+  void* parameter = nullptr;
+  void (*add)(void* parameter, SumHandles& sum) = nullptr;
+
+  explicit operator bool() const { return parameter != nullptr; }
+
+  /// Adds a sum of the type of the gradient, and empties it.
+  void add_all_of(SumHandles& sum) const { add(parameter, sum); }
+};
+
+}  // namespace detail
+
+/// Sums of gradients of parameters over several backward passes, as of micro-batches, before they are reduced. Each
+/// stays as its contraction left it, an unreduced sum over the axes that split the data; of the whole extents if the
+/// parameter is fully sharded (ZeRO-3).
+/// Communication: none before `reduce`.
 ///
 ///     Accumulation sums;
 ///     for (auto const& batch : batches) {
@@ -23,31 +37,29 @@ namespace gshard {
 ///     sums.reduce();
 class Accumulation {
  public:
-  /// Adds to the parts of one parameter, known by its address; `add` takes its whole gradient, of type `Whole`, in the
-  /// end.
+  /// Adds to the parts of the gradient of one parameter. `Whole` is the type of the gradient.
   template <AnyTensor Whole, AnyTensor Part>
-  void add(void const* parameter, Part part, detail::Closure const& add) {
-    auto sum = std::ranges::find(sums_, parameter, &Sum::parameter);
-    if (sum == sums_.end()) sum = sums_.insert(sum, {parameter, {}, add});
-    sum->parts.add<Whole>(std::move(part));
+  void add(detail::GradientTarget const& target, Part const& part) {
+    auto sum = std::ranges::find(sums_, target.parameter, [](Sum const& one) { return one.target.parameter; });
+    if (sum == sums_.end()) sum = sums_.insert(sum, {target, {}});
+    sum->parts.template add<Whole>(part);
   }
 
-  /// Adds the sums to the gradients of their parameters: one all-reduce or reduce-scatter for each. What was added is
-  /// forgotten.
+  /// Adds the sums to the gradients of their parameters, and forgets them.
+  /// Communication: one all-reduce or reduce-scatter for each parameter and type of part.
   void reduce() {
     for (Sum& sum : sums_) {
-      std::shared_ptr<void> whole;
+      detail::SumHandles whole;
       sum.parts.reduce(whole);
-      sum.add(whole.get());
+      sum.target.add_all_of(whole);
     }
     sums_.clear();
   }
 
  private:
   struct Sum {
-    void const* parameter;
+    detail::GradientTarget target;
     detail::Unreduced parts;
-    detail::Closure add;
   };
 
   std::vector<Sum> sums_;

@@ -12,6 +12,7 @@
 #include <gshard/autodiff/accumulate.hpp>
 #include <gshard/autodiff/parameter.hpp>
 #include <gshard/autodiff/var.hpp>
+#include <gshard/core/arena.hpp>
 #include <gshard/core/closure.hpp>
 #include <gshard/expr/functions.hpp>
 #include <gshard/reshard/reshard.hpp>
@@ -20,37 +21,40 @@
 
 namespace gshard {
 
-/// Records operations as they run, and runs their gradients backwards, once. Activations are kept until their
-/// operation's gradient is done; then their memory is free for the next ones. After the backward pass, recording and a
-/// second pass throw StateError.
+/// Records operations as they run, and runs their vjps in reverse order, once. Saved values are kept until the vjp of
+/// their operation has run; later vjps reuse their memory. After the backward pass, recording and a second pass throw
+/// StateError.
 class Tape {
  public:
   Tape() = default;
   ~Tape() { *handle_ = nullptr; }
-  /// A tape that leaves the gradients of parameters unreduced in `sums`, where operations give them so.
+  /// Constructs a tape that leaves the gradients of parameters unreduced in `sums`, where operations give unreduced
+  /// sums.
   explicit Tape(Accumulation& sums) : accumulation_(&sums) {}
-  /// A tape for a part of what is recorded on another one.
+  /// Argument of the constructor of a tape for a part of what is recorded on another one.
   struct Within {
     Tape const& tape;
   };
+  /// Constructs a tape that treats the gradients of parameters as the outer one does.
   explicit Tape(Within const& outer) : accumulation_(outer.tape.accumulation_) {}
   Tape(Tape const&) = delete;
   Tape& operator=(Tape const&) = delete;
 
   /// Returns input data as an operand of a recorded computation. No gradient of it is computed or communicated, and it
-  /// may be of integers. Throws StateError if `tensor` is unset.
+  /// may be of integers.
+  /// Throws StateError if `tensor` is unset.
   template <AnyTensor Tensor>
   Input<Tensor> input(Tensor const& tensor) {
     require_unrun();
-    detail::require_set("Tape::input", {{"tensor", tensor}});
+    require_set("Tape::input", "tensor", tensor.handle());
     return {*this, no_node, tensor};
   }
 
-  /// Records a leaf: `gradient(leaf)` returns its gradient after the backward pass. Throws StateError if `tensor` is
-  /// unset.
+  /// Records a leaf: `gradient(leaf)` returns its gradient after the backward pass.
+  /// Throws StateError if `tensor` is unset.
   template <AnyTensor Tensor>
   Var<Tensor> watch(Tensor const& tensor) {
-    detail::require_set("Tape::watch", {{"tensor", tensor}});
+    require_set("Tape::watch", "tensor", tensor.handle());
     if constexpr (std::is_integral_v<typename Tensor::value_type>)
       using Refused [[maybe_unused]] = decltype(error::GradientOfIntegers<Tensor>{});
     int const node = add_node(tensor.handle());
@@ -59,19 +63,20 @@ class Tape {
   }
 
   /// Records a parameter: the backward pass adds its gradient to `parameter.gradient`. A parameter that is watched
-  /// several times is one leaf, and its gradient is reduced once. Throws StateError if its value is unset.
+  /// several times is one leaf, and its gradient is reduced once.
+  /// Throws StateError if its value is unset.
   template <AnyTensor Tensor>
   Var<Tensor> watch(Parameter<Tensor>& parameter) {
     if constexpr (std::is_integral_v<typename Tensor::value_type>)
       using Refused [[maybe_unused]] = decltype(error::GradientOfIntegers<Tensor>{});
     require_unrun();
-    detail::require_set("Tape::watch", {{"parameter", parameter.value}});
+    require_set("Tape::watch", "parameter", parameter.value.handle());
     auto const [known, is_new] = parameters_.try_emplace(&parameter, static_cast<int>(nodes_.size()));
     if (is_new) {
       add_node(parameter.value.handle());
-      nodes_.back().vjp = detail::Closure::of(
-          [target = &parameter](void* sum) { static_cast<Sum<Tensor>*>(sum)->move_to(target->gradient); });
-      nodes_.back().parameter = &parameter;
+      nodes_.back().target = {&parameter, [](void* target, detail::SumHandles& sum) {
+                                Sum<Tensor>(sum).move_to(static_cast<Parameter<Tensor>*>(target)->gradient);
+                              }};
     }
     return {*this, known->second, parameter.value};
   }
@@ -86,54 +91,58 @@ class Tape {
     return watch(parameter.value);
   }
 
-  /// The result of an operation, and what to do with its gradient: `vjp(gradient)` adds to the slots of the operands.
+  /// Records the result of an operation. `vjp(gradient)` adds to the gradients of the operands; it runs in the backward
+  /// pass if the result has a gradient.
+  /// Throws StateError if the tape has run, or `value` is unset.
   template <AnyTensor Tensor, class Vjp>
   Var<Tensor> record(Tensor const& value, Vjp vjp) {
     int const node = add_node(value.handle());
-    nodes_.back().vjp =
-        detail::Closure::of([vjp = std::move(vjp)](void* sum) { vjp(static_cast<Sum<Tensor>*>(sum)->take()); });
+    nodes_.back().vjp = detail::Closure::in(closures_, [vjp = std::move(vjp)](void* sum) {
+      vjp(Sum<Tensor>(*static_cast<detail::SumHandles*>(sum)).take());
+    });
     return {*this, node, value};
   }
 
-  /// An operation of several results: once the gradients of all of them are done, and if any of them put something into
-  /// `gradients<Gradients>(node)`, `vjp(gradients)` adds to the slots of the operands. The results are recorded after
-  /// it.
+  /// Records an operation of several results and returns its node. The results are recorded after it; their vjps store
+  /// their gradients in `gradients<Gradients>(node)`. Then `vjp(gradients)` adds to the gradients of the operands; it
+  /// runs if a result has a gradient.
+  /// Throws StateError if the tape has run.
   template <class Gradients, class Vjp>
   int record_several(Vjp vjp) {
     require_unrun();
-    nodes_.push_back({.vjp = detail::Closure::of(
-                          [vjp = std::move(vjp)](void* gradients) { vjp(*static_cast<Gradients*>(gradients)); })});
+    nodes_.push_back({.vjp = detail::Closure::in(closures_, [vjp = std::move(vjp)](void* gradients) {
+                        vjp(*static_cast<Gradients*>(gradients));
+                      })});
     return static_cast<int>(nodes_.size()) - 1;
   }
 
-  /// What the results of an operation have left at its node.
+  /// Returns the gradients of the results of an operation recorded by `record_several`.
   template <class Gradients>
   Gradients& gradients(int node) {
-    auto& slot = nodes_[static_cast<std::size_t>(node)].gradient;
-    if (!slot) slot = detail::owned(new Gradients());
-    return *static_cast<Gradients*>(slot.get());
+    auto& gradients = nodes_[static_cast<std::size_t>(node)].gradients_of_results;
+    if (!gradients) gradients = std::make_shared<Gradients>();
+    return *static_cast<Gradients*>(gradients.get());
   }
 
-  /// Adds to the gradient of a node of type `Tensor`. Throws MeshError and ExtentError where it is not of the node's.
+  /// Adds to the gradient of a node of type `Tensor`.
+  /// Throws MeshError or ExtentError if `gradient` does not have the mesh and the extents of the recorded tensor.
   template <AnyTensor Tensor, AnyTensor Gradient>
   void accumulate(int node, Gradient const& gradient) {
-    require_fits(node, {"gradient", gradient});
-    detail::running_sum<Cotangent<Tensor>>(nodes_[static_cast<std::size_t>(node)].gradient).add(gradient);
+    Sum<Tensor>(fitting_node(node, gradient.handle()).gradient).add(gradient);
   }
 
-  /// The same of a part of it, which is reduced when all of this node's have come; or, of a parameter, later with those
-  /// of other passes.
+  /// Adds `reshard<spec of the gradient>(part)` to the gradient of a node. Parts are added first and resharded in the
+  /// backward pass; with an Accumulation, those of a parameter are resharded by `Accumulation::reduce`.
+  /// Throws as `accumulate`.
   template <AnyTensor Tensor, AnyTensor Part>
-  void accumulate_part(int index, Part part) {
-    require_fits(index, {"gradient", part});
-    Node& node = nodes_[static_cast<std::size_t>(index)];
-    if (accumulation_ != nullptr && node.parameter != nullptr)
-      accumulation_->add<Cotangent<Tensor>>(node.parameter, std::move(part), node.vjp);
-    else if constexpr (std::is_same_v<Part, Cotangent<Tensor>>) accumulate<Tensor>(index, part);
-    else node.parts.template add<Cotangent<Tensor>>(std::move(part));
+  void accumulate_part(int index, Part const& part) {
+    Node& node = fitting_node(index, part.handle());
+    if (accumulation_ != nullptr && node.target) accumulation_->add<Cotangent<Tensor>>(node.target, part);
+    else if constexpr (std::is_same_v<Part, Cotangent<Tensor>>) Sum<Tensor>(node.gradient).add(part);
+    else node.parts.template add<Cotangent<Tensor>>(part);
   }
 
-  /// Throws StateError where the backward pass has run.
+  /// Throws StateError if the backward pass has run.
   void require_unrun() const {
     if (has_run_)
       throw StateError(
@@ -141,8 +150,8 @@ class Tape {
           "before the first");
   }
 
-  /// Runs the gradients of everything that led to `loss`, a scalar. Throws StateError where the tape has run already,
-  /// or did not record the loss.
+  /// Computes the gradients of all leaves that `loss`, a scalar, depends on.
+  /// Throws StateError if the tape has run already or did not record the loss.
   template <AnyTensor Tensor>
   void backward(Var<Tensor> const& loss) {
     static_assert(Tensor::rank == 0 && Tensor::layout.partial.empty(),
@@ -152,14 +161,14 @@ class Tape {
     backward(loss, one);
   }
 
-  /// What is no recorded tensor: a compile error that says so.
+  /// Does not compile: the loss is not a recorded tensor.
   template <class Loss>
   void backward(Loss const&) {
     using Refused [[maybe_unused]] = decltype(error::BackwardOfUnrecorded<Loss>{});
   }
 
-  /// Runs the gradients of everything that led to `result`, whose own gradient is `seed`. Throws as above, and
-  /// MeshError and ExtentError where the seed does not have the mesh and extents of the result.
+  /// Computes the gradients of all leaves that `result` depends on, from the gradient `seed` of `result`.
+  /// Throws StateError as above, MeshError or ExtentError if the seed does not have the mesh and extents of the result.
   template <AnyTensor Tensor>
   void backward(Var<Tensor> const& result, Cotangent<Tensor> const& seed) {
     require_unrun();
@@ -169,32 +178,36 @@ class Tape {
     backward();
   }
 
-  /// Runs the gradients of everything that led to what `accumulate` gave a gradient.
+  /// Runs the backward pass from the gradients that `accumulate` has added.
+  /// Throws StateError if the tape has run already.
   void backward() {
     require_unrun();
     has_run_ = true;
     for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
       if (!node->parts.empty()) node->parts.reduce(node->gradient);
       if (node->is_leaf) continue;
-      if (node->gradient) node->vjp(node->gradient.get());
-      node->gradient.reset();
-      node->vjp = {};
+      if (node->gradient.is_set() && node->target) node->target.add_all_of(node->gradient);
+      else if (node->gradient.is_set()) node->vjp(&node->gradient);
+      else if (node->gradients_of_results) node->vjp(node->gradients_of_results.get());
+      node->gradient = {};
+      node->gradients_of_results.reset();
+      node->vjp.reset();
     }
   }
 
-  /// The gradient of a leaf after the backward pass: zeros where the loss does not depend on it. Throws StateError
-  /// before that pass, and where `var` is no leaf of this tape: results do not keep their gradients, and those of
-  /// parameters are in the Parameter.
+  /// Returns the gradient of a leaf after the backward pass: zeros if the loss does not depend on the leaf.
+  /// Throws StateError before that pass, and if `var` is not a leaf of this tape: results do not keep their gradients,
+  /// and those of parameters are in the Parameter.
   template <AnyTensor Tensor>
   Cotangent<Tensor> gradient(Var<Tensor> const& var) const {
     require_own("gradient", var.tape());
     Node const& node = nodes_[static_cast<std::size_t>(var.node())];
     if (!has_run_) throw StateError("Tape::gradient: the backward pass has not run; call backward first");
-    if (node.parameter != nullptr)
+    if (node.target)
       throw StateError("Tape::gradient: the recorded tensor is a Parameter; its gradient is parameter.gradient");
     if (!node.is_leaf)
       throw StateError("Tape::gradient: the recorded tensor is a result; watch(tensor) what is to keep its gradient");
-    if (node.gradient) return static_cast<Sum<Tensor> const*>(node.gradient.get())->rounded();
+    if (node.gradient.is_set()) return Sum<Tensor>::rounded(node.gradient);
     return Cotangent<Tensor>(var.value().mesh(), var.value().extents());
   }
 
@@ -206,18 +219,19 @@ class Tape {
   }
 
  private:
-  /// What gradients of a node of type `Tensor` add up in.
+  /// Sum of the gradients of a node of type `Tensor`.
   template <AnyTensor Tensor>
   using Sum = detail::RunningSum<Cotangent<Tensor>>;
 
   struct Node {
-    std::shared_ptr<void> gradient{};  ///< a Sum, or what the results of an operation leave
-    detail::Closure vjp{};
+    detail::SumHandles gradient{};
+    std::shared_ptr<void> gradients_of_results{};  ///< of an operation of several results
+    detail::Closure vjp{};                         ///< null for leaves and parameters
     bool is_leaf = false;
-    void const* parameter = nullptr;
+    detail::GradientTarget target{};  ///< of a parameter, else null
     detail::Unreduced parts{};
-    detail::MeshState const* mesh = nullptr;  ///< of the value, and its extents; null where an operation has several
-    Extents extents{};
+    detail::MeshState const* mesh = nullptr;  ///< mesh of the value; null for an operation of several results
+    Extents extents{};                        ///< global extents of the value
   };
 
   friend detail::TapeHandle const& detail::handle_of(Tape const& tape);
@@ -227,28 +241,39 @@ class Tape {
       throw StateError(detail::concat("Tape::", function, ": the recorded tensor is on another Tape; ask that one"));
   }
 
-  void require_fits(int node, detail::Operand const& gradient) const {
-    Node const& of = nodes_[static_cast<std::size_t>(node)];
+  static void require_set(char const* function, char const* role, detail::TensorHandle const& tensor) {
+    if (!tensor) detail::require_set(function, {{role, tensor}});
+  }
+
+  /// Returns the node. Throws StateError if the gradient is unset, MeshError or ExtentError if it does not have the
+  /// mesh and the extents of the recorded tensor.
+  Node& fitting_node(int index, detail::TensorHandle const& gradient) {
+    Node& node = nodes_[static_cast<std::size_t>(index)];
+    if (!gradient || gradient->mesh.get() != node.mesh || gradient->extents != node.extents)
+      refuse_gradient(node, {"gradient", gradient});
+    return node;
+  }
+
+  [[noreturn, gnu::cold]] static void refuse_gradient(Node const& node, detail::Operand const& gradient) {
     detail::require_set("Tape", {gradient});
-    if (gradient.mesh != of.mesh)
+    if (gradient.mesh != node.mesh)
       throw MeshError(detail::concat("Tape: ", detail::text_of(gradient), " on mesh (", gradient.mesh->text(),
                                      ") is given to a recorded tensor on another mesh"));
-    if (!(*gradient.extents == of.extents))
-      throw ExtentError(detail::concat("Tape: ", detail::text_of(gradient),
-                                       " is given to a recorded tensor of extents ", detail::text_of(of.extents),
-                                       detail::place_of(gradient)));
+    throw ExtentError(detail::concat("Tape: ", detail::text_of(gradient), " is given to a recorded tensor of extents ",
+                                     detail::text_of(node.extents), detail::place_of(gradient)));
   }
 
   /// Adds a node for a recorded tensor of this value and returns its number.
   int add_node(detail::TensorHandle const& value) {
     require_unrun();
-    detail::require_set("Tape", {{"recorded tensor", value}});
+    require_set("Tape", "recorded tensor", value);
     nodes_.push_back({.mesh = value->mesh.get(), .extents = value->extents});
     return static_cast<int>(nodes_.size()) - 1;
   }
 
   static constexpr int no_node = -1;
 
+  detail::Arena closures_;  ///< memory of the vjps; outlives the nodes
   std::vector<Node> nodes_;
   std::unordered_map<void const*, int> parameters_;  ///< nodes of parameters, by address
   Accumulation* accumulation_ = nullptr;

@@ -3,67 +3,75 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <map>
-#include <set>
-#include <tuple>
 
 namespace gshard::detail {
 
 /// Free list of a memory pool: segments as they were allocated, cut into blocks.
 /// Merges neighbouring free blocks of a segment. Works on addresses; does not access the memory.
+/// Taking a block of a size that was released before, and releasing it, allocate nothing: blocks are linked to their
+/// neighbours and to the free blocks of their size.
 class BlockList {
  public:
+  /// Block of a segment, in use or free. Pointers to a block in use stay valid until it is released.
+  struct Block {
+    char* begin;
+    std::size_t size;
+    std::uint64_t last_use;
+    bool is_free;
+    Block* before;           ///< neighbour in the segment; null for the first block
+    Block* after;            ///< neighbour in the segment; null for the last block
+    Block* newer = nullptr;  ///< free block of this size that was used next after this one; null for the newest
+    Block* older = nullptr;  ///< free block of this size that was used last before this one; null for the oldest
+  };
+
   /// Takes the most recently used free block of exactly `size` bytes; returns null if there is none.
-  char* take_exact(std::size_t size) {
-    auto const found = free_.lower_bound({size, 0, nullptr});
-    return found == free_.end() || std::get<0>(*found) != size ? nullptr : take(found, size);
+  Block* take_exact(std::size_t size) {
+    auto const found = newest_.find(size);
+    return found == newest_.end() || found->second == nullptr ? nullptr : take(found->second, size);
   }
 
-  /// Takes `size` bytes of the smallest free block that is large enough (best fit); returns null if there is none.
-  char* take_part(std::size_t size) {
-    auto const found = free_.lower_bound({size, 0, nullptr});
-    return found == free_.end() ? nullptr : take(found, size);
+  /// Takes `size` bytes of the smallest free block that is large enough (best fit), of equal ones the most recently
+  /// used; returns null if there is none.
+  Block* take_part(std::size_t size) {
+    for (auto found = newest_.lower_bound(size); found != newest_.end(); found = newest_.erase(found))
+      if (found->second != nullptr) return take(found->second, size);
+    return nullptr;
   }
 
   /// Adds a segment as one block that is in use.
-  void add_segment(char* begin, std::size_t size) {
-    blocks_.emplace(begin, Block{size, ++time_, false, true});
+  Block* add_segment(char* begin, std::size_t size) {
     bytes_reserved_ += size;
+    return &blocks_.emplace(begin, Block{begin, size, ++time_, false, nullptr, nullptr}).first->second;
   }
 
-  /// Frees a block. Precondition: `begin` is a block in use.
-  void release(char* begin) {
-    auto block = blocks_.find(begin);
-    if (auto const next = std::next(block); continues_segment(next) && next->second.is_free) {
-      free_.erase(entry(next));
-      block->second.size += next->second.size;
-      blocks_.erase(next);
+  /// Frees a block. Precondition: the block is in use.
+  void release(Block* block) {
+    if (block->after != nullptr && block->after->is_free) {
+      unlist(*block->after);
+      absorb_next(*block);
     }
-    if (!block->second.begins_segment && std::prev(block)->second.is_free) {
-      auto const previous = std::prev(block);
-      free_.erase(entry(previous));
-      previous->second.size += block->second.size;
-      blocks_.erase(block);
-      block = previous;
+    if (block->before != nullptr && block->before->is_free) {
+      block = block->before;
+      unlist(*block);
+      absorb_next(*block);
     }
-    block->second.is_free = true;
-    block->second.last_use = ++time_;
-    free_.insert(entry(block));
+    block->last_use = ++time_;
+    list(*block);
   }
 
   /// Removes the least recently used segment that has no block in use; returns its address, or null if there is none.
   char* drop_oldest_segment() {
-    auto oldest = free_.end();
-    for (auto candidate = free_.begin(); candidate != free_.end(); ++candidate) {
-      auto const block = blocks_.find(std::get<2>(*candidate));
-      if (!block->second.begins_segment || continues_segment(std::next(block))) continue;
-      if (oldest == free_.end() || std::get<1>(*candidate) > std::get<1>(*oldest)) oldest = candidate;
-    }
-    if (oldest == free_.end()) return nullptr;
-    char* const begin = std::get<2>(*oldest);
-    bytes_reserved_ -= std::get<0>(*oldest);
-    free_.erase(oldest);
+    Block* oldest = nullptr;
+    for (auto const& [size, newest] : newest_)
+      for (Block* block = newest; block != nullptr; block = block->older)
+        if (block->before == nullptr && block->after == nullptr &&
+            (oldest == nullptr || block->last_use < oldest->last_use))
+          oldest = block;
+    if (oldest == nullptr) return nullptr;
+    char* const begin = oldest->begin;
+    bytes_reserved_ -= oldest->size;
+    unlist(*oldest);
     blocks_.erase(begin);
     return begin;
   }
@@ -72,42 +80,55 @@ class BlockList {
   std::size_t bytes_reserved() const { return bytes_reserved_; }
 
  private:
-  struct Block {
-    std::size_t size;
-    std::uint64_t last_use;
-    bool is_free;
-    bool begins_segment;
-  };
-  using Blocks = std::map<char*, Block>;
-  /// (size, complement of the time of the last use, address): sorted by size, equal sizes by most recent use first.
-  using FreeBlocks = std::set<std::tuple<std::size_t, std::uint64_t, char*>>;
+  /// Adds a block to the free blocks of its size, which are in order of their last use.
+  void list(Block& block) {
+    block.is_free = true;
+    Block*& newest = newest_[block.size];
+    block.newer = nullptr;
+    block.older = newest;
+    while (block.older != nullptr && block.older->last_use > block.last_use) {
+      block.newer = block.older;
+      block.older = block.older->older;
+    }
+    if (block.older != nullptr) block.older->newer = &block;
+    (block.newer != nullptr ? block.newer->older : newest) = &block;
+  }
 
-  static FreeBlocks::value_type entry(Blocks::const_iterator block) {
-    return {block->second.size, ~block->second.last_use, block->first};
+  /// Removes a block from the free blocks of its size.
+  void unlist(Block& block) {
+    block.is_free = false;
+    if (block.older != nullptr) block.older->newer = block.newer;
+    if (block.newer != nullptr) block.newer->older = block.older;
+    else newest_.find(block.size)->second = block.older;
   }
 
   /// Takes the first `size` bytes of a free block; the rest stays free.
-  char* take(FreeBlocks::iterator found, std::size_t size) {
-    char* const begin = std::get<2>(*found);
-    free_.erase(found);
-    auto const block = blocks_.find(begin);
-    block->second.is_free = false;
-    if (block->second.size > size) {
-      auto const rest =
-          blocks_.emplace(begin + size, Block{block->second.size - size, block->second.last_use, true, false}).first;
-      free_.insert(entry(rest));
-      block->second.size = size;
+  Block* take(Block* block, std::size_t size) {
+    unlist(*block);
+    if (block->size > size) {
+      char* const begin = block->begin + size;
+      Block& rest = blocks_.emplace(begin, Block{begin, block->size - size, block->last_use, true, block, block->after})
+                        .first->second;
+      if (rest.after != nullptr) rest.after->before = &rest;
+      block->after = &rest;
+      block->size = size;
+      list(rest);
     }
-    return begin;
+    return block;
   }
 
-  /// Returns whether `block` belongs to the segment of the block before it.
-  bool continues_segment(Blocks::const_iterator block) const {
-    return block != blocks_.end() && !block->second.begins_segment;
+  /// Merges the next block of the segment into `block`.
+  void absorb_next(Block& block) {
+    Block const& next = *block.after;
+    block.size += next.size;
+    block.after = next.after;
+    if (block.after != nullptr) block.after->before = &block;
+    blocks_.erase(next.begin);
   }
 
-  Blocks blocks_;
-  FreeBlocks free_;
+  std::map<char*, Block> blocks_;
+  /// Newest free block of each size; null, or no entry, where none is free.
+  std::map<std::size_t, Block*> newest_;
   std::uint64_t time_ = 0;
   std::size_t bytes_reserved_ = 0;
 };

@@ -33,11 +33,16 @@ std::int64_t concurrency() {
   else return execution_space<MemorySpace>().concurrency();
 }
 
+/// Returns the policy of the iterations [0, count) on an instance.
+template <class ExecutionSpace>
+auto range_policy_on(ExecutionSpace const& instance, std::int64_t count) {
+  return Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::int64_t>>(instance, 0, count);
+}
+
 /// Returns the policy of the iterations [0, count) on the chosen instance for `MemorySpace`.
 template <class MemorySpace>
 auto range_policy(std::int64_t count) {
-  using ExecutionSpace = typename MemorySpace::execution_space;
-  return Kokkos::RangePolicy<ExecutionSpace, Kokkos::IndexType<std::int64_t>>(execution_space<MemorySpace>(), 0, count);
+  return range_policy_on(execution_space<MemorySpace>(), count);
 }
 
 /// Calls `functor(i)` for each i in [begin, end), in order.
@@ -70,8 +75,9 @@ void launch(char const* label, std::int64_t count, bool tiny, Functor const& fun
     if (count <= 0) return;
     if constexpr (runs_on_host<MemorySpace>) {
       if (tiny || count == 1) return run_iterations<Functor>(&functor, 0, count);
-      std::int64_t const pieces = std::min(count, concurrency<MemorySpace>());
-      Kokkos::parallel_for(label, range_policy<MemorySpace>(pieces),
+      auto const instance = execution_space<MemorySpace>();
+      std::int64_t const pieces = std::min<std::int64_t>(count, instance.concurrency());
+      Kokkos::parallel_for(label, range_policy_on(instance, pieces),
                            HostPieces{&functor, &run_iterations<Functor>, count, pieces});
     } else {
       Kokkos::parallel_for(label, range_policy<MemorySpace>(count), functor);

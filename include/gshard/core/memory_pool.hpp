@@ -76,21 +76,21 @@ class MemoryPool {
   template <class MemorySpace>
   std::size_t bytes_reserved() {
     if constexpr (detail::is_abstract<MemorySpace>) return 0;
-    else return shelf_of<MemorySpace>()->blocks.bytes_reserved();
+    else return shelf_of<MemorySpace>().blocks.bytes_reserved();
   }
 
   /// Returns the number of segments allocated in `MemorySpace` so far; constant over steady training steps.
   template <class MemorySpace>
   std::int64_t allocations() {
     if constexpr (detail::is_abstract<MemorySpace>) return 0;
-    else return shelf_of<MemorySpace>()->allocations;
+    else return shelf_of<MemorySpace>().allocations;
   }
 
   /// Gives all segments without blocks in use back to `MemorySpace`, after a fence.
   /// Use it after a phase whose shapes do not repeat.
   template <class MemorySpace>
   void trim() {
-    if constexpr (!detail::is_abstract<MemorySpace>) shelf_of<MemorySpace>()->give_back_until([] { return false; });
+    if constexpr (!detail::is_abstract<MemorySpace>) shelf_of<MemorySpace>().give_back_until([] { return false; });
   }
 
   /// Returns the size class of a request, in bytes: the next multiple of max(512, 2^floor(log2(bytes))) / 8.
@@ -101,6 +101,8 @@ class MemoryPool {
   }
 
  private:
+  using Block = detail::BlockList::Block;
+
   /// Larger than any address space, and small enough that sums of two sizes stay within 64 bits.
   static constexpr std::size_t max_bytes = std::size_t{1} << 62;
 
@@ -113,20 +115,17 @@ class MemoryPool {
             : "a tensor in AbstractSpace on the mesh of a Runtime, whose ranks need elements; make the mesh from an AbstractRuntime");
   }
 
-  /// Allocates `bytes` > 0 bytes; the deleter holds shelf and ledger, so that tensors may outlive the pool.
+  /// Allocates `bytes` > 0 bytes; the deleter holds the shelf, so that tensors may outlive the pool.
   template <class MemorySpace>
   std::shared_ptr<void> allocate_memory(std::size_t bytes) {
-    auto shelf = shelf_of<MemorySpace>();
-    char* const block = shelf->take(bytes);
+    std::shared_ptr<void> const& owner = owner_of_shelf<MemorySpace>();
+    Block* const block = static_cast<Shelf<MemorySpace>*>(owner.get())->take(bytes);
     if (block == nullptr)
       throw MemoryError(detail::concat("memory of ", bytes, " bytes in ", MemorySpace::name(), " cannot be had; ",
                                        ledger_->bytes_in_use(), " bytes are in use by tensors and temporaries"));
-    detail::unpoison<MemorySpace>(block, bytes);
-    ledger_->add_memory(static_cast<std::int64_t>(bytes));
-    return {block, [shelf, ledger = ledger_, bytes](void* released) {
-              ledger->remove_memory(static_cast<std::int64_t>(bytes));
-              detail::poison<MemorySpace>(released, bytes);
-              shelf->release(static_cast<char*>(released), bytes);
+    // `held = owner` and not `owner`: a capture of a reference to const is const, and copied where it could be moved.
+    return {static_cast<void*>(block->begin), [held = owner, block, bytes](void*) {
+              static_cast<Shelf<MemorySpace>*>(held.get())->release(block, bytes);
             }};
   }
 
@@ -148,13 +147,14 @@ class MemoryPool {
 
     explicit Shelf(std::shared_ptr<Ledger> const& counted) : ledger(counted) {}
 
-    /// Returns a block, or null if Kokkos cannot allocate it even after all unused segments were given back.
-    char* take(std::size_t bytes) {
+    /// Takes a block of at least `bytes` bytes; returns null if Kokkos cannot allocate it even after all unused
+    /// segments were given back.
+    Block* take(std::size_t bytes) {
       std::size_t const size = rounded(bytes + detail::poisoned_bytes);
       bytes_in_use += bytes;
       std::size_t const peak = std::max(peak_bytes, bytes_in_use);
       auto const has_room = [&] { return blocks.bytes_reserved() + size <= peak + peak / 20 * 9; };
-      char* block = blocks.take_exact(size);
+      Block* block = blocks.take_exact(size);
       if (block == nullptr && !has_room()) block = blocks.take_part(size);
       if (block == nullptr) {
         give_back_until(has_room);
@@ -164,20 +164,28 @@ class MemoryPool {
         give_back_until([] { return false; });
         block = add_segment(size);
       }
-      if (block == nullptr) bytes_in_use -= bytes;
-      else peak_bytes = peak;
+      if (block == nullptr) {
+        bytes_in_use -= bytes;
+        return nullptr;
+      }
+      peak_bytes = peak;
+      ledger->add_memory(static_cast<std::int64_t>(bytes));
+      detail::unpoison<MemorySpace>(block->begin, bytes);
       return block;
     }
 
-    void release(char* block, std::size_t bytes) {
+    /// Takes back a block that `take(bytes)` returned.
+    void release(Block* block, std::size_t bytes) {
       bytes_in_use -= bytes;
+      ledger->remove_memory(static_cast<std::int64_t>(bytes));
+      detail::poison<MemorySpace>(block->begin, bytes);
       blocks.release(block);
     }
 
     /// Allocates a segment as one block in use; returns null if Kokkos cannot allocate it.
     /// Shifts large segments by different offsets within a page: copies between addresses with equal low 12 bits take a
     /// third longer (4K aliasing: the processor takes the loads for reads of bytes just stored, and delays them).
-    char* add_segment(std::size_t size) {
+    Block* add_segment(std::size_t size) {
       std::size_t const shift = size < (std::size_t{1} << 16) ? 0 : static_cast<std::size_t>(allocations % 16) * 256;
       void* memory = nullptr;
       try {
@@ -188,10 +196,9 @@ class MemoryPool {
       char* const begin = static_cast<char*>(memory) + shift;
       detail::poison<MemorySpace>(begin, size);
       segments.emplace(begin, Allocation{memory, size + shift});
-      blocks.add_segment(begin, size);
       allocations += 1;
       ledger->add_reserved(static_cast<std::int64_t>(size + shift));
-      return begin;
+      return blocks.add_segment(begin, size);
     }
 
     /// Gives back segments without blocks in use, the least recently used first, until `is_enough()` or none is left.
@@ -222,17 +229,25 @@ class MemoryPool {
     }
   };
 
-  /// Returns the shelf of a memory space, made at the first call.
+  /// Returns the owner of the shelf of a memory space, which is made at the first call.
   template <class MemorySpace>
-  std::shared_ptr<Shelf<MemorySpace>> shelf_of() {
-    auto& shelf = shelves_[std::type_index(typeid(MemorySpace))];
-    if (!shelf) shelf = std::make_shared<Shelf<MemorySpace>>(ledger_);
-    return std::static_pointer_cast<Shelf<MemorySpace>>(shelf);
+  std::shared_ptr<void> const& owner_of_shelf() {
+    // A list: `==` of equal types compares two pointers, `<` the characters of their names. Programs use one to three
+    // memory spaces.
+    std::type_index const space = typeid(MemorySpace);
+    for (auto const& [of, shelf] : shelves_)
+      if (of == space) return shelf;
+    return shelves_.emplace_back(space, std::make_shared<Shelf<MemorySpace>>(ledger_)).second;
+  }
+
+  template <class MemorySpace>
+  Shelf<MemorySpace>& shelf_of() {
+    return *static_cast<Shelf<MemorySpace>*>(owner_of_shelf<MemorySpace>().get());
   }
 
   Kind kind_;
   std::shared_ptr<Ledger> ledger_ = std::make_shared<Ledger>();
-  std::map<std::type_index, std::shared_ptr<void>> shelves_;
+  std::vector<std::pair<std::type_index, std::shared_ptr<void>>> shelves_;
   std::uintptr_t next_address_ = std::uintptr_t{1} << 40;
 };
 

@@ -9,12 +9,19 @@
 
 namespace gshard::detail {
 
+/// Throws OptionError about an option; see require_option.
+[[noreturn, gnu::cold]] inline void refuse_option(std::string_view option, TextPart const& value,
+                                                  std::string_view wanted) {
+  throw OptionError(concatenated({"option ", option, " = ", value.words(), ": give ", wanted}));
+}
+
 /// Throws OptionError unless `allowed`; the message names the option, its value, and the allowed values `wanted`, as
 /// "a number above 0".
 /// Options are validated once, where an option struct or an argument enters the library.
-inline void require_option(bool allowed, std::string_view option, TextPart const& value, std::string_view wanted) {
-  if (allowed) return;
-  throw OptionError(concatenated({"option ", option, " = ", value.words(), ": give ", wanted}));
+template <class Value>
+void require_option(bool allowed, std::string_view option, Value const& value, std::string_view wanted) {
+  // `value` is printed in the failing case only: printing a double takes longer than recording an operation.
+  if (!allowed) refuse_option(option, value, wanted);
 }
 
 /// Throws OptionError unless `value` is finite and > 0.

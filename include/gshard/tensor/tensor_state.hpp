@@ -43,10 +43,21 @@ inline double approximate_bytes(Extents const& extents, std::size_t element_byte
   return bytes;
 }
 
-/// Returns the extents.
-/// Throws ExtentError if their number is not the rank, one is negative or contradicts the type, or the tensor has more
-/// than 2^62 bytes.
-inline Extents const& checked_extents(TensorType const& type, Extents const& extents, std::string_view name) {
+/// Returns whether a tensor of type `type` can have the extents.
+inline bool has_valid_extents(TensorType const& type, Extents const& extents) {
+  if (extents.size() != type.layout.rank()) return false;
+  bool is_valid = true;
+  std::int64_t const* fixed = type.static_extents.begin();
+  for (std::int64_t extent : extents) {
+    is_valid = is_valid && extent >= 0 && (*fixed == dynamic_extent || *fixed == extent);
+    ++fixed;
+  }
+  return is_valid && fits(extents, max_tensor_bytes / static_cast<std::int64_t>(type.element_bytes));
+}
+
+/// Throws ExtentError about extents that a tensor of type `type` cannot have.
+[[noreturn, gnu::cold]] inline void refuse_extents(TensorType const& type, Extents const& extents,
+                                                   std::string_view name) {
   int const rank = type.layout.rank();
   if (extents.size() != rank)
     throw ExtentError(concat("tensor '", name, "' with spec ", text_of(type.layout, type.axis_names), " has ", rank,
@@ -60,10 +71,16 @@ inline Extents const& checked_extents(TensorType const& type, Extents const& ext
       throw ExtentError(concat("tensor '", name, "' of extents ", text_of(extents), ": dimension ", dimension,
                                " is negative; give 0 or more"));
   }
-  if (!fits(extents, max_tensor_bytes / static_cast<std::int64_t>(type.element_bytes)))
-    throw ExtentError(concat("tensor '", name, "' of extents ", text_of(extents), " and ", type.element_bytes,
-                             " bytes an element has ", approximate_bytes(extents, type.element_bytes),
-                             " bytes, more than 2^62 bytes; extents of 0 count as 1 here"));
+  throw ExtentError(concat("tensor '", name, "' of extents ", text_of(extents), " and ", type.element_bytes,
+                           " bytes an element has ", approximate_bytes(extents, type.element_bytes),
+                           " bytes, more than 2^62 bytes; extents of 0 count as 1 here"));
+}
+
+/// Returns the extents.
+/// Throws ExtentError if their number is not the rank, one is negative or contradicts the type, or the tensor has more
+/// than 2^62 bytes.
+inline Extents const& checked_extents(TensorType const& type, Extents const& extents, std::string_view name) {
+  if (!has_valid_extents(type, extents)) refuse_extents(type, extents, name);
   return extents;
 }
 

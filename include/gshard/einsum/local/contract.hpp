@@ -10,6 +10,7 @@
 #include <gshard/einsum/local/gemm.hpp>
 #include <gshard/einsum/local/local_tensor.hpp>
 #include <gshard/einsum/local/lowering.hpp>
+#include <gshard/einsum/local/lowering_cache.hpp>
 #include <gshard/einsum/local/units.hpp>
 #include <gshard/tensor/copy_block.hpp>
 
@@ -77,7 +78,7 @@ void multiply(Lowering const& lowering, T const* a, T const* b, T* c, bool accum
     nest.push_inner(unit.extent, {unit.strides[operand_c], unit.strides[swap ? operand_b : operand_a],
                                   unit.strides[swap ? operand_a : operand_b]});
   }
-  loops = coalesce(loops);
+  if (loops.rank > 1) loops = coalesce(loops);
   for (int i = 0; i < loops.rank; ++i)
     batch.batch.push_inner(loops.extents[i], {loops.strides[i][1], loops.strides[i][2], loops.strides[i][0]});
   std::int64_t const steps = sums.count();
@@ -194,7 +195,7 @@ void contract_strided(T const* a, LabelledStrides const& a_strides, T const* b, 
   }
   Units const units = units_of(a_strides, b_strides, c_strides);
   if constexpr (LocalGemm<MemorySpace, T>::available)
-    execute<MemorySpace>(lower(units, true), a, b, c, accumulate, scratch);
+    execute<MemorySpace>(LoweringCache::of_thread().lowering_of(units), a, b, c, accumulate, scratch);
   else contract_directly<MemorySpace, true>(fuse(units), a, b, c, accumulate, scratch);
 }
 

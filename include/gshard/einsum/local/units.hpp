@@ -55,14 +55,12 @@ constexpr std::int64_t iterations(Units const& units) {
 /// Returns the units of c += a * b, one per letter whose extent is not 1. Precondition: no extent is 0.
 constexpr Units units_of(LabelledStrides const& a, LabelledStrides const& b, LabelledStrides const& c) {
   Units units;
-  Labels seen[3];
   LabelledStrides const* const tensors[3] = {&c, &a, &b};
   for (int t = 0; t < 3; ++t) {
     for (int i = 0; i < tensors[t]->labels.size(); ++i) {
-      char const letter = tensors[t]->labels[i];
-      if (seen[0].contains(letter) || seen[1].contains(letter)) continue;
-      seen[t].push_back(letter);
       if (tensors[t]->extents[i] == 1) continue;
+      char const letter = tensors[t]->labels[i];
+      if ((t > 0 && tensors[0]->labels.contains(letter)) || (t > 1 && tensors[1]->labels.contains(letter))) continue;
       units.push_back(
           {{letter}, tensors[t]->extents[i], {a.stride_of(letter), b.stride_of(letter), c.stride_of(letter)}});
     }
