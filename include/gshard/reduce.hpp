@@ -5,6 +5,7 @@
 
 #include <gshard/reduce/argmax.hpp>
 #include <gshard/reduce/cumulative_sum.hpp>
+#include <gshard/reduce/product.hpp>
 #include <gshard/reduce/reduction.hpp>
 #include <gshard/reduce/softmax.hpp>
 #include <gshard/reduce/statistics.hpp>

@@ -11,7 +11,7 @@ template <AxisNames... Entries>
 using T = ShardedTensor<Grid, Spec<Entries...>>;
 
 #ifdef GSHARD_EXPECT_ERROR
-void add(T<_> const& bias, T<"data", _> const& x) { bias += x; }
+void add(T<_>& bias, T<"data", _> const& x) { bias += x; }
 #else
-void add(T<_> const& bias, T<"data", _> const& x) { bias += sum<0>(x); }
+void add(T<_>& bias, T<"data", _> const& x) { bias += sum<0>(x); }
 #endif

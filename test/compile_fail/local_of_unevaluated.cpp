@@ -11,5 +11,8 @@ using T = ShardedTensor<Grid, Spec<Entries...>>;
 #ifdef GSHARD_EXPECT_ERROR
 auto rows(T<"data", _> const& x, T<_, _> const& w) { return einsum<"ab,bc->ac">(x, w).local(); }
 #else
-auto rows(T<"data", _> const& x, T<_, _> const& w) { return eval(einsum<"ab,bc->ac">(x, w)).local().extent(0); }
+auto rows(T<"data", _> const& x, T<_, _> const& w) {
+  auto const y = eval(einsum<"ab,bc->ac">(x, w));
+  return y.local().extent(0);
+}
 #endif

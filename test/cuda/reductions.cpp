@@ -25,7 +25,9 @@ void reductions(Runtime& runtime) {
   auto const places = argmax<1>(x);
   auto const smallest_places = argmin<2>(Matrix<int>(grid, {8, 6, 5}));
   auto const numbers = cumulative_sum<0>(Matrix<std::int64_t>(grid, {8, 6, 5}), Scan::exclusive);
-  double const total = sum(x) + norm(x) + mean(x);
+  auto const products = eval(prod<0, 2>(Matrix<BFloat16>(grid, {8, 6, 5})));
+  auto const whole_products = eval(prod<1>(Matrix<int>(grid, {8, 6, 5})));
+  double const total = sum(x) + norm(x) + mean(x) + prod(x);
   float const extremes = maximum(x) - minimum(x);
   static_cast<void>(total);
   static_cast<void>(extremes);
@@ -40,5 +42,5 @@ void gradients(Runtime& runtime) {
   auto const sums = cumulative_sum<0>(logarithms);
   auto const rows = log_sum_exp<0>(sums);
   auto const largest = eval(maximum<1>(rows));
-  tape.backward(mean(largest) + norm(x));
+  tape.backward(mean(largest) + norm(x) + prod(x));
 }

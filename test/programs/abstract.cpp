@@ -52,7 +52,8 @@ void convolve(Grid const& grid) {
 int main(int argc, char**) {
   AbstractRuntime runtime;
   Grid const grid(runtime, {64, 256});
-  if (argc > 1) std::cout << Tensor<"data">(grid, {64}).local()(0) << '\n';
+  Tensor<"data"> const row(grid, {64});
+  if (argc > 1) std::cout << row.local()(0) << '\n';
   train(grid);
   rearrange(grid);
   convolve(grid);

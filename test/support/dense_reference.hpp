@@ -111,6 +111,12 @@ std::vector<std::size_t> global_positions(Tensor const& tensor) {
   return block_positions(tensor.extents(), begins, block);
 }
 
+/// Whether two tensors are handles of the same elements of this rank's block.
+template <AnyTensor First, AnyTensor Second>
+bool shares_elements(First const& first, Second const& second) {
+  return first.data() == second.data();
+}
+
 /// This rank's elements in their local order.
 template <class Tensor>
 std::vector<double> local_values(Tensor const& tensor) {

@@ -31,24 +31,27 @@ struct Row {};
 template <class Type>
 struct MarkedSpec {
   using spec = Type;
-  static auto marked(auto const& tensor) { return tensor; }
+  template <class Tensor>
+  static std::remove_cvref_t<Tensor> marked(Tensor&& tensor) {
+    return std::forward<Tensor>(tensor);
+  }
 };
 template <class Type, Handling How>
 struct MarkedSpec<Handled<Type, How>> {
   using spec = Type;
   template <class Tensor>
-  static auto marked(Tensor const& tensor) {
-    if constexpr (AnyRecipe<Tensor>) return circulating(tensor);
-    else return Handled<Tensor, How>{tensor};
+  static auto marked(Tensor&& tensor) {
+    if constexpr (AnyRecipe<Tensor>) return circulating(std::forward<Tensor>(tensor));
+    else return Handled<std::remove_cvref_t<Tensor>, How>{tensor};
   }
 };
 
 /// The einsum of a row, of tensors or recorded tensors.
 template <FixedString Text, class Result, class... Operands, class... Tensors>
 auto einsum_of(Row<Text, Result, Operands...>, Tensors const&... tensors) {
-  auto const expression = einsum<Text>(MarkedSpec<Operands>::marked(tensors)...);
-  if constexpr (std::is_same_v<Result, Propagated>) return eval(expression);
-  else return shard<typename MarkedSpec<Result>::spec>(MarkedSpec<Result>::marked(expression));
+  auto expression = einsum<Text>(MarkedSpec<Operands>::marked(tensors)...);
+  if constexpr (std::is_same_v<Result, Propagated>) return eval(std::move(expression));
+  else return shard<typename MarkedSpec<Result>::spec>(MarkedSpec<Result>::marked(std::move(expression)));
 }
 
 /// How long each letter is.

@@ -75,7 +75,7 @@ void einsums(std::type_identity<Space>, TwoAxes const& mesh, std::int64_t n) {
   auto const turned = eval(einsum<"ad->da">(chain));
   auto const sums = eval(einsum<"...d->...">(chain));
   tape.backward(eval(mean(turned) + mean(sums)));
-  On<Space, "x", _> const y(mesh, {n, 4});
+  On<Space, "x", _> y(mesh, {n, 4});
   y += einsum<"ab,bc,cd->ad">(a.value(), b.value(), c.value());
   eval(einsum<"ii->i">(On<Space, _, _>(mesh, {n, n})));
 }

@@ -107,7 +107,7 @@ TEST_CASE("einsums: products and sums in float, one rounding") {
       CHECK(difference(product, rounded(dense_einsum("ab,bc->ac", dense).values)) == "");
       CHECK(difference(einsum<"ab->ba">(a).eval(), dense_einsum("ab->ba", {dense[0]}).values) == "");
       CHECK(difference(einsum<"ab->b">(b).eval(), rounded(dense_einsum("ab->b", {dense[1]}).values)) == "");
-      auto const y = filled<On<"x", "y">>(mesh, {extents[0], extents[2]}, 3);
+      auto y = filled<On<"x", "y">>(mesh, {extents[0], extents[2]}, 3);
       auto sum = dense_values_of(y, 3);
       for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += dense_einsum("ab,bc->ac", dense).values[i];
       y += einsum<"ab,bc->ac">(a, b);
@@ -139,7 +139,7 @@ TEST_CASE("rings add in float, too: one rounding, however many windows come by")
                        einsum<"ab,bc->ac">(filled<Columns>(mesh, {ranks(), ranks()}, 0, first_is_large), ones))),
                    all(sum)) == "");
   auto const rows = filled<Rows>(mesh, {ranks(), ranks()}, 0, first_is_large);
-  Rows const result = einsum<"ab,bc->ac">(rows, circulating(ones));
+  Rows result = einsum<"ab,bc->ac">(rows, circulating(ones));
   CHECK(difference(result, all(sum)) == "");
   fill(result, [](GlobalIndex<2> const&) { return 1; });
   result += einsum<"ab,bc->ac">(rows, circulating(ones));

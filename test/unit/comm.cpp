@@ -34,6 +34,9 @@ double element(int from, int to, std::int64_t index) {
   return 10000.0 * from + 100.0 * to + static_cast<double>(index);
 }
 
+/// What rank `of` gives to a product: a small integer.
+double factor(int of, std::int64_t index) { return static_cast<double>((of + index) % 5 - 2.5) * 2; }
+
 /// Counts by rank: the same for all; different; none on most ranks; none at all.
 std::vector<Counts> counts_of(int size) {
   std::vector<Counts> cases(4, Counts(static_cast<std::size_t>(size), 0));
@@ -85,24 +88,31 @@ void check_mentions(std::string const& text, std::initializer_list<std::string> 
 
 }  // namespace
 
-TEST_CASE("all_reduce: sum, maximum, minimum") {
+TEST_CASE("all_reduce: sum, product, maximum, minimum") {
   on_groups([](Group const& group) {
     for (std::int64_t limit : limits)
       for (std::int64_t count : {0, 1, 7}) {
-        Buffer sum(count), largest(count), smallest(count);
-        Values sums, maxima, minima;
+        Buffer sum(count), product(count), largest(count), smallest(count);
+        Values sums, products, maxima, minima;
         for (std::int64_t i = 0; i < count; ++i) {
           sum.data()[i] = largest.data()[i] = smallest.data()[i] = element(group.rank, 0, i);
-          double total = 0;
-          for (int r = 0; r < group.size; ++r) total += element(r, 0, i);
+          product.data()[i] = factor(group.rank, i);
+          double total = 0, factors = 1;
+          for (int r = 0; r < group.size; ++r) {
+            total += element(r, 0, i);
+            factors *= factor(r, i);
+          }
           sums.push_back(total);
+          products.push_back(factors);
           maxima.push_back(element(group.size - 1, 0, i));
           minima.push_back(element(0, 0, i));
         }
         comm::all_reduce(group, sum.data(), count, comm::Reduction::sum, limit);
+        comm::all_reduce(group, product.data(), count, comm::Reduction::product, limit);
         comm::all_reduce(group, largest.data(), count, comm::Reduction::maximum, limit);
         comm::all_reduce(group, smallest.data(), count, comm::Reduction::minimum, limit);
         CHECK(sum.elements() == sums);
+        CHECK(product.elements() == products);
         CHECK(largest.elements() == maxima);
         CHECK(smallest.elements() == minima);
         CHECK(sum.guards_untouched());

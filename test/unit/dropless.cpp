@@ -129,6 +129,30 @@ TEST_CASE("D3: an expert's gradient does not depend on how many ranks share the 
 
 // ---- Memory, other elements, other memory ----
 
+TEST_CASE("combine keeps the exchanged rows only if the weights of the routes want a gradient") {
+  on_every_grid([](Grid const& grid) {
+    nn::Routing<On<"data,expert", _, _>, nn::TopKGate<2>> const routing(
+        softmax<2>(filled<On<"data,expert", _, _>>(grid, {8, 4, 3}, 1, smooth)),
+        integers<Spec<"data,expert", _>>(grid, {8, 4}, std::vector<int>(32, 1)), {}, nn::RandomStream{});
+    nn::RaggedRoutes<Grid, AsInThePaper, Kokkos::HostSpace> const routes(grid, routing);
+    Tape tape;
+    auto const rows =
+        tape.watch(nn::dispatch_ragged(filled<On<"data,expert", _, _>>(grid, {8, 4, 16}, 2, smooth), routes));
+    auto const weights = tape.watch(routing.weight);
+    auto const bytes_of = [&](auto const& make) {
+      std::int64_t const before = grid.memory().ledger().bytes_in_use();
+      auto const kept = make();
+      return grid.memory().ledger().bytes_in_use() - before;
+    };
+    auto const result = nn::combine_ragged(rows, weights, routes);
+    std::int64_t const of_result = bytes_of([&] { return empty_like(result.value()); });
+    std::int64_t const of_rows = bytes_of([&] { return empty_like(rows.value()); });
+    CHECK(bytes_of([&] { return nn::combine_ragged(rows, routing.weight, routes); }) == of_result);
+    CHECK(bytes_of([&] { return nn::combine_ragged(rows, weights, routes); }) ==
+          of_result + (grid.size<"expert">() > 1 ? of_rows : 0));
+  });
+}
+
 TEST_CASE("a steady step takes no new memory, in slots and by ragged rows") {
   on_every_grid([](Grid const& grid) {
     nn::Initializer initializer(1);

@@ -90,8 +90,8 @@ TEST_CASE("K2: dropout on one thread and on all, in float and bfloat16") {
 TEST_CASE("dropout at rate 0 and in inference is nothing: the tensor itself, and no node on the tape") {
   on_every_grid([](Grid const& grid) {
     auto const x = filled<On<"data", _>>(grid, {3, 4}, 1);
-    CHECK(nn::dropout(x, 0, nn::RandomStream{1, 1}).data() == x.data());
-    CHECK(nn::dropout(x, .5, {}).data() == x.data());
+    CHECK(shares_elements(nn::dropout(x, 0, nn::RandomStream{1, 1}), x));
+    CHECK(shares_elements(nn::dropout(x, .5, {}), x));
     Tape tape;
     auto const recorded = tape.watch(x);
     CHECK(nn::dropout(recorded, 0, nn::RandomStream{1, 1}).node() == recorded.node());

@@ -8,6 +8,7 @@
 #include <gshard/autodiff.hpp>
 #include <gshard/einsum.hpp>
 #include <gshard/expr.hpp>
+#include <gshard/reduce.hpp>
 #include <gshard/reshard.hpp>
 
 namespace {
@@ -40,11 +41,11 @@ void check_chain(TwoAxes const& mesh, Wrap const& wrap, auto const& hold) {
 
 auto const as_it_is = [](auto const& operand) { return operand; };
 auto const allowed_to_move = [](auto const& operand) { return movable(operand); };
-auto const propagated = [](auto const& einsum) { return einsum.eval(); };
+auto const propagated = [](auto&& einsum) { return eval(std::forward<decltype(einsum)>(einsum)); };
 
 template <class Spec>
 struct Held {
-  auto operator()(auto const& einsum) const { return shard<Spec>(einsum); }
+  auto operator()(AnyRecipe auto&& einsum) const { return shard<Spec>(std::forward<decltype(einsum)>(einsum)); }
 };
 
 }  // namespace
@@ -129,7 +130,7 @@ TEST_CASE("four operands and more, vectors, scalars, batches, and expressions am
     std::vector<double> expected = doubled.values;
     for (double& value : expected) value *= 2;
     CHECK(difference(einsum<"ab,bc,cd->ad">(2 * a, b, c).eval(), expected) == "");
-    auto const y = filled<On<"x", _>>(mesh, {3, 2}, 6);
+    auto y = filled<On<"x", _>>(mesh, {3, 2}, 6);
     std::vector<double> sum = dense_values_of(y, 6);
     for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += doubled.values[i];
     y += einsum<"ab,bc,cd->ad">(a, b, c);
@@ -175,4 +176,40 @@ TEST_CASE("extents of a chain are checked before anything is contracted") {
       (einsum<"ab,bc,cd->ad">(a, b, c).eval()),
       doctest::Contains("einsum \"ab,bc,cd->ad\": letter 'c' has extent 6, but dimension 0 of operand 2 'third'"),
       ExtentError);
+}
+
+TEST_CASE("tapes of a chain are checked before anything is contracted") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  auto const matrix = filled<On<_, _>>(mesh, {4, 4}, 1);
+  Tape run, one, other;
+  auto const finished = run.watch(matrix);
+  run.backward(sum(finished));
+  auto const first = one.watch(matrix), third = other.watch(matrix);
+  Ledger& ledger = mesh.memory().ledger();
+  ledger.open();
+  ledger.clear();
+  CHECK_THROWS_AS((void)eval(einsum<"ab,bc,cd->ad">(first, matrix, third)), StateError);
+  CHECK_THROWS_AS((void)eval(einsum<"ab,bc,cd->ad">(matrix, matrix, movable(finished))), StateError);
+  CHECK(ledger.work().empty());
+  (void)eval(einsum<"ab,bc,cd->ad">(first, matrix, matrix));
+  CHECK(!ledger.work().empty());
+  ledger.close();
+}
+
+TEST_CASE("an intermediate product is released when the contraction that reads it is done") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  auto const x = filled<On<_, _>>(mesh, {32, 128}, 1);
+  auto const w = filled<On<_, _>>(mesh, {128, 128}, 2);
+  Ledger& ledger = mesh.memory().ledger();
+  auto const peak_of = [&](auto const& first) {
+    ledger.clear();
+    std::int64_t const before = ledger.bytes_in_use();
+    (void)eval(einsum<"ab,bc,cd,de->ae">(first, w, w, w));
+    return ledger.peak_bytes() - before;
+  };
+  // Each step has its operand and its product, of 32 x 128 elements each.
+  std::int64_t const two_products = 2 * 32 * 128 * static_cast<std::int64_t>(sizeof(double));
+  CHECK(peak_of(x) == two_products);
+  Tape tape;
+  CHECK(peak_of(tape.watch(x)) == two_products);
 }

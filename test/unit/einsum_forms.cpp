@@ -103,7 +103,7 @@ void check_update(TwoAxes const& mesh) {
          mesh.text(), ")");
     auto const a = filled<A>(mesh, {rows, inner}, 1);
     auto const b = filled<B>(mesh, {inner, columns}, 2);
-    auto const y = filled<Y>(mesh, {rows, columns}, 3);
+    auto y = filled<Y>(mesh, {rows, columns}, 3);
     auto const before = dense_values_of(y, 3);
     auto const product = expected_of("ab,bc->ac", a, b);
     std::vector<double> sum, difference_of;
@@ -143,7 +143,7 @@ TEST_CASE("an unreduced sum collects products and is reduced once") {
     auto const a = filled<On<_, "x">>(mesh, {5, 6}, 1);
     auto const b = filled<On<"x", _>>(mesh, {6, 3}, 2);
     static_assert(plan_of<"ab,bc->ac", On<_, "x">, On<"x", _>, On<_, _, partial("x")>>.total() == 0);
-    On<_, _, partial("x")> const y(mesh, {5, 3});
+    On<_, _, partial("x")> y(mesh, {5, 3});
     for (int step = 0; step < 3; ++step) y += einsum<"ab,bc->ac">(a, b);
     auto expected = expected_of("ab,bc->ac", a, b);
     for (double& value : expected) value *= 3;
@@ -156,7 +156,7 @@ TEST_CASE("F1: k = 0 contracts to zeros, and adds nothing") {
   on_every_mesh([](TwoAxes const& mesh) {
     On<"x", _> const a(mesh, {2, 0});
     On<_, "y"> const b(mesh, {0, 2});
-    auto const c = from_vector<On<"x", "y">>(mesh, {2, 2}, std::vector<double>{1, 2, 3, 4});
+    auto c = from_vector<On<"x", "y">>(mesh, {2, 2}, std::vector<double>{1, 2, 3, 4});
     c *= 2;
     c += einsum<"ab,bc->ac">(a, b);
     CHECK(to_vector(c) == std::vector<double>{2, 4, 6, 8});
@@ -188,7 +188,7 @@ TEST_CASE("F12: added to, with the second operand transposed") {
   on_every_mesh([](TwoAxes const& mesh) {
     auto const a = from_vector<On<_, "x">>(mesh, {2, 3}, std::vector<double>{1, 2, 3, 4, 5, 6});
     auto const b = from_vector<On<_, "x">>(mesh, {1, 3}, std::vector<double>{1, 0, 1});
-    auto const c = from_vector<On<_, _>>(mesh, {2, 1}, std::vector<double>{10, 20});
+    auto c = from_vector<On<_, _>>(mesh, {2, 1}, std::vector<double>{10, 20});
     c += einsum<"ab,cb->ac">(a, b);
     CHECK(to_vector(c) == std::vector<double>{14, 30});
   });
@@ -196,7 +196,7 @@ TEST_CASE("F12: added to, with the second operand transposed") {
 
 TEST_CASE("an operand may be the result") {
   on_every_mesh([](TwoAxes const& mesh) {
-    auto const y = from_vector<On<"x", _>>(mesh, {2, 2}, std::vector<double>{1, 2, 3, 4});
+    auto y = from_vector<On<"x", _>>(mesh, {2, 2}, std::vector<double>{1, 2, 3, 4});
     auto const w = from_vector<On<_, _>>(mesh, {2, 2}, std::vector<double>{0, 1, 1, 0});
     y += einsum<"ab,bc->ac">(y, w);
     CHECK(to_vector(y) == std::vector<double>{3, 3, 7, 7});
@@ -211,7 +211,7 @@ TEST_CASE("a result that does not fit is refused before anything is sent") {
   TwoAxes const mesh(runtime(), two_axis_shapes().front());
   On<"x", _> const a(mesh, {5, 4});
   On<_, "y"> const b(mesh, {4, 6});
-  On<"x", "y"> const narrow(mesh, {5, 5}, "narrow");
+  On<"x", "y"> narrow(mesh, {5, 5}, "narrow");
   CHECK_THROWS_WITH_AS((narrow += einsum<"ab,bc->ac">(a, b)),
                        doctest::Contains("gives extents (5, 6), which are not those of result 'narrow' (5, 5)"),
                        ExtentError);

@@ -230,9 +230,50 @@ TEST_CASE("eval writes into the memory of an einsum in it: the map takes none of
     });
     return count;
   };
-  auto const alone = allocations_of([](auto const& product) { return eval(product); });
-  auto const with_map = allocations_of([](auto const& product) { return eval(relu(product + 1)); });
+  auto const alone = allocations_of([](auto product) { return eval(std::move(product)); });
+  auto const with_map = allocations_of([](auto product) { return eval(relu(std::move(product) + 1)); });
   CHECK(with_map == alone);
+}
+
+TEST_CASE("an operation with a name goes to its only use by std::move; it runs and communicates once") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    auto const a = filled<On<"x", "y">>(mesh, {4, 6}, 1);
+    auto const b = filled<On<"y", _>>(mesh, {6, 5}, 2);
+    Dense const product =
+        dense_einsum("ab,bc->ac", {{a.extents(), dense_values_of(a, 1)}, {b.extents(), dense_values_of(b, 2)}});
+    runtime().ledger().clear();
+    (void)eval(einsum<"ab,bc->ac">(a, b));
+    auto const bytes_of_one = runtime().ledger().bytes_sent();
+    runtime().ledger().clear();
+    auto named = einsum<"ab,bc->ac">(a, b);
+    auto const shifted = eval(2 * std::move(named) + 1);
+    CHECK(runtime().ledger().bytes_sent() == bytes_of_one);
+    std::vector<double> expected = product.values;
+    for (double& value : expected) value = 2 * value + 1;
+    CHECK(difference(shifted, expected) == "");
+    auto declared = sum<0>(a);
+    On<"y"> const sums = std::move(declared);
+    CHECK(difference(sums, dense_einsum("ab->b", {{a.extents(), dense_values_of(a, 1)}}).values) == "");
+  });
+}
+
+TEST_CASE("a pointwise expression of tensors alone may be named and used again") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  auto const x = filled<On<"x", _>>(mesh, {5, 3}, 1);
+  auto const centered = x - 2;
+  auto const y = eval(centered * centered);
+  std::vector<double> expected = dense_values_of(x, 1);
+  for (double& value : expected) value = (value - 2) * (value - 2);
+  CHECK(difference(y, expected) == "");
+}
+
+TEST_CASE("eval of a temporary tensor returns it, not a reference to it") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  static_assert(std::is_same_v<decltype(eval(std::declval<On<_>>())), On<_>>);
+  static_assert(std::is_same_v<decltype(eval(std::declval<On<_>&>())), On<_> const&>);
+  static_assert(std::is_same_v<decltype(eval(std::declval<Var<On<_>>>())), Var<On<_>>>);
+  auto const& kept = eval(filled<On<_>>(mesh, {3}, 1));
+  CHECK(difference(kept, dense_values({3}, 1)) == "");
 }
 
 TEST_CASE("assign computes into a tensor that exists and allocates nothing") {

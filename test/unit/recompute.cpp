@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <tuple>
+#include <type_traits>
 
 #include <gshard/autodiff.hpp>
 #include <gshard/einsum.hpp>
@@ -137,6 +138,52 @@ TEST_CASE("recompute of several inputs and results; of results that the loss doe
       CHECK(kept == gradients([&](auto const&... in) { return recompute(inner, in...); }, uses));
     }
   });
+}
+
+TEST_CASE("inputs that have not run are evaluated before the block, once") {
+  on_every_grid([](Grid const& grid) {
+    using X = ShardedTensor<Grid, Spec<"data", _>, double>;
+    auto const weight = filled<ShardedTensor<Grid, Spec<_, _>, double>>(grid, {3, 3}, 4, smooth);
+    auto const added = filled<X>(grid, {5, 3}, 3, smooth);
+    auto const block = [](auto const& x, auto const& y) {
+      static_assert(TensorOrVar<std::remove_cvref_t<decltype(x)>> && TensorOrVar<std::remove_cvref_t<decltype(y)>>);
+      return tanh(x) * y;
+    };
+    auto const gradients = [&](auto const& run) {
+      Tape tape;
+      auto const x = tape.watch(filled<X>(grid, {5, 3}, 1, smooth));
+      auto const w = tape.watch(weight);
+      auto const loss = weighted_sum(run(x, w));
+      tape.backward(loss);
+      return std::array{local_values(loss.value()), local_values(tape.gradient(x)), local_values(tape.gradient(w))};
+    };
+    auto const kept = gradients(
+        [&](auto const& x, auto const& w) { return eval(block(eval(einsum<"ab,bc->ac">(x, w)), eval(added + 1.0))); });
+    CHECK(kept == gradients([&](auto const& x, auto const& w) {
+            return recompute(block, einsum<"ab,bc->ac">(x, w), added + 1.0);
+          }));
+    auto const plain = filled<X>(grid, {5, 3}, 1, smooth);
+    CHECK(local_values(eval(recompute(block, einsum<"ab,bc->ac">(plain, weight), added))) ==
+          local_values(eval(block(eval(einsum<"ab,bc->ac">(plain, weight)), added))));
+  });
+}
+
+TEST_CASE("a tape that has run, and inputs of two tapes, are refused before the block runs") {
+  Grid const grid(runtime(), {1, ranks()});
+  auto const value = filled<Tokens<Host>>(grid, {2, 2, 4}, 1, smooth);
+  int calls = 0;
+  auto const block = [&calls](auto const& x, auto const& y) {
+    ++calls;
+    return eval(x + y);
+  };
+  Tape run, one, other;
+  auto const finished = run.watch(value);
+  run.backward(weighted_sum(finished));
+  CHECK_THROWS_AS(recompute(block, finished, value), StateError);
+  CHECK_THROWS_AS(recompute(block, one.watch(value), other.watch(value)), StateError);
+  CHECK(calls == 0);
+  recompute(block, one.watch(value), value);
+  CHECK(calls == 1);
 }
 
 TEST_CASE("the peak of memory: the inputs of all blocks and what one block keeps, not what all keep") {

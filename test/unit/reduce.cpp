@@ -72,8 +72,7 @@ TEST_CASE("reductions of expressions, of einsums, and among maps") {
     for (std::size_t i = 0; i < a.size(); ++i) product.push_back(a[i] * b[i] + 1);
     CHECK(difference(eval(sum<0>(x * y + 1)), reduced(extents, product, {0}, sum_of)) == "");
     CHECK(difference(eval(minimum<1>(x * y + 1)), reduced(extents, product, {1}, minimum_of)) == "");
-    auto const turned = einsum<"ab->ba">(x);
-    CHECK(difference(eval(sum<1>(turned)), reduced(extents, a, {0}, sum_of)) == "");
+    CHECK(difference(eval(sum<1>(einsum<"ab->ba">(x))), reduced(extents, a, {0}, sum_of)) == "");
     CHECK(difference(eval(3 * maximum<0>(x) - 1),
                      reduced(extents, a, {0}, [](Values const& row) { return 3 * maximum_of(row) - 1; })) == "");
     On<_> const again = einsum<"b->b">(sum<0>(x));

@@ -55,7 +55,7 @@ TEST_CASE("into tensors that exist, whose spec is the annotation") {
   on_every_mesh([](TwoAxes const& mesh) {
     auto const x = filled<On<"x", "y">>(mesh, {5, 6}, 1);
     auto const sums = reduced({5, 6}, dense_values({5, 6}, 1), {0}, sum_of);
-    auto const y = filled<On<"x">>(mesh, {6}, 2);
+    auto y = filled<On<"x">>(mesh, {6}, 2);
     assign(y, sum<0>(x));
     CHECK(difference(y, sums) == "");
     y += 2 * sum<0>(reshard<Spec<_, "x">>(x));

@@ -61,6 +61,25 @@ TEST_CASE("gradients along a dimension whose extent the type fixes") {
   });
 }
 
+TEST_CASE("the gradient of log_sum_exp is that of the unrounded sum: of BFloat16, and of float far from 0") {
+  // The results lie between 104 and 106, where BFloat16 has steps of 1/2, and beyond 2^22, where float has such steps.
+  auto const check = []<class T>(Grid const& grid, T first, double tolerance) {
+    using X = ShardedTensor<Grid, Spec<"data", "expert">, T>;
+    std::vector<T> elements;
+    for (int i = 0; i < 36; ++i)
+      elements.push_back(static_cast<T>(static_cast<float>(first) + .5F * float(i * 7 % 10)));
+    Tape tape;
+    auto const x = tape.watch(from_vector<X>(grid, {3, 12}, elements));
+    tape.backward(sum(log_sum_exp<1>(x)));
+    Values const expected = along({3, 12}, Values(elements.begin(), elements.end()), 1, softmax_of);
+    CHECK(difference(tape.gradient(x), expected, tolerance) == "");
+  };
+  on_every_grid([&](Grid const& grid) {
+    check(grid, BFloat16(100), 1e-3);
+    check(grid, float(1 << 22), 1e-6);
+  });
+}
+
 TEST_CASE("scores that are masked altogether make their own row's gradient NaN, and that of log_sum_exp 0") {
   on_every_grid([](Grid const& grid) {
     Tape tape;

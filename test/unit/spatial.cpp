@@ -277,8 +277,8 @@ void check_halo(Tensor const& x, Widths<Tensor> const& low, Widths<Tensor> const
   std::vector<double> counts(static_cast<std::size_t>(x.size()), 0);
   auto const& mesh = x.mesh_state();
   for (int member = 0; member < mesh.group(Tensor::layout.split()).size; ++member) {
-    auto const box =
-        gshard::detail::WidenedBlock<Tensor>{x, low, high}(mesh.member_coordinates(Tensor::layout.split(), member));
+    auto const box = gshard::detail::WidenedBlock<Tensor>{
+        x.mesh(), x.extents(), low, high}(mesh.member_coordinates(Tensor::layout.split(), member));
     for (std::size_t at = 0; at < counts.size(); ++at) {
       std::int64_t rest = static_cast<std::int64_t>(at);
       bool sees = product(box.extents) > 0;
@@ -317,6 +317,20 @@ TEST_CASE("G9: the halos of left and right do not change places, on two ranks ei
     CHECK(found == (part.size() == 1   ? std::vector<double>{0, 1, 2, 3, 4, 0}
                     : part.rank() == 0 ? std::vector<double>{0, 1, 2, 3}
                                        : std::vector<double>{2, 3, 4, 0}));
+  });
+}
+
+TEST_CASE("a block with its halo keeps the shape of the tensor, not its elements") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    Ledger& ledger = mesh.memory().ledger();
+    auto x = filled<On<"x", "y">>(mesh, {16, 24}, 1);
+    std::int64_t const of_tensor = x.local_size() * static_cast<std::int64_t>(sizeof(double));
+    auto const block = exchange_halo(x, {1, 1}, {1, 1});
+    std::int64_t const with_both = ledger.bytes_in_use();
+    x = {};
+    CHECK(ledger.bytes_in_use() == with_both - of_tensor);
+    CHECK(block.owner().extents() == Extents{16, 24});
+    CHECK(sum_halo(block, {1, 1}, {1, 1}).extents() == Extents{16, 24});
   });
 }
 

@@ -147,3 +147,23 @@ TEST_CASE("of nothing: no element is true, and all are; NaN is true") {
     CHECK(all(eval(none + std::numeric_limits<double>::quiet_NaN())));
   });
 }
+
+TEST_CASE("counts, any and all compare in the pass over the elements that reduces them") {
+  TwoAxes const mesh(runtime(), two_axis_shapes().front());
+  On<_, _> const x(mesh, {64, 32});
+  Ledger& ledger = runtime().ledger();
+  auto const bytes_of = [&](auto const& action) {
+    ledger.clear();
+    ledger.open();
+    action();
+    ledger.close();
+    return ledger.bytes_touched();
+  };
+  std::int64_t const elements = 64 * 32 * 8, rows = 64 * 8;
+  CHECK(bytes_of([&] { CHECK(count_nonzero(x) == 0); }) == elements);
+  CHECK(bytes_of([&] { CHECK(!all(x)); }) == elements);
+  CHECK(bytes_of([&] { CHECK(eval(count_nonzero<1>(x)).size() == 64); }) == elements + rows);
+  // Beside the counts of rows, which are written, read, and compared with 0: a result of int.
+  CHECK(bytes_of([&] { CHECK(eval(any<1>(x)).size() == 64); }) == elements + 2 * rows + rows / 2);
+  CHECK(bytes_of([&] { CHECK(eval(all<1>(x)).size() == 64); }) == elements + 2 * rows + rows / 2);
+}

@@ -112,25 +112,25 @@ TEST_CASE("plain assignment never reads what the result held; += adds to it once
     std::vector<double> const once = product_of(left, right);
     std::vector<double> thrice = once;
     for (double& value : thrice) value *= 3;
-    auto check = [&](auto const& y, auto const& expression) {
+    auto check = [&](auto y, auto const& expression) {
       fill(y, [](GlobalIndex<2> const&) { return std::numeric_limits<double>::quiet_NaN(); });
-      assign(y, expression);
+      assign(y, expression());
       CHECK(difference(y, once) == "");
-      y += expression;
-      y += expression;
+      y += expression();
+      y += expression();
       CHECK(difference(y, thrice) == "");
-      y -= expression;
-      y -= expression;
+      y -= expression();
+      y -= expression();
       CHECK(difference(y, once) == "");
     };
     auto const rows = filled<OnLine<"x", _>>(mesh, left, 1);
     auto const columns = filled<OnLine<_, "x">>(mesh, left, 1);
-    check(OnLine<"x", _>(mesh, {6, 7}), einsum<"ab,bc->ac">(rows, circulating(filled<OnLine<"x", _>>(mesh, right, 2))));
-    check(OnLine<"x", _>(mesh, {6, 7}), einsum<"ab,bc->ac">(rows, circulating(filled<OnLine<_, "x">>(mesh, right, 2))));
-    check(OnLine<"x", _>(mesh, {6, 7}),
-          circulating(einsum<"ab,bc->ac">(columns, filled<OnLine<"x", _>>(mesh, right, 2))));
-    check(OnLine<_, "x">(mesh, {6, 7}),
-          circulating(einsum<"ab,bc->ac">(columns, filled<OnLine<"x", _>>(mesh, right, 2))));
+    auto const by_rows = filled<OnLine<"x", _>>(mesh, right, 2);
+    auto const by_columns = filled<OnLine<_, "x">>(mesh, right, 2);
+    check(OnLine<"x", _>(mesh, {6, 7}), [&] { return einsum<"ab,bc->ac">(rows, circulating(by_rows)); });
+    check(OnLine<"x", _>(mesh, {6, 7}), [&] { return einsum<"ab,bc->ac">(rows, circulating(by_columns)); });
+    check(OnLine<"x", _>(mesh, {6, 7}), [&] { return circulating(einsum<"ab,bc->ac">(columns, by_rows)); });
+    check(OnLine<_, "x">(mesh, {6, 7}), [&] { return circulating(einsum<"ab,bc->ac">(columns, by_rows)); });
   }
 }
 

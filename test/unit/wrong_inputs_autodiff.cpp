@@ -48,6 +48,7 @@ std::vector<Unary> const unary = {
     {"recorded mean", [](Recorded const& x) { (void)mean(x); }},
     {"recorded maximum", [](Recorded const& x) { (void)maximum(x); }},
     {"recorded norm", [](Recorded const& x) { (void)norm(x); }},
+    {"recorded prod", [](Recorded const& x) { (void)prod(x); }},
     {"recorded softmax", [](Recorded const& x) { (void)softmax<1>(x); }},
     {"recorded log_softmax", [](Recorded const& x) { (void)log_softmax<1>(x); }},
     {"recorded log_sum_exp", [](Recorded const& x) { (void)log_sum_exp<1>(x); }},

@@ -50,7 +50,7 @@ std::vector<Unary> const unary = {
     {"minus a number", [](Matrix const& x) { (void)eval(2 - x - 1); }},
     {"times a number", [](Matrix const& x) { (void)eval(2 * x * 2); }},
     {"divided by a number", [](Matrix const& x) { (void)eval(2 / x / 2); }},
-    {"operator*=", [](Matrix const& x) { x *= 2; }},
+    {"operator*=", [](Matrix x) { x *= 2; }},
     {"einsum of one operand", [](Matrix const& x) { (void)eval(einsum<"ab->ba">(x)); }},
     {"explain of an einsum of one operand", [](Matrix const& x) { (void)explain<"ab->ba">(x); }},
     {"sum over dimensions", [](Matrix const& x) { (void)eval(sum<0>(x)); }},
@@ -58,12 +58,14 @@ std::vector<Unary> const unary = {
     {"maximum over dimensions", [](Matrix const& x) { (void)eval(maximum<0>(x)); }},
     {"minimum over dimensions", [](Matrix const& x) { (void)eval(minimum<0>(x)); }},
     {"norm over dimensions", [](Matrix const& x) { (void)eval(norm<0>(x)); }},
+    {"prod over dimensions", [](Matrix const& x) { (void)eval(prod<0>(x)); }},
     {"shard of a reduction", [](Matrix const& x) { (void)shard<Spec<_>>(sum<0>(x)); }},
     {"sum", [](Matrix const& x) { (void)sum(x); }},
     {"mean", [](Matrix const& x) { (void)mean(x); }},
     {"maximum", [](Matrix const& x) { (void)maximum(x); }},
     {"minimum", [](Matrix const& x) { (void)minimum(x); }},
     {"norm", [](Matrix const& x) { (void)norm(x); }},
+    {"prod", [](Matrix const& x) { (void)prod(x); }},
     {"cumulative_sum", [](Matrix const& x) { (void)cumulative_sum<0>(x); }},
     {"softmax", [](Matrix const& x) { (void)softmax<-1>(x); }},
     {"log_softmax", [](Matrix const& x) { (void)log_softmax<-1>(x); }},
@@ -93,8 +95,8 @@ std::vector<Binary> const binary = {
     {"where", [](Matrix const& a, Matrix const& b) { (void)eval(where(a, b, 0)); }},
     {"map of two operands", [](Matrix const& a, Matrix const& b) { (void)eval(map(functions::Plus{}, a, b)); }},
     {"assign", [](Matrix const& a, Matrix const& b) { assign(a, b); }},
-    {"operator+=", [](Matrix const& a, Matrix const& b) { a += b; }},
-    {"operator-=", [](Matrix const& a, Matrix const& b) { a -= b; }},
+    {"operator+=", [](Matrix a, Matrix const& b) { a += b; }},
+    {"operator-=", [](Matrix a, Matrix const& b) { a -= b; }},
     {"sum of an expression", [](Matrix const& a, Matrix const& b) { (void)sum(a * b); }},
     {"softmax of an expression", [](Matrix const& a, Matrix const& b) { (void)softmax<1>(a + b); }},
     {"einsum", [](Matrix const& a, Matrix const& b) { (void)eval(einsum<"ab,ab->b">(a, b)); }},
@@ -105,8 +107,8 @@ std::vector<Binary> const binary = {
     {"assign of an einsum", [](Matrix const& a, Matrix const& b) { assign(a, einsum<"ab->ab">(b)); }},
     {"assign of an einsum of three operands",
      [](Matrix const& a, Matrix const& b) { assign(a, einsum<"ab,ab,ab->ab">(b, b, b)); }},
-    {"operator+= of an einsum", [](Matrix const& a, Matrix const& b) { a += einsum<"ab->ab">(b); }},
-    {"operator-= of an einsum", [](Matrix const& a, Matrix const& b) { a -= einsum<"ab->ab">(b); }},
+    {"operator+= of an einsum", [](Matrix a, Matrix const& b) { a += einsum<"ab->ab">(b); }},
+    {"operator-= of an einsum", [](Matrix a, Matrix const& b) { a -= einsum<"ab->ab">(b); }},
     {"explain of an einsum", [](Matrix const& a, Matrix const& b) { (void)explain<"ab,ab->b">(a, b); }},
     {"explain of an einsum of three operands",
      [](Matrix const& a, Matrix const& b) { (void)explain<"ab,ab,ab->b">(a, b, a); }},
@@ -180,10 +182,10 @@ TEST_CASE("results that are there already: of reductions, of einsums that circul
   TwoAxes const mesh(runtime(), two_axis_shapes().front());
   auto const x = filled<Matrix>(mesh, {4, 6}, 1);
   Row const row(mesh, {6});
-  std::vector<std::pair<std::string, std::function<void(Row const&)>>> const into = {
-      {"assign of a reduction", [&](Row const& y) { assign(y, sum<0>(x)); }},
-      {"operator+= of a reduction", [&](Row const& y) { y += sum<0>(x); }},
-      {"operator-= of a reduction", [&](Row const& y) { y -= maximum<0>(x); }},
+  std::vector<std::pair<std::string, std::function<void(Row)>>> const into = {
+      {"assign of a reduction", [&](Row y) { assign(y, sum<0>(x)); }},
+      {"operator+= of a reduction", [&](Row y) { y += sum<0>(x); }},
+      {"operator-= of a reduction", [&](Row y) { y -= maximum<0>(x); }},
   };
   for (auto const& [name, call] : into) {
     expect_refusal<StateError>(name + ": unset result", [&] { call(Row{}); }, "result (unset)");
@@ -197,11 +199,10 @@ TEST_CASE("results that are there already: of reductions, of einsums that circul
   Columns const a(mesh, {6, 4});
   Left const b(mesh, {4, 6});
   using Scattered = ShardedTensor<TwoAxes, Spec<_, "x">, double>;
-  std::vector<std::pair<std::string, std::function<void(Scattered const&)>>> const circulating_into = {
-      {"assign of a circulating einsum",
-       [&](Scattered const& y) { assign(y, circulating(einsum<"ab,bc->ac">(a, b))); }},
-      {"operator+= of a circulating einsum", [&](Scattered const& y) { y += circulating(einsum<"ab,bc->ac">(a, b)); }},
-      {"operator-= of a circulating einsum", [&](Scattered const& y) { y -= circulating(einsum<"ab,bc->ac">(a, b)); }},
+  std::vector<std::pair<std::string, std::function<void(Scattered)>>> const circulating_into = {
+      {"assign of a circulating einsum", [&](Scattered y) { assign(y, circulating(einsum<"ab,bc->ac">(a, b))); }},
+      {"operator+= of a circulating einsum", [&](Scattered y) { y += circulating(einsum<"ab,bc->ac">(a, b)); }},
+      {"operator-= of a circulating einsum", [&](Scattered y) { y -= circulating(einsum<"ab,bc->ac">(a, b)); }},
   };
   for (auto const& [name, call] : circulating_into) {
     expect_refusal<StateError>(name + ": unset result", [&] { call(Scattered{}); }, "result (unset)");

@@ -127,6 +127,12 @@ TEST_CASE("dispatch, combine and one_hot_routes: tensors of other groups, tokens
     expect_refusal<MeshError>("one_hot_routes: weights on another mesh", one_hot(Tokens(other, {G, S, K})), "weights");
     expect_refusal<ExtentError>("one_hot_routes: weights of other tokens", one_hot(Tokens(grid, {G, S + 1, K})),
                                 "dimension 1 of weights");
+    Tokens const longer(grid, {G, S + 1, K});
+    Ledger& ledger = grid.memory().ledger();
+    ledger.clear();
+    std::int64_t const before = ledger.bytes_in_use();
+    CHECK_THROWS_AS(nn::one_hot_routes(longer, routing), ExtentError);
+    CHECK(ledger.peak_bytes() == before);  // the mask (G, S, E, C) was not allocated
   });
 }
 

@@ -77,8 +77,9 @@ std::vector<Function> const of_one_tensor = {
 TEST_CASE("every function of one tensor refuses an unset one") {
   Rows const set(TwoAxes(runtime(), two_axis_shapes().front()), {4, 6});
   for (Function const& function : of_one_tensor) expect_refusal_of_unset<Rows>(function.name, set, function.call);
-  CHECK(Rows{}.data() == nullptr);
-  CHECK_FALSE(Rows{}.is_set());
+  Rows const unset;
+  CHECK(unset.data() == nullptr);
+  CHECK_FALSE(unset.is_set());
   CHECK(Rows{}.mesh().text() == "unset");
 }
 

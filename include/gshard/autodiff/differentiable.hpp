@@ -69,7 +69,7 @@ class Unread {
 };
 
 /// What `forward` of an operation returns if its vjp reads more than operands and result, such as the statistics of a
-/// norm.
+/// norm. Kept if a gradient is wanted that reads them: each one, unless the operation has `reads_residuals<Operand>`.
 template <class Result, class Residuals>
 struct WithResiduals {
   Result result;
@@ -148,6 +148,30 @@ consteval Reads reads_of_wanted() {
   }(std::make_integer_sequence<int, static_cast<int>(sizeof...(IsWanted))>{});
 }
 
+/// Whether the gradient of operand `Operand` reads the residuals: as `Operation` states, or true.
+template <class Operation, int Operand>
+constexpr bool reads_residuals() {
+  if constexpr (requires { Operation::template reads_residuals<Operand>; })
+    return Operation::template reads_residuals<Operand>;
+  else return true;
+}
+
+/// Whether a gradient of an operand that wants one reads the residuals.
+template <class Operation, bool... IsWanted>
+consteval bool residuals_are_read() {
+  return []<int... Position>(std::integer_sequence<int, Position...>) {
+    return ((IsWanted && reads_residuals<Operation, Position>()) || ...);
+  }(std::make_integer_sequence<int, static_cast<int>(sizeof...(IsWanted))>{});
+}
+
+/// Returns the residuals; of those that no wanted gradient reads, the shape of a tensor, and nothing of others.
+template <bool AreRead, class Output>
+auto kept_residuals(Output const& output) {
+  auto const& residuals = residuals_of(output);
+  if constexpr (AreRead || AnyTensor<std::remove_cvref_t<decltype(residuals)>>) return kept<AreRead>(residuals);
+  else return NoResiduals{};
+}
+
 }  // namespace detail
 
 /// A function of tensors with a gradient, from one description of it. Operands are tensors, recorded tensors (Var),
@@ -174,6 +198,8 @@ consteval Reads reads_of_wanted() {
 ///   `gradient`, of type Cotangent<Result>, brings to it. It runs once, in the backward pass.
 /// - `reads<Operand>` states what the gradient of one operand reads (Reads; everything unless stated). Of all other
 ///   tensors `saved` has the shape only (Unread), and their memory is free before the backward pass.
+/// - `reads_residuals<Operand>`, of an operation with residuals, states whether the gradient of one operand reads them;
+///   true unless stated. Residuals that no wanted gradient reads are not kept.
 /// - Members of the operation are its further arguments: `Differentiable(Clip{0.5})(x)`.
 ///
 /// Results of integers are never recorded. Throws StateError, before `forward` runs, if the tape has run, is gone, or
@@ -210,8 +236,12 @@ class Differentiable {
       if constexpr (std::is_integral_v<typename Result::value_type>) return result;
       else if constexpr (!(detail::has_gradient<std::remove_cvref_t<Operands>> || ...)) return tape.input(result);
       else
-        return record(tape, result, gradients,
-                      Saved{std::move(kept), detail::kept<reads.from_result>(result), detail::residuals_of(output)});
+        return record(
+            tape, result, gradients,
+            Saved{std::move(kept), detail::kept<reads.from_result>(result),
+                  detail::kept_residuals<
+                      detail::residuals_are_read<Operation, detail::has_gradient<std::remove_cvref_t<Operands>>...>()>(
+                      output)});
     }
   }
 

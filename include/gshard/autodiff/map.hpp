@@ -144,8 +144,7 @@ concept RecordedMapOperand = MapOperand<Type> || Recorded<Type>;
 
 /// Whether an operand is recorded with a gradient; evaluated, if it is an operation that has not run.
 template <class Operand>
-inline constexpr bool wants_gradient =
-    has_gradient<std::remove_cvref_t<decltype(evaluated(std::declval<Operand const&>()))>>;
+inline constexpr bool wants_gradient = has_gradient<std::remove_cvref_t<decltype(evaluated(std::declval<Operand>()))>>;
 
 /// The mistake of a function without a derivative for an operand with a gradient; void for none. A function that gives
 /// integers needs no derivative.
@@ -178,9 +177,9 @@ struct RecordedMapMistakeOf {
 
 /// The first recorded operand: stands in for the result where the compiler has refused the function.
 template <class First, class... Rest>
-auto recorded_stand_in(First const& first, Rest const&... rest) {
-  if constexpr (Recorded<First>) return evaluated(first);
-  else return recorded_stand_in(rest...);
+auto recorded_stand_in(First&& first, Rest&&... rest) {
+  if constexpr (Recorded<First>) return evaluated(std::forward<First>(first));
+  else return recorded_stand_in(std::forward<Rest>(rest)...);
 }
 
 }  // namespace detail
@@ -189,13 +188,13 @@ auto recorded_stand_in(First const& first, Rest const&... rest) {
 /// operation among the operands, if no derivative reads it. `function` has derivatives (expr/pointwise.hpp).
 template <class Function, detail::RecordedMapOperand... Operands>
   requires(detail::Recorded<Operands> || ...)
-auto map(Function const& function, Operands const&... operands) {
-  using Mistake = typename detail::RecordedMapMistakeOf<Function, Operands...>::type;
+auto map(Function const& function, Operands&&... operands) {
+  using Mistake = typename detail::RecordedMapMistakeOf<Function, std::remove_cvref_t<Operands>...>::type;
   if constexpr (!std::is_void_v<Mistake>) {
     using Refused [[maybe_unused]] = decltype(Mistake{});
-    return detail::recorded_stand_in(operands...);
+    return detail::recorded_stand_in(std::forward<Operands>(operands)...);
   } else {
-    return Differentiable(detail::Pointwise<Function>{function})(operands...);
+    return Differentiable(detail::Pointwise<Function>{function})(std::forward<Operands>(operands)...);
   }
 }
 

@@ -25,6 +25,10 @@ inline constexpr bool is_recorded_operand = AnyVar<Operand>;
 /// - Given to `eval` or to an operation: the layout is propagated.
 /// Holds evaluated operands. If one of them is recorded, so is the result.
 ///
+/// It is used once, where it is made: `auto y = einsum<...>(a, b); y + y * y` does not compile
+/// (error::OperationUsedByName), since it would run and communicate three times. `auto y = eval(einsum<...>(a, b))`, or
+/// a declared type of y, keeps the result. `std::move(y)` gives a recipe that has a name to its only use.
+///
 /// `Family` is the operation for every declared result:
 /// - `run<Declared>(operands...)` returns the result; `Declared` is its tensor type, marked or not, or void,
 /// - `run_into<Declared>(result, add, operands...)` writes it into an existing tensor, or adds it,
@@ -56,15 +60,28 @@ class [[nodiscard]] Recipe : public detail::UnevaluatedOperation {
     return run<with_spec<tensor_type, Spec>>();
   }
 
-  /// Returns the result with the spec of `Result`. Throws as `run`.
+  /// Returns the result with the spec of `Result`. Results of integers are never recorded. Throws as `run`.
   template <AnyTensor Result>
-  operator Result() const {
-    if constexpr (is_recorded) return detail::refuse_as_plain<Result>();
+  operator Result() && {
+    if constexpr (is_recorded && !std::is_integral_v<typename Result::value_type>)
+      return detail::refuse_as_plain<Result>();
     else return run<Result>();
   }
   template <AnyTensor Result, bool HasGradient>
     requires is_recorded
-  operator Var<Result, HasGradient>() const {
+  operator Var<Result, HasGradient>() && {
+    return run<Result>();
+  }
+  /// Does not compile: the recipe is given by its name.
+  template <AnyTensor Result>
+  operator Result() const& {
+    detail::refuse_named<Recipe const&>();
+    return run<Result>();
+  }
+  template <AnyTensor Result, bool HasGradient>
+    requires is_recorded
+  operator Var<Result, HasGradient>() const& {
+    detail::refuse_named<Recipe const&>();
     return run<Result>();
   }
 
@@ -101,47 +118,60 @@ inline constexpr bool is_recipe<Recipe<Family, Operands...>> = true;
 
 /// Satisfied by every Recipe.
 template <class Type>
-concept AnyRecipe = detail::is_recipe<std::remove_cvref_t<Type>>;
+concept AnyRecipe = Unevaluated<Type> && detail::is_recipe<std::remove_cvref_t<Type>>;
 
-/// Runs a recipe with the spec that its plan propagates.
-template <class Family, class... Operands>
-  requires(Recipe<Family, Operands...>::is_recorded)
-auto eval(Recipe<Family, Operands...> const& recipe) {
+/// Satisfied by recipes of operands that are not recorded.
+template <class Type>
+concept DeferredRecipe = Expression<Type> && AnyRecipe<Type>;
+
+// The recipe given to each function below is used up by it: a recipe that has a name does not compile.
+
+/// Runs a recipe of recorded operands with the spec that its plan propagates.
+template <AnyRecipe Operation>
+  requires(std::remove_cvref_t<Operation>::is_recorded)
+auto eval(Operation&& recipe) {
+  detail::refuse_named<Operation>();
   return recipe.eval();
 }
 
-/// Returns the recorded tensor itself.
+/// Returns the recorded tensor itself: a reference to one that has a name.
 template <AnyTensor Tensor, bool HasGradient>
 Var<Tensor, HasGradient> const& eval(Var<Tensor, HasGradient> const& var) {
   return var;
 }
+template <AnyTensor Tensor, bool HasGradient>
+Var<Tensor, HasGradient> eval(Var<Tensor, HasGradient>&& var) {
+  return std::move(var);
+}
 
 /// Runs a recipe with its result annotated by `Spec` (the paper's `shard`).
-template <class Spec, class Family, class... Operands>
-auto shard(Recipe<Family, Operands...> const& recipe) {
+template <class Spec, AnyRecipe Operation>
+auto shard(Operation&& recipe) {
+  detail::refuse_named<Operation>();
   return recipe.template eval_as<Spec>();
 }
 
 /// Sets the elements of `y`, whose spec is the annotation, to the result of a recipe. Does not read the elements of
 /// `y`, unless `y` is an operand. Throws as the recipe, or if `y` does not fit the result.
-template <AnyTensor Result, class Family, class... Operands>
-  requires(Recipe<Family, Operands...>::is_deferred)
-void assign(Result const& y, Recipe<Family, Operands...> const& recipe) {
+template <AnyTensor Result, DeferredRecipe Operation>
+void assign(Result const& y, Operation&& recipe) {
+  detail::refuse_named<Operation>();
   recipe.template run_into<Result>(y, false);
 }
 
 /// Adds the result of a recipe to the elements of `y`, whose spec is the annotation. Throws as `assign`.
-template <AnyTensor Result, class Family, class... Operands>
-  requires(Recipe<Family, Operands...>::is_deferred)
-Result const& operator+=(Result const& y, Recipe<Family, Operands...> const& recipe) {
-  recipe.template run_into<Result>(y, true);
+template <AnyTensor Result, DeferredRecipe Operation>
+Result& operator+=(Result& y, Operation&& recipe) {
+  detail::refuse_named<Operation>();
+  detail::refuse_const<Result>();
+  recipe.template run_into<std::remove_const_t<Result>>(y, true);
   return y;
 }
 
 /// Subtracts the result of a recipe from the elements of `y`, whose spec is the annotation. Throws as `assign`.
-template <AnyTensor Result, class Family, class... Operands>
-  requires(Recipe<Family, Operands...>::is_deferred)
-Result const& operator-=(Result const& y, Recipe<Family, Operands...> const& recipe) {
+template <AnyTensor Result, DeferredRecipe Operation>
+Result& operator-=(Result& y, Operation&& recipe) {
+  detail::refuse_named<Operation>();
   recipe.check_result(y);
   return y -= recipe.template eval_as<typename Result::spec_type>();
 }

@@ -24,14 +24,19 @@ struct RecomputeUsesRecorded {
 
 namespace detail {
 
-/// What a function returned, as a tuple of what it computed.
+template <class Type>
+inline constexpr bool is_tuple = false;
+template <class... Elements>
+inline constexpr bool is_tuple<std::tuple<Elements...>> = true;
+
+/// Evaluates what a function returned, one result or a tuple of them, and returns a tuple.
 template <class Result>
-auto evaluated_results(Result const& result) {
-  return std::make_tuple(eval(result));
-}
-template <class... Results>
-auto evaluated_results(std::tuple<Results...> const& results) {
-  return call_with(results, [](auto const&... result) { return std::make_tuple(eval(result)...); });
+auto evaluated_results(Result&& result) {
+  if constexpr (is_tuple<std::remove_cvref_t<Result>>)
+    return [&]<std::size_t... Position>(std::index_sequence<Position...>) {
+      return std::make_tuple(eval(std::get<Position>(std::forward<Result>(result)))...);
+    }(std::make_index_sequence<std::tuple_size_v<std::remove_cvref_t<Result>>>{});
+  else return std::make_tuple(eval(std::forward<Result>(result)));
 }
 
 /// Takes the place of a gradient for input data, and for results of input data alone.
@@ -142,31 +147,45 @@ auto recorded_results(Tape& tape, int node, std::tuple<Plain...> const& values, 
 
 }  // namespace detail
 
-/// `function(inputs...)`, of which the tape keeps the inputs alone: in the backward pass the function runs again, with
-/// its communication, on a tape of its own. The same value and gradients, those of the parameters inside among them,
-/// for the time of a second forward pass and the memory of one block (Chen et al. 2016); where an input is used
-/// elsewhere too, its gradient is summed in another order. `function` is copied, takes tensors and recorded tensors,
-/// and gives a tensor or a std::tuple of them; what it refers to lives until the backward pass, and its random numbers
-/// repeat where they are drawn by a RandomStream that it holds by value. Without recorded inputs it is just called.
+namespace detail {
+
+/// Runs a function of evaluated inputs, and records it as one operation of its inputs.
 template <class Function, class... Inputs>
-auto recompute(Function const& function, Inputs const&... inputs) {
+auto recomputed(Function const& function, Inputs const&... inputs) {
   if constexpr (!(AnyVar<Inputs> || ...)) {
     return function(inputs...);
   } else {
-    using Recomputation = detail::Recomputation<Function, Inputs...>;
-    using Gradients = typename Recomputation::Gradients;
-    Recomputation const recomputation(function, inputs...);
+    using Again = Recomputation<Function, Inputs...>;
+    using Gradients = typename Again::Gradients;
+    Tape& tape = tape_of(inputs...);
+    tape.require_unrun();
+    Again const recomputation(function, inputs...);
     auto const values = recomputation.forward();
-    if constexpr (detail::GradientsOf<std::remove_const_t<decltype(values)>>::are_recorded) {
+    if constexpr (GradientsOf<std::remove_const_t<decltype(values)>>::are_recorded) {
       using Refused [[maybe_unused]] = decltype(error::RecomputeUsesRecorded<Function>{});
     } else {
-      Tape& tape = detail::tape_of(inputs...);
       int const node = tape.record_several<Gradients>(
           [recomputation, &tape](Gradients& gradients) { recomputation.backward(tape, gradients); });
-      return detail::recorded_results<Gradients>(tape, node, values,
-                                                 std::make_index_sequence<std::tuple_size_v<Gradients>>{});
+      return recorded_results<Gradients>(tape, node, values, std::make_index_sequence<std::tuple_size_v<Gradients>>{});
     }
   }
+}
+
+}  // namespace detail
+
+/// Returns `function(inputs...)`, of which the tape keeps the inputs alone: in the backward pass the function runs
+/// again, with its communication, on a tape of its own (activation checkpointing). The same value and gradients, those
+/// of the parameters inside among them, for the time of a second forward pass and the memory of one block; where an
+/// input is used elsewhere too, its gradient is summed in another order.
+/// `function` is copied, takes tensors and recorded tensors, and returns a tensor or a std::tuple of them; what it
+/// refers to lives until the backward pass, and its random numbers repeat where they are drawn by a RandomStream that
+/// it holds by value. An input that is an operation which has not run is evaluated first. Without recorded inputs the
+/// function is just called.
+/// Throws StateError, before the function runs, if the tape has run, is gone, or is not the tape of another input.
+/// Source: Chen et al. 2016.
+template <class Function, class... Inputs>
+auto recompute(Function const& function, Inputs&&... inputs) {
+  return detail::recomputed(function, detail::evaluated(std::forward<Inputs>(inputs))...);
 }
 
 }  // namespace gshard

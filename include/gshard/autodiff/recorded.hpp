@@ -27,10 +27,10 @@ auto gradient_of(Operand const& operand) {
   else return NoGradient{};
 }
 
-/// Returns an operand, by reference; the result of an operation that has not run.
+/// Returns an operand, by reference; the result of an operation that has not run, whose name is refused.
 template <class Operand>
 decltype(auto) evaluated(Operand&& operand) {
-  if constexpr (Unevaluated<Operand>) return eval(operand);
+  if constexpr (Unevaluated<Operand>) return eval(std::forward<Operand>(operand));
   else return std::forward<Operand>(operand);
 }
 
@@ -46,7 +46,7 @@ Tensor const& value_of(Var<Tensor, HasGradient> const& var) {
 
 /// Type of the tensor of an operand, recorded or not, evaluated or not.
 template <class Operand>
-using ValueTensor = std::remove_cvref_t<decltype(value_of(evaluated(std::declval<Operand const&>())))>;
+using ValueTensor = std::remove_cvref_t<decltype(value_of(evaluated(std::declval<Operand>())))>;
 
 /// Takes the tape of one more operand into account. Throws StateError if it is not the tape of those before.
 inline void join_tape(Tape*& tape, Tape& own) {

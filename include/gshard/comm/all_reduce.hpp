@@ -70,7 +70,8 @@ void all_reduce(Group const& group, T* data, std::int64_t count, Reduction reduc
                            detail::ring_bytes<T>(group, gshard::detail::saturated_product(2, count))))
     return;
   MPI_Datatype type = detail::type_of<T>();
-  bool const is_ordered = std::is_floating_point_v<T> && reduction != Reduction::sum;
+  bool const is_ordered =
+      std::is_floating_point_v<T> && (reduction == Reduction::maximum || reduction == Reduction::minimum);
   if constexpr (std::is_floating_point_v<T>)
     if (is_ordered) {
       type = detail::type_of<typename detail::OrderedBits<T>::Bits>();

@@ -34,13 +34,15 @@ inline constexpr std::int64_t largest_bytes = INT_MAX;
 
 /// Operation by which a reduction combines elements.
 /// sum: MPI_SUM
+/// product: MPI_PROD
 /// maximum: MPI_MAX
 /// minimum: MPI_MIN
-enum class Reduction { sum, maximum, minimum };
+enum class Reduction { sum, product, maximum, minimum };
 
 /// Returns the name of the enumerator.
 constexpr std::string_view text_of(Reduction reduction) {
   switch (reduction) {
+    case Reduction::product: return "product";
     case Reduction::maximum: return "maximum";
     case Reduction::minimum: return "minimum";
     default: return "sum";
@@ -89,6 +91,7 @@ inline constexpr bool can_be_reduced = !gshard::detail::is_rounded<T>;
 
 inline MPI_Op operation_of(Reduction reduction) {
   switch (reduction) {
+    case Reduction::product: return MPI_PROD;
     case Reduction::maximum: return MPI_MAX;
     case Reduction::minimum: return MPI_MIN;
     default: return MPI_SUM;

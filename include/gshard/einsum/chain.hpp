@@ -6,9 +6,9 @@
 #include <type_traits>
 #include <utility>
 
-#include <gshard/core/call_with.hpp>
+#include <gshard/autodiff/differentiable.hpp>
 #include <gshard/einsum/chain_plan.hpp>
-#include <gshard/einsum/einsum.hpp>
+#include <gshard/einsum/operation.hpp>
 
 // Einsums of more than two operands: pairwise contractions in the order with the fewest multiplications.
 
@@ -54,12 +54,13 @@ struct ChainTypes {
   static constexpr Handling result_handling = result_handling_of<Result>;
 };
 
-/// Returns the operands that remain after a step, followed by its product.
+/// Moves out of the operands those that remain after a step, and returns them followed by its product.
 template <class Step, class Product, class... Operands>
-auto operands_after(std::tuple<Operands...> const& operands, Product const& product) {
+auto operands_after(std::tuple<Operands...>&& operands, Product&& product) {
   return [&]<std::size_t... Rest>(std::index_sequence<Rest...>) {
     return std::make_tuple(
-        std::get<static_cast<std::size_t>(Step::pair.position_of_rest(static_cast<int>(Rest)))>(operands)..., product);
+        std::move(std::get<static_cast<std::size_t>(Step::pair.position_of_rest(static_cast<int>(Rest)))>(operands))...,
+        std::forward<Product>(product));
   }(std::make_index_sequence<sizeof...(Operands) - 2>{});
 }
 
@@ -115,44 +116,64 @@ consteval ChainPlan planned_chain() {
   else return planned_orders<Chain>(std::make_integer_sequence<int, Chain::orders.size()>{});
 }
 
-/// Contracts the pairs of an order from `Position` on, and passes the last einsum, deferred, to `finish`.
-template <class Chain, int Order, int Position, class Finish, class... Operands>
-auto contract_pairs(std::tuple<Operands...> const& operands, Finish const& finish) {
-  using Step = ChainPair<Chain, Order, Position>;
-  auto const pair = einsum<Step::pair.text>(std::get<Step::pair.left>(operands), std::get<Step::pair.right>(operands));
-  if constexpr (Step::is_last) return finish(pair);
-  else
-    return contract_pairs<Chain, Order, Position + 1>(
-        operands_after<Step>(operands, movable(shard<typename Step::Product::spec_type>(pair))), finish);
+/// Runs an einsum of two operands, marked or not, recorded or not, with the result declared as `Declared`.
+template <FixedString Text, class Declared, class Left, class Right>
+auto run_pair(Left const& left, Right const& right) {
+  using Plan = Planned<Text, Declared, PlainOperand<Left>, PlainOperand<Right>>;
+  return Differentiable<PlannedEinsumOperation<Text, Plan>>{}(unmarked(left), unmarked(right));
 }
 
-/// Contracts in order number `chosen`, a run-time value >= `Order`.
-template <class Chain, int Order, class Finish, class... Operands>
-auto contract_in_order(int chosen, std::tuple<Operands...> const& operands, Finish const& finish) {
-  if constexpr (Order + 1 < Chain::orders.size())
-    if (chosen != Order) return contract_in_order<Chain, Order + 1>(chosen, operands, finish);
-  return contract_pairs<Chain, Order, 0>(operands, finish);
-}
-
-/// Runs the last einsum with the result annotated as `Declared`.
+/// Runs the last pair with the result annotated as `Declared`.
 template <class Declared>
 struct RunAs {
-  template <class Einsum>
-  auto operator()(Einsum const& einsum) const {
-    return einsum.template run<Declared>();
+  template <FixedString Text, class Left, class Right>
+  auto run(Left const& left, Right const& right) const {
+    return run_pair<Text, Declared>(left, right);
   }
 };
 
-/// Runs the last einsum into an existing tensor, marked as `Declared`; adds to it if `add`.
+/// Runs the last pair into an existing tensor, marked as `Declared`; adds to it if `add`.
 template <class Declared, class Result>
 struct RunInto {
   Result const& result;
   bool add;
-  template <class Einsum>
-  void operator()(Einsum const& einsum) const {
-    einsum.template run_into<Declared>(result, add);
+  template <FixedString Text, class Left, class Right>
+  void run(Left const& left, Right const& right) const {
+    using Plan = Planned<Text, Declared, PlainOperand<Left>, PlainOperand<Right>>;
+    run_einsum_into<Text, Plan>(result, add, unmarked(left), unmarked(right));
   }
 };
+
+/// Contracts the pair of a step, and returns the operands that remain. Moves from `operands`: the pair is released when
+/// its product is there, so that intermediate products live no longer than the contraction that reads them.
+template <class Step, class... Operands>
+auto contract_pair(std::tuple<Operands...>&& operands) {
+  auto const left = std::move(std::get<Step::pair.left>(operands));
+  auto const right = std::move(std::get<Step::pair.right>(operands));
+  return operands_after<Step>(std::move(operands),
+                              movable(run_pair<Step::pair.text, typename Step::Product>(left, right)));
+}
+
+/// Contracts the pairs of an order from `Position` on; `last` runs the last one. Moves from `operands`.
+template <class Chain, int Order, int Position, class Last, class... Operands>
+auto contract_pairs(std::tuple<Operands...>&& operands, Last const& last) {
+  using Step = ChainPair<Chain, Order, Position>;
+  if constexpr (Step::is_last) {
+    return last.template run<Step::pair.text>(std::get<Step::pair.left>(operands),
+                                              std::get<Step::pair.right>(operands));
+  } else {
+    auto rest = contract_pair<Step>(std::move(operands));
+    return contract_pairs<Chain, Order, Position + 1>(std::move(rest), last);
+  }
+}
+
+/// Contracts in order number `chosen`, a run-time value >= `Order`. Moves from `operands`.
+template <class Chain, int Order, class Last, class... Operands>
+auto contract_in_order(int chosen, std::tuple<Operands...>&& operands, Last const& last) {
+  if constexpr (Order + 1 < Chain::orders.size())
+    if (chosen != Order) return contract_in_order<Chain, Order + 1>(chosen, std::move(operands), last);
+  return contract_pairs<Chain, Order, 0>(std::move(operands), last);
+}
 
 /// Einsum of more than two plain operands `Given`, marked or not. `Result` is the declared tensor type, marked or not,
 /// or void.
@@ -178,12 +199,14 @@ struct Chain {
     return cheapest_among(Types::orders, Types::search, letter_extents(operands...));
   }
 
-  /// Contracts the operands, which may be recorded, and returns the result. Throws as `result_extents` does.
+  /// Contracts the operands, which may be recorded, and returns the result. Throws, before anything is contracted, as
+  /// `result_extents` does, and StateError if a tape has run, is gone, or is not the tape of another operand.
   template <class... Operands>
   static auto run(Operands const&... operands) {
     using Declared =
         with_spec<typename Types::First,
                   typename DeclaredSpec<Result, MeshOf<Given...>, Types::orders[0].products[Types::steps - 1]>::type>;
+    if constexpr ((is_recorded_operand<Operands> || ...)) tape_of(unmarked(operands)...).require_unrun();
     return contract(RunAs<Marked<Declared, Types::result_handling>>{}, operands...);
   }
 
@@ -194,11 +217,11 @@ struct Chain {
   }
 
  private:
-  /// Contracts in the cheapest order, and passes the last einsum to `finish`.
-  template <class Finish, class... Operands>
-  static auto contract(Finish const& finish, Operands const&... operands) {
+  /// Contracts in the cheapest order; `last` runs the last pair.
+  template <class Last, class... Operands>
+  static auto contract(Last const& last, Operands const&... operands) {
     (void)result_extents({Text.view()}, Types::subscripts, handles_of(value_of(unmarked(operands))...));
-    return contract_in_order<Types, 0>(cheapest_order(operands...), std::make_tuple(operands...), finish);
+    return contract_in_order<Types, 0>(cheapest_order(operands...), std::make_tuple(operands...), last);
   }
 };
 

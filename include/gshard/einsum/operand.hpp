@@ -31,6 +31,7 @@ using Circulating = Handled<Operand, Handling::circulating>;
 /// Communication: none in this call; `plan_of` lists what the einsum does.
 template <class Operand>
 Movable<std::remove_cvref_t<Operand>> movable(Operand&& operand) {
+  detail::refuse_named<Operand>();
   return {std::forward<Operand>(operand)};
 }
 
@@ -39,6 +40,7 @@ Movable<std::remove_cvref_t<Operand>> movable(Operand&& operand) {
 /// The einsum does not compile (EinsumOperandStays) if no marked operand has to be communicated.
 template <class Operand>
 Gathered<std::remove_cvref_t<Operand>> gathered(Operand&& operand) {
+  detail::refuse_named<Operand>();
   return {std::forward<Operand>(operand)};
 }
 
@@ -49,6 +51,7 @@ Gathered<std::remove_cvref_t<Operand>> gathered(Operand&& operand) {
 template <class Operand>
   requires(!AnyRecipe<Operand>)
 Circulating<std::remove_cvref_t<Operand>> circulating(Operand&& operand) {
+  detail::refuse_named<Operand>();
   return {std::forward<Operand>(operand)};
 }
 
@@ -72,14 +75,25 @@ namespace detail {
 
 /// Returns an operand, evaluated if it is an operation that has not run, with its mark.
 template <class Operand>
-auto ready_operand(Operand const& operand) {
-  return evaluated(operand);
+  requires(!is_handled<std::remove_cvref_t<Operand>>)
+auto ready_operand(Operand&& operand) {
+  return evaluated(std::forward<Operand>(operand));
 }
 template <class Operand, Handling How>
 auto ready_operand(Handled<Operand, How> const& handled) {
+  refuse_named<Operand const&>();
   auto ready = ready_operand(handled.operand);
   return Handled<decltype(ready), How>{std::move(ready)};
 }
+template <class Operand, Handling How>
+auto ready_operand(Handled<Operand, How>&& handled) {
+  auto ready = ready_operand(std::move(handled.operand));
+  return Handled<decltype(ready), How>{std::move(ready)};
+}
+
+/// Type of an operand, evaluated, with its mark.
+template <class Operand>
+using ReadyOperand = decltype(ready_operand(std::declval<Operand>()));
 
 /// Returns an operand without its mark.
 template <class Operand>

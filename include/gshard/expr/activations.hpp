@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <utility>
+
 #include <Kokkos_Core.hpp>
 
 #include <gshard/expr/pointwise.hpp>
@@ -142,46 +144,46 @@ struct Softplus : OfFractions {
 
 /// Returns x if it is positive, else 0. Derivative: 1 for x > 0, else 0.
 template <PointwiseOperand Operand>
-auto relu(Operand const& x) {
-  return map(functions::Relu{}, x);
+auto relu(Operand&& x) {
+  return map(functions::Relu{}, std::forward<Operand>(x));
 }
 
 /// Returns x if it is positive, else slope * x. Derivative: 1 for x > 0, else `slope`.
 template <PointwiseOperand Operand>
-auto leaky_relu(Operand const& x, double slope = 0.01) {
-  using Element = typename detail::ElementOfOperand<Operand>::type;
-  return map(functions::LeakyRelu<Element>{{}, static_cast<Element>(slope)}, x);
+auto leaky_relu(Operand&& x, double slope = 0.01) {
+  using Element = typename detail::ElementOfOperand<std::remove_cvref_t<Operand>>::type;
+  return map(functions::LeakyRelu<Element>{{}, static_cast<Element>(slope)}, std::forward<Operand>(x));
 }
 
 /// Returns 1 / (1 + e^-x), the logistic function. Derivative: sigmoid(x) (1 - sigmoid(x)).
 template <PointwiseOperand Operand>
-auto sigmoid(Operand const& x) {
-  return map(functions::Sigmoid{}, x);
+auto sigmoid(Operand&& x) {
+  return map(functions::Sigmoid{}, std::forward<Operand>(x));
 }
 
 /// Returns x sigmoid(x) (SiLU, Swish). Derivative: sigmoid(x) (1 + x (1 - sigmoid(x))).
 template <PointwiseOperand Operand>
-auto silu(Operand const& x) {
-  return map(functions::Silu{}, x);
+auto silu(Operand&& x) {
+  return map(functions::Silu{}, std::forward<Operand>(x));
 }
 
 /// Returns x P(x), P the standard normal distribution (1 + erf(x / sqrt(2))) / 2. Derivative: P(x) + x P'(x).
 template <PointwiseOperand Operand>
-auto gelu(Operand const& x) {
-  return map(functions::Gelu{}, x);
+auto gelu(Operand&& x) {
+  return map(functions::Gelu{}, std::forward<Operand>(x));
 }
 
 /// Returns x (1 + tanh(u)) / 2, u = sqrt(2 / pi) (x + 0.044715 x^3), the approximation of gelu of GPT-2 and BERT.
 /// Derivative: that of the approximation.
 template <PointwiseOperand Operand>
-auto gelu_tanh(Operand const& x) {
-  return map(functions::GeluTanh{}, x);
+auto gelu_tanh(Operand&& x) {
+  return map(functions::GeluTanh{}, std::forward<Operand>(x));
 }
 
 /// Returns log(1 + e^x). Derivative: sigmoid(x).
 template <PointwiseOperand Operand>
-auto softplus(Operand const& x) {
-  return map(functions::Softplus{}, x);
+auto softplus(Operand&& x) {
+  return map(functions::Softplus{}, std::forward<Operand>(x));
 }
 
 }  // namespace gshard

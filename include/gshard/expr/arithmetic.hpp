@@ -2,6 +2,7 @@
 #pragma once
 
 #include <type_traits>
+#include <utility>
 
 #include <Kokkos_Core.hpp>
 
@@ -64,6 +65,7 @@ struct Times {
 struct Divides {
   template <bool Left, bool Right>
   static constexpr bool is_linear = !Left && Right;
+  static constexpr bool rounds_integers = true;  // 1 / 2 + 1 / 2 is not 2 / 2
   template <class T>
   KOKKOS_FUNCTION T operator()(T a, T b) const {
     return a / b;
@@ -183,82 +185,88 @@ namespace gshard {
 /// a + b. Derivatives: 1, 1.
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
-auto operator+(Left const& a, Right const& b) {
-  return map(functions::Plus{}, detail::operand_beside<Right>(a), detail::operand_beside<Left>(b));
+auto operator+(Left&& a, Right&& b) {
+  return map(functions::Plus{}, detail::operand_beside<Right>(std::forward<Left>(a)),
+             detail::operand_beside<Left>(std::forward<Right>(b)));
 }
 
 /// a - b. Derivatives: 1, -1.
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
-auto operator-(Left const& a, Right const& b) {
-  return map(functions::Minus{}, detail::operand_beside<Right>(a), detail::operand_beside<Left>(b));
+auto operator-(Left&& a, Right&& b) {
+  return map(functions::Minus{}, detail::operand_beside<Right>(std::forward<Left>(a)),
+             detail::operand_beside<Left>(std::forward<Right>(b)));
 }
 
 /// a * b. Derivatives: b, a.
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
-auto operator*(Left const& a, Right const& b) {
-  return map(functions::Times{}, detail::operand_beside<Right>(a), detail::operand_beside<Left>(b));
+auto operator*(Left&& a, Right&& b) {
+  return map(functions::Times{}, detail::operand_beside<Right>(std::forward<Left>(a)),
+             detail::operand_beside<Left>(std::forward<Right>(b)));
 }
 
 /// a / b, of integers towards 0; precondition of integers: b is not 0, and the type holds a / b. Derivatives: 1 / b, -a
 /// / b^2.
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
-auto operator/(Left const& a, Right const& b) {
-  return map(functions::Divides{}, detail::operand_beside<Right>(a), detail::operand_beside<Left>(b));
+auto operator/(Left&& a, Right&& b) {
+  return map(functions::Divides{}, detail::operand_beside<Right>(std::forward<Left>(a)),
+             detail::operand_beside<Left>(std::forward<Right>(b)));
 }
 
 /// -x. Derivative: -1.
 template <PointwiseOperand Operand>
-auto operator-(Operand const& x) {
-  return map(functions::Negate{}, x);
+auto operator-(Operand&& x) {
+  return map(functions::Negate{}, std::forward<Operand>(x));
 }
 
 /// Returns x * x. Derivative: 2 x.
 template <PointwiseOperand Operand>
-auto square(Operand const& x) {
-  return map(functions::Square{}, x);
+auto square(Operand&& x) {
+  return map(functions::Square{}, std::forward<Operand>(x));
 }
 
 /// Returns |x|. Derivative: sign(x), 0 at 0.
 template <PointwiseOperand Operand>
-auto abs(Operand const& x) {
-  return map(functions::Abs{}, x);
+auto abs(Operand&& x) {
+  return map(functions::Abs{}, std::forward<Operand>(x));
 }
 
 /// Returns 1, 0 or -1 by the sign of x; of -0, -0. Derivative: 0, also of NaN.
 template <PointwiseOperand Operand>
-auto sign(Operand const& x) {
-  return map(functions::Sign{}, x);
+auto sign(Operand&& x) {
+  return map(functions::Sign{}, std::forward<Operand>(x));
 }
 
 /// Returns the larger element of a and b. Derivatives: 1 for the larger, 0 for the other, 1/2 for both if they are
 /// equal; a NaN counts as larger than every number. An infinite gradient gives NaN where the derivative is 0.
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
-auto maximum(Left const& a, Right const& b) {
-  return map(functions::Maximum{}, detail::operand_beside<Right>(a), detail::operand_beside<Left>(b));
+auto maximum(Left&& a, Right&& b) {
+  return map(functions::Maximum{}, detail::operand_beside<Right>(std::forward<Left>(a)),
+             detail::operand_beside<Left>(std::forward<Right>(b)));
 }
 
 /// Returns the smaller element of a and b. Derivatives: 1 for the smaller, 0 for the other, 1/2 for both if they are
 /// equal; a NaN counts as smaller than every number. An infinite gradient gives NaN where the derivative is 0.
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
-auto minimum(Left const& a, Right const& b) {
-  return map(functions::Minimum{}, detail::operand_beside<Right>(a), detail::operand_beside<Left>(b));
+auto minimum(Left&& a, Right&& b) {
+  return map(functions::Minimum{}, detail::operand_beside<Right>(std::forward<Left>(a)),
+             detail::operand_beside<Left>(std::forward<Right>(b)));
 }
 
 /// Returns x limited to the range from `low` to `high`, two numbers. Derivative: 1 in the range and at its bounds, 0
 /// outside. Throws OptionError unless low <= high.
 template <PointwiseOperand Operand, detail::Number Low, detail::Number High>
-auto clamp(Operand const& x, Low low, High high) {
+auto clamp(Operand&& x, Low low, High high) {
   auto const least = detail::constant_for<Low, Operand>(low);
   auto const most = detail::constant_for<High, Operand>(high);
   if (!(least.value <= most.value))
     throw OptionError(
         detail::concat("clamp to the range from ", least.value, " to ", most.value, ": give a low <= high"));
-  return map(functions::Clamp<decltype(least.value)>{{}, least.value, most.value}, x);
+  return map(functions::Clamp<decltype(least.value)>{{}, least.value, most.value}, std::forward<Operand>(x));
 }
 
 }  // namespace gshard

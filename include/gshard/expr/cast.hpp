@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <utility>
+
 #include <Kokkos_Core.hpp>
 
 #include <gshard/core/bfloat16.hpp>
@@ -35,8 +37,8 @@ struct Cast {
 /// Returns the elements as numbers of type T, as in `cast<BFloat16>(weights)`: rounded to nearest; to integers
 /// towards 0, undefined where T does not hold the result. Derivative: 1; the gradient is cast back. NaN propagates.
 template <class T, PointwiseOperand Operand>
-auto cast(Operand const& x) {
-  return map(functions::Cast<T>{}, x);
+auto cast(Operand&& x) {
+  return map(functions::Cast<T>{}, std::forward<Operand>(x));
 }
 
 }  // namespace gshard

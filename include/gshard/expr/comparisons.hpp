@@ -2,6 +2,7 @@
 #pragma once
 
 #include <type_traits>
+#include <utility>
 
 #include <Kokkos_Core.hpp>
 
@@ -116,93 +117,99 @@ namespace gshard {
 /// a < b; 0 if one is NaN.
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
-auto less(Left const& a, Right const& b) {
-  return map(functions::Less{}, detail::operand_beside<Right>(a), detail::operand_beside<Left>(b));
+auto less(Left&& a, Right&& b) {
+  return map(functions::Less{}, detail::operand_beside<Right>(std::forward<Left>(a)),
+             detail::operand_beside<Left>(std::forward<Right>(b)));
 }
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
-auto operator<(Left const& a, Right const& b) {
-  return less(a, b);
+auto operator<(Left&& a, Right&& b) {
+  return less(std::forward<Left>(a), std::forward<Right>(b));
 }
 
 /// a <= b; 0 if one is NaN.
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
-auto less_equal(Left const& a, Right const& b) {
-  return map(functions::LessEqual{}, detail::operand_beside<Right>(a), detail::operand_beside<Left>(b));
+auto less_equal(Left&& a, Right&& b) {
+  return map(functions::LessEqual{}, detail::operand_beside<Right>(std::forward<Left>(a)),
+             detail::operand_beside<Left>(std::forward<Right>(b)));
 }
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
-auto operator<=(Left const& a, Right const& b) {
-  return less_equal(a, b);
+auto operator<=(Left&& a, Right&& b) {
+  return less_equal(std::forward<Left>(a), std::forward<Right>(b));
 }
 
 /// a > b; 0 if one is NaN.
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
-auto greater(Left const& a, Right const& b) {
-  return map(functions::Greater{}, detail::operand_beside<Right>(a), detail::operand_beside<Left>(b));
+auto greater(Left&& a, Right&& b) {
+  return map(functions::Greater{}, detail::operand_beside<Right>(std::forward<Left>(a)),
+             detail::operand_beside<Left>(std::forward<Right>(b)));
 }
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
-auto operator>(Left const& a, Right const& b) {
-  return greater(a, b);
+auto operator>(Left&& a, Right&& b) {
+  return greater(std::forward<Left>(a), std::forward<Right>(b));
 }
 
 /// a >= b; 0 if one is NaN.
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
-auto greater_equal(Left const& a, Right const& b) {
-  return map(functions::GreaterEqual{}, detail::operand_beside<Right>(a), detail::operand_beside<Left>(b));
+auto greater_equal(Left&& a, Right&& b) {
+  return map(functions::GreaterEqual{}, detail::operand_beside<Right>(std::forward<Left>(a)),
+             detail::operand_beside<Left>(std::forward<Right>(b)));
 }
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
-auto operator>=(Left const& a, Right const& b) {
-  return greater_equal(a, b);
+auto operator>=(Left&& a, Right&& b) {
+  return greater_equal(std::forward<Left>(a), std::forward<Right>(b));
 }
 
 /// Returns whether elements are equal; 0 if one is NaN.
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
-auto equal(Left const& a, Right const& b) {
-  return map(functions::Equal{}, detail::operand_beside<Right>(a), detail::operand_beside<Left>(b));
+auto equal(Left&& a, Right&& b) {
+  return map(functions::Equal{}, detail::operand_beside<Right>(std::forward<Left>(a)),
+             detail::operand_beside<Left>(std::forward<Right>(b)));
 }
 
 /// Returns whether elements differ; 1 if one is NaN.
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
-auto not_equal(Left const& a, Right const& b) {
-  return map(functions::NotEqual{}, detail::operand_beside<Right>(a), detail::operand_beside<Left>(b));
+auto not_equal(Left&& a, Right&& b) {
+  return map(functions::NotEqual{}, detail::operand_beside<Right>(std::forward<Left>(a)),
+             detail::operand_beside<Left>(std::forward<Right>(b)));
 }
 
 /// Returns whether both elements are true, that is not 0; NaN is true. Element types may differ.
 template <PointwiseOperand Left, PointwiseOperand Right>
-auto logical_and(Left const& a, Right const& b) {
-  return map(functions::LogicalAnd{}, a, b);
+auto logical_and(Left&& a, Right&& b) {
+  return map(functions::LogicalAnd{}, std::forward<Left>(a), std::forward<Right>(b));
 }
 
 /// Returns whether one of two elements, or both, are true, that is not 0; NaN is true. Element types may differ.
 template <PointwiseOperand Left, PointwiseOperand Right>
-auto logical_or(Left const& a, Right const& b) {
-  return map(functions::LogicalOr{}, a, b);
+auto logical_or(Left&& a, Right&& b) {
+  return map(functions::LogicalOr{}, std::forward<Left>(a), std::forward<Right>(b));
 }
 
 /// Returns whether an element is 0.
 template <PointwiseOperand Operand>
-auto logical_not(Operand const& x) {
-  return map(functions::LogicalNot{}, x);
+auto logical_not(Operand&& x) {
+  return map(functions::LogicalNot{}, std::forward<Operand>(x));
 }
 
 /// Returns whether an element is NaN.
 template <PointwiseOperand Operand>
-auto isnan(Operand const& x) {
-  return map(functions::IsNan{}, x);
+auto isnan(Operand&& x) {
+  return map(functions::IsNan{}, std::forward<Operand>(x));
 }
 
 /// Returns whether an element is neither infinite nor NaN.
 template <PointwiseOperand Operand>
-auto isfinite(Operand const& x) {
-  return map(functions::IsFinite{}, x);
+auto isfinite(Operand&& x) {
+  return map(functions::IsFinite{}, std::forward<Operand>(x));
 }
 
 /// Returns x where the condition is not 0, else y; x and y may be numbers. A NaN in what is not selected has no effect.
@@ -210,8 +217,9 @@ auto isfinite(Operand const& x) {
 /// the result is NaN. x and y may be unreduced sums.
 template <PointwiseOperand Condition, class X, class Y>
   requires((PointwiseOperand<X> || detail::Number<X>) && (PointwiseOperand<Y> || detail::Number<Y>))
-auto where(Condition const& condition, X const& x, Y const& y) {
-  return map(functions::Where{}, condition, detail::operand_beside<Y>(x), detail::operand_beside<X>(y));
+auto where(Condition&& condition, X&& x, Y&& y) {
+  return map(functions::Where{}, std::forward<Condition>(condition), detail::operand_beside<Y>(std::forward<X>(x)),
+             detail::operand_beside<X>(std::forward<Y>(y)));
 }
 
 }  // namespace gshard

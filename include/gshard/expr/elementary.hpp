@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <utility>
+
 #include <Kokkos_Core.hpp>
 
 #include <gshard/expr/pointwise.hpp>
@@ -161,38 +163,38 @@ namespace gshard {
 
 /// Returns e^x. Derivative: e^x.
 template <PointwiseOperand Operand>
-auto exp(Operand const& x) {
-  return map(functions::Exp{}, x);
+auto exp(Operand&& x) {
+  return map(functions::Exp{}, std::forward<Operand>(x));
 }
 
 /// Returns e^x - 1, precise also near 0. Derivative: e^x.
 template <PointwiseOperand Operand>
-auto expm1(Operand const& x) {
-  return map(functions::Expm1{}, x);
+auto expm1(Operand&& x) {
+  return map(functions::Expm1{}, std::forward<Operand>(x));
 }
 
 /// Returns the natural logarithm; of 0 minus infinity. Derivative: 1 / x.
 template <PointwiseOperand Operand>
-auto log(Operand const& x) {
-  return map(functions::Log{}, x);
+auto log(Operand&& x) {
+  return map(functions::Log{}, std::forward<Operand>(x));
 }
 
 /// Returns log(1 + x), precise also near 0. Derivative: 1 / (1 + x).
 template <PointwiseOperand Operand>
-auto log1p(Operand const& x) {
-  return map(functions::Log1p{}, x);
+auto log1p(Operand&& x) {
+  return map(functions::Log1p{}, std::forward<Operand>(x));
 }
 
 /// Returns the square root. Derivative: 1 / (2 sqrt(x)), infinity at 0.
 template <PointwiseOperand Operand>
-auto sqrt(Operand const& x) {
-  return map(functions::Sqrt{}, x);
+auto sqrt(Operand&& x) {
+  return map(functions::Sqrt{}, std::forward<Operand>(x));
 }
 
 /// Returns 1 / sqrt(x); of 0 infinity. Derivative: -1 / (2 x sqrt(x)).
 template <PointwiseOperand Operand>
-auto rsqrt(Operand const& x) {
-  return map(functions::Rsqrt{}, x);
+auto rsqrt(Operand&& x) {
+  return map(functions::Rsqrt{}, std::forward<Operand>(x));
 }
 
 /// Returns x^exponent, as std::pow: 1 for exponent 0 and for x = 1, also beside NaN. Either may be a number.
@@ -200,32 +202,33 @@ auto rsqrt(Operand const& x) {
 /// exponent >= 0.
 template <class Left, class Right>
   requires detail::PointwiseOperands<Left, Right>
-auto pow(Left const& x, Right const& exponent) {
-  return map(functions::Pow{}, detail::operand_beside<Right>(x), detail::operand_beside<Left>(exponent));
+auto pow(Left&& x, Right&& exponent) {
+  return map(functions::Pow{}, detail::operand_beside<Right>(std::forward<Left>(x)),
+             detail::operand_beside<Left>(std::forward<Right>(exponent)));
 }
 
 /// Returns the sine of x in radians. Derivative: cos(x).
 template <PointwiseOperand Operand>
-auto sin(Operand const& x) {
-  return map(functions::Sin{}, x);
+auto sin(Operand&& x) {
+  return map(functions::Sin{}, std::forward<Operand>(x));
 }
 
 /// Returns the cosine of x in radians. Derivative: -sin(x).
 template <PointwiseOperand Operand>
-auto cos(Operand const& x) {
-  return map(functions::Cos{}, x);
+auto cos(Operand&& x) {
+  return map(functions::Cos{}, std::forward<Operand>(x));
 }
 
 /// Returns the hyperbolic tangent. Derivative: 1 - tanh(x)^2.
 template <PointwiseOperand Operand>
-auto tanh(Operand const& x) {
-  return map(functions::Tanh{}, x);
+auto tanh(Operand&& x) {
+  return map(functions::Tanh{}, std::forward<Operand>(x));
 }
 
 /// Returns the error function. Derivative: 2 / sqrt(pi) e^(-x^2).
 template <PointwiseOperand Operand>
-auto erf(Operand const& x) {
-  return map(functions::Erf{}, x);
+auto erf(Operand&& x) {
+  return map(functions::Erf{}, std::forward<Operand>(x));
 }
 
 }  // namespace gshard

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include <gshard/core/checked.hpp>
 #include <gshard/core/launch.hpp>
@@ -65,9 +66,13 @@ decltype(auto) prepared_map(Operand const& operand, std::string_view operation) 
 /// Does the same for an operation that reads the expression at positions of its packed block: an expression with
 /// broadcast tensors is computed.
 template <class Operand>
-decltype(auto) prepared(Operand const& operand, std::string_view operation = "pointwise function") {
-  if constexpr (has_broadcast<decltype(materialized(operand))>) return eval(operand);
-  else return prepared_map(operand, operation);
+decltype(auto) prepared(Operand&& operand, std::string_view operation = "pointwise function") {
+  if constexpr (has_broadcast<decltype(materialized(operand))>) {
+    return eval(std::forward<Operand>(operand));
+  } else {
+    refuse_named<Operand>();
+    return prepared_map(operand, operation);
+  }
 }
 
 template <class Function, class Otherwise>
@@ -128,7 +133,9 @@ struct LeafOfRuns {
 template <class MemorySpace, class T, class Kernel>
 void run_map(TensorState const& result, Kernel const& kernel, std::int64_t bytes) {
   result.mesh->memory().ledger().add_work("map", 0, saturated_sum(result.local_bytes(), bytes));
-  launch<MemorySpace>("gshard::map", result.local_size, AssignKernel<T, Kernel>{result.elements<T>(), kernel});
+  // A function may cost some 5 ns an element, as exp does: less than the launch of a kernel on small blocks alone.
+  launch<MemorySpace>("gshard::map", result.local_size, result.local_size <= small_row / 8,
+                      AssignKernel<T, Kernel>{result.elements<T>(), kernel});
 }
 
 /// Sets the elements of `result` to the values of an expression without deferred tensors.
@@ -163,9 +170,12 @@ void check_assigned(Result const& result, First const& first) {
 
 /// Runs a pointwise expression as one kernel. The memory of a deferred tensor in it is reused for the result where its
 /// type allows. Throws StateError where a tensor is unset, MeshError and ExtentError where the tensors do not belong
-/// together. No communication but that of the deferred tensors.
-template <class Function, class... Operands>
-auto eval(Map<Function, Operands...> const& expression) {
+/// together. No communication but that of the deferred tensors. Does not compile if an expression with deferred tensors
+/// is given by its name.
+template <class Expression>
+  requires detail::is_map<std::remove_cvref_t<Expression>>
+auto eval(Expression&& expression) {
+  detail::refuse_named<Expression>();
   auto const& ready = detail::prepared_map(expression, "pointwise function");
   using Ready = std::remove_cvref_t<decltype(ready)>;
   using First = detail::FirstTensor<Ready>;
@@ -174,7 +184,7 @@ auto eval(Map<Function, Operands...> const& expression) {
       ShardedTensor<typename First::mesh_type, typename First::spec_type, Value, typename First::memory_space>;
   auto const& first = detail::first_tensor(ready);
   Result const* spare = nullptr;
-  if constexpr (detail::has_deferred<Map<Function, Operands...>>)
+  if constexpr (detail::has_deferred<std::remove_cvref_t<Expression>>)
     spare = detail::find_tensor<Result>(ready, [](Result const& tensor) { return tensor.is_sole_owner(); });
   Result const result = spare != nullptr ? *spare : Result(uninitialized, first.mesh(), first.extents());
   detail::run_expression<Value>(result, ready);
@@ -184,7 +194,8 @@ auto eval(Map<Function, Operands...> const& expression) {
 /// Computes an expression into a tensor that exists, of the same layout and extents, or to which it is broadcast: no
 /// memory is allocated for the result.
 template <AnyTensor Result, Expression Operand>
-void assign(Result const& result, Operand const& expression) {
+void assign(Result const& result, Operand&& expression) {
+  detail::refuse_named<Operand>();
   auto const& ready = detail::prepared_map(expression, "pointwise function");
   using Mistake = detail::AssignMistake<Result, detail::FirstTensor<std::remove_cvref_t<decltype(ready)>>>;
   if constexpr (std::is_void_v<Mistake>) {

@@ -34,6 +34,12 @@ inline constexpr bool is_map = false;
 template <class Function, class... Operands>
 inline constexpr bool is_map<Map<Function, Operands...>> = true;
 
+/// Whether an expression contains a deferred tensor.
+template <class Operand>
+inline constexpr bool has_deferred = Deferred<Operand>;
+template <class Function, class... Parts>
+inline constexpr bool has_deferred<Map<Function, Parts...>> = (has_deferred<Parts> || ...);
+
 template <class Type>
 inline constexpr bool is_constant = false;
 template <class T>
@@ -45,15 +51,22 @@ inline constexpr bool is_constant<Constant<T>> = true;
 template <class Type>
 concept Expression = AnyTensor<Type> || Deferred<Type> || detail::is_map<std::remove_cvref_t<Type>>;
 
-/// The tensor itself.
+/// Returns the tensor itself: a reference to one that has a name.
 template <AnyTensor Tensor>
 Tensor const& eval(Tensor const& tensor) {
   return tensor;
 }
+template <AnyTensor Tensor>
+  requires(!std::is_reference_v<Tensor>)
+Tensor eval(Tensor&& tensor) {
+  return std::move(tensor);
+}
 
-/// The deferred tensor with the spec that its plan propagates.
+/// Returns the deferred tensor with the spec that its plan propagates. Does not compile if the operation is given by
+/// its name.
 template <Deferred Operation>
-auto eval(Operation const& operation) {
+auto eval(Operation&& operation) {
+  detail::refuse_named<Operation>();
   return operation.eval();
 }
 
@@ -63,31 +76,32 @@ auto eval(Operation const& operation) {
 template <class Function, class... Operands>
 class [[nodiscard]] Map : public detail::UnevaluatedOperation {
  public:
+  /// Whether the expression is of tensors and numbers alone.
+  static constexpr bool may_be_used_by_name = !(detail::has_deferred<Operands> || ...);
+
   Function function;
   std::tuple<Operands...> operands;
 
   explicit Map(Function const& applied, Operands const&... to) : function(applied), operands(to...) {}
 
-  /// `eval(*this)`, which has the spec of the operands.
+  /// Returns `eval` of the expression, which has the spec of the operands.
   template <AnyTensor Result>
-  operator Result() const {
+  operator Result() const& {
     return eval(*this);
+  }
+  template <AnyTensor Result>
+  operator Result() && {
+    return eval(std::move(*this));
   }
 };
 
 namespace detail {
 
-/// Whether an expression contains a deferred tensor.
-template <class Operand>
-inline constexpr bool has_deferred = Deferred<Operand>;
-template <class Function, class... Parts>
-inline constexpr bool has_deferred<Map<Function, Parts...>> = (has_deferred<Parts> || ...);
-
 /// An expression whose deferred tensors are computed.
 template <class Operand>
 auto materialized(Operand const& operand) {
   if constexpr (Deferred<Operand>) {
-    return eval(operand);
+    return operand.eval();
   } else if constexpr (is_map<Operand>) {
     return call_with(operand.operands,
                      [&](auto const&... parts) { return Map(operand.function, materialized(parts)...); });

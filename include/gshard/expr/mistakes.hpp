@@ -221,6 +221,10 @@ constexpr bool is_linear() {
   else return false;
 }
 
+/// A function whose values of integers are rounded, and so not linear in them.
+template <class Function>
+concept RoundsIntegers = requires { requires Function::rounds_integers; };
+
 /// The mistake of a function of unreduced sums, which may be applied to the parts where it is linear in the sums, whole
 /// tensors and numbers being fixed; void for none.
 template <class Function, class... Operands>
@@ -232,6 +236,8 @@ constexpr auto partial_sum_mistake() {
     return std::type_identity<void>{};
   } else if constexpr (!(is_whole_or_partial_over<Operands, First::layout.partial> && ...)) {
     return std::type_identity<error::WholeMeetsPartialSum<Spec, OtherSpec>>{};
+  } else if constexpr (RoundsIntegers<Function> && (std::is_integral_v<ValueOf<Operands>> && ...)) {
+    return std::type_identity<error::NonlinearOfPartialSum<Function, Spec>>{};
   } else if constexpr (is_linear<Function, !is_partial_sum<Operands>...>()) {
     return std::type_identity<void>{};
   } else if constexpr (is_linear<Function, is_constant<Operands>...>()) {

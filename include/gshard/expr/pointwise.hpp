@@ -2,6 +2,7 @@
 #pragma once
 
 #include <type_traits>
+#include <utility>
 
 #include <gshard/core/error.hpp>
 #include <gshard/expr/expression.hpp>
@@ -15,7 +16,9 @@
 /// - `reads<Operand>`, what that derivative reads (Reads); everything unless stated,
 /// - `passes_gradient<Operand>`, whether that derivative is 1; false unless stated,
 /// - `is_linear<IsNumber...>`, whether it is linear in its operands apart from those that are numbers; false unless
-///   stated.
+///   stated,
+/// - `rounds_integers`, whether it rounds where all operands are integers, as a division does, and is then not linear;
+///   false unless stated.
 ///
 ///     struct Softsign {
 ///       template <class T>
@@ -63,7 +66,7 @@ struct ElementOfOperand<Operand> {
 };
 
 template <class Type>
-concept Number = std::is_arithmetic_v<Type>;
+concept Number = std::is_arithmetic_v<std::remove_cvref_t<Type>>;
 
 /// Satisfied by the operands of a function of two tensors, or of a tensor and a number.
 template <class Left, class Right>
@@ -74,7 +77,7 @@ concept PointwiseOperands =
 /// it is called, and the compiler points there. Throws OptionError if an integer does not fit.
 template <class Number, class Operand>
 auto constant_for(Number value) {
-  using Element = typename ElementOfOperand<Operand>::type;
+  using Element = typename ElementOfOperand<std::remove_cvref_t<Operand>>::type;
   if constexpr (std::is_integral_v<Element> && std::is_floating_point_v<Number>) {
     using Refused [[maybe_unused]] = decltype(error::FractionMeetsIntegers<Element, Number>{});
   }
@@ -90,29 +93,31 @@ auto constant_for(Number value) {
 /// Returns an operand; a number as a constant in the element type of `Other`, or, if that is a number too, in the type
 /// that both have in common (int or wider).
 template <class Other, class Operand>
-decltype(auto) operand_beside(Operand const& operand) {
+decltype(auto) operand_beside(Operand&& operand) {
   if constexpr (!Number<Operand>) {
-    return (operand);
+    return std::forward<Operand>(operand);
   } else if constexpr (Number<Other>) {
-    using Element = std::common_type_t<int, Operand, Other>;
+    using Element = std::common_type_t<int, std::remove_cvref_t<Operand>, std::remove_cvref_t<Other>>;
     return Constant<Element>{static_cast<Element>(operand)};
   } else {
-    return constant_for<Operand, Other>(operand);
+    return constant_for<std::remove_cvref_t<Operand>, Other>(operand);
   }
 }
 
 template <class Type>
-concept MapOperand = Expression<Type> || is_constant<Type>;
+concept MapOperand = Expression<Type> || is_constant<std::remove_cvref_t<Type>>;
 
 }  // namespace detail
 
 /// Applies `function` element by element to tensors and deferred tensors of one layout, and to constants. Fused with
 /// the expressions that it is applied to; runs when it is evaluated, without communication.
+/// Does not compile if an operand is the name of an operation that has not run (error::OperationUsedByName).
 template <class Function, detail::MapOperand... Operands>
-auto map(Function const& function, Operands const&... operands) {
-  using Mistake = detail::MapMistake<Function, Operands...>;
+auto map(Function const& function, Operands&&... operands) {
+  (detail::refuse_named<Operands>(), ...);
+  using Mistake = detail::MapMistake<Function, std::remove_cvref_t<Operands>...>;
   if constexpr (std::is_void_v<Mistake>) {
-    return Map<Function, Operands...>(function, operands...);
+    return Map<Function, std::remove_cvref_t<Operands>...>(function, operands...);
   } else {
     using Refused [[maybe_unused]] = decltype(Mistake{});
     return detail::stand_in(operands...);
@@ -121,8 +126,8 @@ auto map(Function const& function, Operands const&... operands) {
 
 /// Applies a function without members, as in `map<Softsign>(x)`.
 template <class Function, PointwiseOperand... Operands>
-auto map(Operands const&... operands) {
-  return map(Function{}, operands...);
+auto map(Operands&&... operands) {
+  return map(Function{}, std::forward<Operands>(operands)...);
 }
 
 }  // namespace gshard

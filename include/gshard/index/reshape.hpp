@@ -228,8 +228,8 @@ struct Reshape {
 /// Throws StateError if `x` is unset, ExtentError if the extents do not fit `To` or the number of elements differs.
 /// Source: paper 3.3.3, fig. 5c.
 template <class To, TensorOperand X>
-auto reshape(X const& x, Extents const& extents) {
-  return Differentiable(detail::Reshape<To>{extents})(x);
+auto reshape(X&& x, Extents const& extents) {
+  return Differentiable(detail::Reshape<To>{extents})(std::forward<X>(x));
 }
 
 }  // namespace gshard

@@ -13,6 +13,7 @@
 #include <gshard/expr/reads.hpp>
 #include <gshard/index/kernels/sort.hpp>
 #include <gshard/index/rearrange.hpp>
+#include <gshard/index/slice.hpp>
 #include <gshard/index/take.hpp>
 #include <gshard/tensor/dimension.hpp>
 #include <gshard/tensor/record_kernel.hpp>
@@ -194,16 +195,16 @@ struct TakeAlong {
 
 /// Returns the indices (int) that sort x along `Dimension`, a tensor of the extents and layout of x.
 template <int Dimension, TensorOperand X>
-auto argsort(X const& x, Order order = Order::ascending) {
+auto argsort(X&& x, Order order = Order::ascending) {
   constexpr int dimension = detail::dimension_of<Dimension, detail::ValueTensor<X>::rank>;
-  return Differentiable(detail::Argsort<dimension>{order})(x);
+  return Differentiable(detail::Argsort<dimension>{order})(std::forward<X>(x));
 }
 
 /// Returns x sorted along `Dimension`. The gradient of an element goes to the place that the element came from.
 template <int Dimension, TensorOperand X>
-auto sort(X const& x, Order order = Order::ascending) {
+auto sort(X&& x, Order order = Order::ascending) {
   constexpr int dimension = detail::dimension_of<Dimension, detail::ValueTensor<X>::rank>;
-  decltype(auto) operand = detail::evaluated(x);
+  decltype(auto) operand = detail::evaluated(std::forward<X>(x));
   return Differentiable<detail::TakeAlong<dimension>>{}(operand, argsort<dimension>(operand, order));
 }
 
@@ -212,9 +213,9 @@ auto sort(X const& x, Order order = Order::ascending) {
 /// Shapes: x (.., n, ..), values and indices (.., count, ..).
 /// Throws ExtentError unless 0 <= count <= n.
 template <int Dimension, TensorOperand X>
-auto top_k(X const& x, std::int64_t count) {
+auto top_k(X&& x, std::int64_t count) {
   constexpr int dimension = detail::dimension_of<Dimension, detail::ValueTensor<X>::rank>;
-  decltype(auto) operand = detail::evaluated(x);
+  decltype(auto) operand = detail::evaluated(std::forward<X>(x));
   auto indices = Differentiable(detail::ArgTopK<dimension>{count})(operand);
   auto values = Differentiable<detail::TakeAlong<dimension>>{}(operand, indices);
   return Ranked<decltype(values), decltype(indices)>{std::move(values), std::move(indices)};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include <gshard/autodiff/differentiable.hpp>
 #include <gshard/autodiff/recorded.hpp>
@@ -133,9 +134,9 @@ struct MergeDimensions {
 /// Throws ExtentError, on all ranks, if `outer` is not positive or does not divide n.
 /// Throws StateError if the tensor is unset.
 template <int Dimension, TensorOperand Tensor>
-auto split_dimension(Tensor const& tensor, std::int64_t outer) {
+auto split_dimension(Tensor&& tensor, std::int64_t outer) {
   constexpr int dimension = detail::dimension_of<Dimension, detail::ValueTensor<Tensor>::rank>;
-  return Differentiable(detail::SplitDimension<dimension>{outer})(tensor);
+  return Differentiable(detail::SplitDimension<dimension>{outer})(std::forward<Tensor>(tensor));
 }
 
 /// Returns the tensor with dimensions `Dimension` and `Dimension + 1` merged: (.., a, b, ..) becomes (.., a b, ..).
@@ -144,9 +145,9 @@ auto split_dimension(Tensor const& tensor, std::int64_t outer) {
 /// Communication: none.
 /// Throws StateError if the tensor is unset.
 template <int Dimension, TensorOperand Tensor>
-auto merge_dimensions(Tensor const& tensor) {
+auto merge_dimensions(Tensor&& tensor) {
   constexpr int dimension = detail::dimension_of<Dimension, detail::ValueTensor<Tensor>::rank>;
-  return Differentiable(detail::MergeDimensions<dimension>{})(tensor);
+  return Differentiable(detail::MergeDimensions<dimension>{})(std::forward<Tensor>(tensor));
 }
 
 }  // namespace gshard

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include <gshard/autodiff/differentiable.hpp>
 #include <gshard/autodiff/recorded.hpp>
@@ -14,7 +15,6 @@
 #include <gshard/expr/reads.hpp>
 #include <gshard/index/check_ids.hpp>
 #include <gshard/index/kernels/take.hpp>
-#include <gshard/index/rearrange.hpp>
 #include <gshard/reshard/reshard.hpp>
 #include <gshard/tensor/dimension.hpp>
 #include <gshard/tensor/operands.hpp>
@@ -240,9 +240,9 @@ struct ScatterAdd {
 /// (float for BFloat16) over the axes that split the indices. Throws StateError if a tensor is unset, MeshError if the
 /// tensors live on different meshes, IndexError, on all ranks, if an index is not in [0, n).
 template <int Dimension, TensorOperand X, TensorOperand Indices>
-auto take(X const& x, Indices const& indices) {
+auto take(X&& x, Indices&& indices) {
   constexpr int dimension = detail::dimension_of<Dimension, detail::ValueTensor<X>::rank>;
-  return Differentiable<detail::Take<dimension>>{}(x, indices);
+  return Differentiable<detail::Take<dimension>>{}(std::forward<X>(x), std::forward<Indices>(indices));
 }
 
 /// Returns x with the slices of `updates` added at `indices` along `Dimension`: y[.., i, ..] = x[.., i, ..] + sum of
@@ -259,9 +259,10 @@ auto take(X const& x, Indices const& indices) {
 /// Throws StateError if a tensor is unset, MeshError if the tensors live on different meshes, ExtentError if the
 /// extents of the updates do not fit, IndexError, on all ranks, if an index is not in [0, n).
 template <int Dimension, TensorOperand X, TensorOperand Indices, TensorOperand Updates>
-auto scatter_add(X const& x, Indices const& indices, Updates const& updates) {
+auto scatter_add(X&& x, Indices&& indices, Updates&& updates) {
   constexpr int dimension = detail::dimension_of<Dimension, detail::ValueTensor<X>::rank>;
-  return Differentiable<detail::ScatterAdd<dimension>>{}(x, indices, updates);
+  return Differentiable<detail::ScatterAdd<dimension>>{}(std::forward<X>(x), std::forward<Indices>(indices),
+                                                         std::forward<Updates>(updates));
 }
 
 }  // namespace gshard

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <type_traits>
+#include <utility>
 
 #include <gshard/autodiff/recorded.hpp>
 #include <gshard/core/error.hpp>
@@ -74,10 +75,10 @@ struct Attention {
   ///   where their padding may hold NaN, set it to 0 by zero_padding_by_lengths.
   /// - Throws ExtentError where the groups or sentences of the three differ, OptionError for a rate outside [0, 1).
   template <TensorOperand Q, TensorOperand K, AnyTensor Lengths>
-  auto operator()(Q const& queries, K const& keys, Lengths const& key_lengths, Masking masking, double dropout_rate = 0,
+  auto operator()(Q&& queries, K&& keys, Lengths const& key_lengths, Masking masking, double dropout_rate = 0,
                   std::optional<RandomStream> random = {}) {
-    auto const& from = gshard::detail::evaluated(queries);
-    auto const& to = gshard::detail::evaluated(keys);
+    auto const& from = gshard::detail::evaluated(std::forward<Q>(queries));
+    auto const& to = gshard::detail::evaluated(std::forward<K>(keys));
     detail::require_lengths_of("attention", "key_lengths", key_lengths, "keys", detail::value_of(to));
     detail::require_lengths_of("attention", "key_lengths", key_lengths, "queries", detail::value_of(from));
     gshard::detail::require_rate("dropout rate", dropout_rate);

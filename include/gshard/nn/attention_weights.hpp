@@ -4,6 +4,7 @@
 #include <cmath>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include <gshard/autodiff/differentiable.hpp>
 #include <gshard/core/options.hpp>
@@ -83,8 +84,9 @@ struct AttentionWeights {
 /// their weight and gradient are 0. A query without visible keys gets zeros. All dimensions but K may be split.
 /// Communication: none. Throws ExtentError if G or N differ, OptionError unless `scale` is finite.
 template <TensorOperand X, TensorOperand Lengths>
-auto attention_weights(X const& scores, Lengths const& key_lengths, double scale, Masking masking) {
-  return Differentiable(detail::AttentionWeights{scale, masking})(scores, key_lengths);
+auto attention_weights(X&& scores, Lengths&& key_lengths, double scale, Masking masking) {
+  return Differentiable(detail::AttentionWeights{scale, masking})(std::forward<X>(scores),
+                                                                  std::forward<Lengths>(key_lengths));
 }
 
 }  // namespace gshard::nn

@@ -142,17 +142,17 @@ struct CrossEntropy {
 /// - Throws IndexError for a target of V or more, ExtentError if the targets are not one for each row of logits,
 ///   OptionError unless smoothing is in [0, 1], and tokens and z_loss are finite and at least 0.
 template <TensorOperand X, TensorOperand Targets>
-auto cross_entropy(X const& logits, Targets const& targets, double tokens, double smoothing = 0, double z_loss = 0) {
+auto cross_entropy(X&& logits, Targets&& targets, double tokens, double smoothing = 0, double z_loss = 0) {
   using Logits = detail::ValueTensor<X>;
   using T = typename Logits::value_type;
   Differentiable const operation(detail::CrossEntropy{tokens, smoothing, z_loss});
   if constexpr (gshard::detail::is_rounded<T>) {
     detail::check_cross_entropy<Logits, detail::ValueTensor<Targets>>();
-    auto const& rounded = gshard::detail::evaluated(logits);
+    auto const& rounded = gshard::detail::evaluated(std::forward<X>(logits));
     gshard::detail::require_set("cross_entropy", {{"logits", detail::value_of(rounded)}});
-    return operation(eval(cast<gshard::detail::Computed<T>>(rounded)), targets);
+    return operation(eval(cast<gshard::detail::Computed<T>>(rounded)), std::forward<Targets>(targets));
   } else {
-    return operation(logits, targets);
+    return operation(std::forward<X>(logits), std::forward<Targets>(targets));
   }
 }
 

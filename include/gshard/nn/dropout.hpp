@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <type_traits>
+#include <utility>
 
 #include <gshard/autodiff/differentiable.hpp>
 #include <gshard/core/options.hpp>
@@ -53,9 +54,9 @@ struct Dropout {
 /// Which elements are dropped depends on `random` and on their global index: the same on every mesh. Keeps nothing for
 /// the backward pass. Communication: none. Throws OptionError for another rate.
 template <TensorOperand X>
-auto dropout(X const& x, double rate, std::optional<RandomStream> random) {
+auto dropout(X&& x, double rate, std::optional<RandomStream> random) {
   gshard::detail::require_rate("dropout rate", rate);
-  auto const& input = gshard::detail::evaluated(x);
+  auto const& input = gshard::detail::evaluated(std::forward<X>(x));
   gshard::detail::require_set("dropout", {{"x", detail::value_of(input)}});
   if (rate == 0 || !random) return std::remove_cvref_t<decltype(input)>(input);
   return Differentiable(detail::Dropout{rate, *random})(input);

@@ -90,8 +90,8 @@ struct EmbeddingLookup {
 
 /// Returns `embedding` of ids that the caller has checked: below V.
 template <TensorOperand Table, TensorOperand Ids>
-auto embedding_of_checked(Table const& table, Ids const& ids, double scale) {
-  return Differentiable(EmbeddingLookup{scale, true})(table, ids);
+auto embedding_of_checked(Table&& table, Ids&& ids, double scale) {
+  return Differentiable(EmbeddingLookup{scale, true})(std::forward<Table>(table), std::forward<Ids>(ids));
 }
 
 }  // namespace detail
@@ -104,17 +104,17 @@ auto embedding_of_checked(Table const& table, Ids const& ids, double scale) {
 /// the rows of the table as well.
 /// Throws IndexError for an id of V or more, OptionError unless `scale` is finite.
 template <class Table, TensorOperand Ids>
-auto embedding(Movable<Table> const& table, Ids const& ids, double scale = 1) {
-  return Differentiable(detail::EmbeddingLookup{scale})(table.operand, ids);
+auto embedding(Movable<Table> const& table, Ids&& ids, double scale = 1) {
+  return Differentiable(detail::EmbeddingLookup{scale})(table.operand, std::forward<Ids>(ids));
 }
 
 /// Returns `embedding` of a table whose rows are whole: the lookup is local.
 template <TensorOperand Table, TensorOperand Ids>
-auto embedding(Table const& table, Ids const& ids, double scale = 1) {
+auto embedding(Table&& table, Ids&& ids, double scale = 1) {
   static_assert(
       detail::ValueTensor<Table>::layout.dimensions.back().empty(),
       "gshard: the rows of an embedding table are whole; write embedding(movable(table), ids), and split rows are gathered");
-  return Differentiable(detail::EmbeddingLookup{scale})(table, ids);
+  return Differentiable(detail::EmbeddingLookup{scale})(std::forward<Table>(table), std::forward<Ids>(ids));
 }
 
 }  // namespace gshard::nn

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <utility>
 
 #include <gshard/autodiff/map.hpp>
 #include <gshard/autodiff/recorded.hpp>
@@ -37,8 +38,8 @@ struct FeedForward {
                                    "feed-forward wo")) {}
 
   template <TensorOperand X>
-  auto operator()(X const& x) {
-    auto const& input = gshard::detail::evaluated(x);
+  auto operator()(X&& x) {
+    auto const& input = gshard::detail::evaluated(std::forward<X>(x));
     auto const hidden = eval(relu(einsum<"...m,mh->...h">(input, movable(bind(wi, input)))));
     return shard<detail::SpecOf<X>>(einsum<"...h,hm->...m">(hidden, movable(bind(wo, input))));
   }

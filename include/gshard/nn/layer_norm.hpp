@@ -85,8 +85,9 @@ struct LayerNormOperation {
 /// Communication: none; backward, one all-reduce each of the gradients of gain and bias over the axes that split x.
 /// Throws ExtentError if gain or bias are not (M), OptionError unless epsilon is finite and above 0.
 template <TensorOperand X, TensorOperand Gain, TensorOperand Bias>
-auto layer_norm(X const& x, Gain const& gain, Bias const& bias, double epsilon = 1e-6) {
-  return Differentiable(detail::LayerNormOperation{epsilon})(x, gain, bias);
+auto layer_norm(X&& x, Gain&& gain, Bias&& bias, double epsilon = 1e-6) {
+  return Differentiable(detail::LayerNormOperation{epsilon})(std::forward<X>(x), std::forward<Gain>(gain),
+                                                             std::forward<Bias>(bias));
 }
 
 /// A layer norm with its gain and bias, which are M numbers each and whole on all ranks.
@@ -103,8 +104,8 @@ struct LayerNorm {
         bias(initializer.constant<ShardedTensor<Mesh, Spec<_>, T, MemorySpace>>(mesh, {model}, 0, "norm bias")) {}
 
   template <TensorOperand X>
-  auto operator()(X const& x) {
-    auto const& input = gshard::detail::evaluated(x);
+  auto operator()(X&& x) {
+    auto const& input = gshard::detail::evaluated(std::forward<X>(x));
     return layer_norm(input, bind(gain, input), bind(bias, input));
   }
 

@@ -85,8 +85,8 @@ struct RmsNormOperation {
 /// Communication: none; backward, one all-reduce of the gradient of gain over the axes that split x.
 /// Throws ExtentError if gain is not (M), OptionError unless epsilon is finite and above 0.
 template <TensorOperand X, TensorOperand Gain>
-auto rms_norm(X const& x, Gain const& gain, double epsilon = 1e-6) {
-  return Differentiable(detail::RmsNormOperation{epsilon})(x, gain);
+auto rms_norm(X&& x, Gain&& gain, double epsilon = 1e-6) {
+  return Differentiable(detail::RmsNormOperation{epsilon})(std::forward<X>(x), std::forward<Gain>(gain));
 }
 
 /// A root-mean-square norm with its gain, which is M numbers and whole on all ranks.
@@ -101,8 +101,8 @@ struct RmsNorm {
             mesh, {gshard::detail::require_at_least("model", model, 1)}, 1, "norm gain")) {}
 
   template <TensorOperand X>
-  auto operator()(X const& x) {
-    auto const& input = gshard::detail::evaluated(x);
+  auto operator()(X&& x) {
+    auto const& input = gshard::detail::evaluated(std::forward<X>(x));
     return rms_norm(input, bind(gain, input));
   }
 

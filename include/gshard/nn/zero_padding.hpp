@@ -5,6 +5,7 @@
 #include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include <gshard/autodiff/differentiable.hpp>
 #include <gshard/core/compile_error.hpp>
@@ -147,8 +148,8 @@ struct ZeroPaddingByLengths {
 /// mask is a tensor of int, split as the leading dimensions of x. Communication: none.
 /// Throws StateError, MeshError or ExtentError if the mask does not belong to x.
 template <TensorOperand X, TensorOperand Mask>
-auto zero_padding(X const& x, Mask const& token_mask) {
-  return Differentiable<detail::ZeroPadding>{}(x, token_mask);
+auto zero_padding(X&& x, Mask&& token_mask) {
+  return Differentiable<detail::ZeroPadding>{}(std::forward<X>(x), std::forward<Mask>(token_mask));
 }
 
 /// Returns x with the rows of padding set to 0 as zero_padding, by the lengths of sentences. x (G, N * L, M), N
@@ -156,8 +157,8 @@ auto zero_padding(X const& x, Mask const& token_mask) {
 /// int, split as G and N of x, count the words at the head of each sentence. Communication: none.
 /// Throws ExtentError if G or N of x and lengths differ, or N does not divide the places of x (G, S, M).
 template <TensorOperand X, TensorOperand Lengths>
-auto zero_padding_by_lengths(X const& x, Lengths const& lengths) {
-  return Differentiable<detail::ZeroPaddingByLengths>{}(x, lengths);
+auto zero_padding_by_lengths(X&& x, Lengths&& lengths) {
+  return Differentiable<detail::ZeroPaddingByLengths>{}(std::forward<X>(x), std::forward<Lengths>(lengths));
 }
 
 }  // namespace nn

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include <Kokkos_Core.hpp>
 #include <Kokkos_Profiling_ScopedRegion.hpp>
@@ -127,14 +128,16 @@ auto index_of_extreme(char const* name, Ready const& ready) {
 /// of a value and an index: one all-reduce over the axes that split the dimension. Throws ExtentError where the
 /// dimension is empty.
 template <int Dimension, Expression Operand>
-auto argmax(Operand const& x) {
-  return detail::index_of_extreme<comm::Reduction::maximum, Dimension>("argmax", detail::prepared(x, "argmax"));
+auto argmax(Operand&& x) {
+  return detail::index_of_extreme<comm::Reduction::maximum, Dimension>(
+      "argmax", detail::prepared(std::forward<Operand>(x), "argmax"));
 }
 
 /// The global index of the smallest element, as argmax.
 template <int Dimension, Expression Operand>
-auto argmin(Operand const& x) {
-  return detail::index_of_extreme<comm::Reduction::minimum, Dimension>("argmin", detail::prepared(x, "argmin"));
+auto argmin(Operand&& x) {
+  return detail::index_of_extreme<comm::Reduction::minimum, Dimension>(
+      "argmin", detail::prepared(std::forward<Operand>(x), "argmin"));
 }
 
 }  // namespace gshard

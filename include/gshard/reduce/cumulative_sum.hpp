@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #include <Kokkos_Core.hpp>
 #include <Kokkos_Profiling_ScopedRegion.hpp>
@@ -98,8 +99,8 @@ struct CumulativeSum {
 /// that of the result from the last element to the first, with the same communication. Throws StateError if a tensor is
 /// unset, MeshError or ExtentError if tensors do not belong together.
 template <int Dimension, PointwiseOperand X>
-auto cumulative_sum(X const& x, Scan scan = Scan::inclusive) {
-  return detail::run_on_expression(detail::CumulativeSum<Dimension>{scan}, "cumulative_sum", x);
+auto cumulative_sum(X&& x, Scan scan = Scan::inclusive) {
+  return detail::run_on_expression(detail::CumulativeSum<Dimension>{scan}, "cumulative_sum", std::forward<X>(x));
 }
 
 }  // namespace gshard

@@ -17,6 +17,7 @@
 #include <gshard/reduce/local/dimensions.hpp>
 #include <gshard/reduce/local/reduce_block.hpp>
 #include <gshard/reduce/local/rules.hpp>
+#include <gshard/reduce/product_gradient.hpp>
 
 namespace gshard {
 
@@ -26,7 +27,9 @@ namespace detail {
 template <class Operation, class Declared, int... Given>
 struct DeclaredReduction {
   template <int>
-  static constexpr Reads reads = Operation::is_linear ? Reads::nothing() : Reads::operand(0) | Reads::result();
+  static constexpr Reads reads = Operation::is_linear                          ? Reads::nothing()
+                                 : Operation::kind == comm::Reduction::product ? Reads::operand(0)
+                                                                               : Reads::operand(0) | Reads::result();
 
   /// Type of the operand that the reduction of an expression is planned for.
   template <class Ready>
@@ -56,6 +59,8 @@ struct DeclaredReduction {
     if constexpr (Operation::is_linear) {
       double const factor = Operation::averages ? 1 / static_cast<double>(Along::count(x.extents())) : 1;
       dx.add(gradient_of_sum<Along, Cotangent<Tensor>>(x.mesh(), x.extents(), factor, given));
+    } else if constexpr (Operation::kind == comm::Reduction::product) {
+      dx.add(gradient_of_product<Along>(x, given));
     } else {
       dx.add(gradient_of_reduction<Operation, Along>(x, reshard_or_share<KeptSpec>(saved.result), given));
     }
@@ -79,12 +84,13 @@ struct DeclaredReduction {
     } else if constexpr (Operation::kind == comm::Reduction::sum) {
       return reshard<Result>(block_results<Produced<Ready, Plan::plan.produced, Value>, Plan>(x));
     } else {
-      using Chosen = Produced<Ready, without_partial(Plan::plan.produced), Computed<Value>>;
+      using Sent = ReducedElement<Operation, typename StoredType<Ready>::type>;
+      using Chosen = Produced<Ready, without_partial(Plan::plan.produced), Sent>;
       Chosen chosen = block_results<Chosen, Plan>(x);
       fence<Space>("gshard::reduce: what is sent is computed");
       comm::all_reduce<Space>(chosen.mesh_state().group(Plan::plan.produced.partial), chosen.data(),
                               chosen.local_size(), Operation::kind);
-      if constexpr (is_rounded<Value>) {
+      if constexpr (!std::is_same_v<Value, Sent>) {
         with_spec<Operand<Ready>, typename Chosen::spec_type> rounded(uninitialized, chosen.mesh(), chosen.extents());
         assign(rounded, chosen);
         return reshard<Result>(std::move(rounded));
@@ -151,15 +157,15 @@ struct Reducing {
 /// Returns an operand of a reduction: a recorded tensor, or an expression without operations that have not run, with
 /// its tensors checked.
 template <class X>
-decltype(auto) ready_for_reduction(X const& x, std::string_view operation) {
-  if constexpr (Recorded<X>) return evaluated(x);
-  else return prepared(x, operation);
+decltype(auto) ready_for_reduction(X&& x, std::string_view operation) {
+  if constexpr (Recorded<X>) return evaluated(std::forward<X>(x));
+  else return prepared(std::forward<X>(x), operation);
 }
 
 /// Makes the recipe of a reduction; `operation` names it in messages.
 template <class Operation, int... Given, class X>
-auto reduction_of(std::string_view operation, X const& x) {
-  decltype(auto) ready = ready_for_reduction(x, operation);
+auto reduction_of(std::string_view operation, X&& x) {
+  decltype(auto) ready = ready_for_reduction(std::forward<X>(x), operation);
   using Ready = std::remove_cvref_t<decltype(ready)>;
   using First = FirstTensor<ValueTensor<Ready>>;
   using Mistake = typename FirstMistake<DimensionsMistake<First::rank, Given...>,
@@ -191,34 +197,36 @@ auto reduction_of(std::string_view operation, X const& x) {
 /// Returns the sum over dimensions, `sum<0, 2>(x)`; 0 if there is nothing to add. x may be an unreduced sum. Floating
 /// point is added up in double on each rank. The sum of integers is std::int64_t.
 template <int First, int... Rest, PointwiseOperand X>
-auto sum(X const& x) {
-  return detail::reduction_of<detail::Summing, First, Rest...>("sum", x);
+auto sum(X&& x) {
+  return detail::reduction_of<detail::Summing, First, Rest...>("sum", std::forward<X>(x));
 }
 
 /// Returns the mean over dimensions, by their global extents, however unevenly the ranks hold them; NaN if there are no
 /// elements. The mean of integers is double.
 template <int First, int... Rest, PointwiseOperand X>
-auto mean(X const& x) {
-  return detail::reduction_of<detail::Averaging, First, Rest...>("mean", x);
+auto mean(X&& x) {
+  return detail::reduction_of<detail::Averaging, First, Rest...>("mean", std::forward<X>(x));
 }
 
 /// Returns the largest element over dimensions; of none, minus infinity, or the lowest integer. NaN if an element is.
 template <int First, int... Rest, PointwiseOperand X>
-auto maximum(X const& x) {
-  return detail::reduction_of<detail::Choosing<comm::Reduction::maximum>, First, Rest...>("maximum", x);
+auto maximum(X&& x) {
+  return detail::reduction_of<detail::Choosing<comm::Reduction::maximum>, First, Rest...>("maximum",
+                                                                                          std::forward<X>(x));
 }
 
 /// Returns the smallest element over dimensions; of none, infinity, or the highest integer. NaN if an element is.
 template <int First, int... Rest, PointwiseOperand X>
-auto minimum(X const& x) {
-  return detail::reduction_of<detail::Choosing<comm::Reduction::minimum>, First, Rest...>("minimum", x);
+auto minimum(X&& x) {
+  return detail::reduction_of<detail::Choosing<comm::Reduction::minimum>, First, Rest...>("minimum",
+                                                                                          std::forward<X>(x));
 }
 
 /// Returns the Euclidean norm over dimensions; 0 of none. The norm of integers is double. Squares are added up, and
 /// sent, in double: the norm of floats is right wherever a float holds it, the norm of doubles up to elements of 1e154.
 template <int First, int... Rest, PointwiseOperand X>
-auto norm(X const& x) {
-  return detail::reduction_of<detail::Norming, First, Rest...>("norm", x);
+auto norm(X&& x) {
+  return detail::reduction_of<detail::Norming, First, Rest...>("norm", std::forward<X>(x));
 }
 
 namespace detail {
@@ -237,24 +245,24 @@ auto recorded_total(Var<Tensor, HasGradient> const& x) {
 // scalar: recorded, if it is of floating point.
 
 template <detail::Recorded X>
-auto sum(X const& x) {
-  return detail::recorded_total<detail::Summing>(detail::evaluated(x));
+auto sum(X&& x) {
+  return detail::recorded_total<detail::Summing>(detail::evaluated(std::forward<X>(x)));
 }
 template <detail::Recorded X>
-auto mean(X const& x) {
-  return detail::recorded_total<detail::Averaging>(detail::evaluated(x));
+auto mean(X&& x) {
+  return detail::recorded_total<detail::Averaging>(detail::evaluated(std::forward<X>(x)));
 }
 template <detail::Recorded X>
-auto maximum(X const& x) {
-  return detail::recorded_total<detail::Choosing<comm::Reduction::maximum>>(detail::evaluated(x));
+auto maximum(X&& x) {
+  return detail::recorded_total<detail::Choosing<comm::Reduction::maximum>>(detail::evaluated(std::forward<X>(x)));
 }
 template <detail::Recorded X>
-auto minimum(X const& x) {
-  return detail::recorded_total<detail::Choosing<comm::Reduction::minimum>>(detail::evaluated(x));
+auto minimum(X&& x) {
+  return detail::recorded_total<detail::Choosing<comm::Reduction::minimum>>(detail::evaluated(std::forward<X>(x)));
 }
 template <detail::Recorded X>
-auto norm(X const& x) {
-  return detail::recorded_total<detail::Norming>(detail::evaluated(x));
+auto norm(X&& x) {
+  return detail::recorded_total<detail::Norming>(detail::evaluated(std::forward<X>(x)));
 }
 
 }  // namespace gshard

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #include <Kokkos_Core.hpp>
 #include <Kokkos_Profiling_ScopedRegion.hpp>
 
+#include <gshard/autodiff/differentiable.hpp>
 #include <gshard/autodiff/var.hpp>
 #include <gshard/core/compiled.hpp>
 #include <gshard/expr/expression.hpp>
@@ -129,29 +131,35 @@ auto softmax_along(Ready const& ready) {
 
 /// log(sum) + shift, with the shift bounded as in the powers. With a finite shift the powers of minus infinity alone
 /// add up to 0 and that of infinity is infinity, and so are their logarithms what they should be; without it, both are
-/// NaN.
+/// NaN. Stores it twice: as an element of the result, and unrounded for the gradient.
 template <class Result, class T>
 struct LogSumOfRow {
   static constexpr T bound = Kokkos::Experimental::finite_max_v<T>;
   T const* shifts;
   double const* sums;
   Result* results;
+  double* unrounded;
   KOKKOS_FUNCTION void operator()(std::int64_t row) const {
-    results[row] = static_cast<Result>(static_cast<double>(bounded(shifts[row], bound)) + Kokkos::log(sums[row]));
+    double const value = static_cast<double>(bounded(shifts[row], bound)) + Kokkos::log(sums[row]);
+    results[row] = static_cast<Result>(value);
+    unrounded[row] = value;
   }
 };
 
-/// Computes log(sum(exp(x))) of each row of the elements x of `kernel`. Communicates as run_softmax.
+/// Computes log(sum(exp(x))) of each row of the elements x of `kernel`, rounded to `result` and `unrounded`, which may
+/// be the same. Communicates as run_softmax.
 template <class MemorySpace, class Result, class Kernel = LeafKernel<Result>>
-void run_log_sum_exp(BlockRows const& rows, Kernel const& kernel, Result* result) {
+void run_log_sum_exp(BlockRows const& rows, Kernel const& kernel, Result* result, double* unrounded) {
   using LogSum = LogSumOfRow<Result, Computed<Result>>;
   Scratch<MemorySpace> scratch(rows.memory());
   auto const row = power_sums(scratch, rows, kernel, LogSum::bound);
   std::int64_t const count = rows.count();
-  launch<MemorySpace>("gshard::log_sum_exp", count, count <= small_row, LogSum{row.shifts, row.sums, result});
+  launch<MemorySpace>("gshard::log_sum_exp", count, count <= small_row,
+                      LogSum{row.shifts, row.sums, result, unrounded});
 }
 GSHARD_COMPILED_FLOATS(run_log_sum_exp)
 
+/// Returns the logarithms of the sums, and as residuals the same in double.
 template <int Dimension, class Ready>
 auto log_sum_exp_along(Ready const& ready) {
   Kokkos::Profiling::ScopedRegion const region("gshard::log_sum_exp");
@@ -160,8 +168,13 @@ auto log_sum_exp_along(Ready const& ready) {
   using Value = typename StoredType<Ready>::type;
   auto const& first = first_tensor(ready);
   typename Along::template Rows<Value> const result(uninitialized, first.mesh(), Along::kept_extents(first.extents()));
-  run_log_sum_exp<typename First::memory_space>(block_rows<Along>(first), kernel_of(ready), result.data());
-  return result;
+  auto const unrounded = [&] {
+    if constexpr (std::is_same_v<Value, double>) return result;
+    else return typename Along::template Rows<double>(uninitialized, result.mesh(), result.extents());
+  }();
+  run_log_sum_exp<typename First::memory_space>(block_rows<Along>(first), kernel_of(ready), result.data(),
+                                                unrounded.data());
+  return WithResiduals{result, unrounded};
 }
 
 /// Softmax along `Dimension`, or its logarithm, as an operation with a gradient.
@@ -192,7 +205,7 @@ struct Softmax {
 template <int Dimension>
 struct LogSumExp {
   template <int>
-  static constexpr Reads reads = Reads::operand(0) | Reads::result();
+  static constexpr Reads reads = Reads::operand(0);
 
   template <class Ready>
   auto forward(Ready const& x) const {
@@ -209,7 +222,7 @@ struct LogSumExp {
     auto const& [x] = saved.operands;
     auto const& [dx] = gradients;
     using Gradient = Cotangent<typename std::remove_cvref_t<decltype(dx)>::tensor_type>;
-    dx.add(gradient_of_log_sum_exp<Dimension, Gradient>(x, saved.result, gradient));
+    dx.add(gradient_of_log_sum_exp<Dimension, Gradient>(x, saved.residuals, gradient));
   }
 };
 
@@ -226,22 +239,24 @@ struct LogSumExp {
 /// each row is subtracted first, so that any finite scores will do. Scores of minus infinity, as masks leave them, have
 /// weight 0; a row of them alone is NaN, as is one with infinity or NaN.
 template <int Dimension, PointwiseOperand X>
-auto softmax(X const& x) {
-  return detail::run_on_expression(detail::Softmax<detail::SoftmaxForm::plain, Dimension>{}, "softmax", x);
+auto softmax(X&& x) {
+  return detail::run_on_expression(detail::Softmax<detail::SoftmaxForm::plain, Dimension>{}, "softmax",
+                                   std::forward<X>(x));
 }
 
 /// Returns log(softmax(x)) without its underflow: x - log_sum_exp(x). Scores of minus infinity stay so, and NaN is
 /// where it is in softmax.
 template <int Dimension, PointwiseOperand X>
-auto log_softmax(X const& x) {
-  return detail::run_on_expression(detail::Softmax<detail::SoftmaxForm::logarithm, Dimension>{}, "log_softmax", x);
+auto log_softmax(X&& x) {
+  return detail::run_on_expression(detail::Softmax<detail::SoftmaxForm::logarithm, Dimension>{}, "log_softmax",
+                                   std::forward<X>(x));
 }
 
 /// Returns the logarithm of the sum of exp(x) along `Dimension`; the other dimensions keep their axes. Minus infinity
 /// of nothing, or of minus infinity alone; infinity where an element is.
 template <int Dimension, PointwiseOperand X>
-auto log_sum_exp(X const& x) {
-  return detail::run_on_expression(detail::LogSumExp<Dimension>{}, "log_sum_exp", x);
+auto log_sum_exp(X&& x) {
+  return detail::run_on_expression(detail::LogSumExp<Dimension>{}, "log_sum_exp", std::forward<X>(x));
 }
 
 }  // namespace gshard

@@ -73,22 +73,24 @@ Gradient gradient_of_softmax(Values const& values, Gradient const& gradients) {
   return result;
 }
 
-/// Gradient of y = log_sum_exp(x): dx = exp(x - y) * dy; 0 where y is minus infinity.
+/// Gradient of y = log_sum_exp(x): dx = exp(x - y) * dy; 0 where y is minus infinity. Takes y and the difference in
+/// double: with y rounded to T, the powers of a row would not add up to 1.
 template <class T>
 struct LogSumExpGradient {
   T* result;
   T const* elements;
-  T const* results;
+  double const* results;
   T const* gradients;
   KOKKOS_FORCEINLINE_FUNCTION void operator()(std::int64_t position, std::int64_t row) const {
-    Computed<T> const sum = results[row];
-    Computed<T> const bounded = sum < Kokkos::Experimental::finite_min_v<Computed<T>> ? Computed<T>(0) : sum;
-    result[position] =
-        static_cast<T>(loop_exp(Computed<T>(elements[position]) - bounded) * Computed<T>(gradients[row]));
+    double const sum = results[row];
+    double const bounded = sum < Kokkos::Experimental::finite_min_v<double> ? 0 : sum;
+    double const difference = static_cast<double>(Computed<T>(elements[position])) - bounded;
+    result[position] = static_cast<T>(loop_exp(static_cast<Computed<T>>(difference)) * Computed<T>(gradients[row]));
   }
 };
 
-/// Returns the gradient of log_sum_exp along `Dimension`, from its operand, its result and the gradient of that.
+/// Returns the gradient of log_sum_exp along `Dimension`, from its operand, its unrounded result and the gradient of
+/// that.
 template <int Dimension, AnyTensor Gradient, AnyTensor Tensor, AnyTensor Results, AnyTensor Gradients>
 Gradient gradient_of_log_sum_exp(Tensor const& x, Results const& results, Gradients const& gradients) {
   Gradient const result(uninitialized, x.mesh(), x.extents());

@@ -74,8 +74,8 @@ auto unrounded_mean(Tensor const& x) {
 /// Communication: that of two means. Gradient: 2 (x - mean) / (n - correction).
 /// Throws OptionError unless 0 <= correction < n.
 template <int First, int... Rest, TensorOperand X>
-auto variance(X const& x, std::int64_t correction = 0) {
-  auto const& value = detail::evaluated(x);
+auto variance(X&& x, std::int64_t correction = 0) {
+  auto const& value = detail::evaluated(std::forward<X>(x));
   auto const& tensor = detail::checked_for_variance(value);
   using Tensor = detail::ValueTensor<X>;
   using Along = detail::Dimensions<Tensor, First, Rest...>;
@@ -87,8 +87,8 @@ auto variance(X const& x, std::int64_t correction = 0) {
 
 /// Returns the variance of all elements. Throws as above.
 template <TensorOperand X>
-auto variance(X const& x, std::int64_t correction = 0) {
-  auto const& value = detail::evaluated(x);
+auto variance(X&& x, std::int64_t correction = 0) {
+  auto const& value = detail::evaluated(std::forward<X>(x));
   auto const& tensor = detail::checked_for_variance(value);
   double const factor = detail::variance_factor(tensor.size(), correction);
   auto const average = [&]<int... Dimension>(std::integer_sequence<int, Dimension...>) {
@@ -99,51 +99,51 @@ auto variance(X const& x, std::int64_t correction = 0) {
 
 /// Returns the square root of the variance over dimensions. Its derivative is infinite where it is 0.
 template <int First, int... Rest, TensorOperand X>
-auto standard_deviation(X const& x, std::int64_t correction = 0) {
-  return sqrt(variance<First, Rest...>(x, correction));
+auto standard_deviation(X&& x, std::int64_t correction = 0) {
+  return sqrt(variance<First, Rest...>(std::forward<X>(x), correction));
 }
 
 /// Returns the square root of the variance of all elements.
 template <TensorOperand X>
-auto standard_deviation(X const& x, std::int64_t correction = 0) {
-  if constexpr (detail::Recorded<X>) return sqrt(variance(x, correction));
-  else return Kokkos::sqrt(variance(x, correction));
+auto standard_deviation(X&& x, std::int64_t correction = 0) {
+  if constexpr (detail::Recorded<X>) return sqrt(variance(std::forward<X>(x), correction));
+  else return Kokkos::sqrt(variance(std::forward<X>(x), correction));
 }
 
 /// Returns the number of elements over dimensions that are not 0, of type std::int64_t. NaN counts.
 template <int First, int... Rest, PointwiseOperand X>
-auto count_nonzero(X const& x) {
-  return sum<First, Rest...>(not_equal(x, 0));
+auto count_nonzero(X&& x) {
+  return sum<First, Rest...>(not_equal(std::forward<X>(x), 0));
 }
 
 /// Returns the number of all elements that are not 0.
 template <PointwiseOperand X>
-std::int64_t count_nonzero(X const& x) {
-  return sum(not_equal(x, 0));
+std::int64_t count_nonzero(X&& x) {
+  return sum(not_equal(std::forward<X>(x), 0));
 }
 
 /// Returns 1 where an element over dimensions is not 0, else 0; 0 of no elements. Of type int.
 template <int First, int... Rest, PointwiseOperand X>
-auto any(X const& x) {
-  return greater(count_nonzero<First, Rest...>(x), 0);
+auto any(X&& x) {
+  return greater(count_nonzero<First, Rest...>(std::forward<X>(x)), 0);
 }
 
 /// Returns whether an element is not 0.
 template <PointwiseOperand X>
-bool any(X const& x) {
-  return count_nonzero(x) > 0;
+bool any(X&& x) {
+  return count_nonzero(std::forward<X>(x)) > 0;
 }
 
 /// Returns 1 where all elements over dimensions are not 0, else 0; 1 of no elements. Of type int.
 template <int First, int... Rest, PointwiseOperand X>
-auto all(X const& x) {
-  return equal(sum<First, Rest...>(equal(x, 0)), 0);
+auto all(X&& x) {
+  return equal(sum<First, Rest...>(equal(std::forward<X>(x), 0)), 0);
 }
 
 /// Returns whether all elements are not 0.
 template <PointwiseOperand X>
-bool all(X const& x) {
-  return sum(equal(x, 0)) == 0;
+bool all(X&& x) {
+  return sum(equal(std::forward<X>(x), 0)) == 0;
 }
 
 }  // namespace gshard

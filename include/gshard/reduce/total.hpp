@@ -4,6 +4,7 @@
 #include <concepts>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #include <Kokkos_Core.hpp>
 
@@ -75,51 +76,53 @@ auto scalar_like(Like const& like, Value value) {
 /// The sum of all elements, as a number on the host: a double, or of integers a std::int64_t; of an unreduced sum too.
 /// Communicates one number over the axes that split the tensor, as do the functions below.
 template <Expression Operand>
-auto sum(Operand const& x) {
-  return detail::total<detail::Summing>(detail::prepared(x, "sum"));
+auto sum(Operand&& x) {
+  return detail::total<detail::Summing>(detail::prepared(std::forward<Operand>(x), "sum"));
 }
 
 /// The largest element; of none, minus infinity, or the lowest integer. NaN where an element is.
 template <Expression Operand>
-auto maximum(Operand const& x) {
-  return detail::total<detail::Choosing<comm::Reduction::maximum>>(detail::prepared(x, "maximum"));
+auto maximum(Operand&& x) {
+  return detail::total<detail::Choosing<comm::Reduction::maximum>>(
+      detail::prepared(std::forward<Operand>(x), "maximum"));
 }
 
 /// The smallest element; of none, infinity, or the highest integer. NaN where an element is.
 template <Expression Operand>
-auto minimum(Operand const& x) {
-  return detail::total<detail::Choosing<comm::Reduction::minimum>>(detail::prepared(x, "minimum"));
+auto minimum(Operand&& x) {
+  return detail::total<detail::Choosing<comm::Reduction::minimum>>(
+      detail::prepared(std::forward<Operand>(x), "minimum"));
 }
 
 /// The mean over the global number of elements, however unevenly the ranks hold them; NaN of none.
 template <Expression Operand>
-double mean(Operand const& x) {
-  auto const& ready = detail::prepared(x, "mean");
+double mean(Operand&& x) {
+  auto const& ready = detail::prepared(std::forward<Operand>(x), "mean");
   return detail::total<detail::Averaging>(ready) / static_cast<double>(detail::first_tensor(ready).size());
 }
 
 /// The Euclidean norm of all elements. Squares are added up in double: elements up to 1e154 will do.
 template <Expression Operand>
-double norm(Operand const& x) {
-  return Kokkos::sqrt(detail::total<detail::Norming>(detail::prepared(x, "norm")));
+double norm(Operand&& x) {
+  return Kokkos::sqrt(detail::total<detail::Norming>(detail::prepared(std::forward<Operand>(x), "norm")));
 }
 
 // Dimensions in brackets: compile errors that say where they go. maximum(x, 0) and minimum(x, 0) are elementwise
 // (expr/arithmetic.hpp).
 template <Expression Operand, std::integral Dimension>
-auto sum(Operand const& x, Dimension) {
+auto sum(Operand&& x, Dimension) {
   using Refused [[maybe_unused]] = decltype(error::DimensionIsAnArgument<Dimension>{});
-  return sum(x);
+  return sum(std::forward<Operand>(x));
 }
 template <Expression Operand, std::integral Dimension>
-auto mean(Operand const& x, Dimension) {
+auto mean(Operand&& x, Dimension) {
   using Refused [[maybe_unused]] = decltype(error::DimensionIsAnArgument<Dimension>{});
-  return mean(x);
+  return mean(std::forward<Operand>(x));
 }
 template <Expression Operand, std::integral Dimension>
-auto norm(Operand const& x, Dimension) {
+auto norm(Operand&& x, Dimension) {
   using Refused [[maybe_unused]] = decltype(error::DimensionIsAnArgument<Dimension>{});
-  return norm(x);
+  return norm(std::forward<Operand>(x));
 }
 
 /// Returns the element of a scalar (rank 0) on the host: a float for BFloat16. Also of a recorded tensor. Fences the

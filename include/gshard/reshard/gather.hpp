@@ -39,8 +39,8 @@ std::vector<typename Tensor::value_type> to_vector(Tensor const& tensor) {
 }
 /// Does not compile: an operation has to be evaluated first.
 template <Unevaluated Operation>
-auto to_vector(Operation const& x) {
-  return to_vector(detail::refuse_unevaluated(x));
+auto to_vector(Operation&& x) {
+  return to_vector(detail::refuse_unevaluated(std::forward<Operation>(x)));
 }
 /// Does not compile: pass `x.value()` of a recorded tensor.
 template <class Recorded>

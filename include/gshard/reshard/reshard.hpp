@@ -109,8 +109,8 @@ Resharded<std::remove_cvref_t<Tensor>, To> reshard(Tensor&& tensor) {
 }
 /// Does not compile: an operation has to be evaluated first.
 template <class To, Unevaluated Operation>
-auto reshard(Operation const& x) {
-  return reshard<To>(detail::refuse_unevaluated(x));
+auto reshard(Operation&& x) {
+  return reshard<To>(detail::refuse_unevaluated(std::forward<Operation>(x)));
 }
 
 namespace detail {
@@ -139,8 +139,8 @@ auto replicate(Tensor&& tensor) {
 }
 /// Does not compile: an operation has to be evaluated first.
 template <Unevaluated Operation>
-auto replicate(Operation const& x) {
-  return replicate(detail::refuse_unevaluated(x));
+auto replicate(Operation&& x) {
+  return replicate(detail::refuse_unevaluated(std::forward<Operation>(x)));
 }
 
 /// Returns the tensor with dimension `Dimension` split over the axes `Names` only, as in `split<1, "expert">(x)`. The
@@ -159,8 +159,8 @@ auto split(Tensor&& tensor) {
 }
 /// Does not compile: an operation has to be evaluated first.
 template <int Dimension, AxisNames Names, Unevaluated Operation>
-auto split(Operation const& x) {
-  return split<Dimension, Names>(detail::refuse_unevaluated(x));
+auto split(Operation&& x) {
+  return split<Dimension, Names>(detail::refuse_unevaluated(std::forward<Operation>(x)));
 }
 
 /// Returns `reshard<To>(tensor)`. The paper's name of reshard.
@@ -172,8 +172,8 @@ auto shard(Tensor&& tensor) {
 /// Does not compile: an operation has to be evaluated first. An einsum, a reduction and a convolution have overloads of
 /// their own, for which To is the declared spec of the result.
 template <class To, Unevaluated Operation>
-auto shard(Operation const& x) {
-  return shard<To>(detail::refuse_unevaluated(x));
+auto shard(Operation&& x) {
+  return shard<To>(detail::refuse_unevaluated(std::forward<Operation>(x)));
 }
 
 }  // namespace gshard

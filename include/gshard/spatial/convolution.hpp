@@ -357,13 +357,12 @@ struct Convolution {
 /// their numbers of channels differ, a window, stride or dilation is below 1, or positions might exceed 64 bits.
 /// Source: paper 3.3.3, A.4.
 template <EinsumInput X, EinsumInput W>
-auto convolution(X const& x, W const& w,
-                 ConvolutionOptions<detail::spatial_rank<detail::OperandTensor<X>>> const& options = {}) {
+auto convolution(X&& x, W&& w, ConvolutionOptions<detail::spatial_rank<detail::OperandTensor<X>>> const& options = {}) {
   using Input = detail::OperandTensor<X>;
   [[maybe_unused]] constexpr bool is_fine = detail::check_convolution<Input, detail::OperandTensor<W>>();
   using Family = Convolution<detail::spatial_rank<Input>>;
-  return Recipe<Family, decltype(detail::ready_operand(x)), decltype(detail::ready_operand(w))>(
-      Family{options}, detail::ready_operand(x), detail::ready_operand(w));
+  return Recipe<Family, detail::ReadyOperand<X>, detail::ReadyOperand<W>>(
+      Family{options}, detail::ready_operand(std::forward<X>(x)), detail::ready_operand(std::forward<W>(w)));
 }
 
 /// Returns the bytes of halos that `eval` of a convolution sends from and receives on this rank. No communication.

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <gshard/autodiff/differentiable.hpp>
 #include <gshard/core/checked.hpp>
 #include <gshard/core/memory_pool.hpp>
 #include <gshard/expr/cast.hpp>
@@ -47,6 +48,7 @@ class BoxBuffer {
 /// Box of global indices around a rank's block of a tensor, with a copy of its elements: packed, LayoutRight. Index 0
 /// along dimension d is global index `range(d).begin`. The box may reach outside the tensor; there `exchange_halo`
 /// stores the border value. `T` may differ from the element type of the tensor: sums of BFloat16 are held in float.
+/// Does not keep the elements of the tensor.
 template <AnyTensor Tensor, class T = typename Tensor::value_type>
 class HaloBlock {
  public:
@@ -56,8 +58,8 @@ class HaloBlock {
   /// Allocates `box`, given by global indices of `owner`; the elements are not set. Throws MemoryError.
   HaloBlock(Tensor const& owner, detail::Block const& box) : owner_(owner), elements_(owner.memory(), box) {}
 
-  /// Returns the tensor whose indices the box refers to.
-  Tensor const& owner() const { return owner_; }
+  /// Returns the shape and the mesh of the tensor whose indices the box refers to.
+  Unread<Tensor> const& owner() const { return owner_; }
   /// Returns offsets and extents of the box.
   detail::Block const& box() const { return elements_.box(); }
   /// Returns the global indices of the box along `dimension`; may begin below 0 or end beyond the extent of the tensor.
@@ -75,7 +77,7 @@ class HaloBlock {
   value_type* data() const { return elements_.data(); }
 
  private:
-  Tensor owner_;
+  Unread<Tensor> owner_;
   detail::BoxBuffer<T, memory_space> elements_;
 };
 
@@ -226,15 +228,17 @@ class HaloPlan {
   bool is_local_ = true;
 };
 
-/// Returns the block of each rank widened by `low` and `high`; an empty block stays empty.
+/// Returns the block of each rank of a tensor of these extents, widened by `low` and `high`; an empty block stays
+/// empty.
 template <AnyTensor Tensor>
 struct WidenedBlock {
-  Tensor x;
+  typename Tensor::mesh_type mesh;
+  Extents extents;
   std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)> low;
   std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)> high;
 
   Block operator()(std::vector<int> const& coordinates) const {
-    Block block = block_of(Tensor::layout, x.extents(), x.mesh_state(), coordinates);
+    Block block = block_of(Tensor::layout, extents, mesh.state(), coordinates);
     if (product(block.extents) == 0) return block;
     for (int d = 0; d < Tensor::rank; ++d) {
       block.offsets[d] -= low[static_cast<std::size_t>(d)];
@@ -245,19 +249,19 @@ struct WidenedBlock {
   }
 };
 
-/// Returns the halo plan of blocks widened by `low` and `high`.
+/// Returns the halo plan of blocks widened by `low` and `high`; `x` is a tensor, or an Unread one.
 /// Throws StateError if x is unset, ExtentError if a width is beyond 2^60 or a box has more than 2^62 bytes.
-template <AnyTensor Tensor>
-auto widening(std::string_view operation, Tensor const& x,
+template <AnyTensor Tensor, class Shape>
+auto widening(std::string_view operation, Shape const& x,
               std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)> const& low,
               std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)> const& high) {
-  require_set(operation, {{"tensor", x}});
+  if constexpr (AnyTensor<Shape>) require_set(operation, {{"tensor", x}});
   constexpr std::int64_t most = std::int64_t{1} << 60;
   for (auto const& widths : {low, high})
     for (std::int64_t const width : widths)
       if (width < -most || width > most)
         throw ExtentError(concat(operation, ": a halo of width ", width, "; widths are at most 2^60"));
-  return HaloPlan<Tensor, WidenedBlock<Tensor>>(x, Tensor::layout.split(), {x, low, high});
+  return HaloPlan<Tensor, WidenedBlock<Tensor>>(x, Tensor::layout.split(), {x.mesh(), x.extents(), low, high});
 }
 
 }  // namespace detail
@@ -276,7 +280,7 @@ using Widths = std::array<std::int64_t, static_cast<std::size_t>(Tensor::rank)>;
 template <AnyTensor Tensor>
 HaloBlock<Tensor> exchange_halo(Tensor const& x, Widths<Tensor> const& low, Widths<Tensor> const& high,
                                 typename Tensor::value_type border = {}) {
-  return detail::widening("exchange_halo", x, low, high).gather(x, border);
+  return detail::widening<Tensor>("exchange_halo", x, low, high).gather(x, border);
 }
 
 /// Returns the transpose of exchange_halo, its gradient: for each element of the tensor, the sum over the ranks' blocks
@@ -286,7 +290,7 @@ HaloBlock<Tensor> exchange_halo(Tensor const& x, Widths<Tensor> const& low, Widt
 /// Throws ExtentError if the box of `block` does not fit the widths.
 template <AnyTensor Tensor, class T>
 Tensor sum_halo(HaloBlock<Tensor, T> const& block, Widths<Tensor> const& low, Widths<Tensor> const& high) {
-  auto const plan = detail::widening("sum_halo", block.owner(), low, high);
+  auto const plan = detail::widening<Tensor>("sum_halo", block.owner(), low, high);
   plan.require_box("sum_halo", block.box());
   if constexpr (detail::is_rounded<T>) {
     auto const sums = plan.unset_sums();
@@ -301,7 +305,7 @@ Tensor sum_halo(HaloBlock<Tensor, T> const& block, Widths<Tensor> const& low, Wi
 /// Throws as exchange_halo does.
 template <AnyTensor Tensor>
 HaloBytes halo_bytes(Tensor const& x, Widths<Tensor> const& low, Widths<Tensor> const& high) {
-  return detail::widening("halo_bytes", x, low, high).bytes();
+  return detail::widening<Tensor>("halo_bytes", x, low, high).bytes();
 }
 
 }  // namespace gshard

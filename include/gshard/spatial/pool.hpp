@@ -9,6 +9,7 @@
 #include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include <gshard/autodiff/differentiable.hpp>
 #include <gshard/autodiff/recorded.hpp>
@@ -229,17 +230,18 @@ struct AveragePooling {
 /// Throws StateError if x is unset or its tape has run; ExtentError if a window, stride or dilation is below 1, a
 /// window has more than 2^31 - 1 positions, or positions might exceed 64 bits (see Window::max_size).
 template <TensorOperand X>
-auto max_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X>>> const& options) {
-  return Differentiable(detail::MaxPooling<detail::spatial_rank<detail::ValueTensor<X>>>{options})(x);
+auto max_pool(X&& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X>>> const& options) {
+  return Differentiable(detail::MaxPooling<detail::spatial_rank<detail::ValueTensor<X>>>{options})(std::forward<X>(x));
 }
 
 /// Returns the mean under each window; `over` chooses the divisor. A window without elements gives 0.
 /// Shapes, communication and exceptions are those of max_pool. Linear: x may be an unreduced sum, the result is then
 /// one too. Integer elements do not compile.
 template <TensorOperand X>
-auto average_pool(X const& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X>>> const& options,
+auto average_pool(X&& x, PoolOptions<detail::spatial_rank<detail::ValueTensor<X>>> const& options,
                   AverageOver over = AverageOver::elements) {
-  return Differentiable(detail::AveragePooling<detail::spatial_rank<detail::ValueTensor<X>>>{options, over})(x);
+  return Differentiable(detail::AveragePooling<detail::spatial_rank<detail::ValueTensor<X>>>{options, over})(
+      std::forward<X>(x));
 }
 
 }  // namespace gshard

@@ -56,6 +56,15 @@ struct TensorIsIndexed {
       "holds, x.local()(i, j) one by its local indices, to_vector(x) has all of them");
 };
 
+/// Compile error of `local`, `flat` or `data` of a temporary.
+template <class Spec>
+struct ElementsOfTemporary {
+  static_assert(
+      always_false<Spec>,
+      "gshard: local(), flat() or data() is called on a temporary tensor, whose memory is free at the end of the "
+      "statement; keep the tensor first, as in auto const y = eval(...), and call y.local()");
+};
+
 /// Compile error of a conversion between tensors of the specs `From` and `To`, which needs communication.
 template <class From, class To>
 struct ConvertedTensorMoves {

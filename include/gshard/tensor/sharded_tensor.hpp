@@ -162,11 +162,16 @@ class ShardedTensor {
   /// Returns this rank's block as a box of global indices.
   detail::Block const& block() const { return state("block").block; }
 
-  /// Returns this rank's block as an unmanaged Kokkos view, valid while a handle of this tensor exists.
+  /// Returns this rank's block as an unmanaged Kokkos view, valid while a handle of this tensor exists. Does not
+  /// compile for a temporary, nor do `flat` and `data`: `eval(x + y).local()` would be a view of memory that is free.
   /// Indices are local: `local()(0, 0)` is the element at the global indices (range(0).begin, range(1).begin).
   /// Elements of other ranks are out of bounds; a view checks bounds in debug builds of Kokkos only. `at` takes global
   /// indices and checks them.
-  view_type local() const { return detail::local_view<T, rank, MemorySpace>(data(), block().extents); }
+  view_type local() const& { return detail::local_view<T, rank, MemorySpace>(data(), block().extents); }
+  template <class Used = Spec>
+  view_type local() const&& {
+    return refuse_temporary<Used>().local();
+  }
 
   /// Does not compile. The message names the ways to read elements: `at`, `local`, `to_vector`.
   template <class... Indices>
@@ -176,11 +181,19 @@ class ShardedTensor {
   }
 
   /// Returns this rank's block as a view of rank 1, in row-major order.
-  detail::LocalView<T, 1, MemorySpace> flat() const {
+  detail::LocalView<T, 1, MemorySpace> flat() const& {
     return detail::local_view<T, 1, MemorySpace>(data(), {local_size()});
   }
+  template <class Used = Spec>
+  detail::LocalView<T, 1, MemorySpace> flat() const&& {
+    return refuse_temporary<Used>().flat();
+  }
   /// Returns a pointer to the first element of the block; null if the tensor is unset or the block is empty.
-  T* data() const { return is_set() ? state_->template elements<T>() : nullptr; }
+  T* data() const& { return is_set() ? state_->template elements<T>() : nullptr; }
+  template <class Used = Spec>
+  T* data() const&& {
+    return refuse_temporary<Used>().data();
+  }
 
   /// Returns whether this rank holds the element at the given global indices.
   /// Does not compile for an unreduced sum, or if the number of indices is not `rank`.
@@ -230,6 +243,13 @@ class ShardedTensor {
  private:
   template <class, class, class, class>
   friend class ShardedTensor;
+
+  /// Does not compile. Returns the tensor, so that no further errors follow.
+  template <class Used>
+  ShardedTensor const& refuse_temporary() const {
+    using Refused [[maybe_unused]] = decltype(error::ElementsOfTemporary<Used>{});
+    return *this;
+  }
 
   /// Returns the state. Throws StateError if the tensor is unset; `asked` names the query in the message.
   detail::TensorState const& state(char const* asked) const {

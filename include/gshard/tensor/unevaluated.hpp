@@ -2,6 +2,7 @@
 #pragma once
 
 #include <type_traits>
+#include <utility>
 
 #include <gshard/tensor/sharded_tensor.hpp>
 
@@ -18,6 +19,16 @@ struct NotEvaluatedYet {
       always_false<Used>,
       "gshard: an operation that has not run yet is used as a tensor; write eval(...) around it, or declare the "
       "tensor that it becomes");
+};
+
+/// Compile error of an operation that would run at each use of its name.
+template <class Used>
+struct OperationUsedByName {
+  static_assert(
+      always_false<Used>,
+      "gshard: an operation that has not run yet is used by its name, and would run and communicate at each use; keep "
+      "its result instead, by auto y = eval(...) or by declaring the tensor type of y, or give std::move(y) to its only "
+      "use");
 };
 
 /// Compile error of a recorded tensor (Var) used as a plain tensor.
@@ -107,6 +118,7 @@ class UnevaluatedOperation : public WithoutTensorMembers<error::NotEvaluatedYet>
 template <class Tensor>
 struct RefusedOperation : UnevaluatedOperation {
   static constexpr bool is_deferred = true;
+  static constexpr bool may_be_used_by_name = true;
   Tensor eval() const { return {}; }
   template <AnyTensor Result>
   operator Result() const {
@@ -122,12 +134,23 @@ concept Unevaluated = std::is_base_of_v<detail::UnevaluatedOperation, std::remov
 
 namespace detail {
 
+/// Rejects an operation that is given by its name, which can be used again. Operations run at each use, apart from
+/// pointwise expressions of tensors alone: these are part of the kernel that reads them.
+/// `Operand` is the type of a forwarding reference to an argument.
+template <class Operand>
+constexpr void refuse_named() {
+  if constexpr (std::is_lvalue_reference_v<Operand> && Unevaluated<Operand>) {
+    if constexpr (!requires { requires std::remove_cvref_t<Operand>::may_be_used_by_name; })
+      using Refused [[maybe_unused]] = decltype(error::OperationUsedByName<std::remove_cvref_t<Operand>>{});
+  }
+}
+
 /// Rejects an operation that is not evaluated, in overloads of functions of tensors.
 /// Returns `eval(operation)`, so that no further errors follow.
 template <Unevaluated Operation>
-auto refuse_unevaluated(Operation const& operation) {
-  using Refused [[maybe_unused]] = decltype(error::NotEvaluatedYet<Operation>{});
-  return eval(operation);
+auto refuse_unevaluated(Operation&& operation) {
+  using Refused [[maybe_unused]] = decltype(error::NotEvaluatedYet<std::remove_cvref_t<Operation>>{});
+  return eval(std::move(operation));
 }
 
 }  // namespace detail

@@ -36,6 +36,9 @@ TEST_CASE("gradients of pointwise functions, reductions and einsums") {
                            gradient_of(results, x, [](auto const& a) { return sum<0>(a); });
                            gradient_of(results, x, [](auto const& a) { return maximum<0>(a); });
                            gradient_of(results, x, [](auto const& a) { return norm<1>(a); });
+                           gradient_of(results, x, [](auto const& a) { return prod<0>(a); });
+                           gradient_of(results, x, [](auto const& a) { return variance<1>(a); });
+                           gradient_of(results, x, [](auto const& a) { return standard_deviation<0>(a, 1); });
                            gradient_of(results, x, [](auto const& a) { return softmax<1>(a); });
                            gradient_of(results, x, [](auto const& a) { return log_sum_exp<0>(a); });
                            gradient_of(results, x, [](auto const& a) { return cumulative_sum<0>(a); });

@@ -15,7 +15,7 @@ TEST_CASE("pointwise functions") {
                     using X = Of<T, "x", "y">;
                     auto const a = numbers<X>(mesh, {3, 4}), b = positive_numbers<X>(mesh, {3, 4});
                     results(eval(relu(a * b - square(a)) + -b));
-                    auto const c = copy(a);
+                    auto c = copy(a);
                     c += b * 2;
                     c -= a + 1;
                     c *= 3;

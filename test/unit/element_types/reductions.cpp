@@ -24,6 +24,16 @@ TEST_CASE("reductions") {
           CHECK(difference(cumulative_sum<0>(large), {1073741824., 2147483648., 3221225472., 4294967296.}) == "");
         }
       });
+  check_all_types("`prod` (of integers: std::int64_t)",
+                  []<class T>(TwoAxes const& mesh, std::type_identity<T>, Results& results) {
+                    auto const x = numbers<Of<T, "x", "y">>(mesh, {3, 4});
+                    results(eval(prod<0>(x)));
+                    results(prod(x));
+                    if constexpr (std::is_integral_v<T>) {
+                      static_assert(std::is_same_v<typename decltype(eval(prod<0>(x)))::value_type, std::int64_t>);
+                      static_assert(std::is_same_v<decltype(prod(x)), std::int64_t>);
+                    }
+                  });
   check_all_types("`mean`, `norm` (of integers: double)",
                   []<class T>(TwoAxes const& mesh, std::type_identity<T>, Results& results) {
                     // Lengths of 3, 4, 0 and of 0, 4, 3: norms that are integers.
@@ -45,6 +55,27 @@ TEST_CASE("reductions") {
                     results(argmax<0>(x));
                     results(argmin<1>(x));
                   });
+  check_all_types(
+      "`count_nonzero` (std::int64_t), `any`, `all` (int)",
+      []<class T>(TwoAxes const& mesh, std::type_identity<T>, Results& results) {
+        auto const x = numbers<Of<T, "x", "y">>(mesh, {3, 4});
+        results(eval(count_nonzero<0>(x)));
+        results(eval(any<1>(x)));
+        results(eval(all<1>(x)));
+        results(count_nonzero(x));
+        static_assert(std::is_same_v<typename decltype(eval(count_nonzero<0>(x)))::value_type, std::int64_t>);
+        static_assert(std::is_same_v<typename decltype(eval(any<1>(x)))::value_type, int>);
+        CHECK(any(x));
+        CHECK(!all(x));
+      });
+  check_fractional_types("`variance`, `standard_deviation`",
+                         []<class T>(TwoAxes const& mesh, std::type_identity<T>, Results& results) {
+                           auto const x = numbers<Of<T, "x", "y">>(mesh, {3, 4});
+                           results(eval(variance<0>(x)));
+                           results(eval(standard_deviation<1>(x, 1)));
+                           results(variance(x));
+                           results(standard_deviation(x));
+                         });
   check_fractional_types("`softmax`, `log_softmax`, `log_sum_exp`",
                          []<class T>(TwoAxes const& mesh, std::type_identity<T>, Results& results) {
                            auto const x = numbers<Of<T, "x", "y">>(mesh, {3, 4});

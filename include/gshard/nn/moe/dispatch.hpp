@@ -2,6 +2,7 @@
 #pragma once
 
 #include <type_traits>
+#include <utility>
 
 #include <gshard/autodiff/differentiable.hpp>
 #include <gshard/nn/kernels/dispatch.hpp>
@@ -122,8 +123,8 @@ struct CombineFromSlots {
 /// Does not read rows of padding and of dropped choices, nor gradients of empty slots.
 /// Throws StateError, MeshError or ExtentError if x has other groups than the routing.
 template <TensorOperand X, AnyTensor Gates, AnyGate Gate>
-auto dispatch(X const& x, Routing<Gates, Gate> const& routing) {
-  return Differentiable(detail::DispatchToSlots<Gates, Gate>{routing})(x);
+auto dispatch(X&& x, Routing<Gates, Gate> const& routing) {
+  return Differentiable(detail::DispatchToSlots<Gates, Gate>{routing})(std::forward<X>(x));
 }
 
 /// Brings the experts' rows back to their tokens: slots (E, G, C, M) and weights (G, S, K) give (G, S, M),
@@ -132,8 +133,9 @@ auto dispatch(X const& x, Routing<Gates, Gate> const& routing) {
 /// Does not read empty slots, weights of dropped choices, and gradients of padding.
 /// Throws StateError, MeshError or ExtentError if slots or weights have other extents than the routing.
 template <TensorOperand X, TensorOperand W, AnyTensor Gates, AnyGate Gate>
-auto combine(X const& slots, W const& weights, Routing<Gates, Gate> const& routing) {
-  return Differentiable(detail::CombineFromSlots<Gates, Gate>{routing})(slots, weights);
+auto combine(X&& slots, W&& weights, Routing<Gates, Gate> const& routing) {
+  return Differentiable(detail::CombineFromSlots<Gates, Gate>{routing})(std::forward<X>(slots),
+                                                                        std::forward<W>(weights));
 }
 
 }  // namespace gshard::nn

@@ -122,13 +122,15 @@ struct DispatchToRows {
 };
 
 /// Combine from ragged rows, as an operation of rows and weights with a gradient. The residual is the rows after their
-/// exchange.
+/// exchange, which the gradient of the weights reads.
 template <class Mesh, class Parallelism, class MemorySpace>
 struct CombineFromRows {
   RaggedRoutes<Mesh, Parallelism, MemorySpace> routes;
 
   template <int Operand>
   static constexpr Reads reads = Operand == 0 ? Reads::operand(1) : Reads::nothing();
+  template <int Operand>
+  static constexpr bool reads_residuals = Operand == 1;
 
   template <AnyTensor Rows, AnyTensor Weights>
   auto forward(Rows const& rows, Weights const& weights) const {
@@ -160,7 +162,7 @@ struct CombineFromRows {
     using Weight = typename std::remove_cvref_t<decltype(weights)>::value_type;
     if constexpr (is_wanted<decltype(drows)>) {
       using Kernel = TokensToRows<T, TabledRoutes, Weight>;
-      auto const packed = empty_like(back);
+      auto const packed = routes.exchange().template unset_rows<T>(back.extent(1));
       record_kernel("combine gradient", packed, gradient);
       tokens_to_rows<MemorySpace>(routes.exchange().sent_rows(), Kernel{routes.tables(), gradient.data(),
                                                                         weights.data(), packed.data(), back.extent(1)});
@@ -340,16 +342,17 @@ struct AddBiasToRows {
 /// and of dropped choices. Communication: one all-to-all of the rows over the expert axes.
 /// Throws StateError, MeshError or ExtentError if x has other groups than the routing.
 template <TensorOperand X, class Mesh, class Parallelism, class MemorySpace>
-auto dispatch_ragged(X const& x, RaggedRoutes<Mesh, Parallelism, MemorySpace> const& routes) {
-  return Differentiable(detail::DispatchToRows<Mesh, Parallelism, MemorySpace>{routes})(x);
+auto dispatch_ragged(X&& x, RaggedRoutes<Mesh, Parallelism, MemorySpace> const& routes) {
+  return Differentiable(detail::DispatchToRows<Mesh, Parallelism, MemorySpace>{routes})(std::forward<X>(x));
 }
 
 /// Brings the experts' rows (R, M) back to their tokens, times the weights (G, S, K) of their routes: (G, S, M), zeros
 /// for padding. Does not read gradients of padding. Communication: one all-to-all of the rows over the expert axes.
 /// Throws StateError, MeshError or ExtentError if rows or weights are not those of the routes.
 template <TensorOperand X, TensorOperand W, class Mesh, class Parallelism, class MemorySpace>
-auto combine_ragged(X const& x, W const& weights, RaggedRoutes<Mesh, Parallelism, MemorySpace> const& routes) {
-  return Differentiable(detail::CombineFromRows<Mesh, Parallelism, MemorySpace>{routes})(x, weights);
+auto combine_ragged(X&& x, W&& weights, RaggedRoutes<Mesh, Parallelism, MemorySpace> const& routes) {
+  return Differentiable(detail::CombineFromRows<Mesh, Parallelism, MemorySpace>{routes})(std::forward<X>(x),
+                                                                                         std::forward<W>(weights));
 }
 
 /// Work of experts on ragged rows (R, K), sorted by expert, by grouped products.
@@ -364,16 +367,18 @@ class ByRaggedRows {
   /// `weight`; reduces sums over a split K.
   /// Throws StateError, MeshError or ExtentError if the rows are not those of the routes, or E or K differ.
   template <TensorOperand X, TensorOperand W>
-  auto times(X const& rows, W const& weight) const {
-    return Differentiable(detail::TimesByExpert<Mesh, Parallelism, MemorySpace>(routes_))(rows, weight);
+  auto times(X&& rows, W&& weight) const {
+    return Differentiable(detail::TimesByExpert<Mesh, Parallelism, MemorySpace>(routes_))(std::forward<X>(rows),
+                                                                                          std::forward<W>(weight));
   }
 
   /// Returns rows (R, N) plus the bias (E, N) of each row's expert. Local; the gradient of the bias is summed over the
   /// axes that split the rows of an expert.
   /// Throws StateError, MeshError or ExtentError if the rows are not those of the routes, or E or N differ.
   template <TensorOperand X, TensorOperand B>
-  auto plus(X const& rows, B const& bias) const {
-    return Differentiable(detail::AddBiasToRows<Mesh, Parallelism, MemorySpace>{routes_})(rows, bias);
+  auto plus(X&& rows, B&& bias) const {
+    return Differentiable(detail::AddBiasToRows<Mesh, Parallelism, MemorySpace>{routes_})(std::forward<X>(rows),
+                                                                                          std::forward<B>(bias));
   }
 
  private:

@@ -6,6 +6,7 @@
 #include <string>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include <gshard/autodiff/differentiable.hpp>
 #include <gshard/autodiff/map.hpp>
@@ -37,20 +38,27 @@ namespace gshard::nn {
 
 namespace detail {
 
-/// swish(gate) * linear, swish(x) = x / (1 + exp(-x)).
-struct SwiGlu : gshard::functions::NotLinear {
+/// Gated linear unit activation(gate) * linear (Shazeer, arXiv 2002.05202).
+template <class Activation>
+struct GatedLinearUnit : gshard::functions::NotLinear {
   template <class T>
   KOKKOS_FUNCTION T operator()(T gate, T linear) const {
-    return gshard::functions::Silu{}(gate)*linear;
+    return Activation{}(gate)*linear;
   }
   template <int Operand>
   static constexpr Reads reads = Operand == 0 ? Reads::operand(0) | Reads::operand(1) : Reads::operand(0);
   template <int Operand, class T>
   KOKKOS_FUNCTION static T derivative(T gate, T linear, T) {
-    using gshard::functions::Silu;
-    return Operand == 0 ? linear * Silu::derivative(gate, T(0)) : Silu{}(gate);
+    if constexpr (Operand == 1) return Activation{}(gate);
+    else if constexpr (Activation::template reads<0>.from_result)
+      return linear * static_cast<T>(Activation::derivative(gate, Activation{}(gate)));
+    else return linear * Activation::derivative(gate, T(0));
   }
 };
+
+using SwiGlu = GatedLinearUnit<gshard::functions::Silu>;
+using GeGlu = GatedLinearUnit<gshard::functions::Gelu>;
+using ReGlu = GatedLinearUnit<gshard::functions::Relu>;
 
 /// Rows (E, G, C, N) plus a bias (E, N) of each row's expert, as an operation with a gradient.
 struct AddBiasToSlots {
@@ -110,8 +118,8 @@ struct BySlots {
   /// Returns rows (E, G, C, N) plus bias (E, N). Local; the gradient of the bias is summed over the axes that split the
   /// slots. Throws StateError, MeshError or ExtentError if E or N differ.
   template <TensorOperand X, TensorOperand B>
-  auto plus(X const& rows, B const& bias) const {
-    return Differentiable<detail::AddBiasToSlots>{}(rows, bias);
+  auto plus(X&& rows, B&& bias) const {
+    return Differentiable<detail::AddBiasToSlots>{}(std::forward<X>(rows), std::forward<B>(bias));
   }
 };
 
@@ -172,8 +180,8 @@ struct ReluLayers {
         wo(mesh, initializer, shape.experts, shape.hidden, shape.model, "expert wo") {}
 
   template <TensorOperand X, class ByExpert>
-  auto operator()(X const& x, ByExpert const& by_expert) {
-    auto const& rows = gshard::detail::evaluated(x);
+  auto operator()(X&& x, ByExpert const& by_expert) {
+    auto const& rows = gshard::detail::evaluated(std::forward<X>(x));
     auto const hidden = eval(relu(wi(rows, by_expert)));
     return eval(wo(hidden, by_expert));
   }
@@ -185,8 +193,8 @@ struct ReluLayers {
   }
 };
 
-/// The same with a third linear layer that gates the hidden units.
-template <class Mesh, class Parallelism, bool HasBias, class T, class MemorySpace>
+/// The same with a third linear layer that gates the hidden units; `Unit` is a GatedLinearUnit.
+template <class Mesh, class Parallelism, class Unit, bool HasBias, class T, class MemorySpace>
 struct GatedLayers {
   InputLinear<Mesh, Parallelism, HasBias, T, MemorySpace> wg;   ///< (E, M, H), of the gate
   InputLinear<Mesh, Parallelism, HasBias, T, MemorySpace> wi;   ///< (E, M, H)
@@ -198,9 +206,9 @@ struct GatedLayers {
         wo(mesh, initializer, shape.experts, shape.hidden, shape.model, "expert wo") {}
 
   template <TensorOperand X, class ByExpert>
-  auto operator()(X const& x, ByExpert const& by_expert) {
-    auto const& rows = gshard::detail::evaluated(x);
-    auto const hidden = eval(map(SwiGlu{}, eval(wg(rows, by_expert)), eval(wi(rows, by_expert))));
+  auto operator()(X&& x, ByExpert const& by_expert) {
+    auto const& rows = gshard::detail::evaluated(std::forward<X>(x));
+    auto const hidden = eval(map(Unit{}, eval(wg(rows, by_expert)), eval(wi(rows, by_expert))));
     return eval(wo(hidden, by_expert));
   }
 
@@ -231,15 +239,29 @@ struct BiasedReluExperts : detail::ReluLayers<Mesh, Parallelism, true, T, Memory
 /// Gated experts (swish(x wg) * (x wi)) wo, known as SwiGLU (Shazeer, arXiv 2002.05202).
 template <class Mesh, class Parallelism, class T = float,
           class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
-struct GatedExperts : detail::GatedLayers<Mesh, Parallelism, false, T, MemorySpace> {
-  using detail::GatedLayers<Mesh, Parallelism, false, T, MemorySpace>::GatedLayers;
+struct GatedExperts : detail::GatedLayers<Mesh, Parallelism, detail::SwiGlu, false, T, MemorySpace> {
+  using detail::GatedLayers<Mesh, Parallelism, detail::SwiGlu, false, T, MemorySpace>::GatedLayers;
+};
+
+/// Gated experts (gelu(x wg) * (x wi)) wo, known as GEGLU (Shazeer, arXiv 2002.05202).
+template <class Mesh, class Parallelism, class T = float,
+          class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+struct GegluExperts : detail::GatedLayers<Mesh, Parallelism, detail::GeGlu, false, T, MemorySpace> {
+  using detail::GatedLayers<Mesh, Parallelism, detail::GeGlu, false, T, MemorySpace>::GatedLayers;
+};
+
+/// Gated experts (relu(x wg) * (x wi)) wo, known as ReGLU (Shazeer, arXiv 2002.05202).
+template <class Mesh, class Parallelism, class T = float,
+          class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
+struct RegluExperts : detail::GatedLayers<Mesh, Parallelism, detail::ReGlu, false, T, MemorySpace> {
+  using detail::GatedLayers<Mesh, Parallelism, detail::ReGlu, false, T, MemorySpace>::GatedLayers;
 };
 
 /// (swish(x wg + bg) * (x wi + bi)) wo + bo.
 template <class Mesh, class Parallelism, class T = float,
           class MemorySpace = Kokkos::DefaultExecutionSpace::memory_space>
-struct BiasedGatedExperts : detail::GatedLayers<Mesh, Parallelism, true, T, MemorySpace> {
-  using detail::GatedLayers<Mesh, Parallelism, true, T, MemorySpace>::GatedLayers;
+struct BiasedGatedExperts : detail::GatedLayers<Mesh, Parallelism, detail::SwiGlu, true, T, MemorySpace> {
+  using detail::GatedLayers<Mesh, Parallelism, detail::SwiGlu, true, T, MemorySpace>::GatedLayers;
 };
 
 }  // namespace gshard::nn

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include <gshard/autodiff/differentiable.hpp>
 #include <gshard/autodiff/map.hpp>
@@ -310,24 +311,24 @@ struct BalanceLosses {
 /// gradients of padding and of dropped choices. Local.
 /// Throws StateError, MeshError or ExtentError if the gates are not those of the routing.
 template <TensorOperand X, AnyTensor Gates, AnyGate Gate>
-auto route_weights(X const& gates, Routing<Gates, Gate> const& routing) {
-  return Differentiable(detail::RouteWeights<Gates, Gate>{routing})(gates);
+auto route_weights(X&& gates, Routing<Gates, Gate> const& routing) {
+  return Differentiable(detail::RouteWeights<Gates, Gate>{routing})(std::forward<X>(gates));
 }
 
 /// Returns the balance losses (G) of a routing, (1/E) sum_e (c_e/S) m_e, recorded if the gates are: the gradient flows
 /// through the mean gates m_e alone (paper 2.2). Local. Throws as route_weights.
 template <TensorOperand X, AnyTensor Gates, AnyGate Gate>
-auto balance_losses(X const& gates, Routing<Gates, Gate> const& routing) {
-  return Differentiable(detail::BalanceLosses<Gates, Gate>{routing})(gates);
+auto balance_losses(X&& gates, Routing<Gates, Gate> const& routing) {
+  return Differentiable(detail::BalanceLosses<Gates, Gate>{routing})(std::forward<X>(gates));
 }
 
 /// Returns the mean of losses (G) over the groups that have tokens, a scalar; 0 if none has. Does not read losses of
 /// groups of padding alone. Communication: two all-reduces of one number over the axes that split the groups.
 /// Throws StateError, MeshError or ExtentError if the losses are not one for each group.
 template <TensorOperand X, AnyTensor Gates, AnyGate Gate>
-auto mean_over_groups(X const& x, Routing<Gates, Gate> const& routing) {
+auto mean_over_groups(X&& x, Routing<Gates, Gate> const& routing) {
   using Values = detail::ValueTensor<X>;
-  auto const& losses = gshard::detail::evaluated(x);
+  auto const& losses = gshard::detail::evaluated(std::forward<X>(x));
   static_assert(detail::check_by_group<Values, Gates, 0, 0>());
   detail::RoutingShape const shape = routing.shape("mean_over_groups");
   gshard::detail::require_one_mesh("mean_over_groups",
@@ -354,8 +355,9 @@ double balance_scale(Routing<Gates, Gate> const& routing) {
 /// Returns the balance loss of a routing, a scalar, recorded if the gates are: the mean over its groups, in the gate's
 /// scale (with Top2Gate, 1 when even and E when one expert gets all). Communicates as mean_over_groups.
 template <TensorOperand X, AnyTensor Gates, AnyGate Gate>
-auto balance_loss(X const& gates, Routing<Gates, Gate> const& routing) {
-  return eval(mean_over_groups(balance_losses(gates, routing), routing) * detail::balance_scale(routing));
+auto balance_loss(X&& gates, Routing<Gates, Gate> const& routing) {
+  return eval(mean_over_groups(balance_losses(std::forward<X>(gates), routing), routing) *
+              detail::balance_scale(routing));
 }
 
 }  // namespace gshard::nn

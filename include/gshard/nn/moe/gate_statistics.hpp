@@ -50,9 +50,9 @@ GateStatistics statistics(Routing<Gates, Gate> const& routing) {
 
 /// Returns the same, with the router z-loss that the layer computed.
 template <AnyTensor Gates, AnyGate Gate, TensorOperand Loss>
-GateStatistics statistics(Routing<Gates, Gate> const& routing, Loss const& z_loss) {
+GateStatistics statistics(Routing<Gates, Gate> const& routing, Loss&& z_loss) {
   using Value = detail::ValueTensor<Loss>;
-  auto const& loss = gshard::detail::evaluated(z_loss);
+  auto const& loss = gshard::detail::evaluated(std::forward<Loss>(z_loss));
   static_assert(Value::rank == 0 && Value::layout.partial.empty(),
                 "gshard: the z-loss of a layer is a scalar, as that of nn::z_loss");
   gshard::detail::require_one_mesh("statistics",

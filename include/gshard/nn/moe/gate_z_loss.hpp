@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include <gshard/autodiff/differentiable.hpp>
 #include <gshard/nn/kernels/gate_z_loss.hpp>
@@ -67,15 +68,15 @@ struct ZLosses {
 /// Does not read logits of padding, whose gradient is 0. Local.
 /// Throws StateError, MeshError or ExtentError if the mask does not belong to the logits.
 template <TensorOperand X, TensorOperand Mask>
-auto z_losses(X const& logits, Mask const& mask) {
-  return Differentiable<detail::ZLosses>{}(logits, mask);
+auto z_losses(X&& logits, Mask&& mask) {
+  return Differentiable<detail::ZLosses>{}(std::forward<X>(logits), std::forward<Mask>(mask));
 }
 
 /// Returns the router z-loss, a scalar: the mean of z_losses over the groups that have tokens. Communicates as
 /// mean_over_groups. Throws as z_losses and mean_over_groups.
 template <TensorOperand X, TensorOperand Mask, AnyTensor Gates, AnyGate Gate>
-auto z_loss(X const& logits, Mask const& mask, Routing<Gates, Gate> const& routing) {
-  return mean_over_groups(z_losses(logits, mask), routing);
+auto z_loss(X&& logits, Mask&& mask, Routing<Gates, Gate> const& routing) {
+  return mean_over_groups(z_losses(std::forward<X>(logits), std::forward<Mask>(mask)), routing);
 }
 
 }  // namespace gshard::nn

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <type_traits>
+#include <utility>
 
 #include <gshard/autodiff/map.hpp>
 #include <gshard/autodiff/recorded.hpp>
@@ -102,9 +103,9 @@ class MixtureOfExperts {
   /// Throws StateError, MeshError or ExtentError where x or mask does not belong to the layer; OptionError where an
   /// option that was changed is not allowed.
   template <DispatchForm Form = default_form, TensorOperand X, TensorOperand Mask>
-  auto operator()(X const& x, Mask const& mask, std::optional<RandomStream> random) {
-    auto const& input = gshard::detail::evaluated(x);
-    auto const& evaluated_mask = gshard::detail::evaluated(mask);
+  auto operator()(X&& x, Mask&& mask, std::optional<RandomStream> random) {
+    auto const& input = gshard::detail::evaluated(std::forward<X>(x));
+    auto const& evaluated_mask = gshard::detail::evaluated(std::forward<Mask>(mask));
     auto const& token_mask = detail::value_of(evaluated_mask);
     check_inputs<Form>(detail::value_of(input), token_mask);
     if constexpr (Form == DispatchForm::ragged && rows != tokens) {

@@ -3,6 +3,7 @@
 
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include <gshard/autodiff/differentiable.hpp>
 #include <gshard/nn/kernels/one_hot.hpp>
@@ -23,7 +24,8 @@ struct OneHotRoutes {
 namespace detail {
 
 /// Combine tensor of Algorithm 2, as an operation of the weights with a gradient. `forward` also sets the elements of
-/// `mask`, which one kernel computes beside it; nothing keeps them for the backward pass.
+/// `mask`, which one kernel computes beside it; nothing keeps them for the backward pass. Precondition of `forward`:
+/// `checked_shape` has accepted the weights.
 template <AnyTensor Gates, AnyGate Gate>
 struct OneHotCombine {
   Routing<Gates, Gate> routing;
@@ -31,14 +33,22 @@ struct OneHotCombine {
   template <int>
   static constexpr Reads reads = Reads::nothing();
 
-  template <AnyTensor Weights, AnyTensor Mask>
-  auto forward(Weights const& weights, Mask const& mask) const {
+  /// Returns the extents of the routing. Throws StateError, MeshError or ExtentError if the weights do not belong to
+  /// it.
+  template <AnyTensor Weights>
+  RoutingShape checked_shape(Weights const& weights) const {
     static_assert(check_slots<Gate>() && check_by_group<Weights, Gates, 0, 2>());
     require_floating_point<Weights>();
+    RoutingShape const shape = routing.shape("one_hot_routes");
     gshard::detail::require_one_mesh("one_hot_routes",
                                      {{"weights", weights}, {"the routing's expert", routing.expert}});
-    gshard::detail::require_extents("one_hot_routes", {"weights", weights},
-                                    {mask.extent(0), mask.extent(1), Gate::choices}, "as in the routing, (G, S, K)");
+    gshard::detail::require_extents("one_hot_routes", {"weights", weights}, {shape.groups, shape.tokens, Gate::choices},
+                                    "as in the routing, (G, S, K)");
+    return shape;
+  }
+
+  template <AnyTensor Weights, AnyTensor Mask>
+  auto forward(Weights const& weights, Mask const& mask) const {
     Mask const combine = empty_like(mask);
     record_kernel("one_hot_routes", combine, mask, weights);
     detail::one_hot_routes<typename Weights::memory_space, typename Weights::value_type>(
@@ -63,11 +73,13 @@ struct OneHotCombine {
 /// experts themselves. Local. The einsums multiply what is masked by 0: give them rows of padding that are zero
 /// (zero_padding). Throws StateError, MeshError or ExtentError if the weights have other extents than the routing.
 template <TensorOperand W, AnyTensor Gates, AnyGate Gate>
-auto one_hot_routes(W const& weights, Routing<Gates, Gate> const& routing) {
+auto one_hot_routes(W&& weights, Routing<Gates, Gate> const& routing) {
   using Mask = detail::ByGroup<Gates, typename detail::ValueTensor<W>::value_type, 0, 3>;
-  detail::RoutingShape const shape = routing.shape("one_hot_routes");
+  detail::OneHotCombine<Gates, Gate> const operation{routing};
+  auto const& ready = gshard::detail::evaluated(std::forward<W>(weights));
+  detail::RoutingShape const shape = operation.checked_shape(detail::value_of(ready));
   Mask const mask(uninitialized, routing.expert.mesh(), {shape.groups, shape.tokens, shape.experts, shape.capacity});
-  auto const combine = Differentiable(detail::OneHotCombine<Gates, Gate>{routing})(weights, mask);
+  auto const combine = Differentiable(operation)(ready, mask);
   return OneHotRoutes<std::remove_const_t<decltype(combine)>, Mask>{combine, mask};
 }
 

@@ -26,10 +26,13 @@ struct StoreResult {
   }
 };
 
-/// The element type in which a reduction of T stores what it finds; maxima are rounded behind their all-reduce.
+/// The element type in which a reduction of T stores what it finds. Maxima and products are rounded after their
+/// all-reduce; products are sent in the type that they are kept in.
 template <class Operation, class T>
 using ReducedElement =
-    std::conditional_t<Operation::kind == comm::Reduction::sum, typename Operation::template result<T>, Computed<T>>;
+    std::conditional_t<Operation::kind == comm::Reduction::sum, typename Operation::template result<T>,
+                       std::conditional_t<Operation::kind == comm::Reduction::product,
+                                          typename Operation::template accumulator<Computed<T>>, Computed<T>>>;
 
 /// Reduces the elements of `kernel` at `loops`, from position `begin` on, into `result`; multiplies the reduced values
 /// by `factor`.
@@ -44,6 +47,7 @@ void reduce_elements(MemoryPool& memory, FoldLoops const& loops, Kernel const& k
 }
 GSHARD_COMPILED(reduce_elements, Summing)
 GSHARD_COMPILED(reduce_elements, Averaging)
+GSHARD_COMPILED(reduce_elements, Multiplying)
 GSHARD_COMPILED(reduce_elements, Choosing<comm::Reduction::maximum>)
 GSHARD_COMPILED(reduce_elements, Choosing<comm::Reduction::minimum>)
 GSHARD_COMPILED_FLOATS(reduce_elements, Norming, double)

@@ -14,7 +14,7 @@
 
 namespace gshard::detail {
 
-/// Adds, or takes the larger or the smaller, where NaN propagates.
+/// Adds, multiplies, or takes the larger or the smaller, where NaN propagates.
 template <comm::Reduction Kind, class Accumulator>
 struct Combining;
 
@@ -28,6 +28,23 @@ struct Combining<comm::Reduction::sum, Accumulator> {
 };
 
 template <class Accumulator>
+struct Combining<comm::Reduction::product, Accumulator> {
+  static constexpr comm::Reduction kind = comm::Reduction::product;
+  using accumulator = Accumulator;
+
+  KOKKOS_FORCEINLINE_FUNCTION static constexpr Accumulator identity() { return Accumulator(1); }
+  KOKKOS_FORCEINLINE_FUNCTION static constexpr void combine(Accumulator& into, Accumulator value) {
+    if constexpr (std::is_integral_v<Accumulator>) {
+      // Unsigned, because products of signed integers that overflow are undefined.
+      using Unsigned = std::make_unsigned_t<Accumulator>;
+      into = static_cast<Accumulator>(static_cast<Unsigned>(into) * static_cast<Unsigned>(value));
+    } else {
+      into *= value;
+    }
+  }
+};
+
+template <class Accumulator>
 struct Combining<comm::Reduction::maximum, Accumulator> : Largest<Accumulator> {
   static constexpr comm::Reduction kind = comm::Reduction::maximum;
 };
@@ -37,7 +54,7 @@ struct Combining<comm::Reduction::minimum, Accumulator> : Smallest<Accumulator> 
   static constexpr comm::Reduction kind = comm::Reduction::minimum;
 };
 
-/// What sums of T are kept in: double, or 64 bits where T is an integer.
+/// What sums and products of T are kept in: double, or 64 bits where T is an integer.
 template <class T>
 using SumOf = std::conditional_t<std::is_integral_v<T>,
                                  std::conditional_t<std::is_unsigned_v<T>, std::uint64_t, std::int64_t>, double>;
@@ -78,6 +95,11 @@ struct Norming : Averaging {
   KOKKOS_FORCEINLINE_FUNCTION static Accumulator term(Accumulator element) {
     return element * element;
   }
+};
+
+struct Multiplying : Summing {
+  static constexpr bool is_linear = false;
+  static constexpr comm::Reduction kind = comm::Reduction::product;
 };
 
 template <comm::Reduction Kind>
