@@ -21,6 +21,7 @@
 #include <gshard/nn/moe/token_groups.hpp>
 #include <gshard/nn/parallelism.hpp>
 #include <gshard/nn/random_stream.hpp>
+#include <gshard/nn/rotary_embedding.hpp>
 #include <gshard/nn/rms_norm.hpp>
 #include <gshard/nn/transformer/blocks.hpp>
 #include <gshard/nn/transformer/decoding.hpp>

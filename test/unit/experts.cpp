@@ -3,7 +3,9 @@
 // whole tensors.
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include <gshard/nn/moe/experts.hpp>
@@ -49,18 +51,24 @@ Values linear(std::vector<Dense> const& in, std::size_t& next, Values const& row
   return result;
 }
 
-Values experts_of(std::vector<Dense> const& in, bool gated, bool has_bias) {
+using Activation = double (*)(double);
+double swish(double x) { return x / (1 + std::exp(-x)); }
+double gelu_of(double x) { return x * (1 + std::erf(x / std::sqrt(2.))) / 2; }
+double relu_of(double x) { return std::max(x, 0.); }
+
+/// `gate_activation` is null where no third linear layer gates the hidden units.
+Values experts_of(std::vector<Dense> const& in, Activation gate_activation, bool has_bias) {
   std::size_t next = 1;
-  Values const gate = gated ? linear(in, next, in[0].values, has_bias) : Values{};
+  Values const gate = gate_activation != nullptr ? linear(in, next, in[0].values, has_bias) : Values{};
   Values hidden = linear(in, next, in[0].values, has_bias);
   for (std::size_t i = 0; i < hidden.size(); ++i)
-    hidden[i] = gated ? gate[i] / (1 + std::exp(-gate[i])) * hidden[i] : std::max(hidden[i], 0.);
+    hidden[i] = gate_activation != nullptr ? gate_activation(gate[i]) * hidden[i] : relu_of(hidden[i]);
   return linear(in, next, hidden, has_bias);
 }
 
 template <class Held, template <class, class, class, class> class Experts>
-void check_experts(Grid const& grid, std::int64_t experts, bool gated, bool has_bias) {
-  INFO(experts, " experts", gated ? ", gated" : "", has_bias ? ", with bias" : "");
+void check_experts(Grid const& grid, std::int64_t experts, Activation gate_activation, bool has_bias) {
+  INFO(experts, " experts", gate_activation != nullptr ? ", gated" : "", has_bias ? ", with bias" : "");
   using Slots =
       ShardedTensor<Grid, Spec<Held::experts, nn::detail::names_without(Held::tokens, Held::experts), _, _>, double>;
   nn::Initializer initializer(7);
@@ -71,7 +79,7 @@ void check_experts(Grid const& grid, std::int64_t experts, bool gated, bool has_
   check_layer<Slots>(
       grid, layer, {smooth_values({experts, 3, 2, 3}, 1)},
       [](auto& in, auto const& slots) { return in(slots, nn::BySlots{}); },
-      [&](std::vector<Dense> const& in) { return experts_of(in, gated, has_bias); });
+      [&](std::vector<Dense> const& in) { return experts_of(in, gate_activation, has_bias); });
 }
 
 }  // namespace
@@ -80,11 +88,36 @@ TEST_CASE_TEMPLATE("experts, relu and gated, with and without bias: values and a
                    ByAllRanks, ByHiddenUnit, ByExpertAndHiddenUnit, InPieces, ByExpertInPieces, ByHiddenUnitInPieces) {
   on_every_grid([](Grid const& grid) {
     for (std::int64_t experts : {1, 3, 8}) {  // fewer than ranks, uneven, several on a rank
-      check_experts<Held, nn::ReluExperts>(grid, experts, false, false);
-      check_experts<Held, nn::BiasedGatedExperts>(grid, experts, true, true);
+      check_experts<Held, nn::ReluExperts>(grid, experts, nullptr, false);
+      check_experts<Held, nn::BiasedGatedExperts>(grid, experts, swish, true);
     }
-    check_experts<Held, nn::BiasedReluExperts>(grid, 2, false, true);
-    check_experts<Held, nn::GatedExperts>(grid, 2, true, false);
+    check_experts<Held, nn::BiasedReluExperts>(grid, 2, nullptr, true);
+    check_experts<Held, nn::GatedExperts>(grid, 2, swish, false);
+  });
+}
+
+TEST_CASE("experts gated by gelu (GEGLU) and by relu (ReGLU): values and all gradients") {
+  on_every_grid([](Grid const& grid) {
+    check_experts<ByExpert, nn::GegluExperts>(grid, 3, gelu_of, false);
+    check_experts<ByExpert, nn::RegluExperts>(grid, 3, relu_of, false);
+  });
+}
+
+TEST_CASE_TEMPLATE("gated linear units: activation(gate) * linear and both derivatives", Unit, nn::detail::SwiGlu,
+                   nn::detail::GeGlu, nn::detail::ReGlu) {
+  using Rows = ShardedTensor<Grid, Spec<"data,expert", _>, double>;
+  Activation const activation = std::is_same_v<Unit, nn::detail::SwiGlu>  ? swish
+                                : std::is_same_v<Unit, nn::detail::GeGlu> ? gelu_of
+                                                                          : relu_of;
+  on_every_grid([&](Grid const& grid) {
+    check_operation<Rows, Rows>(
+        grid, {smooth_values({5, 4}, 1), smooth_values({5, 4}, 2)},
+        [](auto const& gate, auto const& linear) { return eval(map(Unit{}, gate, linear)); },
+        [&](std::vector<Dense> const& in) {
+          Values result = in[1].values;
+          for (std::size_t i = 0; i < result.size(); ++i) result[i] *= activation(in[0].values[i]);
+          return result;
+        });
   });
 }
 
