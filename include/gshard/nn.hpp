@@ -7,6 +7,7 @@
 #include <gshard/nn/attention_cache.hpp>
 #include <gshard/nn/attention_weights.hpp>
 #include <gshard/nn/cross_entropy.hpp>
+#include <gshard/nn/dot_product_attention.hpp>
 #include <gshard/nn/dropout.hpp>
 #include <gshard/nn/embedding.hpp>
 #include <gshard/nn/feed_forward.hpp>
