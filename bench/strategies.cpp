@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rings against the collectives that they stand for, on 2 ranks: the counter vs_bare is the median time of
-// `circulating` over that of the all-gather and one product, or of one product and the reduce-scatter. What a ring
+// `in_ring` over that of the all-gather and one product, or of one product and the reduce-scatter. What a ring
 // saves is memory: the largest temporary of both is a counter, in bytes.
 #include <cstdint>
 #include <cstdlib>
@@ -46,7 +46,7 @@ void gathered_weights(benchmark::State& state, Runtime& runtime) {
   auto const w = filled<On<"x", _>>(line, n, n);
   On<"x", _> const ring(line, {n, n});
   On<"x", _> const bare(line, {n, n});
-  auto run_ring = [&] { assign(ring, einsum<"ab,bc->ac">(x, circulating(w))); };
+  auto run_ring = [&] { assign(ring, einsum<"ab,bc->ac">(x, in_ring(w))); };
   auto run_bare = [&] { assign(bare, einsum<"ab,bc->ac">(x, gathered(w))); };
   run_ring();
   run_bare();
@@ -54,8 +54,7 @@ void gathered_weights(benchmark::State& state, Runtime& runtime) {
   auto const& group = line.group<"x">();
   side_by_side::compare(state, group.communicator(), static_cast<double>(w.local_size()) * sizeof(float), run_ring,
                         run_bare);
-  state.counters["ring_temporary"] =
-      static_cast<double>(explain<"ab,bc->ac">(x, circulating(w), ring).largest_temporary);
+  state.counters["ring_temporary"] = static_cast<double>(explain<"ab,bc->ac">(x, in_ring(w), ring).largest_temporary);
   state.counters["bare_temporary"] = static_cast<double>(explain<"ab,bc->ac">(x, gathered(w), bare).largest_temporary);
 }
 
@@ -67,7 +66,7 @@ void scattered_sums(benchmark::State& state, Runtime& runtime) {
   auto const dy = filled<On<"x", _>>(line, n, n);
   On<"x", _> const ring(line, {n, n});
   On<"x", _> const bare(line, {n, n});
-  auto run_ring = [&] { assign(ring, circulating(einsum<"ab,ac->bc">(x, dy))); };
+  auto run_ring = [&] { assign(ring, in_ring(einsum<"ab,ac->bc">(x, dy))); };
   auto run_bare = [&] { assign(bare, einsum<"ab,ac->bc">(x, dy)); };
   run_ring();
   run_bare();
@@ -75,8 +74,7 @@ void scattered_sums(benchmark::State& state, Runtime& runtime) {
   auto const& group = line.group<"x">();
   side_by_side::compare(state, group.communicator(), static_cast<double>(ring.local_size()) * sizeof(float), run_ring,
                         run_bare);
-  state.counters["ring_temporary"] =
-      static_cast<double>(explain<"ab,ac->bc">(x, dy, circulating(ring)).largest_temporary);
+  state.counters["ring_temporary"] = static_cast<double>(explain<"ab,ac->bc">(x, dy, in_ring(ring)).largest_temporary);
   state.counters["bare_temporary"] = static_cast<double>(explain<"ab,ac->bc">(x, dy, bare).largest_temporary);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A mark on an operand that nothing moves: its blocks meet the other operand's as they are.
-// expect-error: is marked gathered or circulating, but its spec meets the other operand.s as it is
+// expect-error: is marked gathered or in_ring, but its spec meets the other operand.s as it is
 // expect-error: EinsumOperandStays<.*, 1>
 // expect-error: remove the mark
 #include <gshard/einsum.hpp>

@@ -11,7 +11,7 @@ template <AxisNames... Entries>
 using T = ShardedTensor<Grid, Spec<Entries...>>;
 
 #ifdef GSHARD_EXPECT_ERROR
-T<_, _> product(T<_, "model"> const& x, T<"model", _> const& w) { return circulating(einsum<"ab,bc->ac">(x, w)); }
+T<_, _> product(T<_, "model"> const& x, T<"model", _> const& w) { return in_ring(einsum<"ab,bc->ac">(x, w)); }
 #else
-T<"model", _> product(T<_, "model"> const& x, T<"model", _> const& w) { return circulating(einsum<"ab,bc->ac">(x, w)); }
+T<"model", _> product(T<_, "model"> const& x, T<"model", _> const& w) { return in_ring(einsum<"ab,bc->ac">(x, w)); }
 #endif

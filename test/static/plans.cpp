@@ -67,16 +67,16 @@ static_assert(must_move(fault<"ab,bc->ac", T<"x", _>, T<_, "x">, T<"x", _>>, 1, 
 static_assert(counts<"ab,bc->ac", T<"x", _>, Movable<T<_, "x">>, T<"x", _>> == one_all_gather);
 static_assert(counts<"ab,bc->ac", T<"x", _>, Gathered<T<_, "x">>, T<"x", _>> == one_all_gather);
 static_assert(plan_of<"ab,bc->ac", T<"x", _>, Movable<T<_, "x">>, T<"x", _>>.operand_moves[1].all_gather == 1);
-static_assert(counts<"ab,bc->ac", T<"x", _>, Circulating<T<_, "x">>, T<"x", _>> == one_ring);
+static_assert(counts<"ab,bc->ac", T<"x", _>, InRing<T<_, "x">>, T<"x", _>> == one_ring);
 static_assert(must_move(fault<"ab,bc->ac", T<"x", _>, T<_, "x">, T<_, "x">>, 0, 0, 'c'));
 static_assert(counts<"ab,bc->ac", Movable<T<"x", _>>, T<_, "x">, T<_, "x">> == one_all_gather);
-static_assert(counts<"ab,bc->ac", Circulating<T<"x", _>>, T<_, "x">, T<_, "x">> == one_ring);
+static_assert(counts<"ab,bc->ac", InRing<T<"x", _>>, T<_, "x">, T<_, "x">> == one_ring);
 
 // AB[x,r],BC[x,r]->AC[x,r]: BC is gathered, or goes round on the contracted letter; or AB is exchanged and the sum
 // scattered: the marks decide.
 static_assert(must_move(fault<"ab,bc->ac", T<"x", _>, T<"x", _>, T<"x", _>>, 1, 0, 'a'));
 static_assert(counts<"ab,bc->ac", T<"x", _>, Movable<T<"x", _>>, T<"x", _>> == one_all_gather);
-static_assert(counts<"ab,bc->ac", T<"x", _>, Circulating<T<"x", _>>, T<"x", _>> == one_ring);
+static_assert(counts<"ab,bc->ac", T<"x", _>, InRing<T<"x", _>>, T<"x", _>> == one_ring);
 static_assert(counts<"ab,bc->ac", Movable<T<"x", _>>, T<"x", _>, T<"x", _>> ==
               Counts{.reduce_scatter = 1, .all_to_all = 1});
 static_assert(counts<"ab,bc->ac", Movable<T<"x", _>>, Movable<T<"x", _>>, T<"x", _>> == one_all_gather,
@@ -144,37 +144,36 @@ static_assert(plan_of<"ab,bc->ac", Gathered<T<"x", _>>, Gathered<T<_, "x">>, T<_
 
 // T45: a ring of four is four products and three permutes, whatever operand goes round and whether the letter is kept,
 // a batch or contracted.
-static_assert(loop<"ab,bc->ac", T<"x", _>, Circulating<T<_, "x">>>.products() == 4 &&
-              loop<"ab,bc->ac", T<"x", _>, Circulating<T<_, "x">>>.permutes() == 3);
-static_assert(loop<"ab,bc->ac", T<"x", _>, Circulating<T<_, "x">>>.role == Role::right &&
-              loop<"ab,bc->ac", T<"x", _>, Circulating<T<_, "x">>>.letter == 'c');
-static_assert(loop<"ab,bc->ac", T<"x", _>, Circulating<T<"x", _>>>.letter == 'b', "contracted: windows add up");
-static_assert(loop<"nab,nbc->nac", T<_, "x", _>, Circulating<T<"x", _, _>>>.letter == 'n', "a batch");
-static_assert(loop<"ab,bc->ac", Circulating<T<"x", _>>, T<_, "x">>.role == Role::left);
-static_assert(loop<"ab,bc->ac", Circulating<T<"x", _>>, Circulating<T<_, "x">>, T<_, "x">>.role == Role::left,
+static_assert(loop<"ab,bc->ac", T<"x", _>, InRing<T<_, "x">>>.products() == 4 &&
+              loop<"ab,bc->ac", T<"x", _>, InRing<T<_, "x">>>.permutes() == 3);
+static_assert(loop<"ab,bc->ac", T<"x", _>, InRing<T<_, "x">>>.role == Role::right &&
+              loop<"ab,bc->ac", T<"x", _>, InRing<T<_, "x">>>.letter == 'c');
+static_assert(loop<"ab,bc->ac", T<"x", _>, InRing<T<"x", _>>>.letter == 'b', "contracted: windows add up");
+static_assert(loop<"nab,nbc->nac", T<_, "x", _>, InRing<T<"x", _, _>>>.letter == 'n', "a batch");
+static_assert(loop<"ab,bc->ac", InRing<T<"x", _>>, T<_, "x">>.role == Role::left);
+static_assert(loop<"ab,bc->ac", InRing<T<"x", _>>, InRing<T<_, "x">>, T<_, "x">>.role == Role::left,
               "of two, the declared result's letter stays");
-static_assert(plan_of<"ab,bc->ac", T<"x", _>, Circulating<T<_, "x">>>.operand_moves[1].is_free(),
-              "no rank holds the whole");
-static_assert(plan_of<"ab,bc->ac", T<"x", _>, Circulating<T<_, "x">>>.total() == 1);
+static_assert(plan_of<"ab,bc->ac", T<"x", _>, InRing<T<_, "x">>>.operand_moves[1].is_free(), "no rank holds the whole");
+static_assert(plan_of<"ab,bc->ac", T<"x", _>, InRing<T<_, "x">>>.total() == 1);
 
 // The result: its sums go round in place of a reduce-scatter.
-static_assert(loop<"ab,bc->ac", T<_, "x">, T<"x", _>, Circulating<T<"x", _>>>.role == Role::result);
-static_assert(loop<"ab,bc->ac", T<_, "x">, T<"x", _>, Circulating<T<_, "x">>>.letter == 'c');
-static_assert(counts<"ab,bc->ac", T<_, "x">, T<"x", _>, Circulating<T<_, "x">>> == one_ring);
-static_assert(plan_of<"ab,bc->ac", T<_, "x">, T<"x", _>, Circulating<T<_, "x">>>.produced == T<_, "x">::layout,
+static_assert(loop<"ab,bc->ac", T<_, "x">, T<"x", _>, InRing<T<"x", _>>>.role == Role::result);
+static_assert(loop<"ab,bc->ac", T<_, "x">, T<"x", _>, InRing<T<_, "x">>>.letter == 'c');
+static_assert(counts<"ab,bc->ac", T<_, "x">, T<"x", _>, InRing<T<_, "x">>> == one_ring);
+static_assert(plan_of<"ab,bc->ac", T<_, "x">, T<"x", _>, InRing<T<_, "x">>>.produced == T<_, "x">::layout,
               "no rank holds a whole partial sum");
-static_assert(counts<"ab->a", T<_, "x">, Circulating<T<"x">>> == one_ring);
+static_assert(counts<"ab->a", T<_, "x">, InRing<T<"x">>> == one_ring);
 
 // Where there is nothing to gather, or nothing that could go round, the call is refused.
 template <FixedString Text, class A, class B, class Result>
 constexpr PlanFault refusal = plan_einsum(gshard::detail::declared_facts<Text, Result, A, B>()).fault;
 static_assert(refusal<"ab,bc->ac", T<"x", _>, Gathered<T<_, _>>, T<"x", _>>.kind == PlanFault::operand_stays);
-static_assert(refusal<"ab,bc->ac", T<_, "x">, Circulating<T<"x", _>>, T<_, _>>.kind == PlanFault::operand_stays);
-static_assert(refusal<"ab,bc->ac", Circulating<T<"x", _>>, T<"x", _>, T<"x", _>>.kind == PlanFault::no_ring,
+static_assert(refusal<"ab,bc->ac", T<_, "x">, InRing<T<"x", _>>, T<_, _>>.kind == PlanFault::operand_stays);
+static_assert(refusal<"ab,bc->ac", InRing<T<"x", _>>, T<"x", _>, T<"x", _>>.kind == PlanFault::no_ring,
               "an all-to-all brings it at once");
-static_assert(refusal<"ab,bc->ac", T<_, "x">, T<"x", _>, Circulating<T<_, _>>>.kind == PlanFault::no_ring,
+static_assert(refusal<"ab,bc->ac", T<_, "x">, T<"x", _>, InRing<T<_, _>>>.kind == PlanFault::no_ring,
               "an all-reduce has no windows");
-static_assert(refusal<"ab,bc->ac", T<"x", _>, T<_, _>, Circulating<T<"x", _>>>.operand == 2);
+static_assert(refusal<"ab,bc->ac", T<"x", _>, T<_, _>, InRing<T<"x", _>>>.operand == 2);
 
 }  // namespace strategies
 
@@ -242,17 +241,16 @@ static_assert(fully_sharded.steps().size() == 1 && fully_sharded.steps()[0].role
               fully_sharded.steps()[0].movement == Movement::all_gather);
 static_assert(plan_of<"bd,bf->df", T<"x,y", _>, T<"x,y", _>, T<_, _>>.over("y").all_reduce == 1,
               "one over both axes counts for each");
-static_assert(counts<"bd,df->bf", T<"x", _>, Circulating<T<"x", "y">>, T<"x", "y">> == one_ring,
+static_assert(counts<"bd,df->bf", T<"x", _>, InRing<T<"x", "y">>, T<"x", "y">> == one_ring,
               "over x; y splits the result");
-static_assert(counts<"bd,df->bf", T<"x,y", _>, Circulating<T<"x,y", _>>, T<"x,y", _>> == one_ring,
+static_assert(counts<"bd,df->bf", T<"x,y", _>, InRing<T<"x,y", _>>, T<"x,y", _>> == one_ring,
               "one ring over both axes");
-static_assert(plan_of<"bd,df->bf", T<"x,y", _>, Circulating<T<"x,y", _>>, T<"x,y", _>>.loop.axes ==
+static_assert(plan_of<"bd,df->bf", T<"x,y", _>, InRing<T<"x,y", _>>, T<"x,y", _>>.loop.axes ==
               (AxisSet::of(0) | AxisSet::of(1)));
-static_assert(plan_of<"bd,df->bf", T<"x,y", _>, Circulating<T<"x,y", _>>, T<"x,y", _>>.loop.ranks == 0,
+static_assert(plan_of<"bd,df->bf", T<"x,y", _>, InRing<T<"x,y", _>>, T<"x,y", _>>.loop.ranks == 0,
               "known when the program runs");
-static_assert(counts<"bd,bf->df", T<"x", _>, T<"x", "y">, Circulating<T<"x", "y">>> == one_ring);
-static_assert(counts<"bd,bf->df", T<"x,y", _>, T<"x,y", _>, Circulating<T<"x", _>>> ==
-                  Counts{.all_reduce = 1, .ring = 1},
+static_assert(counts<"bd,bf->df", T<"x", _>, T<"x", "y">, InRing<T<"x", "y">>> == one_ring);
+static_assert(counts<"bd,bf->df", T<"x,y", _>, T<"x,y", _>, InRing<T<"x", _>>> == Counts{.all_reduce = 1, .ring = 1},
               "y is reduced of the block alone");
 
 // ---- Several axes on one letter: their order is part of the layout

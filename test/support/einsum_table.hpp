@@ -41,7 +41,7 @@ struct MarkedSpec<Handled<Type, How>> {
   using spec = Type;
   template <class Tensor>
   static auto marked(Tensor&& tensor) {
-    if constexpr (AnyRecipe<Tensor>) return circulating(std::forward<Tensor>(tensor));
+    if constexpr (AnyRecipe<Tensor>) return in_ring(std::forward<Tensor>(tensor));
     else return Handled<std::remove_cvref_t<Tensor>, How>{tensor};
   }
 };

@@ -135,14 +135,14 @@ TEST_CASE("rings add in float, too: one rounding, however many windows come by")
   auto const ones = filled<Rows>(mesh, {ranks(), 2}, 0, [](std::int64_t, std::int64_t) { return 1.0; });
   double const sum = 256 + ranks() - 1;
   auto all = [](double value) { return std::vector<double>(static_cast<std::size_t>(2 * ranks()), BFloat16(value)); };
-  CHECK(difference(shard<Spec<"x", _>>(circulating(
+  CHECK(difference(shard<Spec<"x", _>>(in_ring(
                        einsum<"ab,bc->ac">(filled<Columns>(mesh, {ranks(), ranks()}, 0, first_is_large), ones))),
                    all(sum)) == "");
   auto const rows = filled<Rows>(mesh, {ranks(), ranks()}, 0, first_is_large);
-  Rows result = einsum<"ab,bc->ac">(rows, circulating(ones));
+  Rows result = einsum<"ab,bc->ac">(rows, in_ring(ones));
   CHECK(difference(result, all(sum)) == "");
   fill(result, [](GlobalIndex<2> const&) { return 1; });
-  result += einsum<"ab,bc->ac">(rows, circulating(ones));
+  result += einsum<"ab,bc->ac">(rows, in_ring(ones));
   CHECK(difference(result, all(sum + 1)) == "");
 }
 

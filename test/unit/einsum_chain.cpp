@@ -156,7 +156,7 @@ TEST_CASE("explain: the orders with their costs, and the contractions of the one
             "all-reduce over y, groups of 2: 2000 bytes sent per rank"})
         CHECK_MESSAGE(text.find(part) != std::string::npos, "'", part, "' is not in: ", text);
       // Each of the 5 rows meets both windows of 3 columns: 2 * 5 * 6 * 100.
-      CHECK(explain<"ab,cb->ac">(a, circulating(On<"x", _>(mesh, {6, 100}))).text.find("6000 flops per rank") !=
+      CHECK(explain<"ab,cb->ac">(a, in_ring(On<"x", _>(mesh, {6, 100}))).text.find("6000 flops per rank") !=
             std::string::npos);
       CHECK(explain<"ab,bc,cd->ad">(a, movable(b), c).text.find("taken      ab,bc->ac") != std::string::npos);
     });

@@ -63,7 +63,7 @@ TEST_CASE("a ring of an operand over two axes") {
   Grid const grid(runtime(), {2, 2});
   On<"data,model", _> const x(grid, {8, 6});
   On<"data,model", _> const w(grid, {6, 5});
-  check_text(explain<"ab,bc->ac">(x, circulating(w)),
+  check_text(explain<"ab,bc->ac">(x, in_ring(w)),
              R"(einsum "ab,bc->ac" of float on mesh (data=2, model=2), as rank 0 sees it
   left       ab     (8, 6)              [data,model | _]              block (2, 6)
   right      bc     (6, 5)              [data,model | _]              block (2, 5)
@@ -73,7 +73,7 @@ TEST_CASE("a ring of an operand over two axes") {
   result     ac     (8, 5)              [data,model | _]              block (2, 5)
   collectives: 1; largest temporary: 40 bytes per rank
 )");
-  CHECK(printed(plan_of<"ab,bc->ac", decltype(x), Circulating<std::remove_const_t<decltype(w)>>>) ==
+  CHECK(printed(plan_of<"ab,bc->ac", decltype(x), InRing<std::remove_const_t<decltype(w)>>>) ==
         "right ring over data,model\n");
 }
 
@@ -82,7 +82,7 @@ TEST_CASE("a ring of the result") {
   On<_, "model"> const x(grid, {8, 6});
   On<"model", _> const w(grid, {6, 5});
   On<"model", _> const y(grid, {8, 5});
-  check_text(explain<"ab,bc->ac">(x, w, circulating(y)),
+  check_text(explain<"ab,bc->ac">(x, w, in_ring(y)),
              R"(einsum "ab,bc->ac" of float on mesh (data=2, model=2), as rank 0 sees it
   left       ab     (8, 6)              [_ | model]                   block (8, 3)
   right      bc     (6, 5)              [model | _]                   block (3, 5)

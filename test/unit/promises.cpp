@@ -165,12 +165,12 @@ TEST_CASE("operands that move, at once or in a ring, ask MPI for what their plan
                            Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Gathered<Spec<"x", _>>>,
                            Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", "y">, Movable<Spec<"y", "x">>>,
                            Row<"ab,bc->ac", Spec<_, "x">, Movable<Spec<_, _, partial("x")>>, Spec<_, "x">>,
-                           Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Circulating<Spec<_, "x">>>,
-                           Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Circulating<Spec<"x", _>>>,
-                           Row<"ab,bc->ac", Spec<"x,y", _>, Spec<"x,y", _>, Circulating<Spec<"x,y", _>>>,
-                           Row<"ab,bc->ac", Spec<_, "x">, Circulating<Spec<"x", _>>, Spec<_, "x">>>{});
-  check_einsums(std::tuple<Row<"ab,bc->ac", Circulating<Spec<"x", _>>, Spec<_, "x">, Spec<"x", _>>,
-                           Row<"ab,bc->ac", Circulating<Spec<"x", _>>, Spec<_, "x,y">, Spec<"x,y", _>>,
+                           Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, InRing<Spec<_, "x">>>,
+                           Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, InRing<Spec<"x", _>>>,
+                           Row<"ab,bc->ac", Spec<"x,y", _>, Spec<"x,y", _>, InRing<Spec<"x,y", _>>>,
+                           Row<"ab,bc->ac", Spec<_, "x">, InRing<Spec<"x", _>>, Spec<_, "x">>>{});
+  check_einsums(std::tuple<Row<"ab,bc->ac", InRing<Spec<"x", _>>, Spec<_, "x">, Spec<"x", _>>,
+                           Row<"ab,bc->ac", InRing<Spec<"x", _>>, Spec<_, "x,y">, Spec<"x,y", _>>,
                            Row<"ab,bc,cd->ad", Spec<"x", _>, Spec<"x", _>, Movable<Spec<"x", _>>, Spec<_, "y">>>{});
   CHECK(checked >= 11);
 }

@@ -27,35 +27,34 @@ using Gathers = std::tuple<Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Gathered
                            Row<"ab,bc->ac", Spec<"x", _>, Gathered<Spec<"x", _>>, Spec<"x", _>>>;
 
 /// Rings over kept, contracted and batch letters, over one axis or two, beside other axes.
-using OperandRings = std::tuple<Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Circulating<Spec<_, "x">>>,
-                                Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Circulating<Spec<"x", _>>>,
-                                Row<"ab,bc->ac", Propagated, Circulating<Spec<"x", _>>, Spec<_, "x">>,
-                                Row<"ab,bc->ac", Spec<_, "x">, Circulating<Spec<_, "x">>, Spec<_, "x">>,
-                                Row<"nab,nbc->nac", Spec<_, "x", _>, Spec<_, "x", _>, Circulating<Spec<"x", _, _>>>,
-                                Row<"ab,bc->ac", Spec<"x", "y">, Spec<"x", _>, Circulating<Spec<"x", "y">>>,
-                                Row<"ab,bc->ac", Propagated, Spec<"x,y", _>, Circulating<Spec<"x,y", _>>>,
-                                Row<"ab,bc->ac", Propagated, Spec<"x,y", _>, Circulating<Spec<_, "y,x">>>,
-                                Row<"ab,bc->ac", Spec<"y", _>, Spec<"y", _>, Circulating<Spec<"x,y", _>>>,
-                                Row<"ba,bc->ca", Spec<_, "y">, Spec<_, "y">, Circulating<Spec<_, "x,y">>>,
-                                Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", "y">, Circulating<Spec<"y,x", _>>>,
-                                Row<"ab,cd->ac", Propagated, Spec<"x", _>, Circulating<Spec<_, "x">>>,
-                                Row<"ab,cd->bc", Propagated, Spec<"x", _>, Circulating<Spec<"x", _>>>,
-                                Row<"ab,bc->", Spec<>, Spec<"x", _>, Circulating<Spec<_, "x">>>,
-                                Row<"a,b->ba", Spec<"x", _>, Circulating<Spec<"x">>, Spec<"x">>,
-                                Row<"ab,bc->ac", Spec<_, "x">, Spec<"x", _>, Circulating<Spec<_, "x">>>>;
+using OperandRings = std::tuple<Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, InRing<Spec<_, "x">>>,
+                                Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, InRing<Spec<"x", _>>>,
+                                Row<"ab,bc->ac", Propagated, InRing<Spec<"x", _>>, Spec<_, "x">>,
+                                Row<"ab,bc->ac", Spec<_, "x">, InRing<Spec<_, "x">>, Spec<_, "x">>,
+                                Row<"nab,nbc->nac", Spec<_, "x", _>, Spec<_, "x", _>, InRing<Spec<"x", _, _>>>,
+                                Row<"ab,bc->ac", Spec<"x", "y">, Spec<"x", _>, InRing<Spec<"x", "y">>>,
+                                Row<"ab,bc->ac", Propagated, Spec<"x,y", _>, InRing<Spec<"x,y", _>>>,
+                                Row<"ab,bc->ac", Propagated, Spec<"x,y", _>, InRing<Spec<_, "y,x">>>,
+                                Row<"ab,bc->ac", Spec<"y", _>, Spec<"y", _>, InRing<Spec<"x,y", _>>>,
+                                Row<"ba,bc->ca", Spec<_, "y">, Spec<_, "y">, InRing<Spec<_, "x,y">>>,
+                                Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", "y">, InRing<Spec<"y,x", _>>>,
+                                Row<"ab,cd->ac", Propagated, Spec<"x", _>, InRing<Spec<_, "x">>>,
+                                Row<"ab,cd->bc", Propagated, Spec<"x", _>, InRing<Spec<"x", _>>>,
+                                Row<"ab,bc->", Spec<>, Spec<"x", _>, InRing<Spec<_, "x">>>,
+                                Row<"a,b->ba", Spec<"x", _>, InRing<Spec<"x">>, Spec<"x">>,
+                                Row<"ab,bc->ac", Spec<_, "x">, Spec<"x", _>, InRing<Spec<_, "x">>>>;
 
-using ResultRings =
-    std::tuple<Row<"ab,bc->ac", Circulating<Spec<"x", _>>, Spec<_, "x">, Spec<"x", _>>,
-               Row<"ab,bc->ac", Circulating<Spec<_, "x">>, Spec<_, "x">, Spec<"x", _>>,
-               Row<"ab,bc->ca", Circulating<Spec<"x", _>>, Spec<_, "x">, Spec<_, _>>,
-               Row<"nab,nbc->nac", Circulating<Spec<"x", _, _>>, Spec<_, _, "x">, Spec<_, "x", _>>,
-               Row<"ab,bc->ac", Circulating<Spec<"x", "y">>, Spec<_, "x">, Spec<"x", "y">>,
-               Row<"ab,bc->ac", Circulating<Spec<"x,y", _>>, Spec<_, "x,y">, Spec<"x,y", _>>,
-               Row<"ab,bc->ac", Circulating<Spec<"y,x", _>>, Spec<"y", "x">, Spec<"x", _>>,
-               Row<"ab,bc->ac", Circulating<Spec<"x", _>>, Spec<_, "x,y">, Spec<"x,y", _>>,
-               Row<"ab,bc->ac", Circulating<Spec<"x", _, partial("y")>>, Spec<_, "x,y">, Spec<"x,y", _>>,
-               Row<"ab->a", Circulating<Spec<"x">>, Spec<_, "x">>,
-               Row<"ab,bc->ac", Circulating<Spec<"x", _>>, Spec<_, _, partial("x")>, Spec<_, "y">>>;
+using ResultRings = std::tuple<Row<"ab,bc->ac", InRing<Spec<"x", _>>, Spec<_, "x">, Spec<"x", _>>,
+                               Row<"ab,bc->ac", InRing<Spec<_, "x">>, Spec<_, "x">, Spec<"x", _>>,
+                               Row<"ab,bc->ca", InRing<Spec<"x", _>>, Spec<_, "x">, Spec<_, _>>,
+                               Row<"nab,nbc->nac", InRing<Spec<"x", _, _>>, Spec<_, _, "x">, Spec<_, "x", _>>,
+                               Row<"ab,bc->ac", InRing<Spec<"x", "y">>, Spec<_, "x">, Spec<"x", "y">>,
+                               Row<"ab,bc->ac", InRing<Spec<"x,y", _>>, Spec<_, "x,y">, Spec<"x,y", _>>,
+                               Row<"ab,bc->ac", InRing<Spec<"y,x", _>>, Spec<"y", "x">, Spec<"x", _>>,
+                               Row<"ab,bc->ac", InRing<Spec<"x", _>>, Spec<_, "x,y">, Spec<"x,y", _>>,
+                               Row<"ab,bc->ac", InRing<Spec<"x", _, partial("y")>>, Spec<_, "x,y">, Spec<"x,y", _>>,
+                               Row<"ab->a", InRing<Spec<"x">>, Spec<_, "x">>,
+                               Row<"ab,bc->ac", InRing<Spec<"x", _>>, Spec<_, _, partial("x")>, Spec<_, "y">>>;
 
 }  // namespace
 
@@ -127,10 +126,10 @@ TEST_CASE("plain assignment never reads what the result held; += adds to it once
     auto const columns = filled<OnLine<_, "x">>(mesh, left, 1);
     auto const by_rows = filled<OnLine<"x", _>>(mesh, right, 2);
     auto const by_columns = filled<OnLine<_, "x">>(mesh, right, 2);
-    check(OnLine<"x", _>(mesh, {6, 7}), [&] { return einsum<"ab,bc->ac">(rows, circulating(by_rows)); });
-    check(OnLine<"x", _>(mesh, {6, 7}), [&] { return einsum<"ab,bc->ac">(rows, circulating(by_columns)); });
-    check(OnLine<"x", _>(mesh, {6, 7}), [&] { return circulating(einsum<"ab,bc->ac">(columns, by_rows)); });
-    check(OnLine<_, "x">(mesh, {6, 7}), [&] { return circulating(einsum<"ab,bc->ac">(columns, by_rows)); });
+    check(OnLine<"x", _>(mesh, {6, 7}), [&] { return einsum<"ab,bc->ac">(rows, in_ring(by_rows)); });
+    check(OnLine<"x", _>(mesh, {6, 7}), [&] { return einsum<"ab,bc->ac">(rows, in_ring(by_columns)); });
+    check(OnLine<"x", _>(mesh, {6, 7}), [&] { return in_ring(einsum<"ab,bc->ac">(columns, by_rows)); });
+    check(OnLine<_, "x">(mesh, {6, 7}), [&] { return in_ring(einsum<"ab,bc->ac">(columns, by_rows)); });
   }
 }
 
@@ -148,11 +147,11 @@ TEST_CASE("no rank ever holds a whole operand or a whole sum") {
   };
   auto const x = filled<OnLine<"x", _>>(mesh, {p, 64 * p}, 1);
   auto const y = filled<OnLine<"x", _>>(mesh, {64 * p, 64}, 2);
-  CHECK_MESSAGE(reserved_by([&] { OnLine<"x", _> const rows = einsum<"ab,bc->ac">(x, circulating(y)); }) <= 3 * block,
+  CHECK_MESSAGE(reserved_by([&] { OnLine<"x", _> const rows = einsum<"ab,bc->ac">(x, in_ring(y)); }) <= 3 * block,
                 "two windows and a row");
   auto const z = filled<OnLine<_, "x">>(mesh, {64 * p, 8 * p}, 3);
   auto const w = filled<OnLine<"x", _>>(mesh, {8 * p, 64}, 4);
-  CHECK_MESSAGE(reserved_by([&] { OnLine<"x", _> const sums = circulating(einsum<"ab,bc->ac">(z, w)); }) <= 4 * block,
+  CHECK_MESSAGE(reserved_by([&] { OnLine<"x", _> const sums = in_ring(einsum<"ab,bc->ac">(z, w)); }) <= 4 * block,
                 "three blocks and the result");
 }
 
@@ -165,15 +164,15 @@ TEST_CASE("of several operands, the marked one moves in the contraction that mee
                                                       {w.extents(), dense_values({4, 6}, 2)},
                                                       {v.extents(), dense_values({6, 3}, 3)}});
   static_assert(
-      plan_of<"ab,bc,cd->ad", OnLine<"x", _>, Circulating<OnLine<"x", _>>, Gathered<OnLine<"x", _>>, OnLine<"x", _>>.ring ==
+      plan_of<"ab,bc,cd->ad", OnLine<"x", _>, InRing<OnLine<"x", _>>, Gathered<OnLine<"x", _>>, OnLine<"x", _>>.ring ==
       1);
   static_assert(
-      plan_of<"ab,bc,cd->ad", OnLine<"x", _>, Circulating<OnLine<"x", _>>, Gathered<OnLine<"x", _>>, OnLine<"x", _>>.all_gather ==
+      plan_of<"ab,bc,cd->ad", OnLine<"x", _>, InRing<OnLine<"x", _>>, Gathered<OnLine<"x", _>>, OnLine<"x", _>>.all_gather ==
       1);
-  OnLine<"x", _> const y = einsum<"ab,bc,cd->ad">(x, circulating(w), gathered(v));
+  OnLine<"x", _> const y = einsum<"ab,bc,cd->ad">(x, in_ring(w), gathered(v));
   CHECK(difference(y, expected.values) == "");
 
   auto const inner = filled<OnLine<_, "x">>(mesh, {5, 4}, 1);
-  OnLine<"x", _> const sums = circulating(einsum<"ab,bc,cd->ad">(inner, w, filled<OnLine<_, _>>(mesh, {6, 3}, 3)));
+  OnLine<"x", _> const sums = in_ring(einsum<"ab,bc,cd->ad">(inner, w, filled<OnLine<_, _>>(mesh, {6, 3}, 3)));
   CHECK(difference(sums, expected.values) == "");
 }

@@ -16,18 +16,18 @@ using namespace gshard::test;
 TEST_CASE("einsums in which a marked operand is gathered or goes round in a ring") {
   check_gradients_of(std::tuple<Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Gathered<Spec<_, "x">>>,
                                 Row<"ab,bc->ac", Spec<_, _>, Gathered<Spec<"x", _>>, Spec<_, "x">>,
-                                Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, Circulating<Spec<"x", _>>>,
-                                Row<"ab,bc->ac", Propagated, Circulating<Spec<"x", _>>, Spec<_, "x">>,
-                                Row<"nab,nbc->nac", Spec<_, "x", _>, Spec<_, "x", _>, Circulating<Spec<"x", _, _>>>,
-                                Row<"ab,bc->ac", Spec<"x", "y">, Spec<"x", _>, Circulating<Spec<"x", "y">>>,
-                                Row<"ab,bc->ac", Propagated, Spec<"x,y", _>, Circulating<Spec<"x,y", _>>>>{});
+                                Row<"ab,bc->ac", Spec<"x", _>, Spec<"x", _>, InRing<Spec<"x", _>>>,
+                                Row<"ab,bc->ac", Propagated, InRing<Spec<"x", _>>, Spec<_, "x">>,
+                                Row<"nab,nbc->nac", Spec<_, "x", _>, Spec<_, "x", _>, InRing<Spec<"x", _, _>>>,
+                                Row<"ab,bc->ac", Spec<"x", "y">, Spec<"x", _>, InRing<Spec<"x", "y">>>,
+                                Row<"ab,bc->ac", Propagated, Spec<"x,y", _>, InRing<Spec<"x,y", _>>>>{});
 }
 
 TEST_CASE("einsums whose sums go round in a ring") {
-  check_gradients_of(std::tuple<Row<"ab,bc->ac", Circulating<Spec<"x", _>>, Spec<_, "x">, Spec<"x", _>>,
-                                Row<"ab,bc->ac", Circulating<Spec<_, "x">>, Spec<_, "x">, Spec<"x", _>>,
-                                Row<"ab,bc->ac", Circulating<Spec<"x", _>>, Spec<_, "x,y">, Spec<"x,y", _>>,
-                                Row<"ab->a", Circulating<Spec<"x">>, Spec<_, "x">>>{});
+  check_gradients_of(std::tuple<Row<"ab,bc->ac", InRing<Spec<"x", _>>, Spec<_, "x">, Spec<"x", _>>,
+                                Row<"ab,bc->ac", InRing<Spec<_, "x">>, Spec<_, "x">, Spec<"x", _>>,
+                                Row<"ab,bc->ac", InRing<Spec<"x", _>>, Spec<_, "x,y">, Spec<"x,y", _>>,
+                                Row<"ab->a", InRing<Spec<"x">>, Spec<_, "x">>>{});
 }
 
 // ---- Plans
@@ -50,12 +50,12 @@ struct Gradients {
 }  // namespace
 
 TEST_CASE("what goes round forward goes round backward: weights again, and the sums of their gradient") {
-  using Weights = Gradients<T<"x", _>, Circulating<T<"x", _>>, T<"x", _>>;
+  using Weights = Gradients<T<"x", _>, InRing<T<"x", _>>, T<"x", _>>;
   static_assert(Weights::left.total() == 1 && Weights::left.loop.role == Role::right &&
                 Weights::left.loop.letter == 'b');
   static_assert(Weights::right.total() == 1 && Weights::right.loop.role == Role::result &&
                 Weights::right.loop.letter == 'b');
-  using Sums = Gradients<T<_, "x">, T<"x", _>, Circulating<T<"x", _>>>;
+  using Sums = Gradients<T<_, "x">, T<"x", _>, InRing<T<"x", _>>>;
   static_assert(Sums::left.total() == 1 && Sums::left.loop.role == Role::left && Sums::left.loop.letter == 'a');
   static_assert(Sums::right.total() == 1 && Sums::right.loop.role == Role::left && Sums::right.loop.letter == 'a');
   using Gathers = Gradients<T<"x", _>, Gathered<T<"x", _>>, T<"x", _>>;

@@ -123,8 +123,8 @@ struct Moving {
 
 std::vector<Moving> const moving = {
     {"einsum, gathered", [](Left const& a, Left const& b) { (void)eval(einsum<"ab,bc->ac">(a, gathered(b))); }},
-    {"einsum, circulating", [](Left const& a, Left const& b) { (void)eval(einsum<"ab,bc->ac">(a, circulating(b))); }},
-    {"explain, circulating", [](Left const& a, Left const& b) { (void)explain<"ab,bc->ac">(a, circulating(b)); }},
+    {"einsum, in a ring", [](Left const& a, Left const& b) { (void)eval(einsum<"ab,bc->ac">(a, in_ring(b))); }},
+    {"explain, in a ring", [](Left const& a, Left const& b) { (void)explain<"ab,bc->ac">(a, in_ring(b)); }},
 };
 
 }  // namespace
@@ -178,7 +178,7 @@ TEST_CASE("every function of two tensors refuses what does not belong together")
   }
 }
 
-TEST_CASE("results that are there already: of reductions, of einsums that circulate") {
+TEST_CASE("results that are there already: of reductions, of einsums in a ring") {
   TwoAxes const mesh(runtime(), two_axis_shapes().front());
   auto const x = filled<Matrix>(mesh, {4, 6}, 1);
   Row const row(mesh, {6});
@@ -199,18 +199,18 @@ TEST_CASE("results that are there already: of reductions, of einsums that circul
   Columns const a(mesh, {6, 4});
   Left const b(mesh, {4, 6});
   using Scattered = ShardedTensor<TwoAxes, Spec<_, "x">, double>;
-  std::vector<std::pair<std::string, std::function<void(Scattered)>>> const circulating_into = {
-      {"assign of a circulating einsum", [&](Scattered y) { assign(y, circulating(einsum<"ab,bc->ac">(a, b))); }},
-      {"operator+= of a circulating einsum", [&](Scattered y) { y += circulating(einsum<"ab,bc->ac">(a, b)); }},
-      {"operator-= of a circulating einsum", [&](Scattered y) { y -= circulating(einsum<"ab,bc->ac">(a, b)); }},
+  std::vector<std::pair<std::string, std::function<void(Scattered)>>> const by_ring_into = {
+      {"assign of an einsum in a ring", [&](Scattered y) { assign(y, in_ring(einsum<"ab,bc->ac">(a, b))); }},
+      {"operator+= of an einsum in a ring", [&](Scattered y) { y += in_ring(einsum<"ab,bc->ac">(a, b)); }},
+      {"operator-= of an einsum in a ring", [&](Scattered y) { y -= in_ring(einsum<"ab,bc->ac">(a, b)); }},
   };
-  for (auto const& [name, call] : circulating_into) {
+  for (auto const& [name, call] : by_ring_into) {
     expect_refusal<StateError>(name + ": unset result", [&] { call(Scattered{}); }, "result (unset)");
     expect_refusal<ExtentError>(name + ": result of other extents", [&] { call(Scattered(mesh, {6, 5})); }, "(6, 5)");
   }
   expect_refusal<StateError>(
-      "shard of a circulating einsum: unset operand",
-      [&] { (void)shard<Spec<_, "x">>(circulating(einsum<"ab,bc->ac">(a, Left{}))); }, "operand 1 (unset)");
+      "shard of an einsum in a ring: unset operand",
+      [&] { (void)shard<Spec<_, "x">>(in_ring(einsum<"ab,bc->ac">(a, Left{}))); }, "operand 1 (unset)");
 }
 
 TEST_CASE("counts of an einsum without ranks that exceed 64 bits stay at the largest number") {

@@ -52,7 +52,7 @@ consteval auto planned_types() {
 /// Plan of an einsum of these operand types, which the declared result type may follow: `plan_of<"gsec,gsm->egcm",
 /// decltype(mask), decltype(x), decltype(sent)>`.
 /// A constant to print and to assert: an EinsumPlan for one or two operands, a ChainPlan for more. Marked types are
-/// `Movable<Tensor>`, `Gathered<Tensor>`, `Circulating<Tensor>`.
+/// `Movable<Tensor>`, `Gathered<Tensor>`, `InRing<Tensor>`.
 /// Does not compile if the einsum does not.
 template <FixedString Text, class... Types>
 inline constexpr auto plan_of =
@@ -110,20 +110,20 @@ struct Einsum {
 
 /// An einsum whose result is reduce-scattered in a ring (collective matmul): the family of its Recipe.
 template <FixedString Text>
-struct CirculatingEinsum : Einsum<Text> {
+struct RingEinsum : Einsum<Text> {
   template <class Declared, class... Operands>
   auto run(Operands const&... operands) const {
     if constexpr (std::is_void_v<Declared>) {
-      using Refused [[maybe_unused]] = decltype(error::CirculatingResultUndeclared<detail::MeshOf<Operands...>>{});
+      using Refused [[maybe_unused]] = decltype(error::RingResultUndeclared<detail::MeshOf<Operands...>>{});
       return Einsum<Text>::template run<void>(operands...);
     } else {
-      return Einsum<Text>::template run<Circulating<Declared>>(operands...);
+      return Einsum<Text>::template run<InRing<Declared>>(operands...);
     }
   }
 
   template <class Declared, AnyTensor Result, class... Operands>
   void run_into(Result const& result, bool add, Operands const&... operands) const {
-    Einsum<Text>::template run_into<Circulating<Declared>>(result, add, operands...);
+    Einsum<Text>::template run_into<InRing<Declared>>(result, add, operands...);
   }
 };
 
@@ -132,7 +132,7 @@ struct CirculatingEinsum : Einsum<Text> {
 /// Letters that the result lacks are summed over. A letter twice in one operand takes its diagonal. `...` stands for
 /// dimensions without a letter (see `subscripts_of`).
 /// Communication: as `plan_of<Text, ...>` lists. A result is communicated as its declared type demands, an operand only
-/// if it is marked (`movable`, `gathered`, `circulating`). `explain` gives the bytes per rank.
+/// if it is marked (`movable`, `gathered`, `in_ring`). `explain` gives the bytes per rank.
 /// Does not compile if the types of the operands do not fit `Text`, or if an unmarked operand would have to be
 /// communicated.
 /// More than two operands are contracted two at a time, `einsum<"ab,bc,cd->ad">(x, u, v)`, in the order with the fewest
@@ -152,13 +152,13 @@ auto einsum(Operands&&... operands) {
 }
 
 /// Marks an einsum to reduce-scatter its declared result in a ring during the contraction (collective matmul),
-/// `Y y = circulating(einsum<"ab,bc->ac">(x, w))`: the partial sums of each block pass from rank to rank.
+/// `Y y = in_ring(einsum<"ab,bc->ac">(x, w))`: the partial sums of each block pass from rank to rank.
 /// Does not compile (EinsumWithoutRing) if the replaced collective is not a reduce-scatter to one dimension.
 /// Source: paper 3.3.2, figure 4.
 template <FixedString Text, class... Operands>
-auto circulating(Recipe<Einsum<Text>, Operands...>&& einsum) {
+auto in_ring(Recipe<Einsum<Text>, Operands...>&& einsum) {
   return detail::call_with(einsum.operands(), [](auto const&... operands) {
-    return Recipe<CirculatingEinsum<Text>, Operands...>({}, operands...);
+    return Recipe<RingEinsum<Text>, Operands...>({}, operands...);
   });
 }
 

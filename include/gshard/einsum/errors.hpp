@@ -78,7 +78,7 @@ struct EinsumOperandMustMove {
   static_assert(
       always_false<Subscripts>,
       "gshard: this einsum needs an operand (0 is the first) on another letter of the named axis than its spec has, and operands do not "
-      "move unseen; declare the result so that the axis stays where it is, reshard the operand before, or allow it by movable(operand), gathered(operand) or circulating(operand)");
+      "move unseen; declare the result so that the axis stays where it is, reshard the operand before, or allow it by movable(operand), gathered(operand) or in_ring(operand)");
 };
 
 /// Reports an unmarked operand that lists the axes of a letter in another order than the other operand.
@@ -99,32 +99,32 @@ struct EinsumOperandMustReduce {
       "by reshard to a spec without partial, or allow it by movable(operand)");
 };
 
-/// Reports an operand that is marked gathered or circulating, but does not have to be communicated.
+/// Reports an operand that is marked gathered or in_ring, but does not have to be communicated.
 template <class Subscripts, int Operand>
 struct EinsumOperandStays {
   static_assert(
       always_false<Subscripts>,
-      "gshard: an einsum operand (0 is the first) is marked gathered or circulating, but its spec meets the other operand's as it is, and "
+      "gshard: an einsum operand (0 is the first) is marked gathered or in_ring, but its spec meets the other operand's as it is, and "
       "nothing of it moves; remove the mark");
 };
 
-/// Reports a tensor (2 is the result) that is marked circulating, but whose movement has no ring form.
+/// Reports a tensor (2 is the result) that is marked in_ring, but whose movement has no ring form.
 template <class Subscripts, int Operand>
 struct EinsumWithoutRing {
   static_assert(
       always_false<Subscripts>,
-      "gshard: a tensor of this einsum (0 is the first operand, 2 the result) is marked circulating, but is not to be gathered along one "
+      "gshard: a tensor of this einsum (0 is the first operand, 2 the result) is marked in_ring, but is not to be gathered along one "
       "dimension, or is no result whose sum is scattered to one dimension, so it has no windows to go round; mark an operand gathered or "
       "movable, leave a result without a mark");
 };
 
-/// Reports an einsum marked circulating whose result is not declared.
+/// Reports an einsum marked in_ring whose result is not declared.
 template <class Operand>
-struct CirculatingResultUndeclared {
+struct RingResultUndeclared {
   static_assert(
       always_false<Operand>,
-      "gshard: an einsum whose result circulates is reduce-scattered to a declared spec; assign it to a tensor type, or "
-      "write shard<Spec<...>>(circulating(einsum<...>(...)))");
+      "gshard: an einsum whose result is marked in_ring is reduce-scattered to a declared spec; assign it to a tensor type, or "
+      "write shard<Spec<...>>(in_ring(einsum<...>(...)))");
 };
 
 }  // namespace gshard::error

@@ -106,7 +106,7 @@ struct RunOfPair {
   }
 };
 
-/// Writes the lines of one contraction. Partial sums that circulate in a ring take `sum_size` bytes per element, other
+/// Writes the lines of one contraction. Partial sums that travel in a ring take `sum_size` bytes per element, other
 /// elements `element_size`.
 template <class Mesh>
 class PairExplainer {
@@ -165,7 +165,7 @@ class PairExplainer {
                   concat(" in ", ranks - 1, ranks == 2 ? " permute" : " permutes"));
   }
 
-  /// Returns the number of multiplications on this rank: the product of the local extents of all letters. A circulating
+  /// Returns the number of multiplications on this rank: the product of the local extents of all letters. An in_ring
   /// operand counts without the ring axes in its layout, since its windows of all iterations are multiplied here.
   std::int64_t products() const {
     StaticVector<char, 3 * max_rank> seen;
@@ -280,7 +280,7 @@ Explanation explain_einsum(std::tuple<Tensors...> const& tensors) {
 
 /// Explains the plan of `einsum<Text>` of these operands in words and in the numbers of this run: blocks, flops, and
 /// each movement with its axes, group size, bytes sent per rank, and reason.
-/// A tensor after the operands declares the result; marks count: `explain<"ab,bc->ac">(x, circulating(w), y)`.
+/// A tensor after the operands declares the result; marks count: `explain<"ab,bc->ac">(x, in_ring(w), y)`.
 /// For more than two operands, lists the orders of contraction with their costs, and explains the one that is chosen.
 /// Communication: none; computes nothing.
 /// Throws StateError, MeshError or ExtentError, as `einsum` does.

@@ -22,9 +22,9 @@ using Movable = Handled<Operand, Handling::movable>;
 /// Operand marked by `gathered`.
 template <class Operand>
 using Gathered = Handled<Operand, Handling::gathered>;
-/// Operand marked by `circulating`.
+/// Operand marked by `in_ring`.
 template <class Operand>
-using Circulating = Handled<Operand, Handling::circulating>;
+using InRing = Handled<Operand, Handling::in_ring>;
 
 /// Marks an operand that an einsum may gather, exchange or reduce, such as fully sharded (ZeRO-3) weights:
 /// `einsum<"ab,bc->ac">(x, movable(w))`.
@@ -50,7 +50,7 @@ Gathered<std::remove_cvref_t<Operand>> gathered(Operand&& operand) {
 /// Source: paper 3.3.2, figure 4.
 template <class Operand>
   requires(!AnyRecipe<Operand>)
-Circulating<std::remove_cvref_t<Operand>> circulating(Operand&& operand) {
+InRing<std::remove_cvref_t<Operand>> in_ring(Operand&& operand) {
   detail::refuse_named<Operand>();
   return {std::forward<Operand>(operand)};
 }
@@ -153,10 +153,10 @@ inline constexpr Handling handling_of = Handling::fixed;
 template <class Operand, Handling How>
 inline constexpr Handling handling_of<Handled<Operand, How>> = How;
 
-/// Mark of a declared result type; `movable` unless it is `circulating`.
+/// Mark of a declared result type; `movable` unless it is `in_ring`.
 template <class Result>
 inline constexpr Handling result_handling_of =
-    handling_of<Result> == Handling::circulating ? Handling::circulating : Handling::movable;
+    handling_of<Result> == Handling::in_ring ? Handling::in_ring : Handling::movable;
 
 }  // namespace detail
 }  // namespace gshard

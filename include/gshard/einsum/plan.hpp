@@ -11,8 +11,8 @@ namespace gshard {
 /// - fixed: must not be communicated; holds for unmarked operands
 /// - movable: may be communicated as the planner's table says (detail::role_of_axis); holds for results
 /// - gathered: operand to communicate before the contraction, in preference to the other operand
-/// - circulating: operand or result to communicate in a ring during the contraction (collective matmul)
-enum class Handling { fixed, movable, gathered, circulating };
+/// - in_ring: operand or result to communicate in a ring during the contraction (collective matmul)
+enum class Handling { fixed, movable, gathered, in_ring };
 
 /// Tensor that a movement of an einsum communicates.
 /// - left: the first operand
@@ -28,9 +28,9 @@ struct EinsumStep {
 };
 
 /// Ring of a collective matmul.
-/// For an operand, the ring replaces an all-gather: the blocks of the operand circulate over each group along `axes`; a
+/// For an operand, the ring replaces an all-gather: the blocks of the operand travel over each group along `axes`; a
 /// rank multiplies one window of `letter` while it receives the next one.
-/// For the result, the ring replaces a reduce-scatter: the partial sums of the blocks of the result circulate.
+/// For the result, the ring replaces a reduce-scatter: the partial sums of the blocks of the result travel.
 /// Source: paper 3.3.2, figure 4.
 struct EinsumLoop {
   Role role = Role::right;
@@ -41,7 +41,7 @@ struct EinsumLoop {
 
   /// Returns whether the plan has a ring.
   constexpr bool runs() const { return letter != '\0'; }
-  /// Returns whether operand 0 or 1 circulates.
+  /// Returns whether operand 0 or 1 is communicated in the ring.
   constexpr bool is_of(int operand) const { return runs() && role == (operand == 0 ? Role::left : Role::right); }
   /// Returns the number of local products per rank; 0 if the mesh type does not fix the group size.
   constexpr int products() const { return ranks; }
@@ -58,8 +58,8 @@ namespace detail {
 /// - operand_must_reorder: unmarked operand `operand` lists the axes of a dimension in an order that differs from the
 ///   contraction
 /// - operand_must_reduce: unmarked operand `operand` is an unreduced sum over `axis`, which the other operand uses too
-/// - operand_stays: operand `operand` is marked gathered or circulating, but does not have to be communicated
-/// - no_ring: tensor `operand` (2 is the result) is marked circulating, but its movement has no ring form
+/// - operand_stays: operand `operand` is marked gathered or in_ring, but does not have to be communicated
+/// - no_ring: tensor `operand` (2 is the result) is marked in_ring, but its movement has no ring form
 struct PlanFault {
   enum Kind { none, operand_must_move, operand_must_reorder, operand_must_reduce, operand_stays, no_ring } kind = none;
   int operand = 0;
@@ -74,10 +74,10 @@ struct PlanFault {
 /// once.
 struct EinsumPlan : CollectiveCounts {
   /// Layouts in which the local contraction reads its operands.
-  /// A circulating operand: the layout of its first window.
+  /// An operand in the ring: the layout of its first window.
   StaticVector<Layout, 2> operands;
   /// Layout in which the local contraction leaves its result.
-  /// A circulating result: the layout of the block that stays on the rank.
+  /// A result in the ring: the layout of the block that stays on the rank.
   Layout produced;
   /// Layout of the result: declared, or propagated if it is not declared.
   Layout result;

@@ -75,7 +75,7 @@ struct AxisRole {
 /// | none, one operand is partial   | no letter                      | the product is linear: the sum is passed on    |
 /// | two letters: the first of these rows that applies                                                                |
 /// | - one operand alone is marked  | the letter of the other        | the call says which operand to communicate     |
-/// |   gathered or circulating      |                                |                                                |
+/// |   gathered or in_ring          |                                |                                                |
 /// | - one operand alone is marked  | the letter of the other        | an unmarked operand must not be communicated   |
 /// | - the declared result has one  | that letter                    | no communication after the contraction         |
 /// |   of the letters on this axis  |                                |                                                |
@@ -102,7 +102,7 @@ constexpr AxisRole role_of_axis(EinsumFacts const& facts, int axis) {
   if (left_partial != right_partial && (left_partial ? right : left) == '\0') return {'\0', true};
   if (left != '\0' && right != '\0' && left != right) {
     auto moves_first = [&](int operand) {
-      return facts.handling[operand] == Handling::gathered || facts.handling[operand] == Handling::circulating;
+      return facts.handling[operand] == Handling::gathered || facts.handling[operand] == Handling::in_ring;
     };
     if (moves_first(0) != moves_first(1)) return {moves_first(1) ? left : right};
     bool const on_left = facts.handling[1] != Handling::fixed;
@@ -207,7 +207,7 @@ constexpr bool plan_result_loop(EinsumPlan& plan, EinsumFacts const& facts) {
   return true;
 }
 
-/// Applies the marks `gathered` and `circulating`. Faults: no operand that is marked so is communicated; a circulating
+/// Applies the marks `gathered` and `in_ring`. Faults: no operand that is marked so is communicated; an in_ring
 /// tensor has no ring form. If both operands are marked, one that is communicated is enough.
 constexpr void apply_marks(EinsumPlan& plan, EinsumFacts const& facts) {
   bool any_repeated = false;
@@ -218,18 +218,17 @@ constexpr void apply_marks(EinsumPlan& plan, EinsumFacts const& facts) {
   bool moves = false;
   for (int operand = 0; operand < facts.operands.size(); ++operand) {
     Handling const handling = facts.handling[operand];
-    if (handling != Handling::gathered && handling != Handling::circulating) continue;
+    if (handling != Handling::gathered && handling != Handling::in_ring) continue;
     if (plan.operand_moves[operand].is_free()) {
       idle = operand;
       continue;
     }
     moves = true;
-    if (handling == Handling::circulating && (any_repeated || !plan_operand_loop(plan, facts, operand)) && facts.strict)
+    if (handling == Handling::in_ring && (any_repeated || !plan_operand_loop(plan, facts, operand)) && facts.strict)
       plan.fault = {PlanFault::no_ring, operand, 0, '\0'};
   }
   if (idle >= 0 && !moves && facts.strict) plan.fault = {PlanFault::operand_stays, idle, 0, '\0'};
-  if (facts.result_handling == Handling::circulating && (any_repeated || !plan_result_loop(plan, facts)) &&
-      facts.strict)
+  if (facts.result_handling == Handling::in_ring && (any_repeated || !plan_result_loop(plan, facts)) && facts.strict)
     plan.fault = {PlanFault::no_ring, 2, 0, '\0'};
   if (!plan.loop.runs()) return;
   plan.loop.ranks = 1;

@@ -45,7 +45,7 @@ struct RingSide {
   }
 };
 
-/// Blocks of one tensor that circulate: one per rank of the group along `axes`.
+/// Blocks of one tensor that travel in the ring: one per rank of the group along `axes`.
 struct RingBlocks {
   MeshState const& mesh;
   AxisSet axes;
@@ -65,7 +65,7 @@ struct RingBlocks {
 
 /// Runs an einsum as a collective matmul: one local product per rank of a group, on the windows of the tensors that
 /// have the letter of the ring, while the next window is communicated (paper 3.3.2, figure 4).
-/// `Sum` is the element type of the result, and of the partial sums that circulate.
+/// `Sum` is the element type of the result, and of the partial sums in the ring.
 template <class MemorySpace, class T, class Sum>
 class Ring {
  public:
@@ -78,19 +78,19 @@ class Ring {
       sides_.push_back({**operands[i], einsum.subscripts.operands[static_cast<int>(i)], letter()});
   }
 
-  /// Replaces the all-gather of `circulating`, operand number `position`.
+  /// Replaces the all-gather of `in_ring`, operand number `position`.
   /// If the result has the letter of the ring, each window writes its own block of the result; if the letter is
   /// contracted, each window adds to the whole result.
   /// Communication: p - 1 permutes in a group of p ranks; each sends one window. At most two receive buffers of the
   /// largest window.
-  void contract_windows(TensorState const& circulating, int position, bool add) {
-    RingBlocks const ring{*produced_.mesh, einsum_.plan.loop.axes, circulating.layout, circulating.extents};
+  void contract_windows(TensorState const& moving, int position, bool add) {
+    RingBlocks const ring{*produced_.mesh, einsum_.plan.loop.axes, moving.layout, moving.extents};
     int const dimension = einsum_.subscripts.operands[position].find(letter());
     Group const& group = ring.group();
     std::int64_t const room = group.size > 1 ? ring.largest() : 0;
     T* const buffers[2] = {scratch_.template get<T>(room), scratch_.template get<T>(group.size > 2 ? room : 0)};
-    T const* current = circulating.elements<T>();
-    Block window = circulating.block;
+    T const* current = moving.elements<T>();
+    Block window = moving.block;
     for (int iteration = 0; iteration < group.size; ++iteration) {
       comm::Pending next_window;
       Block next;
@@ -184,7 +184,7 @@ void run_ring(PlannedEinsum<MemorySpace, T> const& einsum, HandleList operands, 
 }
 
 /// Contracts by a ring: `contract` of a plan with a ring.
-/// Sums that grow over several iterations are kept, and sent if they circulate, in Computed<T> (float for BFloat16).
+/// Sums that grow over several iterations are kept, and sent if they travel, in Computed<T> (float for BFloat16).
 /// They are rounded to T once at the end.
 /// Communication: p - 1 permutes over `loop.axes`, groups of p ranks.
 template <class MemorySpace, class T>
