@@ -81,10 +81,10 @@ void translate_corpus(gshard::Runtime& runtime, Options options) {
   options.model.vocabulary = data.tokenizer.vocabulary_size();
   for (auto const* section : {&data.train, &data.dev, &data.test})
     for (TokenPair const& pair : section->tokens)
-      options.model.longest = std::max<std::int64_t>(
-          options.model.longest, static_cast<std::int64_t>(std::max(pair.source.size(), pair.target.size())));
+      options.model.max_length = std::max<std::int64_t>(
+          options.model.max_length, static_cast<std::int64_t>(std::max(pair.source.size(), pair.target.size())));
   // Padding rounds lengths up.
-  options.model.longest += options.training.batches.length_multiple;
+  options.model.max_length += options.training.batches.length_multiple;
   ModelMemory const memory = model_memory(options.model, sizes, runtime.rank());
   if (shows) {
     print_summary(std::cout, data);

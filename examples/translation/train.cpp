@@ -11,7 +11,7 @@ namespace translation {
 void train(Grid const& grid, Model& model, std::vector<TokenPair> const& pairs, TrainingOptions const& options,
            std::function<void(Step const&)> const& report) {
   using namespace gshard;
-  optim::AdamW<> optimizer({.largest_norm = 1});
+  optim::AdamW<> optimizer({.max_norm = 1});
   optim::WarmupThenLinear const rate{options.learning_rate, options.warmup, options.steps + 1};
 
   std::int64_t number = 0;

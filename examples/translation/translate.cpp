@@ -14,7 +14,7 @@ namespace {
 /// The words of each sentence of a batch; the places without a sentence get none.
 std::vector<std::vector<std::int32_t>> translate_batch(Grid const& grid, Model& model, Batch const& batch,
                                                        BeamOptions const& beam) {
-  std::int64_t const longest = std::min(model.options().longest, 2 * batch.source_length + 8);
+  std::int64_t const longest = std::min(model.options().max_length, 2 * batch.source_length + 8);
   std::int64_t const choices = std::min(beam.hypotheses + 1, model.options().vocabulary);
   gshard::nn::Decoder decoder(model, sentences_on_grid(grid, batch.groups, batch.source, batch.source_lengths), longest,
                               beam.hypotheses);

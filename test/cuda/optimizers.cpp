@@ -21,7 +21,7 @@ struct Model {
 
 template <optim::Optimizer Type>
 void step(Model& model) {
-  Type optimizer({.largest_norm = 1});
+  Type optimizer({.max_norm = 1});
   optimizer.step(model, 0.1);
 }
 

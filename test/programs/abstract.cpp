@@ -19,8 +19,8 @@ using Tensor = ShardedTensor<Grid, Spec<Entries...>, float, AbstractSpace>;
 void train(Grid const& grid) {
   using Integers = Model::Side::Integers;
   Model model(
-      grid, {.vocabulary = 96, .longest = 16, .model = 32, .hidden = 64, .heads = 4, .experts = grid.size<"expert">()},
-      1);
+      grid,
+      {.vocabulary = 96, .max_length = 16, .model = 32, .hidden = 64, .heads = 4, .experts = grid.size<"expert">()}, 1);
   std::int64_t const groups = grid.ranks(), places = 32;
   auto numbers = [&](std::int64_t columns) {
     return from_vector<Integers>(grid, {groups, columns}, std::vector<int>(static_cast<std::size_t>(groups * columns)));
@@ -29,7 +29,7 @@ void train(Grid const& grid) {
   Tape tape;
   auto const output = model(tape, side, side, nn::RandomStream{1, 1});
   tape.backward(eval(nn::cross_entropy(output.logits, side.ids, 1, 0.1) + output.balance_loss * 0.01));
-  optim::AdamW<> optimizer({.largest_norm = 1});
+  optim::AdamW<> optimizer({.max_norm = 1});
   std::cout << "norm of the gradients: " << optimizer.step(model, 0.001) << '\n';
 }
 

@@ -22,7 +22,7 @@ using Model = nn::Transformer<Devices, ByDevice, nn::TransformerParts, float, Ab
 Model paper_model(Devices const& mesh, std::int64_t experts, std::int64_t layers) {
   return Model(mesh,
                {.vocabulary = 64000 + 32000,
-                .longest = 1024,
+                .max_length = 1024,
                 .model = 1024,
                 .hidden = 8192,
                 .heads = 16,

@@ -36,7 +36,7 @@ constexpr int vocabulary = 7;
 nn::TransformerOptions shape() {
   nn::TransformerOptions options;
   options.vocabulary = vocabulary;
-  options.longest = 6;
+  options.max_length = 6;
   options.model = 4;
   options.hidden = 3;
   options.heads = 2;
@@ -145,7 +145,7 @@ TEST_CASE("attention to a cache in BFloat16 sums in float: the float result of t
 TEST_CASE(
     "hypotheses that go on from one another's words: the logits of the whole decoder on the words that each has in the end") {
   constexpr std::int64_t hypotheses = 3;
-  constexpr std::size_t longest = 5;
+  constexpr std::size_t max_length = 5;
   for (std::int64_t groups : {1, 4}) {
     Text const source(groups, 2, 4, 1);
     std::size_t const count = source.lengths.size() * hypotheses;
@@ -157,9 +157,9 @@ TEST_CASE(
     }
     on_every_grid([&](Grid const& grid) {
       Model model(grid, shape(), 4);
-      nn::Decoder decoder(model, source.on(grid), longest, hypotheses);
+      nn::Decoder decoder(model, source.on(grid), max_length, hypotheses);
       std::vector<std::vector<int>> histories(count);
-      for (std::size_t place = 0; place < longest; ++place) {
+      for (std::size_t place = 0; place < max_length; ++place) {
         INFO("place ", place);
         // At first each goes on from itself; later from any of its sentence's hypotheses, and the last step names none
         // again.
@@ -168,7 +168,7 @@ TEST_CASE(
         for (std::size_t i = 0; i < count; ++i) {
           std::size_t const sentence = i / hypotheses;
           std::size_t const parent =
-              place == 0 || place + 1 == longest ? i : sentence * hypotheses + (i * i + place) % hypotheses;
+              place == 0 || place + 1 == max_length ? i : sentence * hypotheses + (i * i + place) % hypotheses;
           parents.push_back(static_cast<int>(parent % (2 * hypotheses)));
           words.push_back(static_cast<int>((3 * i + 2 * place) % vocabulary));
           histories[i] = before[parent];
@@ -177,7 +177,7 @@ TEST_CASE(
         auto const tensor = [&](std::vector<int> const& values) {
           return from_vector<Words>(grid, {groups, 2 * hypotheses}, values);
         };
-        bool const alone = place == 0 || place + 1 == longest;
+        bool const alone = place == 0 || place + 1 == max_length;
         auto const logits = alone ? decoder.step(tensor(words)) : decoder.step(tensor(words), tensor(parents));
 
         Text target = repeated;
@@ -222,7 +222,7 @@ TEST_CASE("a decoder refuses what its model and its caches have no place for, on
   on_every_grid([](Grid const& grid) {
     Model model(grid, shape(), 4);
     Text const source(2, 3, 4, 1);
-    CHECK_THROWS_WITH_AS(nn::Decoder(model, source.on(grid), 7), "option longest = 7: give 1 to 6, the model's places",
+    CHECK_THROWS_WITH_AS(nn::Decoder(model, source.on(grid), 7), "option max_length = 7: give 1 to 6, the model's places",
                          OptionError);
     CHECK_THROWS_WITH_AS(nn::Decoder(model, source.on(grid), 6, 0), "option hypotheses = 0: give 1 or more",
                          OptionError);
@@ -247,7 +247,7 @@ TEST_CASE(
   constexpr std::int64_t groups = 32, sentences = 5, words = 9, heads = 4, head_size = 8, layers = 4;
   Planned model(mesh,
                 {.vocabulary = 100,
-                 .longest = 20,
+                 .max_length = 20,
                  .model = 16,
                  .hidden = 24,
                  .heads = heads,

@@ -29,7 +29,7 @@ struct Training {
 inline nn::TransformerOptions small_shape() {
   nn::TransformerOptions options;
   options.vocabulary = 29;
-  options.longest = 6;
+  options.max_length = 6;
   options.model = 16;
   options.hidden = 24;
   options.heads = 4;
@@ -56,7 +56,7 @@ Training train(Cube const& mesh) {
   using Model = nn::Transformer<Cube, Parallelism>;
   using Side = typename Model::Side;
   Model model(mesh, small_shape(), 4);
-  optim::AdamW optimizer({.largest_norm = 1});
+  optim::AdamW optimizer({.max_norm = 1});
   Training result;
   for (int step = 0; step < 10; ++step) {
     Side const source = some_sentences<Side>(mesh, 8, 3 * step);

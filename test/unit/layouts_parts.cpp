@@ -44,7 +44,7 @@ Side side(Grid const& grid, int places, int seed) {
 nn::TransformerOptions tiny() {
   nn::TransformerOptions options;
   options.vocabulary = 7;
-  options.longest = 4;
+  options.max_length = 4;
   options.model = 4;
   options.hidden = 3;
   options.heads = 2;

@@ -69,7 +69,7 @@ std::vector<double> losses(Grid const& grid, double rate) {
   auto const target = integers<Spec<"data", _>>(grid, {groups, places}, before);
   auto const lengths = integers<Spec<"data", _>>(grid, {groups, 1}, std::vector<int>(groups, places));
   Block<T> block(grid, nn::Initializer(7));
-  Optimizer optimizer({.largest_norm = 1});
+  Optimizer optimizer({.max_norm = 1});
   std::vector<double> result;
   for (int step = 0; step < 20; ++step) {
     Tape tape;

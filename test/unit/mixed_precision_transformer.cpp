@@ -39,9 +39,9 @@ std::vector<double> losses(Grid const& grid) {
   Side const side{tensor(sentences * places, ids), tensor(sentences * places, positions),
                   tensor(sentences * places, std::vector<int>(ids.size(), 1)),
                   tensor(sentences, std::vector<int>(groups * sentences, places))};
-  Model model(grid, {.vocabulary = vocabulary, .longest = places, .model = 32, .hidden = 48, .heads = 2, .experts = 4},
-              3);
-  Optimizer optimizer({.largest_norm = 1});
+  Model model(grid,
+              {.vocabulary = vocabulary, .max_length = places, .model = 32, .hidden = 48, .heads = 2, .experts = 4}, 3);
+  Optimizer optimizer({.max_norm = 1});
   std::vector<double> result;
   for (std::uint64_t step = 0; step < 10; ++step) {
     Tape tape;

@@ -90,7 +90,7 @@ struct Reference {
       for (double g : gradients.back()) squared += g * g;
     }
     double const norm = std::sqrt(squared);
-    double const scale = options.largest_norm > 0 && norm > options.largest_norm ? options.largest_norm / norm : 1;
+    double const scale = options.max_norm > 0 && norm > options.max_norm ? options.max_norm / norm : 1;
     for (std::size_t k = 0; k < 5; ++k)
       for (std::size_t i = 0; i < values[k].size(); ++i) {
         double const g = scale * gradients[k][i];
@@ -119,8 +119,8 @@ TEST_CASE("AdamW: several steps with bias correction, weight decay and clipping,
   optim::AdamWOptions const table[] = {
       {},
       {.beta1 = .8, .beta2 = .9, .epsilon = 1e-3, .weight_decay = .1},
-      {.beta1 = 0, .largest_norm = .5},
-      {.weight_decay = .01, .largest_norm = 1e6},
+      {.beta1 = 0, .max_norm = .5},
+      {.weight_decay = .01, .max_norm = 1e6},
   };
   on_every_grid([&](Grid const& grid) {
     for (auto const& options : table) {
@@ -132,7 +132,7 @@ TEST_CASE("AdamW: several steps with bias correction, weight decay and clipping,
         double const rate = .1 / step;
         double const norm = reference.run(rate);
         CHECK(optim::gradient_norm(parameters) == doctest::Approx(norm).epsilon(1e-13));
-        CHECK(optimizer.step(parameters, rate) == doctest::Approx(options.largest_norm > 0 ? norm : 0).epsilon(1e-13));
+        CHECK(optimizer.step(parameters, rate) == doctest::Approx(options.max_norm > 0 ? norm : 0).epsilon(1e-13));
         CHECK(optimizer.steps() == step);
         check_values(parameters, reference.values);
         parameters.for_each_parameter([](auto const& parameter) { CHECK(!parameter.has_gradient()); });
@@ -159,7 +159,7 @@ TEST_CASE("a parameter without a gradient stays as it is, decay or not") {
     Parameters parameters(grid);
     parameters.set_gradients(1);
     parameters.by_both.clear_gradient();
-    optim::AdamW<> optimizer({.weight_decay = .5, .largest_norm = 1});
+    optim::AdamW<> optimizer({.weight_decay = .5, .max_norm = 1});
     optimizer.step(parameters, .1);
     CHECK(difference(parameters.by_both.value, dense_values({4, 5}, 3, 1, smooth)) == "");
     CHECK(difference(parameters.replicated.value, dense_values({2, 3}, 1, 1, smooth), 1e-3) != "");
@@ -170,7 +170,7 @@ TEST_CASE("the order of the parameters changes nothing") {
   on_every_grid([](Grid const& grid) {
     Parameters one(grid), other(grid);
     Reversed reversed{other};
-    optim::AdamW<> first({.largest_norm = 1}), second({.largest_norm = 1});
+    optim::AdamW<> first({.max_norm = 1}), second({.max_norm = 1});
     for (int step = 1; step <= 3; ++step) {
       one.set_gradients(step);
       other.set_gradients(step);
@@ -221,7 +221,7 @@ TEST_CASE("D4, D5: the norm counts each element once, and is the same on every r
     Two d5(grid, {0}, {3, 4});
     CHECK(optim::gradient_norm(d5) == 5);
     // All is scaled by 1/5, and then the first step's size does not depend on the scale.
-    optim::AdamW<> optimizer({.beta1 = 0, .beta2 = 0, .epsilon = 1, .largest_norm = 1});
+    optim::AdamW<> optimizer({.beta1 = 0, .beta2 = 0, .epsilon = 1, .max_norm = 1});
     CHECK(optimizer.step(d5, 1) == doctest::Approx(5).epsilon(1e-15));
     CHECK(difference(d5.sharded.value, {-.6 / 1.6, -.8 / 1.8}, 1e-14) == "");
   });
@@ -272,7 +272,7 @@ TEST_CASE("float gradients of any size: the norm, and steps of AdamW, which do n
       // clipped, the first step is the same
       Single clipped(grid);
       clipped.set_gradient(size);
-      optim::AdamW<> clips({.epsilon = 0, .largest_norm = size});
+      optim::AdamW<> clips({.epsilon = 0, .max_norm = size});
       CHECK(clips.step(clipped, .25) == doctest::Approx(std::sqrt(6.0) * size).epsilon(1e-6));
       CHECK(difference(clipped.parameter.value, Values(6, .75), 1e-6) == "");
     }
@@ -282,18 +282,18 @@ TEST_CASE("float gradients of any size: the norm, and steps of AdamW, which do n
 TEST_CASE("gradients of 0 move nothing, also where epsilon is 0; so do models without parameters or elements") {
   on_every_grid([](Grid const& grid) {
     Single model(grid);
-    optim::AdamW<> optimizer({.epsilon = 0, .largest_norm = 1});
+    optim::AdamW<> optimizer({.epsilon = 0, .max_norm = 1});
     for (int step = 0; step < 2; ++step) {
       model.set_gradient(0);
       CHECK(optimizer.step(model, .25) == 0);
       CHECK(difference(model.parameter.value, Values(6, 1)) == "");
     }
     optim::detail::NoParameters none;
-    CHECK(optim::AdamW<>({.largest_norm = 1}).step(none, .1) == 0);
+    CHECK(optim::AdamW<>({.max_norm = 1}).step(none, .1) == 0);
     CHECK(optim::gradient_norm(none) == 0);
     Single empty(grid);
     empty.parameter = {Single::Tensor(grid, {0, 2}), Single::Tensor(grid, {0, 2})};
-    CHECK(optim::AdamW<>({.largest_norm = 1}).step(empty, .1) == 0);
+    CHECK(optim::AdamW<>({.max_norm = 1}).step(empty, .1) == 0);
   });
 }
 

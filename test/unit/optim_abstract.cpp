@@ -48,9 +48,9 @@ TEST_CASE("a step of any optimizer: work, messages, bytes and memory on real and
   for (auto const& shape : two_axis_shapes()) {
     TwoMeshes<TwoAxes> meshes(shape);
     INFO("mesh (", meshes.real.text(), ")");
-    check_step<optim::AdamW<>>(meshes, {.largest_norm = 1});
-    check_step<optim::AdamW<SplitOver<"x,y">, MasterWeights>>(meshes, {.largest_norm = 1});
-    check_step<optim::Adafactor<>>(meshes, {.smallest_factored = 3, .largest_norm = 1});
+    check_step<optim::AdamW<>>(meshes, {.max_norm = 1});
+    check_step<optim::AdamW<SplitOver<"x,y">, MasterWeights>>(meshes, {.max_norm = 1});
+    check_step<optim::Adafactor<>>(meshes, {.smallest_factored = 3, .max_norm = 1});
     check_step<optim::Adafactor<SplitOver<"y">, MasterWeights>>(meshes, {.smallest_factored = 3});
     check_step<optim::Sgd<SplitOver<"x">>>(meshes, {.momentum = .9});
   }

@@ -84,7 +84,7 @@ struct Reference {
         }
     double const count = static_cast<double>(values.size());
     double const scale = std::max(std::sqrt(value_squares / count), options.smallest_scale);
-    double const clip = std::max(1.0, std::sqrt(update_squares / count) / options.largest_update);
+    double const clip = std::max(1.0, std::sqrt(update_squares / count) / options.max_relative_update);
     for (i = 0; i < values.size(); ++i) values[i] -= rate * scale * update[i] / clip;
   }
 };
@@ -96,7 +96,7 @@ void check_steps(Grid const& grid, Extents const& extents) {
   std::int64_t const rows = Tensor::rank > 1 ? extents[Tensor::rank - 2] : 1;
   std::int64_t const matrices = product(extents) / (rows * columns);
   for (std::int64_t const smallest : {2, 100}) {
-    optim::AdafactorOptions const options{.largest_update = .9, .smallest_factored = smallest};
+    optim::AdafactorOptions const options{.max_relative_update = .9, .smallest_factored = smallest};
     INFO("factored from ", smallest, " on, extents ", gshard::detail::text_of(extents));
     Model<Tensor> model(filled<Tensor>(grid, extents, 1, smooth));
     Values values = dense_values(extents, 1, 1, smooth);
@@ -173,8 +173,9 @@ TEST_CASE("H1: the second moments are the same whether statistics are sums or me
 TEST_CASE("H2: row and column statistics of a split matrix are global") {
   held_in_every_way([]<class Tensor>(Grid const& grid) {
     Values const right{1 - 3.1622776601683795, 1, 1, 1 - 1.0540925533894598};
-    CHECK(difference(after_step<Tensor>(grid, {{2, 2}, {1, 1, 1, 1}}, {1, 0, 0, 3}, 1, {.largest_update = infinity}),
-                     right, 1e-14) == "");
+    CHECK(
+        difference(after_step<Tensor>(grid, {{2, 2}, {1, 1, 1, 1}}, {1, 0, 0, 3}, 1, {.max_relative_update = infinity}),
+                   right, 1e-14) == "");
   });
 }
 
@@ -210,7 +211,7 @@ TEST_CASE("H8: each scalar moves by its own scale, in any order") {
 TEST_CASE(
     "a matrix factor never mixes experts: each moves as if it were alone with its gradient, however large others' are") {
   on_every_grid([](Grid const& grid) {
-    optim::AdafactorOptions const options{.largest_update = infinity, .smallest_factored = 2};
+    optim::AdafactorOptions const options{.max_relative_update = infinity, .smallest_factored = 2};
     auto const run = [&](double other) {
       Values gradient = dense_values({2, 3, 4}, 5, 1, smooth);
       for (std::size_t i = 12; i < 24; ++i) gradient[i] *= other;
@@ -244,7 +245,7 @@ TEST_CASE("steps after the first allocate nothing") {
   on_every_grid([](Grid const& grid) {
     Model<On<"expert", _, "data">, On<_>> model(filled<On<"expert", _, "data">>(grid, {4, 8, 6}, 1, smooth),
                                                 On<_>(grid, {9}));
-    optim::Adafactor<optim::SplitOver<"data">> optimizer({.smallest_factored = 2, .largest_norm = 1});
+    optim::Adafactor<optim::SplitOver<"data">> optimizer({.smallest_factored = 2, .max_norm = 1});
     std::int64_t after_first = 0;
     for (int step = 1; step <= 4; ++step) {
       model.get<0>().gradient = filled<On<"expert", _, "data">>(grid, {4, 8, 6}, 1 + step, smooth);
@@ -278,7 +279,7 @@ TEST_CASE("gradients are scaled to the largest norm before all else") {
     // Scaled to 1 each, they are as large as the root of epsilon.
     Model<On<"data", "expert">> model(tensor_of<On<"data", "expert">>(grid, {{2, 2}, Values(4, 1)}));
     model.get().gradient = tensor_of<On<"data", "expert">>(grid, {{2, 2}, Values(4, 4)});
-    CHECK(optim::Adafactor<>({.epsilon = 1, .smallest_factored = 1, .largest_norm = 2}).step(model, 1) ==
+    CHECK(optim::Adafactor<>({.epsilon = 1, .smallest_factored = 1, .max_norm = 2}).step(model, 1) ==
           doctest::Approx(8).epsilon(1e-15));
     CHECK(difference(model.get().value, Values(4, 1 - 1 / std::sqrt(2.0)), 1e-14) == "");
   });

@@ -137,10 +137,10 @@ struct Three {
 
 TEST_CASE("state in smaller pieces gives the same steps") {
   on_every_grid([](Grid const& grid) {
-    for (double const largest_norm : {0.0, .5}) {
-      optim::AdamWOptions const adamw{.weight_decay = .1, .largest_norm = largest_norm};
-      optim::AdafactorOptions const adafactor{.smallest_factored = 3, .largest_norm = largest_norm};
-      optim::SgdOptions const sgd{.momentum = .9, .largest_norm = largest_norm};
+    for (double const max_norm : {0.0, .5}) {
+      optim::AdamWOptions const adamw{.weight_decay = .1, .max_norm = max_norm};
+      optim::AdafactorOptions const adafactor{.smallest_factored = 3, .max_norm = max_norm};
+      optim::SgdOptions const sgd{.momentum = .9, .max_norm = max_norm};
       check_same_steps<optim::AdamW<>, optim::AdamW<SplitOver<"data">>>(grid, adamw);
       check_same_steps<optim::AdamW<>, optim::AdamW<SplitOver<"expert,data">>>(grid, adamw);
       check_same_steps<optim::Adafactor<>, optim::Adafactor<SplitOver<"data">>>(grid, adafactor);
@@ -196,9 +196,8 @@ TEST_CASE("an unreduced gradient meets split state by a reduce-scatter, and whol
     CHECK(counts_of(optim::Sgd<SplitOver<"data">>()) == std::array<std::int64_t, 3>{sent, sent, 0});
     CHECK(counts_of(optim::Sgd<>()) == std::array<std::int64_t, 3>{0, 0, sent});
     // the norm is of a whole tensor then
-    CHECK(counts_of(optim::Sgd<>({.largest_norm = 1})) == std::array<std::int64_t, 3>{0, 0, sent});
-    CHECK(counts_of(optim::Sgd<SplitOver<"data">>({.largest_norm = 1})) ==
-          std::array<std::int64_t, 3>{sent, sent, sent});
+    CHECK(counts_of(optim::Sgd<>({.max_norm = 1})) == std::array<std::int64_t, 3>{0, 0, sent});
+    CHECK(counts_of(optim::Sgd<SplitOver<"data">>({.max_norm = 1})) == std::array<std::int64_t, 3>{sent, sent, sent});
   });
 }
 
@@ -297,7 +296,7 @@ TEST_CASE("SGD: plain, with momentum and with Nesterov's, three steps of one num
       {{.momentum = .5}, {.9, .65, .125}},
       {{.momentum = .5, .nesterov = true}, {.85, .525, -.1375}},
       {{.weight_decay = .5}, {.85, .6075, .177125}},
-      {{.largest_norm = 1}, {.9, .8, .7}},
+      {{.max_norm = 1}, {.9, .8, .7}},
   };
   on_every_grid([&](Grid const& grid) {
     for (Row const& row : table) {
@@ -305,7 +304,7 @@ TEST_CASE("SGD: plain, with momentum and with Nesterov's, three steps of one num
       optim::Sgd<> optimizer(row.options);
       for (int step = 0; step < 3; ++step) {
         model.parameter.gradient = from_vector<On<"expert,data">>(grid, {1}, Values{std::pow(2.0, step)});
-        CHECK(optimizer.step(model, .1) == (row.options.largest_norm > 0 ? std::pow(2.0, step) : 0));
+        CHECK(optimizer.step(model, .1) == (row.options.max_norm > 0 ? std::pow(2.0, step) : 0));
         CHECK(difference(model.parameter.value, {row.after[step]}, 1e-14) == "");
       }
     }
@@ -343,10 +342,9 @@ TEST_CASE("a parameter without a gradient stays as it is, however its state is h
       CHECK(bits() == before);
       CHECK(optimizer.steps() == 2);
     };
-    check(optim::AdamW<MasterWeights, SplitOver<"data">>({.epsilon = 0, .largest_norm = 1}));
-    check(
-        optim::Adafactor<MasterWeights, SplitOver<"data">>({.epsilon = 0, .smallest_factored = 2, .largest_norm = 1}));
-    check(optim::Sgd<MasterWeights, SplitOver<"data">>({.momentum = .9, .largest_norm = 1}));
+    check(optim::AdamW<MasterWeights, SplitOver<"data">>({.epsilon = 0, .max_norm = 1}));
+    check(optim::Adafactor<MasterWeights, SplitOver<"data">>({.epsilon = 0, .smallest_factored = 2, .max_norm = 1}));
+    check(optim::Sgd<MasterWeights, SplitOver<"data">>({.momentum = .9, .max_norm = 1}));
   });
 }
 
@@ -359,7 +357,7 @@ TEST_CASE("a copy in float is made of what the parameter is at the first step th
     auto const gradient = [&](float value) {
       return from_vector<ParameterGradient<Tensor>>(grid, {3}, std::vector<float>(3, value));
     };
-    optim::Sgd<MasterWeights> optimizer({.largest_norm = 1});
+    optim::Sgd<MasterWeights> optimizer({.max_norm = 1});
     Single<Tensor> model{{numbers(1), gradient(std::numeric_limits<float>::infinity())}};
     CHECK_THROWS_AS(optimizer.step(model, .5), NonFiniteError);
     model.parameter.value = numbers(7);

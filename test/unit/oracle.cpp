@@ -79,7 +79,7 @@ struct ByModel : nn::Parallelism {
 nn::TransformerOptions shape() {
   nn::TransformerOptions options;
   options.vocabulary = 11;
-  options.longest = 7;
+  options.max_length = 7;
   options.model = 6;
   options.hidden = 10;
   options.heads = 2;

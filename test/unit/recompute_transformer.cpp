@@ -41,7 +41,7 @@ struct Outcome {
 Outcome train(Grid const& grid, bool again) {
   nn::TransformerOptions options;
   options.vocabulary = 16;
-  options.longest = places;
+  options.max_length = places;
   options.model = 8;
   options.hidden = 32;
   options.heads = 2;

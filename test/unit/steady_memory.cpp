@@ -59,7 +59,7 @@ struct Training {
   Model model;
   Side source, target, spoken;
   double words;
-  optim::AdamW<> optimizer{{.largest_norm = 1}};
+  optim::AdamW<> optimizer{{.max_norm = 1}};
   std::uint64_t steps = 0;
 
   Training(Grid const& grid, nn::TransformerOptions const& options, std::int64_t groups, int places)
@@ -100,7 +100,7 @@ struct Training {
 nn::TransformerOptions small() {
   nn::TransformerOptions options;
   options.vocabulary = 32;
-  options.longest = 16;
+  options.max_length = 16;
   options.model = 32;
   options.hidden = 128;
   options.heads = 4;

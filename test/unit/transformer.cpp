@@ -30,7 +30,7 @@ constexpr std::int64_t target_length = 4;
 nn::TransformerOptions tiny() {
   nn::TransformerOptions options;
   options.vocabulary = vocabulary;
-  options.longest = 5;
+  options.max_length = 5;
   options.model = 4;
   options.hidden = 3;
   options.heads = 2;
@@ -124,7 +124,7 @@ TEST_CASE(
     auto const states = [&](Grid const& grid) {
       std::vector<Values> result;
       Task task(grid, groups);
-      optim::AdamW<> optimizer({.largest_norm = 1});
+      optim::AdamW<> optimizer({.max_norm = 1});
       task.model.for_each_parameter([&](auto const& parameter) { result.push_back(collected(parameter.value)); });
       for (int step = 0; step < 3; ++step) {
         result.push_back({task.recorded_loss()});

@@ -334,7 +334,7 @@ using Side = Model::Side;
 using Words = Side::Integers;
 
 nn::TransformerOptions small() {
-  return {.vocabulary = 7, .longest = 3, .model = 4, .hidden = 3, .heads = 2, .experts = 2};
+  return {.vocabulary = 7, .max_length = 3, .model = 4, .hidden = 3, .heads = 2, .experts = 2};
 }
 
 Side side(Grid const& grid) { return sentences_of<Side>(grid, 2, {0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4}, {3, 2, 1, 3}); }
@@ -351,7 +351,7 @@ TEST_CASE("Transformer: options that are not allowed, each by its name") {
     refused([](auto& o) { o.vocabulary = 0; }, "option vocabulary = 0: give 1 or more");
     refused([](auto& o) { o.vocabulary = std::int64_t{1} << 31; },
             "option vocabulary = 2147483648: give at most 2147483647");
-    refused([](auto& o) { o.longest = 0; }, "option longest = 0: give 1 or more");
+    refused([](auto& o) { o.max_length = 0; }, "option max_length = 0: give 1 or more");
     refused([](auto& o) { o.model = 0; }, "option model = 0: give 1 or more");
     refused([](auto& o) { o.hidden = -1; }, "option hidden = -1: give 1 or more");
     refused([](auto& o) { o.heads = 0; }, "option heads = 0: give 1 or more");
@@ -400,7 +400,7 @@ TEST_CASE("Transformer: sentences that do not belong together, ids and positions
       return integers<Words::spec_type>(grid, {2, 6}, {0, 1, 2, 3, -1, -1, 6, 0, 1, 2, 3, last});
     };
     refused(IndexError(""), "an id of V", changed([&](Side& s) { s.ids = ids(7); }), "element (1, 5) of ids");
-    refused(IndexError(""), "a position of `longest`", changed([&](Side& s) { s.positions = ids(3); }), "of positions");
+    refused(IndexError(""), "a position of `max_length`", changed([&](Side& s) { s.positions = ids(3); }), "of positions");
     expect_refusal<ExtentError>(
         "Transformer: other sentences of the target",
         [&] { model(good, sentences_of<Side>(grid, 2, {0, 1, 2, 3, 4, 5}, {3, 3})); }, "target lengths (2, 1)");
@@ -417,9 +417,9 @@ TEST_CASE("Decoder: words, parents and places out of range; it stays as it was")
   on_two_grids([](Grid const& grid, Grid const& other) {
     Model model(grid, small(), 1);
     Side const source = side(grid);
-    for (std::int64_t longest : {-1, 0, 4})
+    for (std::int64_t max_length : {-1, 0, 4})
       expect_refusal<OptionError>(
-          "Decoder: longest", [&] { nn::Decoder(model, source, longest); }, "option longest = ");
+          "Decoder: max_length", [&] { nn::Decoder(model, source, max_length); }, "option max_length = ");
     expect_refusal<OptionError>(
         "Decoder: hypotheses", [&] { nn::Decoder(model, source, 3, 0); }, "option hypotheses = 0: give 1 or more");
     expect_refusal<StateError>("Decoder: unset source", [&] { nn::Decoder(model, Side{}, 3); }, "ids (unset)");

@@ -61,15 +61,15 @@ struct Model {
   }
 };
 
-/// `check` with each optimizer, its name, and options that clip at `largest_norm`.
+/// `check` with each optimizer, its name, and options that clip at `max_norm`.
 template <class Check>
-void with_every_optimizer(double largest_norm, Check const& check) {
+void with_every_optimizer(double max_norm, Check const& check) {
   using optim::MasterWeights;
   using optim::SplitOver;
-  check("AdamW", optim::AdamW<>({.largest_norm = largest_norm}));
-  check("AdamW, split state", optim::AdamW<SplitOver<"data">, MasterWeights>({.largest_norm = largest_norm}));
-  check("Adafactor", optim::Adafactor<>({.smallest_factored = 2, .largest_norm = largest_norm}));
-  check("Sgd", optim::Sgd<>({.momentum = .9, .largest_norm = largest_norm}));
+  check("AdamW", optim::AdamW<>({.max_norm = max_norm}));
+  check("AdamW, split state", optim::AdamW<SplitOver<"data">, MasterWeights>({.max_norm = max_norm}));
+  check("Adafactor", optim::Adafactor<>({.smallest_factored = 2, .max_norm = max_norm}));
+  check("Sgd", optim::Sgd<>({.momentum = .9, .max_norm = max_norm}));
 }
 
 /// Sets the element of this global index.
@@ -160,10 +160,10 @@ TEST_CASE("another model than at the first step is refused") {
 
 TEST_CASE("a gradient that is not finite, where gradients are clipped: refused before anything is changed") {
   on_every_grid([](Grid const& grid) {
-    for (double const largest_norm : {1.0, infinity})
+    for (double const max_norm : {1.0, infinity})
       for (double const value : {nan, infinity, -infinity})
         for (int const refused_step : {1, 2})
-          with_every_optimizer(largest_norm, [&](std::string const& name, auto optimizer) {
+          with_every_optimizer(max_norm, [&](std::string const& name, auto optimizer) {
             // the same steps without the one that is refused
             Model right(grid), model(grid);
             auto undisturbed = optimizer;
@@ -226,12 +226,12 @@ TEST_CASE("options of optimizers are checked where the optimizer is made") {
     refused(S{.momentum = value}, "momentum", value, sgd);
   }
   for (double const value : {-1.0, nan, -infinity}) {
-    refused(A{.largest_norm = value}, "largest_norm", value, adamw);
-    refused(F{.largest_norm = value}, "largest_norm", value, adafactor);
-    refused(S{.largest_norm = value}, "largest_norm", value, sgd);
-    refused(F{.largest_update = value}, "largest_update", value, adafactor);
+    refused(A{.max_norm = value}, "max_norm", value, adamw);
+    refused(F{.max_norm = value}, "max_norm", value, adafactor);
+    refused(S{.max_norm = value}, "max_norm", value, sgd);
+    refused(F{.max_relative_update = value}, "max_relative_update", value, adafactor);
   }
-  refused(F{.largest_update = 0}, "largest_update", 0, adafactor);
+  refused(F{.max_relative_update = 0}, "max_relative_update", 0, adafactor);
   for (double const value : {-1e-9, nan, infinity}) {
     refused(A{.epsilon = value}, "epsilon", value, adamw);
     refused(A{.weight_decay = value}, "weight_decay", value, adamw);

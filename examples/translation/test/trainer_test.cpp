@@ -47,7 +47,7 @@ std::vector<TokenPair> synthetic_pairs(int count, std::uint64_t seed) {
 gshard::nn::TransformerOptions small_model() {
   gshard::nn::TransformerOptions options;
   options.vocabulary = first_word + 2 * words;
-  options.longest = 16;
+  options.max_length = 16;
   options.model = 32;
   options.hidden = 48;
   options.heads = 4;

@@ -17,7 +17,7 @@ struct AdafactorOptions {
   /// Second moments keep the share 1 - t^-decay_exponent of what they were in step t; 0 or more.
   double decay_exponent = 0.8;
   /// Updates of a larger root mean square are scaled down to it; above 0, infinity for no limit.
-  double largest_update = 1;
+  double max_relative_update = 1;
   /// Added to the squares of gradients; 0 or more.
   double epsilon = 1e-30;
   /// A parameter of a smaller root mean square moves as if it had this one; 0 or more.
@@ -26,7 +26,7 @@ struct AdafactorOptions {
   std::int64_t smallest_factored = 128;
   /// Gradients are scaled down so that their common norm is at most this; 0 leaves them as they are, infinity too but
   /// asks for the norm.
-  double largest_norm = 0;
+  double max_norm = 0;
 
   /// Returns what the second moments keep in a step, the first being 1: nothing then. Throws OptionError for a step
   /// below 1.
@@ -41,11 +41,12 @@ namespace detail {
 inline AdafactorOptions const& checked(AdafactorOptions const& options) {
   using namespace gshard::detail;
   require_non_negative("decay_exponent", options.decay_exponent);
-  require_option(options.largest_update > 0, "largest_update", options.largest_update, "a number above 0");
+  require_option(options.max_relative_update > 0, "max_relative_update", options.max_relative_update,
+                 "a number above 0");
   require_non_negative("epsilon", options.epsilon);
   require_non_negative("smallest_scale", options.smallest_scale);
   require_at_least("smallest_factored", options.smallest_factored, 1);
-  require_largest_norm(options.largest_norm);
+  require_max_norm(options.max_norm);
   return options;
 }
 
@@ -173,7 +174,7 @@ struct AdafactorState {
     double const count = static_cast<double>(std::max<std::int64_t>(gradient.size(), 1));
     double const update = std::sqrt(squares[0] / count);
     double const scale = std::max(std::sqrt(squares[1] / count), options.smallest_scale);
-    double const rate = step.rate * scale / std::max(update / options.largest_update, 1.0);
+    double const rate = step.rate * scale / std::max(update / options.max_relative_update, 1.0);
     in_form([&](auto& moments) { moments.apply(step.scale, rate, gradient, weights); });
   }
 

@@ -19,7 +19,7 @@ struct AdamWOptions {
   double weight_decay = 0;  ///< 0 or more
   /// Gradients are scaled down so that their common norm is at most this; 0 leaves them as they are, infinity too but
   /// asks for the norm.
-  double largest_norm = 0;
+  double max_norm = 0;
 };
 
 namespace detail {
@@ -30,7 +30,7 @@ inline AdamWOptions const& checked(AdamWOptions const& options) {
   require_rate("beta2", options.beta2);
   require_non_negative("epsilon", options.epsilon);
   require_non_negative("weight_decay", options.weight_decay);
-  require_largest_norm(options.largest_norm);
+  require_max_norm(options.max_norm);
   return options;
 }
 

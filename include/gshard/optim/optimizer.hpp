@@ -64,7 +64,7 @@ struct NoParameters {
 template <class Type>
 concept Optimizer = requires(Type& optimizer, Type const& fixed, detail::NoParameters& model) {
   typename Type::Options;
-  { Type::Options::largest_norm } -> std::convertible_to<double>;
+  { Type::Options::max_norm } -> std::convertible_to<double>;
   { optimizer.step(model, 1.0) } -> std::same_as<double>;
   { fixed.steps() } -> std::same_as<std::int64_t>;
   requires std::constructible_from<Type, typename Type::Options>;
@@ -72,8 +72,8 @@ concept Optimizer = requires(Type& optimizer, Type const& fixed, detail::NoParam
 
 namespace detail {
 
-inline void require_largest_norm(double largest_norm) {
-  gshard::detail::require_option(largest_norm >= 0, "largest_norm", largest_norm, "a number of 0 or more");
+inline void require_max_norm(double max_norm) {
+  gshard::detail::require_option(max_norm >= 0, "max_norm", max_norm, "a number of 0 or more");
 }
 
 /// One step, the first being number 1; gradients are multiplied by `scale`.
@@ -185,13 +185,13 @@ class OptimizerOf {
   explicit OptimizerOf(Options const& options) : options_(options) {}
 
   /// Changes every parameter that has a gradient by one step, and forgets the gradients. Returns the norm of the
-  /// gradients before any scaling; 0 where `largest_norm` asks for none. Without it a NaN or an infinity in a gradient
+  /// gradients before any scaling; 0 where `max_norm` asks for none. Without it a NaN or an infinity in a gradient
   /// propagates to the parameter.
   ///
   /// Throws OptionError unless the learning rate is a finite number of 0 or more; StateError for an unset parameter;
   /// MeshError where parameters or gradients live on several meshes; ExtentError where a gradient has other extents
   /// than its parameter; StateError where the model has other parameters than at the first step; and, where
-  /// `largest_norm` is given, NonFiniteError where the norm is not finite. Each is thrown on all ranks, and none
+  /// `max_norm` is given, NonFiniteError where the norm is not finite. Each is thrown on all ranks, and none
   /// changes a parameter or the state; NonFiniteError leaves the model without gradients, ready for the next batch.
   template <class Model>
   double step(Model& model, double learning_rate) {
@@ -201,9 +201,9 @@ class OptimizerOf {
     for_each_slot(model, [](auto& parameter, auto& slot) {
       if (parameter.has_gradient()) slot.receive(parameter);
     });
-    double const norm = options_.largest_norm > 0 ? norm_of_pieces(model) : 0;
+    double const norm = options_.max_norm > 0 ? norm_of_pieces(model) : 0;
     ++steps_;
-    Step const step{steps_, learning_rate, norm > options_.largest_norm ? options_.largest_norm / norm : 1};
+    Step const step{steps_, learning_rate, norm > options_.max_norm ? options_.max_norm / norm : 1};
     std::vector<double> const sums = measured(model, step);
     std::size_t next = 0;
     for_each_gradient(model, [&](auto& parameter, auto& slot) {

@@ -19,11 +19,11 @@ namespace gshard::nn {
 /// values of the places before it in caches. The logits are those of the whole decoder on the same words, to rounding,
 /// as long as no gate is out of slots: its groups are the N sentences of a step.
 ///
-///   nn::Decoder decoder(model, source, longest);
+///   nn::Decoder decoder(model, source, max_length);
 ///   while (...) words = ...(decoder.step(words));  // (G, N) to logits (G, N, V)
 ///
-/// Memory: 2 (longest + K) H D numbers for each layer and sentence. Every rank takes every step, also when all its own
-/// sentences have ended.
+/// Memory: 2 (max_length + K) H D numbers for each layer and sentence. Every rank takes every step, also when all its
+/// own sentences have ended.
 template <class Model>
 class Decoder {
   using Side = typename Model::Side;
@@ -40,12 +40,13 @@ class Decoder {
   using Holders = decltype(split_dimension<1>(std::declval<Words const&>(), 1));
 
  public:
-  /// Encodes the source sentences (G, R), and keeps R * hypotheses sentences of up to `longest` words, those of one
-  /// source in a row. Throws OptionError unless `longest` is from 1 to the model's, and `hypotheses` is 1 or more.
-  Decoder(Model& model, Side const& source, std::int64_t longest, std::int64_t hypotheses = 1)
-      : model_(&model), source_(source), longest_(longest), hypotheses_(hypotheses) {
-    gshard::detail::require_option(longest >= 1 && longest <= model.options().longest, "longest", longest,
-                                   gshard::detail::concat("1 to ", model.options().longest, ", the model's places"));
+  /// Encodes the source sentences (G, R), and keeps R * hypotheses sentences of up to `max_length` words, those of one
+  /// source in a row. Throws OptionError unless `max_length` is from 1 to the model's, and `hypotheses` is 1 or more.
+  Decoder(Model& model, Side const& source, std::int64_t max_length, std::int64_t hypotheses = 1)
+      : model_(&model), source_(source), max_length_(max_length), hypotheses_(hypotheses) {
+    gshard::detail::require_option(max_length >= 1 && max_length <= model.options().max_length, "max_length",
+                                   max_length,
+                                   gshard::detail::concat("1 to ", model.options().max_length, ", the model's places"));
     gshard::detail::require_at_least("hypotheses", hypotheses, 1);
     Memory const memory = model.encode(source);
     auto const add = [&](auto& blocks, std::size_t layer) {
@@ -62,7 +63,7 @@ class Decoder {
 
   /// Takes one more word for each sentence, `words` (G, N); negative where a sentence has ended, which it has for good.
   /// Returns the logits (G, N, V) of the words after them; those of ended sentences are unspecified.
-  /// Throws IndexError for a word of V or more, StateError past the longest place, ExtentError where N is not R *
+  /// Throws IndexError for a word of V or more, StateError past the max_length place, ExtentError where N is not R *
   /// hypotheses; the decoder stays as it was.
   auto step(Words const& words) {
     check(words);
@@ -71,7 +72,7 @@ class Decoder {
   }
 
   /// The same where sentence n goes on from the words that sentence parents(g, n) in [0, N) had before this step, as in
-  /// beam search. Caches stay where they are: a table (G, N, longest) says which sentence holds each place. Throws
+  /// beam search. Caches stay where they are: a table (G, N, max_length) says which sentence holds each place. Throws
   /// IndexError for other parents, too.
   auto step(Words const& words, Words const& parents) {
     check(words);
@@ -94,14 +95,14 @@ class Decoder {
     Cache const source = block.cross_attention.cache(memory, source_.lengths.extent(1));
     Extents extents = source.keys.extents();
     extents[1] = sentences();
-    extents[2] = longest_;
+    extents[2] = max_length_;
     return {{Places(memory.mesh(), extents), Places(memory.mesh(), extents)}, source};
   }
 
   void check(Words const& words) const {
     check_extents("words", words);
-    if (place_ >= longest_)
-      throw StateError(gshard::detail::concat("decoder: a step past the last of ", longest_, " places"));
+    if (place_ >= max_length_)
+      throw StateError(gshard::detail::concat("decoder: a step past the last of ", max_length_, " places"));
     model_->require_ids(words);
   }
 
@@ -123,7 +124,7 @@ class Decoder {
 
   /// Says which sentence holds each place after this step; an empty view: all go on from themselves.
   void follow(detail::Rank2<int const, Space> parents) {
-    Holders const after(uninitialized, source_.lengths.mesh(), {source_.lengths.extent(0), sentences(), longest_});
+    Holders const after(uninitialized, source_.lengths.mesh(), {source_.lengths.extent(0), sentences(), max_length_});
     detail::record_kernel("follow_parents", after, after);
     auto const before = holders_.is_set() ? holders_.local() : typename Holders::view_type{};
     detail::for_each_row<Space>("gshard::follow_parents", after.local_extent(0) * after.local_extent(1),
@@ -145,7 +146,7 @@ class Decoder {
 
   template <class Any, class X>
   auto through(Any& block, X const& x, Side const& side, Layer const& layer) {
-    detail::CachedPlaces<Space> own{sentences(), longest_, place_ + 1};
+    detail::CachedPlaces<Space> own{sentences(), max_length_, place_ + 1};
     if (holders_.is_set()) own.holders = holders_.local();
     std::int64_t const places = layer.source.keys.extent(2);
     detail::CachedPlaces<Space> const source{source_.lengths.extent(1), places, places, hypotheses_,
@@ -163,7 +164,7 @@ class Decoder {
 
   Model* model_;
   Side source_;
-  std::int64_t longest_;
+  std::int64_t max_length_;
   std::int64_t hypotheses_;
   std::int64_t place_ = 0;
   Holders holders_;

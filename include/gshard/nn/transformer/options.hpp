@@ -24,7 +24,7 @@ struct DropoutRates {
 /// The shape of a translation model.
 struct TransformerOptions {
   std::int64_t vocabulary = 0;
-  std::int64_t longest = 128;  ///< places of a sentence
+  std::int64_t max_length = 128;  ///< places of a sentence
   std::int64_t model = 128;
   std::int64_t hidden = 512;  ///< of dense and expert feed-forward layers alike
   std::int64_t heads = 4;
@@ -61,8 +61,8 @@ inline TransformerOptions const& validated(TransformerOptions const& options) {
   };
   require_at_least("vocabulary", options.vocabulary, 1);
   require_countable("vocabulary", options.vocabulary);
-  require_at_least("longest", options.longest, 1);
-  require_countable("longest", options.longest);
+  require_at_least("max_length", options.max_length, 1);
+  require_countable("max_length", options.max_length);
   head_size_of(options.model, options.heads, options.head_size);
   require_at_least("hidden", options.hidden, 1);
   require_at_least("encoder_layers", options.encoder_layers, 0);

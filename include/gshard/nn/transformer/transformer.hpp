@@ -94,7 +94,7 @@ class Transformer {
   /// The logits of each target word from the source sentences and the words before it. With a tape the pass is
   /// recorded, and with random numbers, as RandomStream{seed, step}, its gates choose and its dropout drops as in
   /// training: each layer draws numbers of its own.
-  /// Throws IndexError for ids of V or more and positions of `longest` or more, ExtentError where the tensors of a
+  /// Throws IndexError for ids of V or more and positions of `max_length` or more, ExtentError where the tensors of a
   /// side, or source and target, have other groups or sentences.
   auto operator()(Side const& source, Side const& target, std::optional<RandomStream> random = {}) {
     return run(table_.value, source, target, random);
@@ -151,7 +151,7 @@ class Transformer {
       : options_(options),
         table_(initializer.normal<Table>(mesh, {options.vocabulary, options.model}, deviation(options.model),
                                          "embedding")),
-        places_(initializer.normal<Places>(mesh, {options.longest, options.model}, 0.25 * deviation(options.model),
+        places_(initializer.normal<Places>(mesh, {options.max_length, options.model}, 0.25 * deviation(options.model),
                                            "positions")),
         encoder_norm_(mesh, initializer, options.model),
         decoder_norm_(mesh, initializer, options.model) {
@@ -197,7 +197,7 @@ class Transformer {
   template <class Words>
   auto embedded(Words const& table, Side const& side) {
     require_ids(side.ids);
-    gshard::detail::require_ids("transformer", "positions", side.positions, options_.longest,
+    gshard::detail::require_ids("transformer", "positions", side.positions, options_.max_length,
                                 gshard::detail::NegativeIds::padding);
     return embedded_known(table, side);
   }
