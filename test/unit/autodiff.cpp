@@ -229,6 +229,33 @@ TEST_CASE("two uses of one gradient do not write into each other") {
   CHECK(difference(tape.gradient(b), {1, 1, 1, 1}) == "");
 }
 
+TEST_CASE("the elements of a gradient are those of no other gradient, and not those of the seed") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    using V = On<"x", "y">;
+    V const a = filled<V>(mesh, {4, 3}, 1), b = filled<V>(mesh, {4, 3}, 2);
+    Cotangent<V> const seed = filled<V>(mesh, {4, 3}, 3);
+    Parameter<V> p{a, {}}, q{b, {}};
+    {
+      Tape tape;
+      tape.backward(eval(tape.watch(p) + tape.watch(q)), seed);
+    }
+    Tape tape;
+    auto const x = tape.watch(a), y = tape.watch(b);
+    tape.backward(eval(x + y), seed);
+    Cotangent<V> dx = tape.gradient(x);
+    p.gradient *= 0.5;  // as clipping by hand does
+    dx *= 0.5;
+    std::vector<double> const whole = dense_values_of(seed, 3);
+    std::vector<double> half = whole;
+    for (double& value : half) value /= 2;
+    CHECK(difference(p.gradient, half) == "");
+    CHECK(difference(dx, half) == "");
+    CHECK(difference(q.gradient, whole) == "");
+    CHECK(difference(tape.gradient(y), whole) == "");
+    CHECK(difference(seed, whole) == "");
+  });
+}
+
 TEST_CASE("the gradient of a leaf without influence is zero") {
   TwoAxes const mesh(runtime(), two_axis_shapes().front());
   Tape tape;

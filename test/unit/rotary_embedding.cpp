@@ -258,6 +258,20 @@ TEST_CASE("without elements: the same ledger, forward and backward") {
   }
 }
 
+TEST_CASE("rotary_embedding of empty blocks takes no memory, whatever the other extents are") {
+  on_every_grid([](Grid const& grid) {
+    using X = On<"data", _, _>;
+    for (Extents const& extents : {Extents{0, 1 << 20, 1 << 12}, Extents{std::int64_t{1} << 20, 1 << 20, 0}}) {
+      X const x(grid, extents);
+      Ledger& ledger = runtime().ledger();
+      ledger.clear();
+      std::int64_t const before = ledger.peak_bytes();
+      CHECK(nn::rotary_embedding(x).extents() == extents);
+      CHECK(ledger.peak_bytes() == before);
+    }
+  });
+}
+
 TEST_CASE("rotary_embedding: wrong inputs are refused on all ranks alike") {
   on_every_grid([](Grid const& grid) {
     using X = On<"data", _, _>;
@@ -266,11 +280,17 @@ TEST_CASE("rotary_embedding: wrong inputs are refused on all ranks alike") {
       expect_refusal<OptionError>(row, [&] { nn::rotary_embedding(x, options); }, words);
     };
     expect_refusal_of_unset<X>("rotary_embedding", x, [](X const& unset) { nn::rotary_embedding(unset); });
-    refuse("rotary_embedding: base 0", {.base = 0}, "option base = 0: give a finite number above 0");
+    refuse("rotary_embedding: base 0", {.base = 0}, "option base = 0: give a finite number of 1 or more");
     refuse("rotary_embedding: base -1", {.base = -1}, "option base = -1");
+    refuse("rotary_embedding: a base whose powers overflow", {.base = 1e-300}, "option base = 1e-300");
     refuse("rotary_embedding: base NaN", {.base = std::numeric_limits<double>::quiet_NaN()}, "option base = nan");
     refuse("rotary_embedding: base inf", {.base = std::numeric_limits<double>::infinity()}, "option base = inf");
-    refuse("rotary_embedding: first_position -1", {.first_position = -1}, "option first_position = -1: give 0 or more");
+    refuse("rotary_embedding: first_position -1", {.first_position = -1},
+           "option first_position = -1: give a number of 0 or more");
+    refuse("rotary_embedding: positions beyond the bound", {.first_position = nn::max_rotary_position - 1},
+           "with all 3 positions of x below 2^40");
+    refuse("rotary_embedding: positions beyond 64 bits", {.first_position = std::numeric_limits<std::int64_t>::max()},
+           "option first_position = 9223372036854775807");
     refuse("rotary_embedding: 3 rotated", {.rotated = 3},
            "option rotated = 3: give an even number from 0 to 6, the last extent of x");
     refuse("rotary_embedding: 8 of 6 rotated", {.rotated = 8}, "option rotated = 8");

@@ -209,3 +209,40 @@ TEST_CASE_FIXTURE(OneMesh, "tapes refuse unset tensors, seeds and gradients that
   tape.backward(sum(y));
   CHECK(difference(tape.gradient(x), std::vector<double>(24, 2)) == "");
 }
+
+namespace {
+
+/// An operation whose gradient cannot be computed.
+struct FailsBackwards {
+  auto forward(AnyTensor auto const& x) const { return copy(x); }
+  void vjp(auto const&, auto const&, auto const&) const { throw NonFiniteError("no gradient today"); }
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(OneMesh, "a backward pass that threw has left no gradients of leaves") {
+  Tape tape;
+  auto const x = tape.watch(Matrix(mesh(), {4, 3}));
+  auto const loss = sum(Differentiable<FailsBackwards>{}(x));
+  CHECK_THROWS_AS(tape.backward(loss), NonFiniteError);
+  expect_refusal<StateError>("gradient after a failed pass", [&] { (void)tape.gradient(x); }, "has failed");
+}
+
+TEST_CASE_FIXTURE(OneMesh, "a parameter whose gradient so far is of other extents is refused before the pass") {
+  Parameter<Matrix> parameter{Matrix(mesh(), {4, 3}), {}};
+  {
+    Tape tape;
+    tape.backward(sum(tape.watch(parameter)));
+  }
+  parameter.value = Matrix(mesh(), {5, 3});
+  Tape tape;
+  expect_refusal<ExtentError>("watch", [&] { (void)tape.watch(parameter); }, "its gradient");
+}
+
+TEST_CASE_FIXTURE(OneMesh, "input data has no node for a gradient") {
+  Tape tape;
+  Matrix const x(mesh(), {4, 3});
+  auto const input = tape.input(x);
+  expect_refusal<StateError>("accumulate", [&] { tape.accumulate<Matrix>(input.node(), x); }, "no node -1");
+  expect_refusal<StateError>("accumulate past the end", [&] { tape.accumulate<Matrix>(7, x); }, "no node 7");
+}

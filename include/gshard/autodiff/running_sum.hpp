@@ -44,6 +44,16 @@ void add_to(TensorHandle& sum, TensorHandle const& term) {
 }
 GSHARD_COMPILED_FLOATS(add_to)
 
+/// Returns a tensor with elements of type `T`, or a copy if it has another handle: that may be the gradient of
+/// something else, as a sum passes its gradient to all operands.
+template <class MemorySpace, class T>
+TensorHandle unshared(TensorHandle const& tensor) {
+  if (is_sole_owner(tensor)) return tensor;
+  TensorHandle const copy = new_tensor_like<MemorySpace, T>(*tensor);
+  run_sum<MemorySpace, T>(*copy, LeafKernel<T>{tensor->elements<T>()}, tensor->local_bytes());
+  return copy;
+}
+
 /// Tensors behind a sum of tensors of any type: what SumOfTensors and RunningSum work on.
 struct SumHandles {
   TensorHandle first;  ///< the first term, while it is the only one and its elements are rounded (BFloat16)
@@ -121,6 +131,13 @@ class RunningSum {
   /// Returns the sum, rounded. Precondition: there is a term.
   static Tensor rounded(SumHandles const& sum) { return Tensor(SumOfTensors<Space, T>::rounded(sum)); }
 
+  /// Returns the sum, rounded, in elements that are those of no other gradient. Precondition: there is a term.
+  static Tensor unshared_rounded(SumHandles const& sum) {
+    if constexpr (is_widened)
+      if (sum.sum) return rounded(sum);
+    return Tensor(unshared<Space, T>(is_widened ? sum.first : sum.sum));
+  }
+
   /// Returns the sum, rounded, and empties it. Precondition: there is a term.
   Tensor take() const {
     SumHandles taken = std::exchange(sum_, {});
@@ -128,10 +145,12 @@ class RunningSum {
     else return Tensor(std::move(taken.sum));
   }
 
-  /// Adds everything to `target`, unrounded, and empties the sum.
+  /// Adds everything to `target`, unrounded, and empties the sum. The elements of `target` are those of no other
+  /// gradient.
   void move_to(Widened<Tensor>& target) const {
     SumHandles const taken = std::exchange(sum_, {});
-    if (taken.sum) add_to<Space, Computed<T>>(target.handle(), taken.sum);
+    if (taken.sum && !target.is_set()) target.handle() = unshared<Space, Computed<T>>(taken.sum);
+    else if (taken.sum) add_to<Space, Computed<T>>(target.handle(), taken.sum);
     else if (taken.first) add_to<Space, T>(target.handle(), taken.first);
   }
 

@@ -64,13 +64,16 @@ class Tape {
 
   /// Records a parameter: the backward pass adds its gradient to `parameter.gradient`. A parameter that is watched
   /// several times is one leaf, and its gradient is reduced once.
-  /// Throws StateError if its value is unset.
+  /// Throws StateError if its value is unset, MeshError or ExtentError if its gradient so far is of another mesh or
+  /// shape.
   template <AnyTensor Tensor>
   Var<Tensor> watch(Parameter<Tensor>& parameter) {
     if constexpr (std::is_integral_v<typename Tensor::value_type>)
       using Refused [[maybe_unused]] = decltype(error::GradientOfIntegers<Tensor>{});
     require_unrun();
     require_set("Tape::watch", "parameter", parameter.value.handle());
+    if (parameter.gradient.is_set())
+      detail::require_same_shape("Tape::watch", {{"parameter", parameter.value}, {"its gradient", parameter.gradient}});
     auto const [known, is_new] = parameters_.try_emplace(&parameter, static_cast<int>(nodes_.size()));
     if (is_new) {
       add_node(parameter.value.handle());
@@ -119,13 +122,14 @@ class Tape {
   /// Returns the gradients of the results of an operation recorded by `record_several`.
   template <class Gradients>
   Gradients& gradients(int node) {
-    auto& gradients = nodes_[static_cast<std::size_t>(node)].gradients_of_results;
+    auto& gradients = known_node(node).gradients_of_results;
     if (!gradients) gradients = std::make_shared<Gradients>();
     return *static_cast<Gradients*>(gradients.get());
   }
 
   /// Adds to the gradient of a node of type `Tensor`.
-  /// Throws MeshError or ExtentError if `gradient` does not have the mesh and the extents of the recorded tensor.
+  /// Throws StateError if there is no such node or `gradient` is unset, MeshError or ExtentError if it does not have
+  /// the mesh and the extents of the recorded tensor.
   template <AnyTensor Tensor, AnyTensor Gradient>
   void accumulate(int node, Gradient const& gradient) {
     Sum<Tensor>(fitting_node(node, gradient.handle()).gradient).add(gradient);
@@ -178,8 +182,8 @@ class Tape {
     backward();
   }
 
-  /// Runs the backward pass from the gradients that `accumulate` has added.
-  /// Throws StateError if the tape has run already.
+  /// Runs the backward pass from the gradients that `accumulate` has added. If a vjp throws, the gradients of
+  /// parameters have part of the pass: clear them before the next one. Throws StateError if the tape has run already.
   void backward() {
     require_unrun();
     has_run_ = true;
@@ -193,21 +197,23 @@ class Tape {
       node->gradients_of_results.reset();
       node->vjp.reset();
     }
+    is_complete_ = true;
   }
 
   /// Returns the gradient of a leaf after the backward pass: zeros if the loss does not depend on the leaf.
-  /// Throws StateError before that pass, and if `var` is not a leaf of this tape: results do not keep their gradients,
-  /// and those of parameters are in the Parameter.
+  /// Throws StateError before that pass or if it has failed, and if `var` is not a leaf of this tape: results do not
+  /// keep their gradients, and those of parameters are in the Parameter.
   template <AnyTensor Tensor>
   Cotangent<Tensor> gradient(Var<Tensor> const& var) const {
     require_own("gradient", var.tape());
     Node const& node = nodes_[static_cast<std::size_t>(var.node())];
     if (!has_run_) throw StateError("Tape::gradient: the backward pass has not run; call backward first");
+    if (!is_complete_) throw StateError("Tape::gradient: the backward pass has failed, so that there are no gradients");
     if (node.target)
       throw StateError("Tape::gradient: the recorded tensor is a Parameter; its gradient is parameter.gradient");
     if (!node.is_leaf)
       throw StateError("Tape::gradient: the recorded tensor is a result; watch(tensor) what is to keep its gradient");
-    if (node.gradient.is_set()) return Sum<Tensor>::rounded(node.gradient);
+    if (node.gradient.is_set()) return Sum<Tensor>::unshared_rounded(node.gradient);
     return Cotangent<Tensor>(var.value().mesh(), var.value().extents());
   }
 
@@ -245,10 +251,17 @@ class Tape {
     if (!tensor) detail::require_set(function, {{role, tensor}});
   }
 
-  /// Returns the node. Throws StateError if the gradient is unset, MeshError or ExtentError if it does not have the
-  /// mesh and the extents of the recorded tensor.
+  /// Returns a node. Throws StateError if there is none of this number, as for input data.
+  Node& known_node(int index) {
+    if (index < 0 || static_cast<std::size_t>(index) >= nodes_.size())
+      throw StateError(detail::concat("Tape: there is no node ", index, " for a gradient; input data has none"));
+    return nodes_[static_cast<std::size_t>(index)];
+  }
+
+  /// Returns the node. Throws StateError if there is none or the gradient is unset, MeshError or ExtentError if it does
+  /// not have the mesh and the extents of the recorded tensor.
   Node& fitting_node(int index, detail::TensorHandle const& gradient) {
-    Node& node = nodes_[static_cast<std::size_t>(index)];
+    Node& node = known_node(index);
     if (!gradient || gradient->mesh.get() != node.mesh || gradient->extents != node.extents)
       refuse_gradient(node, {"gradient", gradient});
     return node;
@@ -278,6 +291,7 @@ class Tape {
   std::unordered_map<void const*, int> parameters_;  ///< nodes of parameters, by address
   Accumulation* accumulation_ = nullptr;
   bool has_run_ = false;
+  bool is_complete_ = false;  ///< no vjp has thrown
   detail::TapeHandle handle_ = std::make_shared<Tape*>(this);
 };
 

@@ -94,7 +94,8 @@ class OperandGradient {
   OperandGradient(Tape& tape, int node) : tape_(&tape), node_(node) {}
 
   /// Adds to the gradient. BFloat16 is added up in float and rounded after the last addition.
-  /// Throws MeshError or ExtentError if `gradient` does not have the mesh and the extents of the operand.
+  /// Throws StateError if `gradient` is unset, MeshError or ExtentError if `gradient` does not have the mesh and the
+  /// extents of the operand.
   void add(Cotangent<Tensor> const& gradient) const;
   template <class Gradient>
     requires(detail::is_rounded<typename Tensor::value_type> &&

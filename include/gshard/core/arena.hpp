@@ -20,9 +20,10 @@ class Arena {
   void* take(std::size_t bytes, std::size_t alignment) {
     void* taken = std::align(alignment, bytes, next_, left_);
     if (taken == nullptr) {
-      left_ = std::max(chunk_bytes, bytes + alignment);
-      chunks_.push_back(std::make_unique_for_overwrite<std::byte[]>(left_));
+      std::size_t const size = std::max(chunk_bytes, bytes + alignment);
+      chunks_.push_back(std::make_unique_for_overwrite<std::byte[]>(size));
       next_ = chunks_.back().get();
+      left_ = size;
       taken = std::align(alignment, bytes, next_, left_);
     }
     next_ = static_cast<std::byte*>(next_) + bytes;

@@ -9,8 +9,8 @@ namespace gshard::detail {
 
 /// Free list of a memory pool: segments as they were allocated, cut into blocks.
 /// Merges neighbouring free blocks of a segment. Works on addresses; does not access the memory.
-/// Taking a block of a size that was released before, and releasing it, allocate nothing: blocks are linked to their
-/// neighbours and to the free blocks of their size.
+/// Taking a block of a size that was released before, and releasing it, allocate no host memory while no block is cut
+/// or merged: blocks are linked to their neighbours and to the free blocks of their size.
 class BlockList {
  public:
   /// Block of a segment, in use or free. Pointers to a block in use stay valid until it is released.

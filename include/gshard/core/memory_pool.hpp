@@ -151,8 +151,7 @@ class MemoryPool {
     /// segments were given back.
     Block* take(std::size_t bytes) {
       std::size_t const size = rounded(bytes + detail::poisoned_bytes);
-      bytes_in_use += bytes;
-      std::size_t const peak = std::max(peak_bytes, bytes_in_use);
+      std::size_t const peak = std::max(peak_bytes, bytes_in_use + bytes);
       auto const has_room = [&] { return blocks.bytes_reserved() + size <= peak + peak / 20 * 9; };
       Block* block = blocks.take_exact(size);
       if (block == nullptr && !has_room()) block = blocks.take_part(size);
@@ -164,10 +163,8 @@ class MemoryPool {
         give_back_until([] { return false; });
         block = add_segment(size);
       }
-      if (block == nullptr) {
-        bytes_in_use -= bytes;
-        return nullptr;
-      }
+      if (block == nullptr) return nullptr;
+      bytes_in_use += bytes;
       peak_bytes = peak;
       ledger->add_memory(static_cast<std::int64_t>(bytes));
       detail::unpoison<MemorySpace>(block->begin, bytes);

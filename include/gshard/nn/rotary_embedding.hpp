@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -42,6 +43,9 @@ enum class RotaryPairs {
   halves,       ///< (i, i + rotated / 2) ("GPT-NeoX", "Llama")
 };
 
+/// Positions are below this bound: an angle, computed in double, is then right to 2^-13.
+inline constexpr std::int64_t max_rotary_position = std::int64_t{1} << 40;
+
 struct RotaryOptions {
   double base = 10000;
   /// position of global index 0: in incremental decoding, the number of positions before those of x
@@ -70,8 +74,14 @@ struct RotaryEmbedding {
       using Refused [[maybe_unused]] = decltype(error::RotaryEntriesSplit<typename Tensor::spec_type>{});
     require_floating_point<Tensor>();
     gshard::detail::require_set("rotary_embedding", {{"x", x}});
-    gshard::detail::require_positive("base", options.base);
-    gshard::detail::require_at_least("first_position", options.first_position, 0);
+    gshard::detail::require_option(options.base >= 1 && options.base <= std::numeric_limits<double>::max(), "base",
+                                   options.base, "a finite number of 1 or more");
+    std::int64_t const positions = x.extent(Positions);
+    gshard::detail::require_option(
+        options.first_position >= 0 && positions <= max_rotary_position &&
+            options.first_position <= max_rotary_position - positions,
+        "first_position", options.first_position,
+        gshard::detail::concat("a number of 0 or more, with all ", positions, " positions of x below 2^40"));
     std::int64_t const entries = x.extent(Tensor::rank - 1);
     std::int64_t const rotated = options.rotated.value_or(entries);
     if (rotated < 0 || rotated > entries || rotated % 2 != 0)
@@ -106,6 +116,7 @@ struct RotaryEmbedding {
     for (int d = Positions + 1; d + 1 < Tensor::rank; ++d) rotation.inner *= x.local_extent(d);
     Tensor const result = empty_like(x);
     record_kernel(operation, result, x);
+    if (result.local_size() == 0) return result;
     Scratch<Space> scratch(x.memory());
     rotary_embedding<Space, T>(
         rotation, x.data(), result.data(),
@@ -124,8 +135,8 @@ struct RotaryEmbedding {
 /// x: any split but of D; an unreduced sum is rotated in its parts, and stays one. Computes angles in double. Keeps
 /// nothing for the backward pass; the gradient is rotated by the negative angles.
 /// Communication: none.
-/// Throws StateError if x is unset; OptionError unless base is finite and above 0, first_position is 0 or more, and R
-/// is even and at most D.
+/// Throws StateError if x is unset; OptionError unless base is finite and 1 or more, first_position is 0 or more and
+/// all positions are below 2^40, and R is even, 0 or more, and at most D.
 template <int Positions = -3, TensorOperand X>
 auto rotary_embedding(X&& x, RotaryOptions const& options = {}) {
   constexpr int positions = gshard::detail::dimension_of<Positions, gshard::detail::ValueTensor<X>::rank>;

@@ -14,6 +14,7 @@ namespace gshard {
 ///   static constexpr bool available = true;
 ///   static void run(GemmBatch<T> const& batch);
 /// `run` returns after the work is finished, or enqueued on the default instance of the execution space of the memory.
+/// It runs no einsum of its own: the batch refers to a kept lowering, which that may replace.
 /// If `available` is false, as for integers, contractions run as the kernels of direct.hpp.
 template <class MemorySpace, class T>
 struct LocalGemm {
