@@ -30,8 +30,8 @@ struct Mlp {
   Weights w1, w2;
   Bias b1, b2;
   auto operator()(auto const& x) {
-    auto const h = relu(einsum<"ni,ih->nh">(x, bind(w1, x)) + bind(b1, x));
-    return einsum<"nh,hc->nc">(h, bind(w2, x)) + bind(b2, x);
+    auto const h = eval(relu(einsum<"ni,ih->nh">(x, bind(w1, x)) + bind(b1, x)));
+    return eval(einsum<"nh,hc->nc">(h, bind(w2, x)) + bind(b2, x));
   }
   void for_each_parameter(auto const& visit) { visit(w1), visit(b1), visit(w2), visit(b2); }
 };

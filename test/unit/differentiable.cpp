@@ -223,6 +223,59 @@ TEST_CASE("a result of integers is not recorded") {
   });
 }
 
+namespace {
+
+/// Operations whose `forward` returns an operation that has not run: a reduction, an expression of one, and both beside
+/// residuals.
+struct RowSums {
+  template <int>
+  static constexpr Reads reads = Reads::nothing();
+  auto forward(AnyTensor auto const& x) const { return sum<1>(x); }
+  void vjp(auto const&, auto const& gradient, auto const& gradients) const {
+    std::get<0>(gradients).add(eval(broadcast_like(std::get<0>(gradients), gradient)));
+  }
+  template <class Target, AnyTensor Gradient>
+  static auto broadcast_like(Target const&, Gradient const& gradient) {
+    typename Target::tensor_type const ones(gradient.mesh(), {gradient.extent(0), 3});
+    return ones + expand_dims<1>(gradient);
+  }
+};
+struct TwiceRowSums : RowSums {
+  auto forward(AnyTensor auto const& x) const { return 2 * sum<1>(x); }
+  void vjp(auto const& saved, auto const& gradient, auto const& gradients) const {
+    RowSums{}.vjp(saved, eval(2 * gradient), gradients);
+  }
+};
+struct RowSumsBesideNumber : RowSums {
+  auto forward(AnyTensor auto const& x) const { return WithResiduals{sum<1>(x), 3}; }
+};
+
+}  // namespace
+
+TEST_CASE("what forward returns may be an operation that has not run") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    auto const x = filled<On<"x", _>>(mesh, {5, 3}, 1, smooth);
+    std::vector<double> const sums = to_vector(shard<Spec<_>>(sum<1>(x)));
+    CHECK(difference(Differentiable<RowSums>{}(x), sums, 1e-15) == "");
+    CHECK(difference(eval(0.5 * Differentiable<TwiceRowSums>{}(x)), sums, 1e-15) == "");
+    CHECK(difference(Differentiable<RowSumsBesideNumber>{}(x), sums, 1e-15) == "");
+    check_gradients([](auto const& p) { return weighted_sum(Differentiable<RowSums>{}(p)); }, x);
+    check_gradients([](auto const& p) { return weighted_sum(Differentiable<TwiceRowSums>{}(p)); }, x);
+    check_gradients([](auto const& p) { return weighted_sum(Differentiable<RowSumsBesideNumber>{}(p)); }, x);
+  });
+}
+
+TEST_CASE("a constant tensor that is given up beside a recorded one is not overwritten") {
+  on_every_mesh([](TwoAxes const& mesh) {
+    On<"x", _> const plain = filled<On<"x", _>>(mesh, {5, 3}, 1, smooth);
+    auto const before = local_values(plain);
+    Tape tape;
+    auto const y = tape.watch(plain) + std::move(plain);  // a const rvalue: a copy of the handle
+    CHECK(local_values(plain) == before);
+    CHECK(difference(y.value(), to_vector(eval(2 * plain)), 0) == "");
+  });
+}
+
 TEST_CASE("an operation of 70 operands: those from the 64th on are kept together") {
   static_assert(Reads::operand(62).has_operand(62) && !Reads::operand(62).has_operand(63));
   static_assert(Reads::operand(69).has_operand(63) && !Reads::operand(69).has_operand(62));

@@ -113,11 +113,11 @@ inline constexpr bool has_residuals = false;
 template <class Result, class Residuals>
 inline constexpr bool has_residuals<WithResiduals<Result, Residuals>> = true;
 
-/// Returns the result of what `forward` returned, evaluated.
+/// Returns the result of what `forward` returned, evaluated. Moves from it, but not from its residuals.
 template <class Output>
-auto result_of(Output const& output) {
-  if constexpr (has_residuals<Output>) return result_of(output.result);
-  else return eval(output);
+auto result_of(Output&& output) {
+  if constexpr (has_residuals<std::remove_cvref_t<Output>>) return result_of(std::forward<Output>(output).result);
+  else return eval(std::forward<Output>(output));
 }
 
 template <class Output>
@@ -229,9 +229,9 @@ class Differentiable {
       auto kept =
           std::make_tuple(detail::kept<reads.has_operand(static_cast<int>(Position))>(detail::value_of(operands))...);
       auto const gradients = std::make_tuple(detail::gradient_of(operands)...);
-      auto const output = operation_.forward(
+      auto output = operation_.forward(
           passed<reads.has_operand(static_cast<int>(Position))>(std::forward<Operands>(operands))...);
-      auto const result = detail::result_of(output);
+      auto const result = detail::result_of(std::move(output));
       using Result = std::remove_const_t<decltype(result)>;
       if constexpr (std::is_integral_v<typename Result::value_type>) return result;
       else if constexpr (!(detail::has_gradient<std::remove_cvref_t<Operands>> || ...)) return tape.input(result);
@@ -253,7 +253,7 @@ class Differentiable {
     else if constexpr (AnyVar<Operand>) {
       return detail::Released<typename Operand::tensor_type>{std::move(operand).value()};
     } else if constexpr (AnyTensor<Operand>) {
-      return detail::Released<Operand>{std::move(operand)};
+      return detail::Released<std::remove_const_t<Operand>>{std::move(operand)};
     } else {
       return detail::value_of(operand);
     }

@@ -43,21 +43,29 @@ class [[nodiscard]] Recipe : public detail::UnevaluatedOperation {
 
   explicit Recipe(Family const& family, Operands const&... operands) : family_(family), operands_(operands...) {}
 
+  // The members below use the recipe up: they are called on a temporary, or on std::move(recipe).
+
   /// Runs the operation with the result annotated as `Declared`: a tensor type, marked or not; void propagates.
   /// Throws StateError, MeshError or ExtentError as the function that made the recipe says.
   template <class Declared>
-  auto run() const {
+  auto run() const&& {
     return detail::call_with(operands_,
                              [&](auto const&... operands) { return family_.template run<Declared>(operands...); });
   }
 
   /// Returns the result in the propagated layout. Throws as `run`.
-  auto eval() const { return run<void>(); }
+  auto eval() const&& { return std::move(*this).template run<void>(); }
+  /// Does not compile: the recipe is given by its name.
+  template <class Used = Recipe>
+  auto eval() const& {
+    detail::refuse_named<Used const&>();
+    return std::move(*this).eval();
+  }
 
   /// Returns the result with spec `Spec`. Throws as `run`.
   template <class Spec>
-  auto eval_as() const {
-    return run<with_spec<tensor_type, Spec>>();
+  auto eval_as() const&& {
+    return std::move(*this).template run<with_spec<tensor_type, Spec>>();
   }
 
   /// Returns the result with the spec of `Result`. Results of integers are never recorded. Throws as `run`.
@@ -65,30 +73,30 @@ class [[nodiscard]] Recipe : public detail::UnevaluatedOperation {
   operator Result() && {
     if constexpr (is_recorded && !std::is_integral_v<typename Result::value_type>)
       return detail::refuse_as_plain<Result>();
-    else return run<Result>();
+    else return std::move(*this).template run<Result>();
   }
   template <AnyTensor Result, bool HasGradient>
     requires is_recorded
   operator Var<Result, HasGradient>() && {
-    return run<Result>();
+    return std::move(*this).template run<Result>();
   }
   /// Does not compile: the recipe is given by its name.
   template <AnyTensor Result>
   operator Result() const& {
     detail::refuse_named<Recipe const&>();
-    return run<Result>();
+    return std::move(*this).template run<Result>();
   }
   template <AnyTensor Result, bool HasGradient>
     requires is_recorded
   operator Var<Result, HasGradient>() const& {
     detail::refuse_named<Recipe const&>();
-    return run<Result>();
+    return std::move(*this).template run<Result>();
   }
 
   /// Sets the elements of `result` to the result of the operation, or adds it to them if `add`. The spec of `result` is
   /// the annotation. Throws as `run`, and if `result` does not fit.
   template <class Declared, AnyTensor Result>
-  void run_into(Result const& result, bool add) const {
+  void run_into(Result const& result, bool add) const&& {
     detail::call_with(operands_,
                       [&](auto const&... operands) { family_.template run_into<Declared>(result, add, operands...); });
   }
@@ -131,7 +139,7 @@ template <AnyRecipe Operation>
   requires(std::remove_cvref_t<Operation>::is_recorded)
 auto eval(Operation&& recipe) {
   detail::refuse_named<Operation>();
-  return recipe.eval();
+  return std::move(recipe).eval();
 }
 
 /// Returns the recorded tensor itself: a reference to one that has a name.
@@ -148,7 +156,7 @@ Var<Tensor, HasGradient> eval(Var<Tensor, HasGradient>&& var) {
 template <class Spec, AnyRecipe Operation>
 auto shard(Operation&& recipe) {
   detail::refuse_named<Operation>();
-  return recipe.template eval_as<Spec>();
+  return std::move(recipe).template eval_as<Spec>();
 }
 
 /// Sets the elements of `y`, whose spec is the annotation, to the result of a recipe. Does not read the elements of
@@ -156,7 +164,7 @@ auto shard(Operation&& recipe) {
 template <AnyTensor Result, DeferredRecipe Operation>
 void assign(Result const& y, Operation&& recipe) {
   detail::refuse_named<Operation>();
-  recipe.template run_into<Result>(y, false);
+  std::move(recipe).template run_into<Result>(y, false);
 }
 
 /// Adds the result of a recipe to the elements of `y`, whose spec is the annotation. Throws as `assign`.
@@ -164,7 +172,7 @@ template <AnyTensor Result, DeferredRecipe Operation>
 Result& operator+=(Result& y, Operation&& recipe) {
   detail::refuse_named<Operation>();
   detail::refuse_const<Result>();
-  recipe.template run_into<std::remove_const_t<Result>>(y, true);
+  std::move(recipe).template run_into<std::remove_const_t<Result>>(y, true);
   return y;
 }
 
@@ -173,7 +181,7 @@ template <AnyTensor Result, DeferredRecipe Operation>
 Result& operator-=(Result& y, Operation&& recipe) {
   detail::refuse_named<Operation>();
   recipe.check_result(y);
-  return y -= recipe.template eval_as<typename Result::spec_type>();
+  return y -= std::move(recipe).template eval_as<typename Result::spec_type>();
 }
 
 }  // namespace gshard

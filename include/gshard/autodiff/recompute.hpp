@@ -145,15 +145,13 @@ auto recorded_results(Tape& tape, int node, std::tuple<Plain...> const& values, 
   else return results;
 }
 
-}  // namespace detail
-
-namespace detail {
-
 /// Runs a function of evaluated inputs, and records it as one operation of its inputs.
 template <class Function, class... Inputs>
 auto recomputed(Function const& function, Inputs const&... inputs) {
   if constexpr (!(AnyVar<Inputs> || ...)) {
-    return function(inputs...);
+    auto results = evaluated_results(function(inputs...));
+    if constexpr (std::tuple_size_v<decltype(results)> == 1) return std::get<0>(std::move(results));
+    else return results;
   } else {
     using Again = Recomputation<Function, Inputs...>;
     using Gradients = typename Again::Gradients;

@@ -161,5 +161,11 @@ auto in_ring(Recipe<Einsum<Text>, Operands...>&& einsum) {
     return Recipe<RingEinsum<Text>, Operands...>({}, operands...);
   });
 }
+/// Does not compile: the einsum is given by its name.
+template <FixedString Text, class... Operands>
+auto in_ring(Recipe<Einsum<Text>, Operands...> const& einsum) {
+  detail::refuse_named<decltype(einsum)>();
+  return in_ring(Recipe<Einsum<Text>, Operands...>(einsum));
+}
 
 }  // namespace gshard

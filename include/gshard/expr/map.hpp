@@ -67,7 +67,7 @@ Tensor eval(Tensor&& tensor) {
 template <Deferred Operation>
 auto eval(Operation&& operation) {
   detail::refuse_named<Operation>();
-  return operation.eval();
+  return std::move(operation).eval();
 }
 
 /// `function` applied element by element to tensors of one layout and to numbers. Nothing is computed before `eval`,
@@ -101,7 +101,7 @@ namespace detail {
 template <class Operand>
 auto materialized(Operand const& operand) {
   if constexpr (Deferred<Operand>) {
-    return operand.eval();
+    return std::move(operand).eval();
   } else if constexpr (is_map<Operand>) {
     return call_with(operand.operands,
                      [&](auto const&... parts) { return Map(operand.function, materialized(parts)...); });

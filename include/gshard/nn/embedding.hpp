@@ -108,6 +108,11 @@ auto embedding(Movable<Table> const& table, Ids&& ids, double scale = 1) {
   return Differentiable(detail::EmbeddingLookup{scale})(table.operand, std::forward<Ids>(ids));
 }
 
+template <class Table, TensorOperand Ids>
+auto embedding(Movable<Table>&& table, Ids&& ids, double scale = 1) {
+  return Differentiable(detail::EmbeddingLookup{scale})(std::move(table).operand, std::forward<Ids>(ids));
+}
+
 /// Returns `embedding` of a table whose rows are whole: the lookup is local.
 template <TensorOperand Table, TensorOperand Ids>
 auto embedding(Table&& table, Ids&& ids, double scale = 1) {

@@ -110,9 +110,9 @@ struct AddBiasToSlots {
 struct BySlots {
   /// Returns rows (E, G, C, K) times weight (E, K, N). Gathers what is kept in pieces of `weight`; reduces sums over a
   /// split K.
-  template <class X, class W>
-  auto times(X const& rows, W const& weight) const {
-    return einsum<"egck,ekn->egcn">(rows, movable(weight));
+  template <TensorOperand X, TensorOperand W>
+  auto times(X&& rows, W&& weight) const {
+    return einsum<"egck,ekn->egcn">(std::forward<X>(rows), movable(std::forward<W>(weight)));
   }
 
   /// Returns rows (E, G, C, N) plus bias (E, N). Local; the gradient of the bias is summed over the axes that split the
