@@ -222,8 +222,8 @@ TEST_CASE("a decoder refuses what its model and its caches have no place for, on
   on_every_grid([](Grid const& grid) {
     Model model(grid, shape(), 4);
     Text const source(2, 3, 4, 1);
-    CHECK_THROWS_WITH_AS(nn::Decoder(model, source.on(grid), 7), "option max_length = 7: give 1 to 6, the model's places",
-                         OptionError);
+    CHECK_THROWS_WITH_AS(nn::Decoder(model, source.on(grid), 7),
+                         "option max_length = 7: give 1 to 6, the model's places", OptionError);
     CHECK_THROWS_WITH_AS(nn::Decoder(model, source.on(grid), 6, 0), "option hypotheses = 0: give 1 or more",
                          OptionError);
     nn::Decoder decoder(model, source.on(grid), 1, 2);

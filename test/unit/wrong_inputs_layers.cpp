@@ -400,7 +400,8 @@ TEST_CASE("Transformer: sentences that do not belong together, ids and positions
       return integers<Words::spec_type>(grid, {2, 6}, {0, 1, 2, 3, -1, -1, 6, 0, 1, 2, 3, last});
     };
     refused(IndexError(""), "an id of V", changed([&](Side& s) { s.ids = ids(7); }), "element (1, 5) of ids");
-    refused(IndexError(""), "a position of `max_length`", changed([&](Side& s) { s.positions = ids(3); }), "of positions");
+    refused(IndexError(""), "a position of `max_length`", changed([&](Side& s) { s.positions = ids(3); }),
+            "of positions");
     expect_refusal<ExtentError>(
         "Transformer: other sentences of the target",
         [&] { model(good, sentences_of<Side>(grid, 2, {0, 1, 2, 3, 4, 5}, {3, 3})); }, "target lengths (2, 1)");
