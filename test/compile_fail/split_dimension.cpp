@@ -9,7 +9,7 @@ template <AxisNames... Entries>
 using T = ShardedTensor<Grid, Spec<Entries...>>;
 
 #ifdef GSHARD_EXPECT_ERROR
-auto part(T<"data", _> const& x) { return split<3, "expert">(x); }
+auto part(T<"data", _> const& x) { return split<6, "expert">(x); }
 #else
 auto part(T<"data", _> const& x) { return split<-1, "expert">(x); }
 #endif
