@@ -24,10 +24,6 @@ double const NaN = std::numeric_limits<double>::quiet_NaN();
 /// The number of elements of the rows below: enough for each rank, or, of the short ones, not.
 constexpr std::int64_t longer = 24, shorter = 5;
 
-/// Rows that lie split over all ranks.
-template <class T>
-using SplitRows = ShardedTensor<TwoAxes, Spec<_, "x,y">, T>;
-
 /// The elements of one row that rank number `part` holds.
 Range held_by(int part, std::int64_t extent) { return shard_range(extent, ranks(), part); }
 
@@ -54,15 +50,6 @@ Values with(Values row, Range range, double value) {
 /// The same with `value` outside the range.
 Values with_all_but(Values row, Range range, double value) {
   return with(with(row, {0, range.begin}, value), {range.end, static_cast<std::int64_t>(row.size())}, value);
-}
-
-template <class T>
-SplitRows<T> rows(TwoAxes const& mesh, std::vector<Values> const& rows) {
-  std::vector<T> elements;
-  for (Values const& row : rows)
-    for (double value : row) elements.push_back(static_cast<T>(value));
-  return from_vector<SplitRows<T>>(
-      mesh, {static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(rows[0].size())}, elements);
 }
 
 // ---- By loops over one row

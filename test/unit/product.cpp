@@ -75,19 +75,6 @@ void check_declared(TwoAxes const& mesh) {
   }
 }
 
-/// A matrix whose rows lie split over all ranks.
-template <class T>
-using SplitRows = ShardedTensor<TwoAxes, Spec<_, "x,y">, T>;
-
-template <class T>
-SplitRows<T> rows(TwoAxes const& mesh, std::vector<Values> const& rows) {
-  std::vector<T> elements;
-  for (Values const& row : rows)
-    for (double value : row) elements.push_back(static_cast<T>(value));
-  return from_vector<SplitRows<T>>(
-      mesh, {static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(rows[0].size())}, elements);
-}
-
 /// The gradient of the sum of the products of all rows.
 template <class T>
 Values gradient_of_rows(TwoAxes const& mesh, std::vector<Values> const& elements) {

@@ -171,10 +171,10 @@ auto recomputed(Function const& function, Inputs const&... inputs) {
 
 }  // namespace detail
 
-/// Returns `function(inputs...)`, of which the tape keeps the inputs alone: in the backward pass the function runs
-/// again, with its communication, on a tape of its own (activation checkpointing). The same value and gradients, those
-/// of the parameters inside among them, for the time of a second forward pass and the memory of one block; where an
-/// input is used elsewhere too, its gradient is summed in another order.
+/// Returns `function(inputs...)`. The tape keeps the inputs only; the backward pass runs the function again, with its
+/// communication, on a tape of its own (activation checkpointing). Value and gradients are those of a plain call, the
+/// gradients of parameters inside included. Costs the time of a second forward pass; saves the memory of all but one
+/// block. If an input is used elsewhere too, its gradient is summed in another order.
 /// `function` is copied, takes tensors and recorded tensors, and returns a tensor or a std::tuple of them; what it
 /// refers to lives until the backward pass, and its random numbers repeat where they are drawn by a RandomStream that
 /// it holds by value. An input that is an operation which has not run is evaluated first. Without recorded inputs the

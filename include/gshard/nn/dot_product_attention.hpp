@@ -66,15 +66,8 @@ struct DotProductAttention {
       keys_gradient = KeysPart(uninitialized, keys.mesh(), keys.extents());
       values_gradient = KeysPart(uninitialized, keys.mesh(), keys.extents());
     }
-    AttentionBackward<T> in{attention_blocks(options, queries, keys),
-                            queries.data(),
-                            keys.data(),
-                            values.data(),
-                            std::get<3>(saved.operands).data(),
-                            gradient.data(),
-                            saved.residuals.data(),
-                            projections,
-                            static_cast<Number>(attention_scale(options, queries))};
+    AttentionBackward<T> in{input_of(queries, keys, values, std::get<3>(saved.operands)), gradient.data(),
+                            saved.residuals.data(), projections};
     RingPair<T const> const own{keys.data(), values.data()};
     RingPair<Number> const own_gradient{keys_gradient.data(), values_gradient.data()};
     std::int64_t const row = in.blocks.sequences * in.blocks.kv_heads * in.blocks.head_dim;
@@ -128,6 +121,18 @@ struct DotProductAttention {
   }
 
  private:
+  /// Returns the blocks of this rank, as the kernels read them.
+  template <AnyTensor Q, AnyTensor K, AnyTensor V, AnyTensor Lengths>
+  AttentionInput<typename Q::value_type> input_of(Q const& queries, K const& keys, V const& values,
+                                                  Lengths const& key_lengths) const {
+    return {attention_blocks(options, queries, keys),
+            queries.data(),
+            keys.data(),
+            values.data(),
+            key_lengths.data(),
+            static_cast<gshard::detail::Computed<typename Q::value_type>>(attention_scale(options, queries))};
+  }
+
   template <AnyTensor Q, AnyTensor K>
   AttentionRing ring_of(Q const& queries, K const& keys) const {
     return AttentionRing(queries.mesh_state(), Q::layout.dimensions[2], queries.extent(2), keys.extent(2),
@@ -165,18 +170,18 @@ struct DotProductAttention {
     if constexpr (gshard::detail::is_rounded<T>) sums = scratch.template get<Number>(result.local_size());
     else sums = result.data();
     AttentionRing const ring = ring_of(queries, keys);
-    AttentionBlocks blocks = attention_blocks(options, queries, keys);
-    TravellingKeys<Space, T> travelling(ring, blocks.sequences * blocks.kv_heads * blocks.head_dim,
-                                        {keys.data(), values.data()}, scratch);
+    AttentionInput<T> in = input_of(queries, keys, values, key_lengths);
+    TravellingKeys<Space, T> travelling(ring, in.blocks.sequences * in.blocks.kv_heads * in.blocks.head_dim,
+                                        {in.keys, in.values}, scratch);
     for (int step = 0; step < ring.steps(); ++step) {
       if (ring.steps() > 1) gshard::detail::fence<Space>("gshard: local work before communication");
       travelling.start(step + 1);
       if (ring.arrives(step)) {
-        blocks.keys = ring.keys(ring.place(step));
-        record_work(queries, blocks, "dot_product_attention", 4);
-        dot_product_attention<Space, T>(blocks, queries.data(), travelling.current().keys, travelling.current().values,
-                                        key_lengths.data(), sums, log_sums.data(),
-                                        static_cast<Number>(attention_scale(options, queries)), step == 0);
+        in.blocks.keys = ring.keys(ring.place(step));
+        in.keys = travelling.current().keys;
+        in.values = travelling.current().values;
+        record_work(queries, in.blocks, "dot_product_attention", 4);
+        dot_product_attention<Space, T>(in, sums, log_sums.data(), step == 0);
       }
       travelling.finish(step + 1);
     }

@@ -126,35 +126,43 @@ KOKKOS_FORCEINLINE_FUNCTION Number dot_of_rows(Lanes const& lanes, std::int64_t 
   return lanes.template sum<Number>(columns, [=](std::int64_t d) { return Number(left[d]) * Number(right[d]); });
 }
 
+/// Block of queries (sequences, L, H, D) and block of keys and values (sequences, K, J, D), with the key lengths
+/// (sequences): what the kernels of both passes read.
+template <class T>
+struct AttentionInput {
+  AttentionBlocks blocks;
+  T const* queries;
+  T const* keys;
+  T const* values;
+  int const* lengths;
+  gshard::detail::Computed<T> scale;
+};
+
 /// One row of queries: online softmax over tiles of keys.
 /// State of a row between blocks of keys: `result`, the weighted mean of the values so far, and `log_sums`, the log of
 /// the sum of exp(score), minus infinity without keys.
 template <class T>
 struct DotProductAttentionKernel {
   using Number = gshard::detail::Computed<T>;
-  AttentionBlocks blocks;
-  T const* queries;
-  T const* keys;
-  T const* values;
-  int const* lengths;
+  AttentionInput<T> in;
   Number* result;
   Number* log_sums;
-  Number scale;
   bool is_first;
 
   template <class Lanes>
   KOKKOS_FUNCTION void operator()(std::int64_t row, Lanes const& lanes) const {
     constexpr Number nothing = -Kokkos::Experimental::infinity_v<Number>;
+    AttentionBlocks const& blocks = in.blocks;
     QueryRow const place(blocks, row);
     std::int64_t const columns = blocks.head_dim;
     std::int64_t const stride = blocks.kv_heads * columns;
-    Range const visible = blocks.keys_of(blocks.queries.begin + place.position, lengths[place.sequence]);
+    Range const visible = blocks.keys_of(blocks.queries.begin + place.position, in.lengths[place.sequence]);
     if (!is_first && visible.size() == 0) return;
     Number* const sum = result + row * columns;
     Number largest = is_first ? nothing : log_sums[row];
     Number total = largest == nothing ? Number(0) : Number(1);
     if (is_first) lanes.each(columns, [=](std::int64_t d) { sum[d] = Number(0); });
-    T const* const query = queries + row * columns;
+    T const* const query = in.queries + row * columns;
     std::int64_t const first =
         (place.sequence * blocks.keys.size() - blocks.keys.begin) * stride + blocks.kv_head(place.head) * columns;
     for (std::int64_t begin = visible.begin; begin < visible.end; begin += attention_tile) {
@@ -162,8 +170,9 @@ struct DotProductAttentionKernel {
       Number weights[attention_tile];
       Number new_largest = largest;
       for (int b = 0; b < attention_tile; ++b) {
-        weights[b] = b < count ? scale * dot_of_rows<Number>(lanes, columns, query, keys + first + (begin + b) * stride)
-                               : nothing;
+        weights[b] = b < count
+                         ? in.scale * dot_of_rows<Number>(lanes, columns, query, in.keys + first + (begin + b) * stride)
+                         : nothing;
         if (weights[b] > new_largest) new_largest = weights[b];
       }
       // Scores of minus infinity alone: exp(-inf - 0) = 0, where exp(-inf - -inf) is NaN.
@@ -176,7 +185,7 @@ struct DotProductAttentionKernel {
       }
       if (largest != new_largest) lanes.each(columns, [=](std::int64_t d) { sum[d] *= shrink; });
       largest = new_largest;
-      add_weighted_rows(lanes, columns, sum, weights, values + first + begin * stride, stride, count);
+      add_weighted_rows(lanes, columns, sum, weights, in.values + first + begin * stride, stride, count);
     }
     Number const inverse = total == Number(0) ? Number(0) : Number(1) / total;
     lanes.each(columns, [=](std::int64_t d) { sum[d] *= inverse; });
@@ -186,16 +195,13 @@ struct DotProductAttentionKernel {
 };
 
 /// Adds a block of keys to the attention of a block of queries; the first one if `is_first`, which sets the state.
-/// queries (sequences, L, H, D); keys, values (sequences, K, J, D); lengths (sequences); state: result, as queries, and
-/// log_sums (sequences, L, H).
+/// State: result, as queries, and log_sums (sequences, L, H).
 /// Does not read keys and values at positions >= the length of their sequence.
 template <class MemorySpace, class T>
-void dot_product_attention(AttentionBlocks const& blocks, T const* queries, T const* keys, T const* values,
-                           int const* lengths, gshard::detail::Computed<T>* result,
-                           gshard::detail::Computed<T>* log_sums, gshard::detail::Computed<T> scale, bool is_first) {
-  for_each_row<MemorySpace>(
-      "gshard::dot_product_attention", blocks.query_rows(),
-      DotProductAttentionKernel<T>{blocks, queries, keys, values, lengths, result, log_sums, scale, is_first});
+void dot_product_attention(AttentionInput<T> const& in, gshard::detail::Computed<T>* result,
+                           gshard::detail::Computed<T>* log_sums, bool is_first) {
+  for_each_row<MemorySpace>("gshard::dot_product_attention", in.blocks.query_rows(),
+                            DotProductAttentionKernel<T>{in, result, log_sums, is_first});
 }
 GSHARD_COMPILED_FLOATS(dot_product_attention)
 

@@ -14,19 +14,13 @@
 
 namespace gshard::nn::detail {
 
-/// Operands of both kernels, all of one block.
+/// What both kernels of the backward pass read.
 template <class T>
-struct AttentionBackward {
+struct AttentionBackward : AttentionInput<T> {
   using Number = gshard::detail::Computed<T>;
-  AttentionBlocks blocks;
-  T const* queries;
-  T const* keys;
-  T const* values;
-  int const* lengths;
   T const* gradient;          ///< dy, as the queries
   Number const* log_sums;     ///< (sequences, L, H)
   Number const* projections;  ///< dy . y, (sequences, L, H)
-  Number scale;
 };
 
 template <class T>
